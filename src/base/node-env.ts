@@ -1,0 +1,62 @@
+import { randomBytes } from 'node:crypto';
+import { performance } from 'node:perf_hooks';
+import type { Env, Timer } from './env.ts';
+import { GfsError } from './errors.ts';
+import type { Logger } from './log.ts';
+
+/** setTimeout fires at once for more than 2^31 - 1 ms. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+/** The real clock, timers and dice. The one file that may touch them. */
+export class NodeEnv implements Env {
+  readonly log: Logger;
+
+  constructor(log: Logger) {
+    this.log = log;
+  }
+
+  nowMs(): number {
+    return Date.now();
+  }
+
+  monotonicMs(): number {
+    return performance.now();
+  }
+
+  random(): number {
+    return Math.random();
+  }
+
+  uniqueId(): string {
+    return randomBytes(16).toString('hex');
+  }
+
+  setTimer(delayMs: number, task: () => void): Timer {
+    const timeout = setTimeout(task, Math.min(Math.max(0, delayMs), TIMER_MS_MAX));
+    return { cancel: () => clearTimeout(timeout) };
+  }
+
+  sleep(delayMs: number, options: { signal?: AbortSignal | undefined } = {}): Promise<void> {
+    return sleepWith(this, delayMs, options.signal);
+  }
+}
+
+/** `Env.sleep` on top of any `setTimer`. */
+export function sleepWith(env: Pick<Env, 'setTimer'>, delayMs: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const cancelled = () => new GfsError('CANCELLED', 'cancelled while waiting', { cause: signal?.reason });
+    if (signal?.aborted) {
+      reject(cancelled());
+      return;
+    }
+    const onAbort = () => {
+      timer.cancel();
+      reject(cancelled());
+    };
+    const timer = env.setTimer(delayMs, () => {
+      signal?.removeEventListener('abort', onAbort);
+      resolve();
+    });
+    signal?.addEventListener('abort', onAbort, { once: true });
+  });
+}
