@@ -1,4 +1,4 @@
-import type { Bytes } from './payload.ts';
+import type { Bytes } from '../base/bytes.ts';
 
 /**
  * How processes talk, without saying over what. `NodeNetwork` speaks frames or gRPC over TCP; the simulator delivers
