@@ -1,5 +1,5 @@
 // House rules that a machine can hold: import direction, no clock or dice outside Env, no forgotten debugging.
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize, relative } from 'node:path';
 import test from 'ava';
 
@@ -34,7 +34,8 @@ interface Source {
 }
 
 function sources(...tops: string[]): Source[] {
-  return tops.flatMap((top) =>
+  const there = tops.filter((top) => existsSync(join(ROOT, top)));
+  return there.flatMap((top) =>
     readdirSync(join(ROOT, top), { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
       .map((entry) => relative(ROOT, join(entry.parentPath, entry.name)))
