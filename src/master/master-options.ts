@@ -1,0 +1,44 @@
+import type { Disk } from '../base/disk.ts';
+import type { Env } from '../base/env.ts';
+import type { Network } from '../rpc/network.ts';
+
+/** What `MasterServer.start` takes. */
+export interface MasterOptions {
+  readonly env: Env;
+  readonly disk: Disk;
+  readonly network: Network;
+  /** Oplog, checkpoints and tables; locked while the master runs. */
+  readonly dataDirectory: string;
+  /** "host:port"; port 0 lets the kernel choose. */
+  readonly listen: string;
+  /**
+   * Fixed in the store at the first start. Absent: what the store says, or at a first start the default. Another value
+   * than the store's refuses the start with CONFIG_MISMATCH.
+   */
+  readonly chunkSizeBytes?: number | undefined;
+  readonly replication?: number | undefined;
+  readonly heartbeatIntervalMs?: number | undefined;
+  readonly sessionTimeoutMs?: number | undefined;
+  readonly leaseDurationMs?: number | undefined;
+  /** Silence after which a chunkserver counts as gone; a broken connection is noticed at once. */
+  readonly serverSilenceMs?: number | undefined;
+  /** For `gfs status`. */
+  readonly programVersion?: string | undefined;
+  readonly pid?: number | undefined;
+  /**
+   * Called once when the master cannot go on, such as after a failed fsync of the oplog: the process should end and
+   * recover. Nothing is answered from then on.
+   */
+  readonly onFatal: (error: unknown) => void;
+}
+
+/** What `MasterServer.start` resolves to. */
+export interface RunningMaster extends AsyncDisposable {
+  /** "host:port" with the real port. */
+  readonly address: string;
+  readonly filesystemId: string;
+  readonly chunkSizeBytes: number;
+  readonly replication: number;
+  /** Lets calls in flight finish, writes a clean mark, releases the data directory. Safe to call twice. */
+  close(): Promise<void>;
+}
