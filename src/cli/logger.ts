@@ -1,0 +1,46 @@
+import { type Logger as Pino, pino } from 'pino';
+import { PinoPretty } from 'pino-pretty';
+import type { LogFields, Logger } from '../base/log.ts';
+
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** Log lines on standard error: JSON for machines, or readable when a person sits before it. */
+export function createLogger(options: { name: string; level: LogLevel; pretty?: boolean }): Logger {
+  const pretty = options.pretty ?? process.stderr.isTTY;
+  // Synchronous, so that the last line of a process that ends is there.
+  const destination = pretty
+    ? PinoPretty({ destination: 2, sync: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss.l' })
+    : pino.destination({ dest: 2, sync: true });
+  return new PinoLogger(
+    pino({ name: options.name, level: options.level, timestamp: pino.stdTimeFunctions.isoTime }, destination),
+  );
+}
+
+class PinoLogger implements Logger {
+  readonly #pino: Pino;
+
+  constructor(logger: Pino) {
+    this.#pino = logger;
+  }
+
+  debug(fields: LogFields, message: string): void {
+    this.#pino.debug(fields, message);
+  }
+
+  info(fields: LogFields, message: string): void {
+    this.#pino.info(fields, message);
+  }
+
+  warn(fields: LogFields, message: string): void {
+    this.#pino.warn(fields, message);
+  }
+
+  error(fields: LogFields, message: string): void {
+    this.#pino.error(fields, message);
+  }
+
+  child(fields: LogFields): Logger {
+    return new PinoLogger(this.#pino.child(fields));
+  }
+}
