@@ -1,0 +1,7 @@
+// Joins the topics into one addon: what Node cannot do, and nothing else.
+#include "napi.h"
+
+NAPI_MODULE_INIT() {
+  gfs::register_flock(env, exports);
+  return exports;
+}

@@ -1,0 +1,36 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { GfsError } from '../src/base/errors.ts';
+
+/** What the addon exports, written by hand: native/*.cc keep to it. Arguments are checked by the callers of this folder. */
+export interface Binding {
+  flock(fd: number): boolean;
+}
+
+let loaded: Binding | undefined;
+
+/** Loads the addon at first use, so that a program that needs nothing native runs without it. */
+export function binding(): Binding {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): Binding {
+  const path = join(packageRoot(), 'dist/native/gfs.node');
+  if (!existsSync(path)) {
+    throw new GfsError('NOT_FOUND', `the native addon is not built (${path}): run npm run build`);
+  }
+  return createRequire(import.meta.url)(path) as Binding;
+}
+
+/** The addon lies in dist/, this file in native/ or dist/native/: both are found from the package's root. */
+function packageRoot(): string {
+  let directory = import.meta.dirname;
+  while (!existsSync(join(directory, 'package.json'))) {
+    const parent = dirname(directory);
+    if (parent === directory) throw new GfsError('NOT_FOUND', `no package.json above ${import.meta.dirname}`);
+    directory = parent;
+  }
+  return directory;
+}
