@@ -1,0 +1,283 @@
+import * as fs from 'node:fs';
+import { dirname } from 'node:path';
+import { flock } from '../../native/index.ts';
+import { assert } from '../base/assert.ts';
+import type { Disk, DiskFile, DiskLock, DiskSpace, OpenMode } from '../base/disk.ts';
+import { type ErrorCode, GfsError, messageOf } from '../base/errors.ts';
+
+const { O_CREAT, O_EXCL, O_RDONLY, O_RDWR } = fs.constants;
+
+const OPEN_FLAGS: Readonly<Record<OpenMode, number>> = {
+  read: O_RDONLY,
+  existing: O_RDWR,
+  create: O_RDWR | O_CREAT,
+  exclusive: O_RDWR | O_CREAT | O_EXCL,
+};
+
+/** Every file system call goes through libuv's pool, so that a slow disk never stops the event loop. */
+export class NodeDisk implements Disk {
+  async open(path: string, mode: OpenMode): Promise<DiskFile> {
+    return new NodeDiskFile(await openFile(path, OPEN_FLAGS[mode]), path);
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    return finished(`rename to ${to}`, from, (done) => fs.rename(from, to, done));
+  }
+
+  async remove(path: string): Promise<void> {
+    await unlessMissing(finished('remove', path, (done) => fs.unlink(path, done)));
+  }
+
+  async list(directory: string): Promise<string[]> {
+    const names = await resultOf<string[]>('list', directory, (done) => fs.readdir(directory, done));
+    return names.sort();
+  }
+
+  async makeDirectory(path: string): Promise<void> {
+    await resultOf<string | undefined>('make directory', path, (done) =>
+      fs.mkdir(path, { recursive: true }, done),
+    );
+  }
+
+  removeDirectory(path: string): Promise<void> {
+    return finished('remove directory', path, (done) => fs.rmdir(path, done));
+  }
+
+  async syncDirectory(path: string): Promise<void> {
+    const fd = await openFile(path, O_RDONLY | fs.constants.O_DIRECTORY);
+    try {
+      await finished('sync directory', path, (done) => fs.fsync(fd, done));
+    } finally {
+      await closeFile(fd, path);
+    }
+  }
+
+  async exists(path: string): Promise<boolean> {
+    const found = await unlessMissing(resultOf<fs.Stats>('stat', path, (done) => fs.stat(path, done)));
+    return found !== undefined;
+  }
+
+  async space(path: string): Promise<DiskSpace> {
+    const stats = await resultOf<fs.StatsFs>('statfs', path, (done) => fs.statfs(path, done));
+    return {
+      totalBytes: stats.blocks * stats.bsize,
+      // What root alone may use is nobody's to plan with.
+      freeBytes: stats.bavail * stats.bsize,
+      inodeCount: stats.files,
+      inodeCountFree: stats.ffree,
+    };
+  }
+
+  /**
+   * The file stays when the lock goes: removing it would let two processes hold locks on two files of one name.
+   */
+  async lock(path: string): Promise<DiskLock> {
+    const fd = await openFile(path, O_RDWR | O_CREAT);
+    let held = false;
+    try {
+      held = flock(fd);
+    } catch (error) {
+      throw diskError('lock', path, error);
+    } finally {
+      if (!held) await closeFile(fd, path);
+    }
+    if (!held) throw new GfsError('ALREADY_RUNNING', `${dirname(path)} is in use: ${path} is locked`);
+    let closing: Promise<void> | undefined;
+    return {
+      close: () => {
+        closing ??= closeFile(fd, path);
+        return closing;
+      },
+    };
+  }
+
+  async bootId(): Promise<string> {
+    const path = '/proc/sys/kernel/random/boot_id';
+    const text = await resultOf<string>('read', path, (done) => fs.readFile(path, 'latin1', done));
+    return text.trim();
+  }
+}
+
+/**
+ * An open file by its descriptor: `fs` with callbacks costs half of what a `FileHandle` does (measured: 7 µs against
+ * 17 for a 4 KiB write with 16 in flight).
+ */
+class NodeDiskFile implements DiskFile {
+  readonly #fd: number;
+  readonly #path: string;
+  #inFlight = 0;
+  #closing: Promise<void> | undefined;
+  #onIdle: (() => void) | undefined;
+
+  constructor(fd: number, path: string) {
+    this.#fd = fd;
+    this.#path = path;
+  }
+
+  async read(into: Uint8Array, position: number): Promise<number> {
+    this.#begin();
+    try {
+      let filled = 0;
+      while (filled < into.length) {
+        const count = await this.#readSome(into, filled, position + filled);
+        if (count === 0) break;
+        filled += count;
+      }
+      return filled;
+    } finally {
+      this.#end();
+    }
+  }
+
+  async write(buffers: readonly Uint8Array[], position: number): Promise<void> {
+    this.#begin();
+    try {
+      let rest = buffers;
+      let at = position;
+      while (rest.length > 0) {
+        const count = await this.#writeSome(rest, at);
+        at += count;
+        rest = without(rest, count);
+      }
+    } finally {
+      this.#end();
+    }
+  }
+
+  async size(): Promise<number> {
+    this.#begin();
+    try {
+      const stats = await resultOf<fs.Stats>('stat', this.#path, (done) => fs.fstat(this.#fd, done));
+      return stats.size;
+    } finally {
+      this.#end();
+    }
+  }
+
+  async truncate(lengthBytes: number): Promise<void> {
+    this.#begin();
+    try {
+      await finished('truncate', this.#path, (done) => fs.ftruncate(this.#fd, lengthBytes, done));
+    } finally {
+      this.#end();
+    }
+  }
+
+  async dataSync(): Promise<void> {
+    this.#begin();
+    try {
+      await finished('sync', this.#path, (done) => fs.fdatasync(this.#fd, done));
+    } finally {
+      this.#end();
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#closeWhenIdle();
+    return this.#closing;
+  }
+
+  async #closeWhenIdle(): Promise<void> {
+    // A descriptor closed under a running call may by then be another file's.
+    if (this.#inFlight > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onIdle = resolve;
+      });
+    }
+    await closeFile(this.#fd, this.#path);
+  }
+
+  #begin(): void {
+    assert(this.#closing === undefined, `${this.#path} is used after close`);
+    this.#inFlight += 1;
+  }
+
+  #end(): void {
+    this.#inFlight -= 1;
+    if (this.#inFlight === 0) this.#onIdle?.();
+  }
+
+  #readSome(into: Uint8Array, offset: number, position: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      fs.read(this.#fd, into, offset, into.length - offset, position, (error, count) => {
+        if (error) reject(diskError('read', this.#path, error));
+        else resolve(count);
+      });
+    });
+  }
+
+  #writeSome(buffers: readonly Uint8Array[], position: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const settle = (error: Error | null, count: number) => {
+        if (error) reject(diskError('write', this.#path, error));
+        else resolve(count);
+      };
+      const [first] = buffers;
+      if (first !== undefined && buffers.length === 1) {
+        fs.write(this.#fd, first, 0, first.length, position, settle);
+      } else {
+        fs.writev(this.#fd, buffers, position, settle);
+      }
+    });
+  }
+}
+
+/** What is left of the buffers when `count` bytes of them are written. Empty buffers go too: nothing moves on them. */
+function without(buffers: readonly Uint8Array[], count: number): readonly Uint8Array[] {
+  let left = count;
+  for (const [index, buffer] of buffers.entries()) {
+    if (left < buffer.length) return [buffer.subarray(left), ...buffers.slice(index + 1)];
+    left -= buffer.length;
+  }
+  return [];
+}
+
+function openFile(path: string, flags: number): Promise<number> {
+  return resultOf<number>('open', path, (done) => fs.open(path, flags, 0o644, done));
+}
+
+function closeFile(fd: number, path: string): Promise<void> {
+  return finished('close', path, (done) => fs.close(fd, done));
+}
+
+function resultOf<T>(
+  operation: string,
+  path: string,
+  start: (done: (error: Error | null, value: T) => void) => void,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    start((error, value) => {
+      if (error) reject(diskError(operation, path, error));
+      else resolve(value);
+    });
+  });
+}
+
+function finished(
+  operation: string,
+  path: string,
+  start: (done: (error: Error | null) => void) => void,
+): Promise<void> {
+  return resultOf<void>(operation, path, (done) => start((error) => done(error, undefined)));
+}
+
+async function unlessMissing<T>(work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof GfsError && error.code === 'NOT_FOUND') return undefined;
+    throw error;
+  }
+}
+
+const CODES: Readonly<Record<string, ErrorCode>> = {
+  ENOENT: 'NOT_FOUND',
+  EEXIST: 'EXISTS',
+  ENOSPC: 'NO_SPACE',
+  EDQUOT: 'NO_SPACE',
+};
+
+function diskError(operation: string, path: string, cause: unknown): GfsError {
+  const errno = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  return new GfsError(CODES[errno] ?? 'IO_ERROR', `${operation} ${path}: ${messageOf(cause)}`, { cause });
+}
