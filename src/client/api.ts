@@ -1,0 +1,206 @@
+import type { Bytes } from '../base/bytes.ts';
+import type { Env } from '../base/env.ts';
+import type { InodeId, SessionId } from '../base/ids.ts';
+import type {
+  Attributes,
+  DirectoryEntry,
+  ExtentLocation,
+  FileType,
+  ListServersResponse,
+  ReportBadReplicaRequest,
+  StatFilesystemResponse,
+  StatusResponse,
+  Time,
+} from '../rpc/messages.ts';
+import type { Network } from '../rpc/network.ts';
+
+/** Who asks: the master checks owner, mode and groups by it. */
+export interface Identity {
+  readonly uid: number;
+  readonly gid: number;
+  readonly groups: readonly number[];
+}
+
+/**
+ * How long a call may take. `deadlineMs` is absolute, on `Env.monotonicMs`; absent: now + `ioTimeoutMs`. A call that
+ * ends by `signal` or deadline may have been carried out nevertheless.
+ */
+export interface Waiting {
+  readonly signal?: AbortSignal | undefined;
+  readonly deadlineMs?: number | undefined;
+}
+
+/** Who asks, and how long it may take. */
+export interface Call extends Waiting {
+  readonly caller: Identity;
+}
+
+/** How a file is opened. `append`: its writer will use `GfsFile.append`. */
+export interface OpenMode {
+  readonly read?: boolean;
+  readonly write?: boolean;
+  readonly truncate?: boolean;
+  readonly append?: boolean;
+}
+
+export interface CreateMode extends OpenMode {
+  /** Permission bits, umask already applied. */
+  readonly mode: number;
+  /** An existing file is EXISTS; otherwise it is opened. */
+  readonly exclusive?: boolean;
+}
+
+export interface OpenedFile {
+  readonly file: GfsFile;
+  readonly attributes: Attributes;
+  /** Nobody changed the contents since this client last knew them: pages cached from it are still good. */
+  readonly unchanged: boolean;
+}
+
+export interface CreatedFile extends OpenedFile {
+  readonly created: boolean;
+}
+
+/** What `setAttributes` changes; what is absent stays. */
+export interface AttributeChanges {
+  readonly mode?: number;
+  readonly uid?: number;
+  readonly gid?: number;
+  /** Shortens a regular file, or extends it with zeros. */
+  readonly length?: number;
+  readonly atime?: Time | 'now';
+  readonly mtime?: Time | 'now';
+}
+
+export interface NodeDescription {
+  /** Anything but a regular file. */
+  readonly type: FileType;
+  readonly mode: number;
+  readonly rdev?: number;
+  readonly symlinkTarget?: Uint8Array;
+}
+
+export interface ListOptions {
+  /** Only entries whose names come after this one, in byte order; absent: from the start. */
+  readonly after?: Uint8Array;
+  readonly limit: number;
+  readonly withAttributes?: boolean;
+}
+
+export interface DirectoryPage {
+  readonly entries: readonly DirectoryEntry[];
+  /** Nothing comes after these. */
+  readonly end: boolean;
+  readonly parent: InodeId;
+}
+
+export interface FileStatus {
+  readonly attributes: Attributes;
+  readonly extents: readonly ExtentLocation[];
+}
+
+/**
+ * A file system as programs on one machine use it: the mount, the command line, the gateway. Made by
+ * `GfsClient.connect`. Names and paths are bytes. Failures are `GfsError`s; what is worth retrying has been retried
+ * until the deadline. Attributes of files that are written here already show what is still on its way.
+ */
+export interface GfsClient {
+  readonly filesystemId: string;
+  readonly session: SessionId;
+  readonly rootInode: InodeId;
+  readonly chunkSizeBytes: number;
+
+  lookup(parent: InodeId, name: Uint8Array, call: Call): Promise<Attributes>;
+  attributes(inode: InodeId, call: Call): Promise<Attributes>;
+  readSymlink(inode: InodeId, call: Call): Promise<Buffer>;
+  list(directory: InodeId, options: ListOptions, call: Call): Promise<DirectoryPage>;
+  statFilesystem(waiting?: Waiting): Promise<StatFilesystemResponse>;
+
+  setAttributes(inode: InodeId, changes: AttributeChanges, call: Call): Promise<Attributes>;
+  makeNode(parent: InodeId, name: Uint8Array, node: NodeDescription, call: Call): Promise<Attributes>;
+  makeLink(inode: InodeId, parent: InodeId, name: Uint8Array, call: Call): Promise<Attributes>;
+  unlink(parent: InodeId, name: Uint8Array, call: Call): Promise<void>;
+  removeDirectory(parent: InodeId, name: Uint8Array, call: Call): Promise<void>;
+  rename(from: Place, to: Place, options: RenameOptions, call: Call): Promise<void>;
+
+  create(parent: InodeId, name: Uint8Array, mode: CreateMode, call: Call): Promise<CreatedFile>;
+  open(inode: InodeId, mode: OpenMode, call: Call): Promise<OpenedFile>;
+
+  /**
+   * Walks an absolute path and follows symbolic links (the last one too unless `followLast` is false), for programs;
+   * the mount looks up name by name.
+   */
+  resolve(path: Uint8Array, options: { followLast?: boolean }, call: Call): Promise<Attributes>;
+
+  status(waiting?: Waiting): Promise<StatusResponse>;
+  listServers(waiting?: Waiting): Promise<ListServersResponse>;
+  /** All extents of a file with versions, primaries and replicas. */
+  statFile(inode: InodeId, call: Call): Promise<FileStatus>;
+  reportBadReplica(report: ReportBadReplicaRequest, waiting?: Waiting): Promise<void>;
+
+  /** Sends what is still on its way, closes all open files and ends the session; safe to call twice. */
+  close(): Promise<void>;
+}
+
+/** What `GfsClient.connect` wants. */
+export interface ClientOptions {
+  readonly env: Env;
+  readonly network: Network;
+  /** "host:port" of each; tried in turn. */
+  readonly masters: readonly string[];
+  /** This machine's name, and what the session is ("mount /mnt/gfs"), for people. */
+  readonly host: string;
+  readonly program: string;
+  /** How long a call is retried when it brings no deadline of its own. Default 60 s. */
+  readonly ioTimeoutMs?: number;
+  /** Bound of the block cache. Default 256 MiB. */
+  readonly cacheBytes?: number;
+  /** Bound of data that was taken and is not at the cluster yet; writers wait at it. Default 64 MiB. */
+  readonly writeBehindBytes?: number;
+  /** How far a sequential reader is read ahead at most. Default 16 MiB. */
+  readonly readaheadBytes?: number;
+}
+
+/** A name in a directory. */
+export interface Place {
+  readonly parent: InodeId;
+  readonly name: Uint8Array;
+}
+
+export interface RenameOptions {
+  readonly noReplace?: boolean;
+  readonly exchange?: boolean;
+}
+
+/**
+ * An open file. Writes are taken and sent later; what went wrong with them is told once, by the next `flush`, `sync`
+ * or `close` of each file that was open then. Reads see all writes that were taken before, through whichever open
+ * file of this client. Close-to-open between machines: after `flush`, an `open` elsewhere sees data and length.
+ */
+export interface GfsFile {
+  readonly inode: InodeId;
+
+  /** Up to `length` bytes; fewer only at the end of the file. The buffers belong to the caller. */
+  read(fileOffset: number, length: number, waiting?: Waiting): Promise<Bytes>;
+
+  /** Resolves as soon as the data is taken; `bytes` are borrowed until then. Waits while too much is on its way. */
+  write(fileOffset: number, bytes: Bytes, waiting?: Waiting): Promise<void>;
+  /**
+   * As `write`, but keeps the buffers instead of copying them: nobody changes them until `release` is called, which
+   * happens exactly once, also when the write is refused.
+   */
+  writeTaken(fileOffset: number, bytes: Bytes, release: () => void, waiting?: Waiting): Promise<void>;
+  /** At the end of the file, as one piece, wherever that is when it arrives; resolves to its file offset. */
+  append(bytes: Bytes, waiting?: Waiting): Promise<number>;
+  truncate(length: number, waiting?: Waiting): Promise<void>;
+
+  /** As the master has them, with what was written here and is not there yet. */
+  attributes(waiting?: Waiting): Promise<Attributes>;
+
+  /** All writes so far are at all replicas, length and mtime at the master: what close(2) waits for. */
+  flush(waiting?: Waiting): Promise<void>;
+  /** As `flush`, and on all disks: fsync(2). */
+  sync(waiting?: Waiting): Promise<void>;
+  /** Flushes if need be, and gives the file back; safe to call twice. Free of waiting right after a `flush`. */
+  close(waiting?: Waiting): Promise<void>;
+}
