@@ -1,0 +1,87 @@
+import type { Command } from 'commander';
+import { MASTER_ADDRESS_DEFAULT, REPLICATION_MAX } from '../../base/constants.ts';
+import { NodeEnv } from '../../base/node-env.ts';
+import { addLogKeys } from '../daemon.ts';
+import { createLogger, type LogLevel } from '../logger.ts';
+import { addConfigFile, addKey, parseAddress, parseChoice, parseCount, parseSize } from '../program.ts';
+import { defaultDataDirectory, defaultMountPoint } from '../up/tools.ts';
+import { up } from '../up/up.ts';
+
+interface Keys {
+  readonly data?: string;
+  readonly mount?: string;
+  readonly chunkservers: number;
+  readonly listen: string;
+  readonly chunkSize?: number;
+  readonly replication?: number;
+  readonly reserve?: number;
+  readonly transport: 'frames' | 'grpc';
+  readonly logLevel: LogLevel;
+}
+
+export function addUp(gfs: Command): void {
+  const command = gfs
+    .command('up')
+    .description('run a whole cluster on this machine and mount it, until Ctrl-C');
+  addKey(
+    command,
+    '--data <dir>',
+    'where everything is kept (default: /var/lib/gfs; ~/.local/share/gfs if not root)',
+  );
+  addKey(
+    command,
+    '--mount <dir>',
+    'where it is mounted (default: /mnt/gfs; ~/gfs if that may not be created)',
+  );
+  addKey(command, '--chunkservers <n>', 'chunkservers to start', {
+    parse: parseCount({ min: 1, max: 64 }),
+    default: 3,
+  });
+  addKey(command, '--listen <host:port>', "the master's address", {
+    parse: parseAddress,
+    default: MASTER_ADDRESS_DEFAULT,
+  });
+  addKey(command, '--chunk-size <size>', 'bytes in a chunk; fixed at the first start (default: 64MiB)', {
+    parse: parseSize,
+  });
+  addKey(command, '--replication <n>', 'copies of each chunk; fixed at the first start (default: 3)', {
+    parse: parseCount({ min: 1, max: REPLICATION_MAX }),
+  });
+  addKey(command, '--reserve <size>', 'space on the disk that stays free (default: 1GiB)', {
+    parse: parseSize,
+  });
+  addKey<'frames' | 'grpc'>(
+    command,
+    '--transport <name>',
+    'how the mount talks to the daemons: frames or grpc',
+    {
+      parse: parseChoice(['frames', 'grpc']),
+      default: 'frames',
+    },
+  );
+  addLogKeys(command);
+  addConfigFile(command);
+  command.addHelpText('after', '\nExample: gfs up --data /srv/gfs --mount /mnt/gfs --chunkservers 3');
+  command.action(async (keys: Keys) => {
+    await up({
+      env: new NodeEnv(createLogger({ name: 'gfs up', level: keys.logLevel })),
+      data: keys.data ?? defaultDataDirectory(),
+      mount: keys.mount ?? defaultMountPoint(),
+      chunkserverCount: keys.chunkservers,
+      listen: keys.listen,
+      chunkSizeBytes: keys.chunkSize,
+      replication: keys.replication,
+      reserveBytes: keys.reserve,
+      transport: keys.transport,
+      logLevel: keys.logLevel,
+      stopRequested: stopSignal(),
+    });
+  });
+}
+
+/** The first SIGINT, SIGTERM or SIGHUP; a person who presses Ctrl-C again still gets the orderly way. */
+function stopSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve(signal));
+  });
+}

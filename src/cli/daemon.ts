@@ -1,0 +1,81 @@
+import type { Command } from 'commander';
+import { codeOf, messageOf } from '../base/errors.ts';
+import { NodeEnv } from '../base/node-env.ts';
+import { createLogger, LOG_LEVELS, type LogLevel } from './logger.ts';
+import { addKey, EXIT_FAILURE, parseChoice } from './program.ts';
+
+/** What a daemon tells the process that started it, over the IPC channel, once it serves. */
+export type ReadyMessage = { readonly ready: Readonly<Record<string, unknown>> };
+export type FailedMessage = { readonly failed: string };
+
+export interface Running {
+  /** Told to the starter, and logged. */
+  readonly ready: Readonly<Record<string, unknown>>;
+  close(): Promise<void>;
+}
+
+export function addLogKeys(command: Command): void {
+  addKey<LogLevel>(command, '--log-level <level>', `least important lines shown: ${LOG_LEVELS.join(', ')}`, {
+    parse: parseChoice(LOG_LEVELS),
+    default: 'info',
+  });
+}
+
+/**
+ * Runs a daemon until SIGTERM or SIGINT (closes it and ends with 0; a second signal ends at once) or until it cannot go
+ * on (one line, exit code 1). `start` gets a real `Env` and the hook for what it cannot survive.
+ */
+export async function runDaemon(
+  name: string,
+  logLevel: LogLevel,
+  start: (env: NodeEnv, onFatal: (error: unknown) => void) => Promise<Running>,
+): Promise<void> {
+  const log = createLogger({ name, level: logLevel });
+  const env = new NodeEnv(log);
+  const onFatal = (error: unknown) => {
+    log.error(
+      { code: codeOf(error), error: error instanceof Error ? error.stack : error },
+      'ends: cannot go on',
+    );
+    fail(name, error);
+  };
+  process.on('uncaughtException', onFatal);
+  process.on('unhandledRejection', onFatal);
+
+  let running: Running;
+  try {
+    running = await start(env, onFatal);
+  } catch (error) {
+    return fail(name, error);
+  }
+  log.info({ pid: process.pid, ...running.ready }, 'serving');
+  tellStarter({ ready: running.ready });
+
+  let stopping = false;
+  const stop = (signal: NodeJS.Signals) => {
+    if (stopping) process.exit(EXIT_FAILURE);
+    stopping = true;
+    log.info({ signal }, 'stopping');
+    running.close().then(() => {
+      log.info({}, 'stopped');
+      process.exit(0);
+    }, onFatal);
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+}
+
+/** One line for people, the same for the starter, exit code 1. */
+function fail(name: string, error: unknown): never {
+  const text = messageOf(error).replace(/\s*\n\s*/g, ' ');
+  tellStarter({ failed: text });
+  process.stderr.write(`${name}: ${text}\n`);
+  process.exit(EXIT_FAILURE);
+}
+
+function tellStarter(message: ReadyMessage | FailedMessage): void {
+  if (!process.connected) return;
+  process.send?.(message, undefined, undefined, () => undefined);
+  // The starter may end before us, and nobody else listens.
+  process.channel?.unref();
+}
