@@ -1,0 +1,120 @@
+/** What replicas of chunks are spoken of in: shapes only. They match the contract's messages field by field. */
+
+/** A server that holds, or shall hold, a replica. */
+export interface Member {
+  readonly server: number;
+  readonly address: string;
+  readonly rack: string;
+}
+
+/** What the master logged for a chunk at a version (P1), as a replica records it. */
+export interface VersionRecord {
+  readonly chunk: number;
+  readonly version: number;
+  readonly members: readonly Member[];
+  readonly primary: number;
+  /** A truncation repeated by each replica whose own version is lower than `cutVersion` (P19). */
+  readonly cutVersion?: number | undefined;
+  readonly cutLength?: number | undefined;
+  /** The highest version whose unsynced acknowledgements may have been lost (P7, P14); 0: none. */
+  readonly loss: number;
+}
+
+/** The highest append of a writer that a replica holds (P15). */
+export interface AppendEntry {
+  readonly writer: number;
+  readonly number: number;
+  readonly chunkOffset: number;
+  readonly length: number;
+  readonly checksum: number;
+}
+
+/** More writers than this in one chunk, and it is sealed (P16). */
+export const APPEND_ENTRIES_MAX = 10_000;
+
+/** One ordered change of a replica (P11). */
+export type Mutation = WriteMutation | AppendMutation | SealMutation | CutMutation;
+
+interface MutationOrder {
+  readonly version: number;
+  /** From 0 on in each version, without gaps. */
+  readonly serial: number;
+}
+export interface WriteMutation extends MutationOrder {
+  readonly kind: 'write';
+  readonly chunkOffset: number;
+  /** CRC-32 of each part of the data, as `checksumsOf(data, chunkOffset)` cuts it. */
+  readonly checksums: readonly number[];
+}
+export interface AppendMutation extends MutationOrder {
+  readonly kind: 'append';
+  /** Chosen by the primary: the chunk's length. */
+  readonly chunkOffset: number;
+  readonly checksums: readonly number[];
+  readonly writer: number;
+  readonly number: number;
+  /** Of the whole record; kept in the table of appends. */
+  readonly recordChecksum: number;
+}
+export interface SealMutation extends MutationOrder {
+  readonly kind: 'seal';
+}
+export interface CutMutation extends MutationOrder {
+  readonly kind: 'cut';
+  /** A shorter chunk stays as it is. */
+  readonly length: number;
+}
+
+/**
+ * Serials count under one version. Two whole replicas with equal streams are identical (P8). `version` 0: the content
+ * is a mixture (a reconcile began and did not end), equal to nobody's.
+ */
+export interface SerialStream {
+  readonly version: number;
+  readonly nextSerial: number;
+}
+
+/**
+ * Whether a replica takes orders.
+ * - `restarted`: what it recorded comes from an earlier process: it refuses orders and reconcile steps until a higher
+ *   version is recorded (P6);
+ * - `unreconciled`: the version is recorded in this process; it takes reconcile steps only (P8);
+ * - `reconciled`: under its version; it takes mutations.
+ */
+export type Standing = 'restarted' | 'unreconciled' | 'reconciled';
+
+/** What a replica knows of itself; everything but `restarted` is true after any crash too. */
+export interface ReplicaState {
+  readonly chunk: number;
+  readonly record: VersionRecord;
+  readonly standing: Standing;
+  /** The version under which it was last reconciled, durably; 0: never. A restart does not change it. */
+  readonly reconciledVersion: number;
+  /** Nothing acknowledged is missing; false after power was lost (P7) or its files were found damaged. */
+  readonly whole: boolean;
+  readonly length: number;
+  readonly sealed: boolean;
+  readonly stream: SerialStream;
+  /** Of the last mutation and the last read; 0: never. Reads are remembered lazily. */
+  readonly writtenAtMs: number;
+  readonly readAtMs: number;
+  /** Taken up on disk by its files. */
+  readonly diskBytes: number;
+}
+
+/** What a primary compares (P8). */
+export interface BlockSums {
+  readonly length: number;
+  readonly sealed: boolean;
+  readonly stream: SerialStream;
+  /** CRC-32 of each 64 KiB block, the last one's up to `length`. */
+  readonly checksums: readonly number[];
+  readonly table: readonly AppendEntry[];
+}
+
+/** Setting the end of a reconcile (P8). */
+export interface ReconcileEnd {
+  readonly length: number;
+  readonly sealed: boolean;
+  readonly table: readonly AppendEntry[];
+}
