@@ -2,6 +2,7 @@
 #include "napi.h"
 
 NAPI_MODULE_INIT() {
+  gfs::register_file_io(env, exports);
   gfs::register_flock(env, exports);
   return exports;
 }

@@ -6,6 +6,7 @@ import { GfsError } from '../src/base/errors.ts';
 /** What the addon exports, written by hand: native/*.cc keep to it. Arguments are checked by the callers of this folder. */
 export interface Binding {
   flock(fd: number): boolean;
+  preadNowait(fd: number, into: Uint8Array, position: number): number;
 }
 
 let loaded: Binding | undefined;

@@ -1,1 +1,2 @@
+export { preadNowait } from './file-io.ts';
 export { flock } from './flock.ts';

@@ -27,6 +27,12 @@ bool get_uint32(napi_env env, napi_value value, uint32_t* out) {
   return false;
 }
 
+bool get_double(napi_env env, napi_value value, double* out) {
+  if (napi_get_value_double(env, value, out) == napi_ok) return true;
+  throw_error(env, "native: a number was expected");
+  return false;
+}
+
 bool get_string(napi_env env, napi_value value, std::string* out) {
   size_t length = 0;
   if (napi_get_value_string_utf8(env, value, nullptr, 0, &length) != napi_ok) {

@@ -17,6 +17,7 @@ void throw_error(napi_env env, const char* message);
 
 bool get_int32(napi_env env, napi_value value, int32_t* out);
 bool get_uint32(napi_env env, napi_value value, uint32_t* out);
+bool get_double(napi_env env, napi_value value, double* out);
 bool get_string(napi_env env, napi_value value, std::string* out);
 // The bytes of any Uint8Array; valid until the caller returns to JavaScript.
 bool get_bytes(napi_env env, napi_value value, uint8_t** data, size_t* length);
@@ -39,6 +40,7 @@ bool get_arguments(napi_env env, napi_callback_info info, napi_value (&arguments
 void export_function(napi_env env, napi_value exports, const char* name, napi_callback function);
 
 // One per topic; native/addon.cc calls them all.
+void register_file_io(napi_env env, napi_value exports);
 void register_flock(napi_env env, napi_value exports);
 
 }  // namespace gfs
