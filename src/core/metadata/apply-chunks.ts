@@ -1,0 +1,89 @@
+import type { InodeId } from '../../base/ids.ts';
+import { type Result, refuse } from '../../base/result.ts';
+import { badNewChunk, badRaise, putNewExtent, raised, useChunkId } from './chunk-rows.ts';
+import { endOf, FILE_LENGTH_MAX, gridStart } from './extents.ts';
+import { withoutSetIds } from './permissions.ts';
+import { type Prepare, ready } from './prepared.ts';
+import { FileType, type Inode } from './rows.ts';
+import type { MetadataState } from './state.ts';
+
+/**
+ * Commands on a file's bytes. Who may give them was decided when the file was opened: a mode that changes later does
+ * not close open files, so there is no caller here.
+ */
+
+export const prepareCommitLength: Prepare<'commitLength'> = (
+  state,
+  { inode, length, mtime },
+  { context, time },
+) => {
+  const file = regularFile(state, inode);
+  if (!file.ok) return file;
+  if (length > FILE_LENGTH_MAX) return refuse('FILE_TOO_LARGE', `a length of ${length} bytes`);
+  return ready(() => {
+    const { value } = file;
+    const changed: Inode = {
+      ...value,
+      // A lower bound: another session's later word may be here already.
+      length: Math.max(value.length, length),
+      mode: context.caller.uid === 0 ? value.mode : withoutSetIds(value.mode),
+      mtime: mtime ?? time,
+      ctime: time,
+    };
+    state.tables.putInode(changed);
+    return changed;
+  });
+};
+
+export const prepareAddChunk: Prepare<'addChunk'> = (state, { inode, fileOffset, chunk }) => {
+  const file = regularFile(state, inode);
+  if (!file.ok) return file;
+  if (fileOffset > FILE_LENGTH_MAX) return refuse('FILE_TOO_LARGE', `an offset of ${fileOffset} bytes`);
+  if (chunk === undefined) return refuse('INVALID_ARGUMENT', 'a new extent needs a chunk');
+  const bad = badNewChunk(state, chunk);
+  if (bad) return bad;
+  return ready(() => {
+    const there = state.extentAt(inode, fileOffset);
+    if (there !== undefined) {
+      useChunkId(state, chunk);
+      return there;
+    }
+    const previous = state.tables.extentAtOrBefore(inode, fileOffset);
+    const start = gridStart(previous, fileOffset, state.chunkSizeBytes);
+    return putNewExtent(state, file.value, { start, chunk });
+  });
+};
+
+export const prepareRaiseVersion: Prepare<'raiseVersion'> = (state, raise) =>
+  badRaise(state, raise) ?? ready(() => raised(state, raise));
+
+/** A sealed extent has its true length for ever (P16); the next one starts at its end. Only the last one is sealed. */
+export const prepareSealExtent: Prepare<'sealExtent'> = (state, { inode, start, chunk, length }) => {
+  const file = regularFile(state, inode);
+  if (!file.ok) return file;
+  const extent = state.tables.extent(inode, start);
+  if (extent === undefined || extent.chunk !== chunk)
+    return refuse('NO_SUCH_CHUNK', `no chunk ${chunk} at ${start}`);
+  if (extent.sealedLength !== undefined) return ready(() => extent);
+  if (length < 1 || length > state.chunkSizeBytes)
+    return refuse('INVALID_ARGUMENT', `a sealed length of ${length}`);
+  if (state.tables.extentsFrom(inode, start + 1, 1).length > 0) {
+    return refuse('INVALID_ARGUMENT', `the extent at ${start} is not the last one`);
+  }
+  return ready(() => {
+    const sealed = { ...extent, sealedLength: length };
+    const end = endOf(sealed, state.chunkSizeBytes);
+    state.tables.putExtent(inode, sealed);
+    if (end > file.value.length) state.tables.putInode({ ...file.value, length: end });
+    return sealed;
+  });
+};
+
+function regularFile(state: MetadataState, inode: InodeId): Result<Inode> {
+  const row = state.tables.inode(inode);
+  if (row === undefined) return refuse('NOT_FOUND', `no inode ${inode}`);
+  if (row.type === FileType.DIRECTORY) return refuse('IS_DIRECTORY', `inode ${inode} is a directory`);
+  return row.type === FileType.REGULAR
+    ? { ok: true, value: row }
+    : refuse('INVALID_ARGUMENT', `inode ${inode} is no file`);
+}

@@ -1,0 +1,239 @@
+import type { Buffer } from 'node:buffer';
+import { REPLICATION_MAX, SYMLINK_BYTES_MAX } from '../../base/constants.ts';
+import type { InodeId } from '../../base/ids.ts';
+import { type Result, refuse } from '../../base/result.ts';
+import { badNewChunk, dropExtentsFrom, putFirstChunk, useChunkId } from './chunk-rows.ts';
+import type { Caller, Command, CommandBodies } from './commands.ts';
+import { badName } from './names.ts';
+import {
+  denied,
+  isInGroup,
+  MAY_EXECUTE,
+  MAY_READ,
+  MAY_WRITE,
+  MODE_ALL,
+  MODE_GROUP_EXECUTE,
+  MODE_SETGID,
+  mayAccess,
+  withoutSetIds,
+} from './permissions.ts';
+import { type Prepare, type Prepared, ready } from './prepared.ts';
+import { type Attributes, FileType, type Inode, type Time } from './rows.ts';
+import type { MetadataState } from './state.ts';
+
+/** Commands that give an inode a name: new files, other new nodes, further links. */
+
+/** A file keeps no more hard links than this (as on ext4). */
+export const LINK_COUNT_MAX = 65_000;
+
+/** Ext4 and xfs encode device numbers in 32 bits. */
+const RDEV_MAX = 0xffffffff;
+
+export const prepareCreateFile: Prepare<'createFile'> = (state, body, command) => {
+  const { caller } = command.context;
+  const directory = searchable(state, caller, body.parent, body.name);
+  if (!directory.ok) return directory;
+  const bad = badNewChunk(state, body.firstChunk);
+  if (bad) return bad;
+  const dirent = state.tables.dirent(body.parent, body.name);
+  if (dirent !== undefined) return openExisting(state, state.inodeOf(dirent.inode), { body, command });
+
+  if (!mayAccess(caller, directory.value, MAY_WRITE)) return denied(directory.value);
+  if (isUsed(state, body.inode)) return idUsed(body.inode);
+  if (body.goal < 1 || body.goal > REPLICATION_MAX)
+    return refuse('INVALID_ARGUMENT', `${body.goal} copies are not possible`);
+  return ready(() => {
+    const inode = newInode(directory.value, {
+      id: body.inode,
+      type: FileType.REGULAR,
+      mode: body.mode,
+      caller,
+      time: command.time,
+      goal: body.goal,
+    });
+    addEntry(state, { directory: directory.value, name: body.name, inode, time: command.time });
+    putFirstChunk(state, inode, body.firstChunk);
+    return { attributes: inode, created: true };
+  });
+};
+
+/** What open(2) with O_CREAT does when the name is taken. */
+function openExisting(
+  state: MetadataState,
+  inode: Inode,
+  { body, command }: { body: CommandBodies['createFile']; command: Command },
+): Prepared<{ attributes: Attributes; created: boolean }> {
+  const { caller } = command.context;
+  if (body.exclusive) return refuse('EXISTS', 'there is an entry of that name');
+  if (inode.type === FileType.DIRECTORY) return refuse('IS_DIRECTORY', `inode ${inode.inode} is a directory`);
+  if (inode.type !== FileType.REGULAR)
+    return refuse('EXISTS', 'there is an entry of that name, and it is no file');
+  const wanted = (body.read ? MAY_READ : 0) | (body.write || body.truncate ? MAY_WRITE : 0);
+  if (!mayAccess(caller, inode, wanted)) return denied(inode);
+  return ready(() => {
+    useChunkId(state, body.firstChunk);
+    if (!body.truncate) return { attributes: inode, created: false };
+    const emptied = truncatedToNothing(inode, { caller, time: command.time });
+    dropExtentsFrom(state, inode.inode, 0);
+    putFirstChunk(state, emptied, body.firstChunk);
+    state.tables.putInode(emptied);
+    return { attributes: emptied, created: false };
+  });
+}
+
+function truncatedToNothing(inode: Inode, { caller, time }: { caller: Caller; time: Time }): Inode {
+  const mode = caller.uid === 0 ? inode.mode : withoutSetIds(inode.mode);
+  return { ...inode, length: 0, mode, mtime: time, ctime: time };
+}
+
+export const prepareMakeNode: Prepare<'makeNode'> = (state, body, { context: { caller }, time }) => {
+  const directory = roomFor(state, caller, body.parent, body.name);
+  if (!directory.ok) return directory;
+  if (isUsed(state, body.inode)) return idUsed(body.inode);
+  const bad = badNode(body, caller);
+  if (bad) return bad;
+  return ready(() => {
+    const isDirectory = body.type === FileType.DIRECTORY;
+    const isSymlink = body.type === FileType.SYMLINK;
+    const fresh = newInode(directory.value, {
+      id: body.inode,
+      type: body.type,
+      mode: isSymlink ? 0o777 : body.mode,
+      caller,
+      time,
+      goal: 0,
+    });
+    const inode: Inode = {
+      ...fresh,
+      linkCount: isDirectory ? 2 : 1,
+      length: isSymlink ? body.symlinkTarget.length : 0,
+      rdev: isDevice(body.type) ? body.rdev : 0,
+      parent: isDirectory ? body.parent : 0,
+    };
+    addEntry(state, { directory: directory.value, name: body.name, inode, time });
+    if (isSymlink) state.tables.putSymlink(inode.inode, body.symlinkTarget);
+    return inode;
+  });
+};
+
+function badNode(
+  { type, symlinkTarget, rdev }: CommandBodies['makeNode'],
+  caller: Caller,
+): Result<never> | undefined {
+  switch (type) {
+    case FileType.DIRECTORY:
+    case FileType.FIFO:
+    case FileType.SOCKET:
+      return undefined;
+    case FileType.SYMLINK:
+      if (symlinkTarget.length === 0) return refuse('NOT_FOUND', 'a symlink to nothing');
+      if (symlinkTarget.includes(0))
+        return refuse('INVALID_ARGUMENT', "a symlink's target holds a zero byte");
+      if (symlinkTarget.length <= SYMLINK_BYTES_MAX) return undefined;
+      return refuse('NAME_TOO_LONG', `a symlink's target of ${symlinkTarget.length} bytes`);
+    case FileType.BLOCK_DEVICE:
+    case FileType.CHARACTER_DEVICE:
+      if (caller.uid !== 0) return refuse('NOT_PERMITTED', 'only root makes devices');
+      return rdev <= RDEV_MAX ? undefined : refuse('INVALID_ARGUMENT', 'a bad device number');
+    default:
+      return refuse('INVALID_ARGUMENT', `a node of type ${type}`);
+  }
+}
+
+function isDevice(type: FileType): boolean {
+  return type === FileType.BLOCK_DEVICE || type === FileType.CHARACTER_DEVICE;
+}
+
+export const prepareMakeLink: Prepare<'makeLink'> = (state, body, { context: { caller }, time }) => {
+  const directory = roomFor(state, caller, body.parent, body.name);
+  if (!directory.ok) return directory;
+  const inode = state.tables.inode(body.inode);
+  if (inode === undefined || inode.linkCount === 0)
+    return refuse('NOT_FOUND', `no inode ${body.inode} with a name`);
+  if (inode.type === FileType.DIRECTORY) return refuse('NOT_PERMITTED', 'a directory has one name');
+  if (inode.linkCount >= LINK_COUNT_MAX)
+    return refuse('TOO_MANY_LINKS', `inode ${inode.inode} has ${inode.linkCount} links`);
+  return ready(() => {
+    const linked: Inode = { ...inode, linkCount: inode.linkCount + 1, ctime: time };
+    state.tables.putInode(linked);
+    state.tables.putDirent(body.parent, body.name, { inode: inode.inode, type: inode.type });
+    state.tables.putInode({ ...directory.value, mtime: time, ctime: time });
+    return linked;
+  });
+};
+
+/** The directory, if the caller may look names up in it and this is a name. */
+export function searchable(
+  state: MetadataState,
+  caller: Caller,
+  parent: InodeId,
+  name: Buffer,
+): Result<Inode> {
+  const directory = state.directory(parent);
+  if (!directory.ok) return directory;
+  if (!mayAccess(caller, directory.value, MAY_EXECUTE)) return denied(directory.value);
+  return badName(name) ?? directory;
+}
+
+/** The directory, if the caller may make an entry of this name in it. As in Linux, EXISTS goes before the mode. */
+function roomFor(state: MetadataState, caller: Caller, parent: InodeId, name: Buffer): Result<Inode> {
+  const directory = searchable(state, caller, parent, name);
+  if (!directory.ok) return directory;
+  if (state.tables.dirent(parent, name)) return refuse('EXISTS', 'there is an entry of that name');
+  return mayAccess(caller, directory.value, MAY_WRITE) ? directory : denied(directory.value);
+}
+
+function newInode(
+  directory: Inode,
+  made: { id: InodeId; type: FileType; mode: number; caller: Caller; time: Time; goal: number },
+): Inode {
+  const { id, type, caller, time, goal } = made;
+  // A setgid directory hands its group down, and to directories the bit itself.
+  const inherits = (directory.mode & MODE_SETGID) !== 0;
+  const gid = inherits ? directory.gid : caller.gid;
+  let mode = made.mode & MODE_ALL;
+  if (type === FileType.DIRECTORY) {
+    if (inherits) mode |= MODE_SETGID;
+  } else if (mode & MODE_SETGID && mode & MODE_GROUP_EXECUTE && caller.uid !== 0 && !isInGroup(caller, gid)) {
+    // Else anybody could make a program that runs with the directory's group.
+    mode &= ~MODE_SETGID;
+  }
+  return {
+    inode: id,
+    type,
+    mode,
+    linkCount: 1,
+    uid: caller.uid,
+    gid,
+    length: 0,
+    rdev: 0,
+    atime: time,
+    mtime: time,
+    ctime: time,
+    btime: time,
+    goal,
+    parent: 0,
+  };
+}
+
+function addEntry(
+  state: MetadataState,
+  { directory, name, inode, time }: { directory: Inode; name: Buffer; inode: Inode; time: Time },
+): void {
+  state.tables.putDirent(directory.inode, name, { inode: inode.inode, type: inode.type });
+  state.tables.putInode(inode);
+  // A directory's ".." is a link to its parent.
+  const linkCount = directory.linkCount + (inode.type === FileType.DIRECTORY ? 1 : 0);
+  state.tables.putInode({ ...directory, linkCount, mtime: time, ctime: time });
+  state.progress.nextInode = Math.max(state.progress.nextInode, inode.inode + 1);
+  state.progress.inodeCount += 1;
+}
+
+/** Ids are dealt upwards but may be logged out of turn: below the counter, the row tells. */
+function isUsed(state: MetadataState, inode: InodeId): boolean {
+  return inode < state.progress.nextInode && state.tables.inode(inode) !== undefined;
+}
+
+function idUsed(inode: InodeId): Result<never> {
+  return refuse('INVALID_ARGUMENT', `inode id ${inode} was used before`);
+}

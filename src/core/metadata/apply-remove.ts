@@ -1,0 +1,92 @@
+import type { Buffer } from 'node:buffer';
+import type { InodeId } from '../../base/ids.ts';
+import { ok, type Result, refuse } from '../../base/result.ts';
+import { searchable } from './apply-create.ts';
+import type { Caller } from './commands.ts';
+import { denied, MAY_WRITE, mayAccess, maySteal } from './permissions.ts';
+import { type Prepare, ready } from './prepared.ts';
+import { FileType, type Inode, type Time } from './rows.ts';
+import type { MetadataState } from './state.ts';
+
+/** Commands that take a name away. */
+
+const NO_NAME = new Uint8Array(0);
+
+export const prepareUnlink: Prepare<'unlink'> = (state, { parent, name }, { context: { caller }, time }) => {
+  const found = removable(state, caller, parent, name);
+  if (!found.ok) return found;
+  const { directory, inode } = found.value;
+  if (inode.type === FileType.DIRECTORY) return refuse('IS_DIRECTORY', `inode ${inode.inode} is a directory`);
+  return ready(() => {
+    state.tables.removeDirent(parent, name);
+    state.tables.putInode({ ...directory, mtime: time, ctime: time });
+    return { inode: dropLink(state, inode, time) };
+  });
+};
+
+export const prepareRemoveDirectory: Prepare<'removeDirectory'> = (
+  state,
+  { parent, name },
+  { context: { caller }, time },
+) => {
+  const found = removable(state, caller, parent, name);
+  if (!found.ok) return found;
+  const { directory, inode } = found.value;
+  if (inode.type !== FileType.DIRECTORY)
+    return refuse('NOT_DIRECTORY', `inode ${inode.inode} is no directory`);
+  if (!isEmpty(state, inode.inode)) return refuse('NOT_EMPTY', `directory ${inode.inode} is not empty`);
+  return ready(() => {
+    state.tables.removeDirent(parent, name);
+    state.tables.putInode({ ...directory, linkCount: directory.linkCount - 1, mtime: time, ctime: time });
+    return { inode: removeEmptyDirectory(state, inode, time) };
+  });
+};
+
+/** The entry and its directory, if the caller may take the name away. */
+export function removable(
+  state: MetadataState,
+  caller: Caller,
+  parent: InodeId,
+  name: Buffer,
+): Result<{ directory: Inode; inode: Inode }> {
+  const directory = searchable(state, caller, parent, name);
+  if (!directory.ok) return directory;
+  const dirent = state.tables.dirent(parent, name);
+  if (dirent === undefined) return refuse('NOT_FOUND', 'no such entry');
+  if (!mayAccess(caller, directory.value, MAY_WRITE)) return denied(directory.value);
+  const inode = state.inodeOf(dirent.inode);
+  if (!maySteal(caller, directory.value, inode)) {
+    return refuse('NOT_PERMITTED', 'in a sticky directory only the owner removes an entry');
+  }
+  return ok({ directory: directory.value, inode });
+}
+
+export function isEmpty(state: MetadataState, directory: InodeId): boolean {
+  return state.tables.dirents(directory, NO_NAME, 1).entries.length === 0;
+}
+
+/**
+ * The inode with one link less. With none left, a file becomes an orphan, since somebody may have it open; the master
+ * reaps it when nobody has. Everything else goes at once.
+ */
+export function dropLink(state: MetadataState, inode: Inode, time: Time): Inode {
+  const left: Inode = { ...inode, linkCount: inode.linkCount - 1, ctime: time };
+  if (left.linkCount > 0) {
+    state.tables.putInode(left);
+  } else if (inode.type === FileType.REGULAR) {
+    state.tables.putInode(left);
+    state.tables.putOrphan(inode.inode);
+  } else {
+    if (inode.type === FileType.SYMLINK) state.tables.removeSymlink(inode.inode);
+    state.tables.removeInode(inode.inode);
+    state.progress.inodeCount -= 1;
+  }
+  return left;
+}
+
+/** The caller takes the link of its ".." off the parent. */
+export function removeEmptyDirectory(state: MetadataState, inode: Inode, time: Time): Inode {
+  state.tables.removeInode(inode.inode);
+  state.progress.inodeCount -= 1;
+  return { ...inode, linkCount: 0, ctime: time };
+}

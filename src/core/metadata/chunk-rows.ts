@@ -1,0 +1,123 @@
+import { assert, must } from '../../base/assert.ts';
+import type { InodeId } from '../../base/ids.ts';
+import { type Refusal, refuse } from '../../base/result.ts';
+import type { NewChunk, RaiseVersion } from './commands.ts';
+import type { Chunk, Cut, Extent, Inode } from './rows.ts';
+import type { MetadataState } from './state.ts';
+
+/** What several commands do with chunks: begin them, raise them, let them go. */
+
+/** Extents are dropped in steps of this many rows, so that memory stays bounded. */
+const EXTENTS_PER_STEP = 256;
+
+/** Why a new chunk cannot be taken as it is; undefined: it can, or there is none. */
+export function badNewChunk(
+  state: MetadataState,
+  chunk: NewChunk | undefined,
+): { ok: false; error: Refusal } | undefined {
+  if (chunk === undefined) return undefined;
+  const used =
+    chunk.chunk < state.progress.nextChunk && (state.chunk(chunk.chunk) || state.isGarbage(chunk.chunk));
+  if (used) return refuse('INVALID_ARGUMENT', `chunk handle ${chunk.chunk} was used before`);
+  return badMembers(chunk);
+}
+
+function badMembers({
+  members,
+  primary,
+}: Pick<NewChunk, 'members' | 'primary'>): { ok: false; error: Refusal } | undefined {
+  if (members.length === 0) return refuse('TOO_FEW_REPLICAS', 'a chunk needs a member');
+  if (new Set(members).size !== members.length) return refuse('INVALID_ARGUMENT', 'a member is named twice');
+  if (primary !== 0 && !members.includes(primary))
+    return refuse('INVALID_ARGUMENT', 'the primary is no member');
+  return undefined;
+}
+
+/** A handle that came with a command is never dealt again, used or not. */
+export function useChunkId(state: MetadataState, chunk: NewChunk | undefined): void {
+  if (chunk) state.progress.nextChunk = Math.max(state.progress.nextChunk, chunk.chunk + 1);
+}
+
+/** Begins the extent at `start` with a chunk at version 1: empty and active (P4). */
+export function putNewExtent(
+  state: MetadataState,
+  inode: Inode,
+  { start, chunk }: { start: number; chunk: NewChunk },
+): Extent {
+  const { members, primary } = chunk;
+  const row: Chunk = {
+    version: 1,
+    members,
+    primary,
+    cut: undefined,
+    loss: 0,
+    referenceCount: 1,
+    goal: inode.goal,
+  };
+  const extent: Extent = { start, chunk: chunk.chunk, sealedLength: undefined };
+  useChunkId(state, chunk);
+  state.tables.putChunk(chunk.chunk, row);
+  state.tables.putExtent(inode.inode, extent);
+  state.progress.chunkCount += 1;
+  return extent;
+}
+
+export function putFirstChunk(state: MetadataState, inode: Inode, chunk: NewChunk | undefined): void {
+  if (chunk) putNewExtent(state, inode, { start: 0, chunk });
+}
+
+/** Lets go of all extents that start at `start` or after it. */
+export function dropExtentsFrom(state: MetadataState, inode: InodeId, start: number): void {
+  for (;;) {
+    const extents = state.tables.extentsFrom(inode, start, EXTENTS_PER_STEP);
+    for (const extent of extents) dropExtent(state, inode, extent);
+    if (extents.length < EXTENTS_PER_STEP) return;
+  }
+}
+
+function dropExtent(state: MetadataState, inode: InodeId, extent: Extent): void {
+  state.tables.removeExtent(inode, extent.start);
+  const row = must(state.chunk(extent.chunk), `chunk ${extent.chunk} of an extent exists`);
+  if (row.referenceCount > 1) {
+    state.tables.putChunk(extent.chunk, { ...row, referenceCount: row.referenceCount - 1 });
+    return;
+  }
+  state.tables.removeChunk(extent.chunk);
+  state.tables.putGarbage(extent.chunk, { members: row.members });
+  state.progress.chunkCount -= 1;
+}
+
+/** Why a raise is not possible (P2: compare-and-set on the version; P3: members come from the last logged set). */
+export function badRaise(
+  state: MetadataState,
+  raise: RaiseVersion,
+): { ok: false; error: Refusal } | undefined {
+  const row = state.chunk(raise.chunk);
+  if (row === undefined) return refuse('NO_SUCH_CHUNK', `no chunk ${raise.chunk}`);
+  if (row.version !== raise.version) {
+    const fields = { version: String(row.version) };
+    return refuse('VERSION_MISMATCH', `chunk ${raise.chunk} is at version ${row.version}`, fields);
+  }
+  if (raise.members.some((member) => !row.members.includes(member))) {
+    return refuse('INVALID_ARGUMENT', `chunk ${raise.chunk}: a new member was none before`);
+  }
+  return badMembers(raise);
+}
+
+/** The next version's row. A cut stays until another replaces it: each later raise repeats it (P19). */
+export function raised(state: MetadataState, raise: RaiseVersion, cutLength?: number): Chunk {
+  const row = must(state.chunk(raise.chunk), 'a raised chunk exists');
+  assert(row.version === raise.version, 'a raise leaves the version that it was checked against');
+  const version = row.version + 1;
+  const cut: Cut | undefined = cutLength === undefined ? row.cut : { version, length: cutLength };
+  const next: Chunk = {
+    ...row,
+    version,
+    members: raise.members,
+    primary: raise.primary,
+    cut,
+    loss: raise.loss ? version : row.loss,
+  };
+  state.tables.putChunk(raise.chunk, next);
+  return next;
+}

@@ -1,0 +1,165 @@
+import type { ChunkHandle, InodeId, ServerId, SessionId } from '../../base/ids.ts';
+import type { Attributes, Chunk, Extent, FileType, Time } from './rows.ts';
+
+/**
+ * Changes of the master's durable state, as they are logged. The shapes are those that the generated code of
+ * `proto/gfs/v1/oplog.proto` has, which is where the meaning of each field is written down; the core cannot import
+ * generated code, `storage/oplog-codec.ts` makes the compiler compare the two.
+ */
+export interface Command {
+  readonly context: CommandContext;
+  readonly time: Time;
+  readonly body: CommandBody;
+}
+
+/** Who asks: every look-up and command is checked against owner, group and mode. */
+export interface Caller {
+  readonly uid: number;
+  readonly gid: number;
+  readonly groups: number[];
+}
+
+export interface CommandContext {
+  readonly caller: Caller;
+  /** 0: the master itself; the result is then not remembered. */
+  readonly session: SessionId | 0;
+  readonly number: number;
+  readonly acknowledged: number;
+}
+
+export const ROOT_CALLER: Caller = { uid: 0, gid: 0, groups: [] };
+/** Of commands that the master gives itself. */
+export const INTERNAL: CommandContext = { caller: ROOT_CALLER, session: 0, number: 0, acknowledged: 0 };
+
+export interface NewChunk {
+  readonly chunk: ChunkHandle;
+  readonly members: ServerId[];
+  readonly primary: ServerId | 0;
+}
+
+export interface RaiseVersion {
+  readonly chunk: ChunkHandle;
+  readonly version: number;
+  readonly members: ServerId[];
+  readonly primary: ServerId | 0;
+  readonly loss: boolean;
+}
+
+/** The body of each kind of command. */
+export interface CommandBodies {
+  format: {
+    readonly filesystemId: string;
+    readonly chunkSizeBytes: number;
+    readonly replication: number;
+    readonly uid: number;
+    readonly gid: number;
+    readonly mode: number;
+  };
+  openSession: { readonly session: SessionId; readonly host: string; readonly program: string };
+  closeSession: { readonly session: SessionId };
+  addServer: { readonly server: ServerId; readonly host: string };
+  reserveWriters: { readonly end: number };
+  createFile: {
+    readonly parent: InodeId;
+    readonly name: Buffer;
+    readonly inode: InodeId;
+    readonly mode: number;
+    readonly exclusive: boolean;
+    readonly read: boolean;
+    readonly write: boolean;
+    readonly truncate: boolean;
+    readonly firstChunk: NewChunk | undefined;
+    readonly goal: number;
+  };
+  makeNode: {
+    readonly parent: InodeId;
+    readonly name: Buffer;
+    readonly inode: InodeId;
+    readonly type: FileType;
+    readonly mode: number;
+    readonly rdev: number;
+    readonly symlinkTarget: Buffer;
+  };
+  makeLink: { readonly inode: InodeId; readonly parent: InodeId; readonly name: Buffer };
+  unlink: { readonly parent: InodeId; readonly name: Buffer };
+  removeDirectory: { readonly parent: InodeId; readonly name: Buffer };
+  rename: {
+    readonly parent: InodeId;
+    readonly name: Buffer;
+    readonly newParent: InodeId;
+    readonly newName: Buffer;
+    readonly noReplace: boolean;
+    readonly exchange: boolean;
+  };
+  setAttributes: {
+    readonly inode: InodeId;
+    readonly mode?: number | undefined;
+    readonly uid?: number | undefined;
+    readonly gid?: number | undefined;
+    readonly length?: number | undefined;
+    readonly atime: Time | undefined;
+    readonly mtime: Time | undefined;
+    readonly atimeNow: boolean;
+    readonly mtimeNow: boolean;
+    readonly byOpenFile: boolean;
+    readonly cut: RaiseVersion | undefined;
+    readonly firstChunk: NewChunk | undefined;
+  };
+  commitLength: { readonly inode: InodeId; readonly length: number; readonly mtime: Time | undefined };
+  addChunk: { readonly inode: InodeId; readonly fileOffset: number; readonly chunk: NewChunk | undefined };
+  raiseVersion: RaiseVersion;
+  sealExtent: {
+    readonly inode: InodeId;
+    readonly start: number;
+    readonly chunk: ChunkHandle;
+    readonly length: number;
+  };
+  reap: { readonly inodes: InodeId[] };
+  forgetGarbage: { readonly chunks: ChunkHandle[] };
+}
+
+export type CommandCase = keyof CommandBodies;
+export type CommandBody = {
+  [K in CommandCase]: { readonly $case: K; readonly value: CommandBodies[K] };
+}[CommandCase];
+
+/** What each kind of command answers. */
+export interface CommandResults {
+  format: Done;
+  openSession: Done;
+  closeSession: Done;
+  addServer: Done;
+  reserveWriters: Done;
+  createFile: CreatedFile;
+  makeNode: Attributes;
+  makeLink: Attributes;
+  unlink: Removed;
+  removeDirectory: Removed;
+  rename: Renamed;
+  setAttributes: Attributes;
+  commitLength: Attributes;
+  addChunk: Extent;
+  raiseVersion: Chunk;
+  sealExtent: Extent;
+  reap: Done;
+  forgetGarbage: Done;
+}
+export type CommandResult = CommandResults[CommandCase];
+
+export type Done = Readonly<Record<string, never>>;
+export const DONE: Done = {};
+
+export interface CreatedFile {
+  readonly attributes: Attributes;
+  /** False: the file was there and is opened. */
+  readonly created: boolean;
+}
+/** What lost a name, as it is now. A link count of 0: gone, but a regular file's rows stay until it is reaped. */
+export interface Removed {
+  readonly inode: Attributes;
+}
+export interface Renamed {
+  readonly moved: Attributes;
+  /** What was at the new name: replaced, or exchanged. */
+  readonly other: Attributes | undefined;
+}

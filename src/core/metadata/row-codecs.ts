@@ -1,0 +1,193 @@
+import type { ChunkHandle, InodeId, ServerId, SessionId } from '../../base/ids.ts';
+import type { RowReader, RowWriter } from './codec.ts';
+import type {
+  Attributes,
+  Chunk,
+  Dirent,
+  Extent,
+  Filesystem,
+  FileType,
+  Garbage,
+  Inode,
+  Progress,
+  Server,
+  Session,
+  Time,
+} from './rows.ts';
+
+/**
+ * How each table's value is packed (keys: `tables.ts`). Changing one needs another STORE_FORMAT; the store is then
+ * rebuilt or refused, never misread. A small file's four rows (dirent, inode, extent, chunk) take about 100 bytes with their keys.
+ */
+export const STORE_FORMAT = 1;
+
+/** Type in the low three bits, then which times differ from the birth time: a new file stores one time, not four. */
+const ATIME_DIFFERS = 0x08;
+const MTIME_DIFFERS = 0x10;
+const CTIME_DIFFERS = 0x20;
+const HAS_PARENT = 0x40;
+const HAS_RDEV = 0x80;
+
+export function writeInode(row: RowWriter, inode: Attributes & Partial<Pick<Inode, 'parent'>>): RowWriter {
+  const { atime, mtime, ctime, btime, parent = 0 } = inode;
+  const flags =
+    inode.type |
+    (same(atime, btime) ? 0 : ATIME_DIFFERS) |
+    (same(mtime, btime) ? 0 : MTIME_DIFFERS) |
+    (same(ctime, btime) ? 0 : CTIME_DIFFERS) |
+    (parent === 0 ? 0 : HAS_PARENT) |
+    (inode.rdev === 0 ? 0 : HAS_RDEV);
+  row.byte(flags).number(inode.mode).number(inode.linkCount).number(inode.uid).number(inode.gid);
+  row.number(inode.length).byte(inode.goal);
+  writeTime(row, btime);
+  if (flags & ATIME_DIFFERS) writeTime(row, atime);
+  if (flags & MTIME_DIFFERS) writeTime(row, mtime);
+  if (flags & CTIME_DIFFERS) writeTime(row, ctime);
+  if (flags & HAS_PARENT) row.number(parent);
+  if (flags & HAS_RDEV) row.number(inode.rdev);
+  return row;
+}
+
+export function readInode(row: RowReader, inode: InodeId): Inode {
+  const flags = row.byte();
+  const mode = row.number();
+  const linkCount = row.number();
+  const uid = row.number();
+  const gid = row.number();
+  const length = row.number();
+  const goal = row.byte();
+  const btime = readTime(row);
+  return {
+    inode,
+    type: (flags & 0x07) as FileType,
+    mode,
+    linkCount,
+    uid,
+    gid,
+    length,
+    goal,
+    btime,
+    atime: flags & ATIME_DIFFERS ? readTime(row) : btime,
+    mtime: flags & MTIME_DIFFERS ? readTime(row) : btime,
+    ctime: flags & CTIME_DIFFERS ? readTime(row) : btime,
+    parent: flags & HAS_PARENT ? (row.number() as InodeId) : 0,
+    rdev: flags & HAS_RDEV ? row.number() : 0,
+  };
+}
+
+export function writeDirent(row: RowWriter, dirent: Dirent): RowWriter {
+  return row.byte(dirent.type).number(dirent.inode);
+}
+
+export function readDirent(row: RowReader): Dirent {
+  const type = row.byte() as FileType;
+  return { type, inode: row.number() as InodeId };
+}
+
+/** An open extent is its chunk alone. */
+export function writeExtent(row: RowWriter, extent: Extent): RowWriter {
+  row.number(extent.chunk);
+  return extent.sealedLength === undefined ? row : row.number(extent.sealedLength);
+}
+
+export function readExtent(row: RowReader, start: number): Extent {
+  const chunk = row.number() as ChunkHandle;
+  return { start, chunk, sealedLength: row.atEnd ? undefined : row.number() };
+}
+
+const HAS_CUT = 1;
+const HAS_LOSS = 2;
+
+export function writeChunk(row: RowWriter, chunk: Chunk): RowWriter {
+  row.byte((chunk.cut ? HAS_CUT : 0) | (chunk.loss > 0 ? HAS_LOSS : 0));
+  row.number(chunk.version).number(chunk.primary).number(chunk.referenceCount).byte(chunk.goal);
+  writeIds(row, chunk.members);
+  if (chunk.cut) row.number(chunk.cut.version).number(chunk.cut.length);
+  if (chunk.loss > 0) row.number(chunk.loss);
+  return row;
+}
+
+export function readChunk(row: RowReader): Chunk {
+  const flags = row.byte();
+  return {
+    version: row.number(),
+    primary: row.number() as ServerId | 0,
+    referenceCount: row.number(),
+    goal: row.byte(),
+    members: readIds<ServerId>(row),
+    cut: flags & HAS_CUT ? { version: row.number(), length: row.number() } : undefined,
+    loss: flags & HAS_LOSS ? row.number() : 0,
+  };
+}
+
+export function writeGarbage(row: RowWriter, garbage: Garbage): RowWriter {
+  return writeIds(row, garbage.members);
+}
+
+export function readGarbage(row: RowReader): Garbage {
+  return { members: readIds<ServerId>(row) };
+}
+
+export function writeSession(row: RowWriter, session: Session): RowWriter {
+  return writeTime(row.text(session.host).text(session.program), session.openedAt);
+}
+
+export function readSession(row: RowReader, session: SessionId): Session {
+  return { session, host: row.text(), program: row.text(), openedAt: readTime(row) };
+}
+
+export function writeServer(row: RowWriter, server: Server): RowWriter {
+  return writeTime(row.text(server.host), server.addedAt);
+}
+
+export function readServer(row: RowReader, server: ServerId): Server {
+  return { server, host: row.text(), addedAt: readTime(row) };
+}
+
+export function writeFilesystem(row: RowWriter, filesystem: Filesystem): RowWriter {
+  return row.text(filesystem.id).number(filesystem.chunkSizeBytes).number(filesystem.replication);
+}
+
+export function readFilesystem(row: RowReader): Filesystem {
+  return { id: row.text(), chunkSizeBytes: row.number(), replication: row.number() };
+}
+
+export function writeProgress(row: RowWriter, progress: Progress): RowWriter {
+  row.number(progress.position).number(progress.nextInode).number(progress.nextChunk);
+  row.number(progress.nextServer).number(progress.nextSession);
+  return row.number(progress.inodeCount).number(progress.chunkCount);
+}
+
+export function readProgress(row: RowReader): Progress {
+  return {
+    position: row.number(),
+    nextInode: row.number(),
+    nextChunk: row.number(),
+    nextServer: row.number(),
+    nextSession: row.number(),
+    inodeCount: row.number(),
+    chunkCount: row.number(),
+  };
+}
+
+export function writeTime(row: RowWriter, time: Time): RowWriter {
+  return row.signed(time.seconds).fixed32(time.nanos);
+}
+
+export function readTime(row: RowReader): Time {
+  return { seconds: row.signed(), nanos: row.fixed32() };
+}
+
+function writeIds(row: RowWriter, ids: readonly number[]): RowWriter {
+  row.number(ids.length);
+  for (const id of ids) row.number(id);
+  return row;
+}
+
+function readIds<Id extends number>(row: RowReader): Id[] {
+  return Array.from({ length: row.number() }, () => row.number() as Id);
+}
+
+function same(one: Time, other: Time): boolean {
+  return one === other || (one.seconds === other.seconds && one.nanos === other.nanos);
+}

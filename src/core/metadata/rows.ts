@@ -1,0 +1,126 @@
+import type { ChunkHandle, InodeId, ServerId, SessionId } from '../../base/ids.ts';
+
+/**
+ * What the master keeps for good, as the tables hold it. Field names are those of the contract's messages, so that
+ * attributes go onto the wire as they are.
+ */
+
+/** Values as in the contract's enum of the same name. */
+export const FileType = {
+  REGULAR: 1,
+  DIRECTORY: 2,
+  SYMLINK: 3,
+  FIFO: 4,
+  SOCKET: 5,
+  BLOCK_DEVICE: 6,
+  CHARACTER_DEVICE: 7,
+} as const;
+export type FileType = (typeof FileType)[keyof typeof FileType];
+
+export interface Time {
+  /** Since 1970; negative before. */
+  readonly seconds: number;
+  readonly nanos: number;
+}
+
+export interface Attributes {
+  readonly inode: InodeId;
+  readonly type: FileType;
+  /** 07777. */
+  readonly mode: number;
+  readonly linkCount: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Of a regular file: a lower bound (design, section 6). Of a symlink: its target's length. Otherwise 0. */
+  readonly length: number;
+  readonly rdev: number;
+  readonly atime: Time;
+  readonly mtime: Time;
+  readonly ctime: Time;
+  readonly btime: Time;
+  /** Copies wanted of each chunk; 0 for what has no chunks. */
+  readonly goal: number;
+}
+
+/** An inode's row: its attributes, and of a directory also where ".." leads (0 for everything else). */
+export interface Inode extends Attributes {
+  readonly parent: InodeId | 0;
+}
+
+export interface Dirent {
+  readonly inode: InodeId;
+  readonly type: FileType;
+}
+
+export interface Extent {
+  /** File offset of its first byte. */
+  readonly start: number;
+  readonly chunk: ChunkHandle;
+  /** True length once sealed; it may still be shortened by truncation. */
+  readonly sealedLength: number | undefined;
+}
+
+/** P1: what the log says about a chunk. */
+export interface Chunk {
+  readonly version: number;
+  readonly members: ServerId[];
+  /** 0: nobody was named at this version. Whether it still is the primary, its memory knows (P5). */
+  readonly primary: ServerId | 0;
+  /** Replicas whose own version is below `version` cut to `length` (P19). */
+  readonly cut: Cut | undefined;
+  /** The highest version whose unsynced acknowledgements may have been lost (P7, P14); 0: none. */
+  readonly loss: number;
+  /** Extents that refer to it. */
+  readonly referenceCount: number;
+  /** Copies wanted. */
+  readonly goal: number;
+}
+
+export interface Cut {
+  readonly version: number;
+  /** Of the chunk. */
+  readonly length: number;
+}
+
+/** A chunk that nothing refers to, until all these servers have said that their replica is deleted. */
+export interface Garbage {
+  readonly members: ServerId[];
+}
+
+export interface Session {
+  readonly session: SessionId;
+  readonly host: string;
+  readonly program: string;
+  readonly openedAt: Time;
+}
+
+export interface Server {
+  readonly server: ServerId;
+  /** Where it was when it first came. */
+  readonly host: string;
+  readonly addedAt: Time;
+}
+
+/** Fixed at the first start. */
+export interface Filesystem {
+  readonly id: string;
+  readonly chunkSizeBytes: number;
+  readonly replication: number;
+}
+
+/** Never lowered, whatever is removed: ids are not reused. */
+export interface Counters {
+  nextInode: number;
+  nextChunk: number;
+  nextServer: number;
+  /** Sessions and writers. */
+  nextSession: number;
+}
+
+/** What changes with every command, in one row. */
+export interface Progress extends Counters {
+  /** The last applied log position; 0: none. */
+  position: number;
+  inodeCount: number;
+  chunkCount: number;
+}

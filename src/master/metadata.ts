@@ -1,0 +1,40 @@
+import type { ChunkHandle, InodeId, ServerId, SessionId, WriterId } from '../base/ids.ts';
+import type { Result } from '../base/result.ts';
+import type {
+  CommandBodies,
+  CommandCase,
+  CommandContext,
+  CommandResults,
+} from '../core/metadata/commands.ts';
+import type { MetadataState } from '../core/metadata/state.ts';
+
+/**
+ * The durable half of the master, as its services use it: look-ups on `state` at once, changes by `execute`.
+ * `MetadataEngine` is the implementation.
+ */
+export interface Metadata {
+  /** What was applied so far. Never written to by hand. */
+  readonly state: MetadataState;
+
+  /**
+   * Checks, logs, waits for the disk, applies, answers. Refusals are results; it rejects only when the master is
+   * stopping (UNAVAILABLE), and then the command may or may not have been carried out. Commands given in one turn share one
+   * fsync. A (session, number) that was seen before gets its first answer. The time is that of the call.
+   */
+  execute<K extends CommandCase>(
+    context: CommandContext,
+    $case: K,
+    body: CommandBodies[K],
+  ): Promise<Result<CommandResults[K]>>;
+
+  // Ids for the next command, never dealt twice; one that is not used is skipped.
+  dealInode(): InodeId;
+  dealChunk(): ChunkHandle;
+  dealServer(): ServerId;
+  dealSession(): SessionId;
+  /** A writer's id outlives the master's memory of it (P15), so it is reserved in the log first; nearly always at once. */
+  dealWriter(): Promise<WriterId>;
+
+  /** The position of the newest checkpoint; 0: none yet. */
+  readonly checkpointPosition: number;
+}
