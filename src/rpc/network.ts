@@ -54,7 +54,9 @@ export interface MessageType<T> {
 export interface ServiceDefinition {
   readonly name: string;
   readonly fullName: string;
-  readonly methods: Readonly<Record<string, Method<never, never>>>;
+  readonly methods: Readonly<
+    Record<string, Pick<Method<unknown, unknown>, 'name' | 'requestStream' | 'responseStream'>>
+  >;
 }
 
 /**

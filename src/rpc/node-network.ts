@@ -1,0 +1,63 @@
+import type { Env } from '../base/env.ts';
+import { Handlers } from './contract.ts';
+import { Deadlines } from './deadlines.ts';
+import { FrameConnection } from './frame-connection.ts';
+import type { HttpRoutes } from './http.ts';
+import { LIMITS_DEFAULT, type Limits } from './limits.ts';
+import type { Connection, Listener, Network, ServiceBinding } from './network.ts';
+import { Port } from './port.ts';
+import { RequestIds } from './request-ids.ts';
+import { Serving } from './serving.ts';
+
+export interface NodeNetworkOptions {
+  readonly env: Env;
+  readonly limits?: Partial<Limits> | undefined;
+  /** A failed assertion in a handler: the process should end. Without it the failure is logged only. */
+  readonly onBug?: ((error: unknown) => void) | undefined;
+}
+
+export interface ListenOptions {
+  /** Paths beside /healthz that are answered to HTTP/1.1 on the same port. */
+  readonly http?: HttpRoutes | undefined;
+}
+
+/** `Network` over TCP. */
+export class NodeNetwork implements Network {
+  readonly #env: Env;
+  readonly #limits: Limits;
+  readonly #deadlines: Deadlines;
+  readonly #requestIds: RequestIds;
+  readonly #onBug: (error: unknown) => void;
+
+  constructor({ env, limits, onBug }: NodeNetworkOptions) {
+    this.#env = env;
+    this.#limits = { ...LIMITS_DEFAULT, ...limits };
+    this.#deadlines = new Deadlines(env);
+    this.#requestIds = new RequestIds(env);
+    this.#onBug = onBug ?? (() => undefined);
+  }
+
+  listen(
+    address: string,
+    services: readonly ServiceBinding[],
+    { http }: ListenOptions = {},
+  ): Promise<Listener> {
+    const serving = new Serving({
+      env: this.#env,
+      deadlines: this.#deadlines,
+      limits: this.#limits,
+      handlers: new Handlers(services),
+      onBug: this.#onBug,
+    });
+    return Port.open(address, serving, { http });
+  }
+
+  connect(address: string): Connection {
+    return new FrameConnection(address, {
+      env: this.#env,
+      deadlines: this.#deadlines,
+      requestIds: this.#requestIds,
+      limits: this.#limits,
+    });
+  }
+}

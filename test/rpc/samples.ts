@@ -1,0 +1,170 @@
+import {
+  type ChunkserverDefinition,
+  FileType,
+  type MasterDefinition,
+  MutationKind,
+} from '../../src/rpc/messages.ts';
+
+type Sample<M> = M extends {
+  requestType: { create(base?: infer Req): unknown };
+  responseType: { create(base?: infer Res): unknown };
+}
+  ? readonly [request: NonNullable<Req>, response: NonNullable<Res>]
+  : never;
+type Samples<D extends { methods: object }> = { readonly [K in keyof D['methods']]: Sample<D['methods'][K]> };
+
+const caller = { uid: 1000, gid: 1001, groups: [1001, 27] };
+const context = { caller, session: 12, number: 345, acknowledged: 344 };
+/** Not UTF-8: names are bytes. */
+const name = Buffer.from([0x66, 0xff, 0xfe, 0x00, 0x80]);
+const time = { seconds: 1_700_000_000, nanos: 999_999_999 };
+const attributes = {
+  inode: 2 ** 53 - 1,
+  type: FileType.FILE_TYPE_REGULAR,
+  mode: 0o6755,
+  linkCount: 2,
+  uid: 4_294_967_295,
+  gid: 1,
+  length: 2 ** 53 - 1,
+  rdev: 0x0801,
+  atime: time,
+  mtime: { seconds: -1, nanos: 0 },
+  ctime: time,
+  btime: time,
+  goal: 3,
+};
+const replica = { server: 3, address: '127.0.0.1:7401', rack: 'r1' };
+const extent = {
+  start: 67_108_864,
+  chunk: 99,
+  version: 7,
+  members: [replica],
+  primary: 3,
+  sealed: true,
+  sealedLength: 5,
+};
+const record = {
+  chunk: 99,
+  version: 8,
+  members: [replica],
+  primary: 3,
+  cutVersion: 6,
+  cutLength: 0,
+  loss: 2,
+};
+const entry = { writer: 5, number: 6, chunkOffset: 7, length: 8, checksum: 0xffff_ffff };
+const state = {
+  chunk: 99,
+  version: 7,
+  length: 10,
+  sealed: true,
+  reconciled: true,
+  whole: true,
+  deleted: false,
+};
+const report = { collectedAtMs: 1_700_000_000_000, cpuLoadPercent: 12.5, problems: ['disks: timed out'] };
+
+/** A request and an answer of every method, each with fields that a careless codec would lose. */
+export const MASTER_SAMPLES: Samples<MasterDefinition> = {
+  openSession: [
+    { host: 'höst', program: 'mount /mnt/gfs' },
+    { session: 12, filesystemId: 'ab', chunkSizeBytes: 2 ** 26 },
+  ],
+  renewSession: [{ session: 12, openFiles: [{ openId: 1, inode: 2, write: true }] }, { sendOpenFiles: true }],
+  closeSession: [{ session: 12 }, {}],
+  lookup: [{ caller, parent: 1, name }, { attributes }],
+  getAttributes: [{ caller, inode: 5 }, { attributes }],
+  readSymlink: [{ caller, inode: 5 }, { target: name }],
+  listDirectory: [
+    { caller, inode: 1, after: name, limit: 100, withAttributes: true },
+    { entries: [{ name, inode: 5, type: FileType.FILE_TYPE_FIFO, attributes }], end: true, parent: 1 },
+  ],
+  statFilesystem: [{}, { totalBytes: 2 ** 50, freeBytes: 1, nameLengthMax: 255 }],
+  setAttributes: [{ context, inode: 5, mode: 0, length: 0, mtime: time, atimeNow: true }, { attributes }],
+  createFile: [
+    { context, parent: 1, name, mode: 0o644, exclusive: true, reserveChunk: true, write: true },
+    { attributes, openId: 9, extents: [extent], created: true },
+  ],
+  makeNode: [
+    { context, parent: 1, name, type: FileType.FILE_TYPE_SYMLINK, symlinkTarget: name },
+    { attributes },
+  ],
+  makeLink: [{ context, inode: 5, parent: 1, name }, { attributes }],
+  unlink: [{ context, parent: 1, name }, {}],
+  removeDirectory: [{ context, parent: 1, name }, {}],
+  rename: [{ context, parent: 1, name, newParent: 2, newName: name, exchange: true }, {}],
+  open: [
+    { context, inode: 5, read: true, append: true },
+    { attributes, openId: 9, extents: [extent] },
+  ],
+  close: [{ context, inode: 5, openId: 9, commit: { length: 10, mtime: time } }, { attributes }],
+  commitLength: [{ context, inode: 5, commit: { length: 10 } }, { attributes }],
+  findChunks: [
+    { caller, inode: 5, fileOffset: 1, count: 8, forWrite: true, session: 12, suspectVersion: 7 },
+    { extents: [extent, extent], fileLength: 2 ** 40 },
+  ],
+  addChunk: [{ context, inode: 5, fileOffset: 2 ** 40, openId: 9 }, { extent }],
+  reportBadReplica: [{ chunk: 99, version: 7, server: 3, reason: 'CHECKSUM_MISMATCH' }, {}],
+  register: [
+    { server: 3, address: '127.0.0.1:1', incarnation: 'x', pid: 77 },
+    { server: 3, heartbeatIntervalMs: 100 },
+  ],
+  heartbeat: [
+    { server: 3, sequence: 1, load: 0.5, leases: [{ chunk: 99, version: 7, active: true }], report },
+    { sequence: 1, extensions: [{ chunk: 99, version: 7, durationMs: 60_000 }], sendFullReport: true },
+  ],
+  chunkReport: [{ server: 3, incarnation: 'x', full: true, reportId: 2, last: true, chunks: [state] }, {}],
+  status: [
+    {},
+    { filesystemId: 'ab', startedAtMs: 1_700_000_000_000, sessions: [{ session: 12, host: 'h' }] },
+  ],
+  listServers: [{}, { servers: [{ server: 3, alive: true, space: { totalBytes: 5 }, report }] }],
+};
+
+export const CHUNKSERVER_SAMPLES: Samples<ChunkserverDefinition> = {
+  read: [
+    { chunk: 99, version: 7, chunkOffset: 1, length: 2 },
+    { chunkLength: 3, checksums: [0, 0xffff_ffff] },
+  ],
+  push: [
+    {
+      header: { pushId: { writer: 5, number: 6 }, chunk: 99, version: 7, length: 10, chain: [replica] },
+      checksums: [1],
+    },
+    {},
+  ],
+  mutate: [
+    { chunk: 99, version: 1, writer: 5, number: 6, kind: MutationKind.MUTATION_KIND_APPEND, first: record },
+    { chunkOffset: 4, chunkLength: 8, sealed: true },
+  ],
+  chunkLength: [
+    { chunk: 99, version: 7 },
+    { length: 10, sealed: true },
+  ],
+  sync: [{ chunk: 99, version: 7, replicaOnly: true }, { serial: 3 }],
+  apply: [
+    {
+      chunk: 99,
+      version: 7,
+      serial: 3,
+      pushId: { writer: 5, number: 6 },
+      checksums: [7],
+      committedSerial: 2,
+    },
+    { chunkLength: 8 },
+  ],
+  blockChecksums: [
+    { chunk: 99, version: 7 },
+    { length: 10, streamVersion: 7, nextSerial: 4, checksums: [1, 2], table: [entry] },
+  ],
+  reconcile: [{ chunk: 99, version: 7, step: { $case: 'block', value: { blockIndex: 3, checksum: 9 } } }, {}],
+  create: [{ record }, {}],
+  setVersion: [
+    { incarnation: 'x', records: [record] },
+    { results: [{ chunk: 99, code: 'VERSION_MISMATCH', state }] },
+  ],
+  checkVersion: [{ chunks: [1, 2, 2 ** 53 - 1] }, { chunks: [state] }],
+  clone: [{ record, source: replica }, { length: 10 }],
+  delete: [{ chunks: [1, 2] }, {}],
+  systemReport: [{}, { report }],
+};
