@@ -1,0 +1,353 @@
+// The disk of a simulated machine. A killed process loses nothing; a power cut leaves what was synced, and of the rest
+// whatever the dice say: sectors and lengths of any age since the last sync, names in any order. That is more than a
+// good file system loses, and just what `Disk` promises.
+import { assert } from '../../src/base/assert.ts';
+import type { Disk, DiskFile, DiskLock, DiskSpace, OpenMode } from '../../src/base/disk.ts';
+import { type ErrorCode, GfsError } from '../../src/base/errors.ts';
+import { TiB } from '../../src/base/units.ts';
+import type { Random } from './random.ts';
+import type { SimEnv } from './sim-env.ts';
+import type { SimFile } from './sim-file.ts';
+import { SimNames } from './sim-names.ts';
+import type { Simulation } from './simulation.ts';
+
+export type DiskOperation = 'open' | 'names' | 'read' | 'write' | 'truncate' | 'sync' | 'syncDirectory';
+
+/** Half to one and a half of it, in milliseconds. */
+const LATENCY_MS: Readonly<Record<DiskOperation, number>> = {
+  open: 0.05,
+  names: 0.05,
+  read: 0.1,
+  write: 0.05,
+  truncate: 0.05,
+  sync: 2,
+  syncDirectory: 2,
+};
+
+/** A sync, as the predicate that may turn it into nothing sees it. */
+export interface SyncCall {
+  readonly path: string;
+  readonly kind: 'data' | 'directory';
+  /** The code that called, as "file:line". */
+  readonly site: string;
+}
+
+export interface SimDiskOptions {
+  readonly capacityBytes?: number;
+}
+
+export class SimDisk {
+  readonly name: string;
+  readonly simulation: Simulation;
+  readonly names = new SimNames();
+  readonly dice: Random;
+  /** Writes beyond it fail with NO_SPACE. */
+  capacityBytes: number;
+  /** Multiplies all latencies. */
+  slowness = 1;
+  /** Syncs that it names say yes and do nothing: a test that each of them is needed. */
+  ignoreSync: ((call: SyncCall) => boolean) | undefined;
+  /** An error's code makes the operation fail with it. */
+  failOperation: ((operation: DiskOperation, path: string) => ErrorCode | undefined) | undefined;
+  readonly #locks = new Map<string, SimLock>();
+  readonly #processes = new Set<SimEnv>();
+  #bootCount = 0;
+  #bootId = '';
+
+  constructor(simulation: Simulation, name: string, options: SimDiskOptions = {}) {
+    this.simulation = simulation;
+    this.name = name;
+    this.capacityBytes = options.capacityBytes ?? TiB;
+    this.dice = simulation.random.fork(`disk ${name}`);
+    this.#boot();
+  }
+
+  get bootCount(): number {
+    return this.#bootCount;
+  }
+
+  get bootId(): string {
+    return this.#bootId;
+  }
+
+  /** The disk as one process of the machine uses it; its open files and locks end with it. */
+  processView(env: SimEnv): Disk {
+    this.#processes.add(env);
+    return new ProcessView(this, env);
+  }
+
+  /** Kills all processes of the machine. */
+  powerCut(): void {
+    this.simulation.trace(`${this.name} power cut`);
+    for (const env of this.#processes) env.kill();
+    this.#processes.clear();
+    this.#locks.clear();
+    this.names.losePower(this.dice);
+    this.#boot();
+  }
+
+  flipBit(path: string, position: number, bit: number): void {
+    this.simulation.trace(`${this.name} flips bit ${bit} of byte ${position} of ${path}`);
+    this.names.file(path).flipBit(position, bit);
+  }
+
+  lock(path: string, env: SimEnv): SimLock {
+    if (this.names.find(path) === undefined) this.names.createFile(path);
+    if (this.#locks.get(path)?.held) throw new GfsError('ALREADY_RUNNING', `${path} is locked`);
+    const lock = new SimLock(env);
+    this.#locks.set(path, lock);
+    return lock;
+  }
+
+  latencyMs(operation: DiskOperation): number {
+    return LATENCY_MS[operation] * this.slowness * this.dice.between(0.5, 1.5);
+  }
+
+  #boot(): void {
+    this.#bootCount += 1;
+    this.#bootId = this.dice.hex(32);
+  }
+}
+
+class SimLock {
+  readonly #holder: SimEnv;
+  #closed = false;
+
+  constructor(holder: SimEnv) {
+    this.#holder = holder;
+  }
+
+  get held(): boolean {
+    return this.#holder.alive && !this.#closed;
+  }
+
+  close(): void {
+    this.#closed = true;
+  }
+}
+
+/** One thing that the machine's kernel does for a process. */
+interface Work<T> {
+  readonly operation: DiskOperation;
+  readonly path: string;
+  readonly effect: () => T;
+  /** What happens instead when the process died before it was done. */
+  readonly halfEffect?: () => void;
+}
+
+class ProcessView implements Disk {
+  readonly #disk: SimDisk;
+  readonly #env: SimEnv;
+
+  constructor(disk: SimDisk, env: SimEnv) {
+    this.#disk = disk;
+    this.#env = env;
+  }
+
+  async open(path: string, mode: OpenMode): Promise<DiskFile> {
+    const file = await this.perform({ operation: 'open', path, effect: () => this.#openNow(path, mode) });
+    return new SimOpenFile(this.#disk, this, file, path, mode !== 'read');
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    return this.#changeNames(`${from} -> ${to}`, (names) => names.rename(from, to));
+  }
+
+  remove(path: string): Promise<void> {
+    return this.#changeNames(path, (names) => names.remove(path));
+  }
+
+  list(directory: string): Promise<string[]> {
+    const effect = () => [...this.#disk.names.directory(directory).entries.keys()].sort();
+    return this.perform({ operation: 'names', path: directory, effect });
+  }
+
+  makeDirectory(path: string): Promise<void> {
+    return this.#changeNames(path, (names) => names.makeDirectory(path));
+  }
+
+  removeDirectory(path: string): Promise<void> {
+    return this.#changeNames(path, (names) => names.removeDirectory(path));
+  }
+
+  async syncDirectory(path: string): Promise<void> {
+    const { names } = this.#disk;
+    if (ignored(this.#disk, path, 'directory')) return;
+    const directory = names.find(path);
+    const point = directory?.kind === 'directory' ? names.syncPoint(directory) : undefined;
+    const effect = () => {
+      if (point === undefined) throw new GfsError('NOT_FOUND', `${path}: no such directory`);
+      names.sync(point);
+    };
+    await this.perform({ operation: 'syncDirectory', path, effect });
+  }
+
+  exists(path: string): Promise<boolean> {
+    const effect = () => this.#disk.names.find(path) !== undefined;
+    return this.perform({ operation: 'names', path, effect });
+  }
+
+  space(path: string): Promise<DiskSpace> {
+    const { capacityBytes, names } = this.#disk;
+    const effect = () => ({
+      totalBytes: capacityBytes,
+      freeBytes: Math.max(0, capacityBytes - names.usedBytes()),
+      inodeCount: 1_000_000,
+      inodeCountFree: 900_000,
+    });
+    return this.perform({ operation: 'names', path, effect });
+  }
+
+  async lock(path: string): Promise<DiskLock> {
+    const effect = () => this.#disk.lock(path, this.#env);
+    const lock = await this.perform({ operation: 'open', path, effect });
+    return { close: async () => lock.close() };
+  }
+
+  bootId(): Promise<string> {
+    return this.perform({ operation: 'read', path: 'boot id', effect: () => this.#disk.bootId });
+  }
+
+  /**
+   * The work is done when its time is over. A process that dies meanwhile does not learn of it, and it is done, or half
+   * done, or not; when power is lost it is not.
+   */
+  perform<T>({ operation, path, effect, halfEffect }: Work<T>): Promise<T> {
+    const disk = this.#disk;
+    const { bootCount } = disk;
+    return new Promise((resolve, reject) => {
+      disk.simulation.schedule(disk.latencyMs(operation), () => {
+        if (disk.bootCount !== bootCount) return;
+        if (this.#env.alive) {
+          disk.simulation.trace(`${disk.name} ${operation} ${path}`);
+          const code = disk.failOperation?.(operation, path);
+          if (code === undefined) settleWith(effect, resolve, reject);
+          else reject(new GfsError(code, `${operation} ${path}: made to fail`));
+        } else if (disk.dice.chance(0.5)) {
+          settleWith<unknown>(halfEffect ?? effect, nobody, nobody);
+        }
+      });
+    });
+  }
+
+  #changeNames(path: string, change: (names: SimNames) => void): Promise<void> {
+    return this.perform({ operation: 'names', path, effect: () => change(this.#disk.names) });
+  }
+
+  #openNow(path: string, mode: OpenMode): SimFile {
+    const { names } = this.#disk;
+    const there = names.find(path);
+    if (mode === 'exclusive' && there !== undefined) throw new GfsError('EXISTS', `${path} exists`);
+    if (there === undefined && (mode === 'create' || mode === 'exclusive')) return names.createFile(path);
+    return names.file(path);
+  }
+}
+
+class SimOpenFile implements DiskFile {
+  readonly #disk: SimDisk;
+  readonly #view: ProcessView;
+  readonly #file: SimFile;
+  readonly #path: string;
+  readonly #writable: boolean;
+  readonly #inFlight = new Set<Promise<unknown>>();
+  #closing: Promise<void> | undefined;
+
+  constructor(disk: SimDisk, view: ProcessView, file: SimFile, path: string, writable: boolean) {
+    this.#disk = disk;
+    this.#view = view;
+    this.#file = file;
+    this.#path = path;
+    this.#writable = writable;
+  }
+
+  read(into: Uint8Array, position: number): Promise<number> {
+    return this.#perform('read', () => this.#file.read(into, position));
+  }
+
+  async write(buffers: readonly Uint8Array[], position: number): Promise<void> {
+    // Read at the end: who writes to a borrowed buffer meanwhile finds that on the disk.
+    const whole = () => this.#writeNow(Buffer.concat(buffers), position);
+    const torn = () => {
+      const data = Buffer.concat(buffers);
+      this.#writeNow(data.subarray(0, this.#disk.dice.below(data.length + 1)), position);
+    };
+    await this.#perform('write', whole, torn);
+  }
+
+  size(): Promise<number> {
+    return this.#perform('names', () => this.#file.length);
+  }
+
+  truncate(lengthBytes: number): Promise<void> {
+    return this.#perform('truncate', () => {
+      this.#mustBeWritable();
+      this.#file.truncate(lengthBytes);
+    });
+  }
+
+  async dataSync(): Promise<void> {
+    if (ignored(this.#disk, this.#path, 'data')) return;
+    const point = this.#file.syncPoint();
+    await this.#perform('sync', () => this.#file.sync(point));
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= Promise.allSettled(this.#inFlight).then(() => undefined);
+    return this.#closing;
+  }
+
+  #writeNow(data: Buffer, position: number): void {
+    this.#mustBeWritable();
+    const { capacityBytes, names, simulation, name } = this.#disk;
+    const growthBytes = Math.max(0, position + data.length - this.#file.length);
+    const roomBytes = growthBytes === 0 ? 0 : capacityBytes - names.usedBytes();
+    if (growthBytes > roomBytes) {
+      throw new GfsError('NO_SPACE', `write ${this.#path}: the disk of ${name} is full`);
+    }
+    simulation.trace(`${name} ${this.#path} ${position}+${data.length}`);
+    this.#file.write(data, position);
+  }
+
+  #mustBeWritable(): void {
+    if (!this.#writable) throw new GfsError('IO_ERROR', `${this.#path} is open for reading`);
+  }
+
+  async #perform<T>(operation: DiskOperation, effect: () => T, halfEffect: () => void = effect): Promise<T> {
+    assert(this.#closing === undefined, `${this.#path} is used after close`);
+    const work = this.#view.perform({ operation, path: this.#path, effect, halfEffect });
+    this.#inFlight.add(work);
+    try {
+      return await work;
+    } finally {
+      this.#inFlight.delete(work);
+    }
+  }
+}
+
+function settleWith<T>(effect: () => T, resolve: (value: T) => void, reject: (error: unknown) => void): void {
+  let value: T;
+  try {
+    value = effect();
+  } catch (error) {
+    reject(error);
+    return;
+  }
+  resolve(value);
+}
+
+/** Whoever waited for it is dead. */
+function nobody(): void {}
+
+function ignored(disk: SimDisk, path: string, kind: SyncCall['kind']): boolean {
+  if (disk.ignoreSync === undefined) return false;
+  const ignore = disk.ignoreSync({ path, kind, site: callSite() });
+  if (ignore) disk.simulation.trace(`${disk.name} ignores a sync of ${path}`);
+  return ignore;
+}
+
+/** Who called into this file, as "replica-store.ts:120". */
+function callSite(): string {
+  const lines = (new Error().stack ?? '').split('\n').slice(1);
+  const caller = lines.find((line) => !/\/sim\/sim-disk\.[jt]s:/.test(line));
+  return /([^/\s]+:\d+):\d+\)?$/.exec(caller ?? '')?.[1] ?? 'unknown';
+}
