@@ -1,14 +1,29 @@
-import type { Bytes } from '../base/bytes.ts';
 import type { Disk } from '../base/disk.ts';
-import type { Env } from '../base/env.ts';
-import type {
-  AppendEntry,
-  BlockSums,
-  Mutation,
-  ReconcileEnd,
-  ReplicaState,
-  VersionRecord,
-} from '../core/replica-types.ts';
+import type { Env, Timer } from '../base/env.ts';
+import { codeOf, GfsError, messageOf } from '../base/errors.ts';
+import { hex } from '../base/ids.ts';
+import { Semaphore } from '../base/mutex.ts';
+import { TaskGroup } from '../base/task-group.ts';
+import { MiB, SECOND_MS } from '../base/units.ts';
+import type { BaseRecord } from '../core/replica-records.ts';
+import type { ReplicaState, VersionRecord } from '../core/replica-types.ts';
+import { Replica, type ReplicaHost } from './replica.ts';
+import { ReplicaDirectory, type ServerIdentity } from './replica-directory.ts';
+import { ReplicaFiles, replicaPaths } from './replica-files.ts';
+import { SpaceGuard } from './space-guard.ts';
+
+export type { ReadAnswer, Replica } from './replica.ts';
+export type { ServerIdentity } from './replica-directory.ts';
+
+export const OPEN_REPLICAS_MAX_DEFAULT = 500;
+export const LOG_BYTES_MAX_DEFAULT = 8 * MiB;
+
+/** What nobody has changed for this long is put in order in the background: synced, its log folded. */
+const QUIET_MS = 15 * SECOND_MS;
+const UPKEEP_INTERVAL_MS = 5 * SECOND_MS;
+const CLOSES_AT_A_TIME_MAX = 16;
+/** A scan of all replicas lets others in after this many. */
+const SCAN_STEP = 32;
 
 export interface ReplicaStoreOptions {
   readonly env: Env;
@@ -16,18 +31,17 @@ export interface ReplicaStoreOptions {
   /** Made if missing; locked while open (ALREADY_RUNNING when another has it). */
   readonly directory: string;
   /** Kept free for others: mutations that would take it are refused with NO_SPACE. */
-  readonly reserveBytes?: number;
-  readonly openReplicasMax?: number;
+  readonly reserveBytes?: number | undefined;
+  /** Replicas with open files (two each) and their records in memory. */
+  readonly openReplicasMax?: number | undefined;
+  /** A replica's log is folded when it has grown by this much. */
+  readonly logBytesMax?: number | undefined;
   /** A block that does not match its checksum; called once per finding. */
-  readonly onCorrupt?: (finding: { readonly chunk: number; readonly blockIndex: number }) => void;
-  /** A sync failed: nothing may be assumed any more, the process must end and recover. */
-  readonly onFatal?: (error: unknown) => void;
-}
-
-/** Who the server is; kept in its data directory. Absent until it has joined a file system. */
-export interface ServerIdentity {
-  readonly filesystemId: string;
-  readonly serverId: number;
+  readonly onCorrupt?:
+    | ((finding: { readonly chunk: number; readonly blockIndex: number }) => void)
+    | undefined;
+  /** A sync failed, or a bug: nothing may be assumed any more, the process must end and recover. */
+  readonly onFatal?: ((error: unknown) => void) | undefined;
 }
 
 export interface StoreSpace {
@@ -39,67 +53,276 @@ export interface StoreSpace {
   readonly chunkCount: number;
 }
 
-/** All replicas of one chunkserver, in one data directory. Opened by `ReplicaStore.open(options)`. */
-export interface ReplicaStore {
-  readonly identity: ServerIdentity | undefined;
-  setIdentity(identity: ServerIdentity): Promise<void>;
+/**
+ * All replicas of one chunkserver, in one data directory. A replica that was used once stays known with its state;
+ * content and open files are kept of the most recently used ones only.
+ */
+export class ReplicaStore {
+  readonly #env: Env;
+  readonly #disk: Disk;
+  readonly #directory: ReplicaDirectory;
+  readonly #options: ReplicaStoreOptions;
+  readonly #space: SpaceGuard;
+  readonly #tasks: TaskGroup;
+  readonly #host: ReplicaHost;
+  /** On disk, not used yet by this process. */
+  readonly #unseen: Set<number>;
+  readonly #replicas = new Map<number, Replica>();
+  readonly #finding = new Map<number, Promise<Replica | undefined>>();
+  /** The most recently used one is last. */
+  readonly #open = new Set<Replica>();
+  readonly #unsynced = new Set<Replica>();
+  #upkeep: Timer | undefined;
+  #upkeepRuns = false;
+  #usedBytes = 0;
+  #corruptBlockCount = 0;
+  #failed = false;
+  #closing: Promise<void> | undefined;
+
+  private constructor(
+    options: ReplicaStoreOptions,
+    found: { directory: ReplicaDirectory; chunks: Set<number>; space: SpaceGuard },
+  ) {
+    this.#options = options;
+    this.#env = options.env;
+    this.#disk = options.disk;
+    this.#directory = found.directory;
+    this.#unseen = found.chunks;
+    this.#space = found.space;
+    this.#tasks = new TaskGroup((error) => this.#fail(error));
+    this.#host = {
+      env: this.#env,
+      disk: this.#disk,
+      tasks: this.#tasks,
+      epoch: found.directory.epoch,
+      logBytesMax: options.logBytesMax ?? LOG_BYTES_MAX_DEFAULT,
+      takeSpace: (bytes) => this.#space.take(bytes),
+      onCorrupt: (chunk, blockIndex) => this.#noteCorrupt(chunk, blockIndex),
+      onFatal: (error) => this.#fail(error),
+      onUse: (replica) => this.#noteUse(replica),
+      onGrowth: (bytes) => {
+        this.#usedBytes += bytes;
+      },
+      onUnsynced: (replica) => this.#noteUnsynced(replica),
+    };
+  }
+
+  static async open(options: ReplicaStoreOptions): Promise<ReplicaStore> {
+    const { env, disk } = options;
+    const directory = await ReplicaDirectory.open(env, disk, options.directory);
+    try {
+      const chunks = await directory.listChunks();
+      const space = await SpaceGuard.open(env, disk, directory.path, options.reserveBytes ?? 0);
+      return new ReplicaStore(options, { directory, chunks, space });
+    } catch (error) {
+      await directory.close({ clean: false });
+      throw error;
+    }
+  }
+
+  get identity(): ServerIdentity | undefined {
+    return this.#directory.identity;
+  }
   /** Power was lost since the last run: no replica is whole (P7). */
-  readonly powerLost: boolean;
-  readonly corruptBlockCount: number;
-  readonly chunkCount: number;
+  get powerLost(): boolean {
+    return this.#directory.powerLost;
+  }
+  get corruptBlockCount(): number {
+    return this.#corruptBlockCount;
+  }
+  get chunkCount(): number {
+    return this.#unseen.size + this.#replicas.size;
+  }
+
+  setIdentity(identity: ServerIdentity): Promise<void> {
+    return this.#directory.setIdentity(identity);
+  }
+
   /** Every chunk on the disk, also those whose files cannot be used. */
-  chunks(): number[];
+  chunks(): number[] {
+    return [...this.#replicas.keys(), ...this.#unseen].sort((a, b) => a - b);
+  }
+
   /** States for a full chunk report; reads the disk where a replica was not used yet. Damaged ones are left out. */
-  states(): AsyncIterable<ReplicaState>;
+  async *states(): AsyncGenerator<ReplicaState> {
+    let count = 0;
+    for (const chunk of this.chunks()) {
+      const replica = await this.#getUnlessDamaged(chunk);
+      if (replica !== undefined) yield replica.state;
+      count += 1;
+      if (count % SCAN_STEP === 0) await this.#env.sleep(0);
+    }
+  }
+
   /**
    * A replica that is not on disk before its first mutation or sync. `first`: empty, active, reconciled under its
    * version (P4). `copy`: unreconciled and not whole until `reconcileFinish` (clone, learner). EXISTS if there is one.
    */
-  create(record: VersionRecord, kind: 'first' | 'copy'): Replica;
+  create(record: VersionRecord, kind: 'first' | 'copy'): Replica {
+    this.#assertOpen();
+    const { chunk, version } = record;
+    if (this.#unseen.has(chunk) || this.#replicas.has(chunk)) {
+      throw new GfsError('EXISTS', `there is a replica of chunk ${hex(chunk)}`);
+    }
+    const isFirst = kind === 'first';
+    const initial: BaseRecord = {
+      kind: 'base',
+      record,
+      reconciledVersion: isFirst ? version : 0,
+      whole: isFirst,
+      epoch: this.#directory.epoch,
+      stream: { version: isFirst ? version : 0, nextSerial: 0 },
+      sealed: false,
+      writtenAtMs: this.#env.nowMs(),
+      readAtMs: 0,
+      length: 0,
+      sums: [],
+      segments: [],
+      table: [],
+    };
+    const replica = Replica.create(this.#host, this.#pathsOf(chunk), initial);
+    this.#replicas.set(chunk, replica);
+    return replica;
+  }
+
   /** Undefined: this server holds none. Throws CORRUPT when its files cannot be used (then it is lost, not absent). */
-  get(chunk: number): Promise<Replica | undefined>;
+  async get(chunk: number): Promise<Replica | undefined> {
+    this.#assertOpen();
+    const replica = this.#replicas.get(chunk);
+    if (replica !== undefined) return replica;
+    if (!this.#unseen.has(chunk)) return undefined;
+    let finding = this.#finding.get(chunk);
+    if (finding === undefined) {
+      finding = this.#find(chunk).finally(() => this.#finding.delete(chunk));
+      this.#finding.set(chunk, finding);
+    }
+    return await finding;
+  }
+
   /** With its files; a missing one is fine. */
-  delete(chunk: number): Promise<void>;
-  space(): Promise<StoreSpace>;
-  /** Syncs everything and leaves the clean mark. */
-  close(): Promise<void>;
-}
+  async delete(chunk: number): Promise<void> {
+    const replica = await this.#getUnlessDamaged(chunk);
+    if (replica !== undefined) {
+      await replica.delete();
+      this.#replicas.delete(chunk);
+      this.#open.delete(replica);
+      this.#unsynced.delete(replica);
+    } else if (this.#unseen.has(chunk)) {
+      await new ReplicaFiles(this.#disk, this.#pathsOf(chunk), chunk).removeAll();
+      this.#unseen.delete(chunk);
+    }
+  }
 
-export interface ReadAnswer {
-  readonly payload: Bytes;
-  /** Of the payload, cut where blocks of the chunk begin. */
-  readonly checksums: readonly number[];
-  readonly chunkLength: number;
-}
+  async space(): Promise<StoreSpace> {
+    const { totalBytes, freeBytes } = await this.#disk.space(this.#directory.path);
+    const reserveBytes = this.#options.reserveBytes ?? 0;
+    return { totalBytes, freeBytes, usedBytes: this.#usedBytes, reserveBytes, chunkCount: this.chunkCount };
+  }
 
-/**
- * One chunk's replica. Errors: VERSION_MISMATCH, NOT_READY (standing), SERIAL_GAP, SEALED, CHECKSUM_MISMATCH (fields
- * chunk, block), NO_SPACE, INVALID_ARGUMENT, IO_ERROR, NO_SUCH_CHUNK (deleted meanwhile).
- */
-export interface Replica {
-  readonly chunk: number;
-  /** As of the last applied change. */
-  readonly state: ReplicaState;
-  /** The table's entry of a writer, planned mutations not included. */
-  appendOf(writer: number): Promise<AppendEntry | undefined>;
-  /**
-   * Resolves once mutation and data are in the OS of this machine; `data` is borrowed until then. Many may be in
-   * flight; they are taken in the order of the calls, which must be the order of serials. A serial that was applied
-   * before is ignored (it resolves after what it repeats). After a failure all later ones fail with SERIAL_GAP.
-   */
-  apply(mutation: Mutation, data: Bytes): Promise<void>;
-  /** Every byte is verified; shorter than asked where the chunk ends. The buffers are the caller's. */
-  read(chunkOffset: number, lengthBytes: number): Promise<ReadAnswer>;
-  /** Everything applied before is on disk (P14). */
-  sync(): Promise<void>;
-  /** Records a version durably; VERSION_MISMATCH unless it is above its own. Cuts if told (P19). */
-  setVersion(record: VersionRecord): Promise<void>;
-  blockChecksums(): Promise<BlockSums>;
-  /** Reconcile steps carry the version; once reconciled under it, they are ignored. */
-  reconcileCut(version: number, length: number): Promise<void>;
-  /** `data` becomes the block's content from its start, and must reach its end or the replica's end. */
-  reconcileBlock(version: number, blockIndex: number, data: Bytes, checksum: number): Promise<void>;
-  /** Sets length, seal and table, syncs, is reconciled and whole from now on; serials start at 0 (P8). For the
-   * primary too, with what it has. */
-  reconcileFinish(version: number, end: ReconcileEnd): Promise<void>;
+  /** Lets what is in flight finish, syncs everything and leaves the clean mark. Safe to call twice. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#upkeep?.cancel();
+    await this.#tasks.drain();
+    // After an unclean start nobody knows what of the old files is on disk.
+    if (!this.#directory.clean) {
+      for (const chunk of this.#unseen) await this.#findUnlessDamaged(chunk);
+    }
+    const limit = new Semaphore(CLOSES_AT_A_TIME_MAX);
+    const closes = [...new Set([...this.#unsynced, ...this.#open])].map(async (replica) => {
+      using _ = await limit.acquire();
+      await replica.close();
+    });
+    const settled = await Promise.allSettled(closes);
+    await this.#tasks.drain();
+    const isSynced = settled.every(({ status }) => status === 'fulfilled') && !this.#failed;
+    await this.#directory.close({ clean: isSynced });
+  }
+
+  async #find(chunk: number): Promise<Replica | undefined> {
+    const replica = await Replica.find(this.#host, this.#pathsOf(chunk), chunk, this.#directory.clean);
+    this.#unseen.delete(chunk);
+    if (replica !== undefined) this.#replicas.set(chunk, replica);
+    return replica;
+  }
+
+  async #getUnlessDamaged(chunk: number): Promise<Replica | undefined> {
+    return this.#replicas.get(chunk) ?? (await this.#findUnlessDamaged(chunk));
+  }
+
+  async #findUnlessDamaged(chunk: number): Promise<Replica | undefined> {
+    try {
+      return await (this.#finding.get(chunk) ?? (this.#unseen.has(chunk) ? this.#find(chunk) : undefined));
+    } catch (error) {
+      this.#env.log.error(
+        { chunk: hex(chunk), error: messageOf(error) },
+        'the files of a replica cannot be used',
+      );
+      if (codeOf(error) === 'CORRUPT') return undefined;
+      throw error;
+    }
+  }
+
+  #pathsOf(chunk: number) {
+    return replicaPaths(this.#directory.chunks, chunk);
+  }
+
+  #noteUse(replica: Replica): void {
+    this.#open.delete(replica);
+    this.#open.add(replica);
+    let excess = this.#open.size - (this.#options.openReplicasMax ?? OPEN_REPLICAS_MAX_DEFAULT);
+    if (excess <= 0) return;
+    for (const oldest of this.#open) {
+      if (excess <= 0 || oldest === replica) return;
+      if (!oldest.idle) continue;
+      this.#open.delete(oldest);
+      excess -= 1;
+      this.#tasks.run(() => oldest.unload());
+    }
+  }
+
+  #noteUnsynced(replica: Replica): void {
+    this.#unsynced.add(replica);
+    if (this.#upkeepRuns || this.#closing !== undefined) return;
+    this.#upkeep ??= this.#env.setTimer(UPKEEP_INTERVAL_MS, () => this.#tasks.run(() => this.#keepUp()));
+  }
+
+  /** One at a time, so that those who wait for the disk come first. */
+  async #keepUp(): Promise<void> {
+    this.#upkeep = undefined;
+    this.#upkeepRuns = true;
+    try {
+      const quietSince = this.#env.monotonicMs() - QUIET_MS;
+      for (const replica of [...this.#unsynced]) {
+        if (this.#closing !== undefined) return;
+        if (replica.changedAtMs > quietSince || !replica.idle) continue;
+        await replica.settle();
+        if (!replica.unsynced) this.#unsynced.delete(replica);
+      }
+    } finally {
+      this.#upkeepRuns = false;
+    }
+    const [left] = this.#unsynced;
+    if (left !== undefined) this.#noteUnsynced(left);
+  }
+
+  #noteCorrupt(chunk: number, blockIndex: number): void {
+    this.#corruptBlockCount += 1;
+    this.#env.log.error({ chunk: hex(chunk), block: blockIndex }, 'a block does not match its checksum');
+    this.#options.onCorrupt?.({ chunk, blockIndex });
+  }
+
+  #fail(error: unknown): void {
+    this.#failed = true;
+    this.#env.log.error({ error: messageOf(error) }, 'the storage of replicas failed');
+    this.#options.onFatal?.(error);
+  }
+
+  #assertOpen(): void {
+    if (this.#closing !== undefined) throw new GfsError('UNAVAILABLE', 'the storage of replicas is closing');
+  }
 }

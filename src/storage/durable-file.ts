@@ -1,0 +1,34 @@
+import type { Disk } from '../base/disk.ts';
+import { codeOf } from '../base/errors.ts';
+
+/** A small file that is replaced as a whole: after a crash it is the old or the new one. Durable when it resolves. */
+export async function writeDurably(disk: Disk, path: string, text: string): Promise<void> {
+  const temporary = `${path}.new`;
+  const file = await disk.open(temporary, 'create');
+  try {
+    await file.truncate(0);
+    await file.write([Buffer.from(text)], 0);
+    await file.dataSync();
+  } finally {
+    await file.close();
+  }
+  await disk.rename(temporary, path);
+  await disk.syncDirectory(path.slice(0, path.lastIndexOf('/')));
+}
+
+/** Undefined: there is none. */
+export async function readWhole(disk: Disk, path: string): Promise<string | undefined> {
+  try {
+    const file = await disk.open(path, 'read');
+    try {
+      const bytes = Buffer.alloc(await file.size());
+      const count = await file.read(bytes, 0);
+      return bytes.toString('utf8', 0, count);
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    if (codeOf(error) === 'NOT_FOUND') return undefined;
+    throw error;
+  }
+}

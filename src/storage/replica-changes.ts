@@ -1,0 +1,152 @@
+import { unreachable } from '../base/assert.ts';
+import { type Bytes, lengthOf, NO_BYTES } from '../base/bytes.ts';
+import { CHECKSUM_BLOCK_BYTES } from '../base/constants.ts';
+import { checksumsMatch, crc32 } from '../base/crc.ts';
+import { GfsError } from '../base/errors.ts';
+import { hex } from '../base/ids.ts';
+import { poisoned } from '../core/replica-checksums.ts';
+import type { ReplicaContent } from '../core/replica-content.ts';
+import type { ChangeRecord } from '../core/replica-records.ts';
+import type { AppendEntry, Mutation } from '../core/replica-types.ts';
+import type { ReplicaFiles } from './replica-files.ts';
+import { corruptBlock, readVerified } from './replica-reads.ts';
+
+export interface ChangeContext {
+  readonly chunk: number;
+  readonly content: ReplicaContent;
+  readonly files: ReplicaFiles;
+  readonly nowMs: number;
+  /** Throws NO_SPACE unless the disk can take this much. */
+  takeSpace(bytes: number): Promise<void> | undefined;
+  onCorrupt(blockIndex: number): void;
+}
+
+/** Room for a record without its data. */
+const RECORD_BYTES = 256;
+
+/**
+ * Plans an ordered mutation: everything is checked first, then the records to write are put behind what is planned,
+ * and the content is as if they were written. Whoever refuses here has changed nothing.
+ */
+export async function planMutation(context: ChangeContext, mutation: Mutation, data: Bytes): Promise<void> {
+  const { chunk, content, nowMs } = context;
+  const refusal = content.refusalOf(mutation, lengthOf(data));
+  if (refusal !== undefined) {
+    const { code, message, fields } = refusal;
+    throw new GfsError(code, `chunk ${hex(chunk)}: ${message}`, fields === undefined ? {} : { fields });
+  }
+  const { serial } = mutation;
+  switch (mutation.kind) {
+    case 'write': {
+      const { chunkOffset, checksums } = mutation;
+      await planWrite(context, { serial, chunkOffset, checksums, data });
+      break;
+    }
+    case 'append': {
+      const { chunkOffset, checksums, writer, number, recordChecksum } = mutation;
+      const append = { writer, number, chunkOffset, length: lengthOf(data), checksum: recordChecksum };
+      await planWrite(context, { serial, chunkOffset, checksums, data, append });
+      break;
+    }
+    case 'seal':
+      plan(context, { kind: 'seal', serial, writtenAtMs: nowMs });
+      break;
+    case 'cut': {
+      const length = Math.min(mutation.length, content.length);
+      const { lastSum, badBlock } = await sumAfterCut(context, length);
+      if (badBlock !== undefined) throw corruptBlock(chunk, badBlock);
+      plan(context, { kind: 'cut', serial, length, lastSum, writtenAtMs: nowMs });
+      break;
+    }
+    default:
+      unreachable(mutation);
+  }
+}
+
+export interface PlannedWrite {
+  /** Undefined: a step of a reconcile. */
+  readonly serial: number | undefined;
+  readonly chunkOffset: number;
+  readonly data: Bytes;
+  readonly checksums: readonly number[];
+  readonly append?: AppendEntry;
+}
+
+/** Data is verified against its checksums, and old bytes that are merged with it against theirs. */
+export async function planWrite(context: ChangeContext, write: PlannedWrite): Promise<void> {
+  const { content, files } = context;
+  const { serial, chunkOffset, data, checksums, append } = write;
+  const length = lengthOf(data);
+  if (!checksumsMatch(data, chunkOffset, checksums)) {
+    throw new GfsError('CHECKSUM_MISMATCH', `data for chunk ${hex(context.chunk)} at ${chunkOffset}`);
+  }
+  const space = context.takeSpace(length + RECORD_BYTES);
+  if (space !== undefined) await space;
+  const old = new Map<number, Uint8Array>();
+  for (const blockIndex of content.checksums.mergedBlocks(chunkOffset, length)) {
+    old.set(blockIndex, await verifiedBlock(context, blockIndex));
+  }
+  const place = content.placeOf(chunkOffset, length);
+  const sums = content.checksums.afterWrite(chunkOffset, data, checksums, old);
+  const record = {
+    kind: 'write',
+    ...{ serial, chunkOffset, length, place, sums, append },
+    writtenAtMs: context.nowMs,
+  } as const;
+  if (place === 'data') files.planData(chunkOffset, data);
+  plan(context, record, place === 'log' ? data : NO_BYTES);
+}
+
+/** A step of a reconcile: the replica gets shorter, or longer with zeros, whatever its bytes are. */
+export async function planLength(context: ChangeContext, length: number): Promise<void> {
+  const { content, nowMs: writtenAtMs } = context;
+  if (length < content.length) {
+    const { lastSum } = await sumAfterCut(context, length);
+    plan(context, { kind: 'cut', serial: undefined, length, lastSum, writtenAtMs });
+  } else if (length > content.length) {
+    const nothing = { length: 0, place: 'log', sums: [], append: undefined } as const;
+    plan(context, { kind: 'write', serial: undefined, chunkOffset: length, ...nothing, writtenAtMs });
+  }
+}
+
+/** Puts a record behind what is planned. A replica that is not on disk yet begins with its base. */
+export function plan(
+  { content, files }: Pick<ChangeContext, 'content' | 'files'>,
+  record: ChangeRecord,
+  inline: Bytes = NO_BYTES,
+): void {
+  if (!files.created && files.planned.logBytes === 0) files.plan(content.base([]), NO_BYTES);
+  content.apply(record, files.plan(record, inline));
+}
+
+/**
+ * The checksum of the last block after a cut, from bytes that matched theirs. Where they do not match, it is one that
+ * the bytes left do not match either: so a replica can be fenced and cut though a block is bad, and the block stays
+ * bad until somebody replaces it.
+ */
+export async function sumAfterCut(
+  context: ChangeContext,
+  length: number,
+): Promise<{ readonly lastSum: number; readonly badBlock?: number }> {
+  const { content, files } = context;
+  const left = length % CHECKSUM_BLOCK_BYTES;
+  if (left === 0) return { lastSum: 0 };
+  const blockIndex = Math.floor(length / CHECKSUM_BLOCK_BYTES);
+  const sum = content.checksums.at(blockIndex);
+  if (length === content.length) return { lastSum: sum };
+  const start = blockIndex * CHECKSUM_BLOCK_BYTES;
+  const bytes = await files.gather(content.map, start, start + content.checksums.blockLength(blockIndex));
+  const kept = bytes.subarray(0, left);
+  if (crc32(bytes) === sum) return { lastSum: crc32(kept) };
+  context.onCorrupt(blockIndex);
+  return { lastSum: poisoned(kept), badBlock: blockIndex };
+}
+
+async function verifiedBlock(context: ChangeContext, blockIndex: number): Promise<Uint8Array> {
+  const start = blockIndex * CHECKSUM_BLOCK_BYTES;
+  const end = start + context.content.checksums.blockLength(blockIndex);
+  const found = await readVerified(context.content, context.files, start, end);
+  if ('bytes' in found) return found.bytes;
+  context.onCorrupt(found.badBlock);
+  throw corruptBlock(context.chunk, found.badBlock);
+}

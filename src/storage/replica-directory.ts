@@ -1,0 +1,169 @@
+import type { Disk, DiskLock } from '../base/disk.ts';
+import type { Env } from '../base/env.ts';
+import { codeOf, GfsError } from '../base/errors.ts';
+import { readWhole, writeDurably } from './durable-file.ts';
+import { parseReplicaName } from './replica-files.ts';
+
+/** Who the server is. Absent until it has joined a file system. */
+export interface ServerIdentity {
+  readonly filesystemId: string;
+  readonly serverId: number;
+}
+
+/**
+ * What the files of the last process are worth, `mark.json` of the data directory.
+ * - `epoch`: a name for the time since power was lost last. Logs carry it; where it is another one, what was not
+ *   synced may be gone. So one write here makes all replicas *not whole*, durably (P7).
+ * - `clean`: everything is synced, and nobody has written since.
+ */
+interface Mark {
+  readonly bootId: string;
+  readonly epoch: string;
+  readonly clean: boolean;
+}
+
+/**
+ * A chunkserver's data directory, locked: `lock`, `identity.json`, `mark.json`, and `chunks/XX/` for the replicas whose
+ * handles end in XX.
+ */
+export class ReplicaDirectory {
+  readonly path: string;
+  readonly epoch: string;
+  /** Power was lost since the last run: this machine has booted, and there was no clean mark. */
+  readonly powerLost: boolean;
+  /** All that was found here was synced before the last process ended. */
+  readonly clean: boolean;
+  readonly #disk: Disk;
+  readonly #lock: DiskLock;
+  readonly #bootId: string;
+  #identity: ServerIdentity | undefined;
+
+  private constructor(
+    disk: Disk,
+    path: string,
+    lock: DiskLock,
+    found: { identity: ServerIdentity | undefined; mark: Mark; powerLost: boolean; clean: boolean },
+  ) {
+    this.#disk = disk;
+    this.path = path;
+    this.#lock = lock;
+    this.#identity = found.identity;
+    this.#bootId = found.mark.bootId;
+    this.epoch = found.mark.epoch;
+    this.powerLost = found.powerLost;
+    this.clean = found.clean;
+  }
+
+  /** Makes it if missing; ALREADY_RUNNING when another process has it. */
+  static async open(env: Env, disk: Disk, path: string): Promise<ReplicaDirectory> {
+    await disk.makeDirectory(path);
+    const lock = await disk.lock(`${path}/lock`);
+    try {
+      await disk.makeDirectory(chunksIn(path));
+      // Its own name; the names in it are made durable with the mark.
+      await disk.syncDirectory(path.slice(0, path.lastIndexOf('/')) || '/');
+      const text = await readWhole(disk, `${path}/identity.json`);
+      const identity = text === undefined ? undefined : parseIdentity(path, text);
+      const { mark, powerLost, clean } = await takeMark(env, disk, path);
+      return new ReplicaDirectory(disk, path, lock, { identity, mark, powerLost, clean });
+    } catch (error) {
+      await lock.close();
+      throw error;
+    }
+  }
+
+  get chunks(): string {
+    return chunksIn(this.path);
+  }
+
+  get identity(): ServerIdentity | undefined {
+    return this.#identity;
+  }
+
+  async setIdentity(identity: ServerIdentity): Promise<void> {
+    await writeDurably(this.#disk, `${this.path}/identity.json`, `${JSON.stringify(identity)}\n`);
+    this.#identity = identity;
+  }
+
+  /** Chunks that have a log. What an interrupted fold, creation or deletion left behind is removed. */
+  async listChunks(): Promise<Set<number>> {
+    const found = new Set<number>();
+    for (const directory of await this.#disk.list(this.chunks)) {
+      const path = `${this.chunks}/${directory}`;
+      const leftovers: string[] = [];
+      for (const name of await this.#disk.list(path)) {
+        const parsed = parseReplicaName(name);
+        if (parsed?.extension === 'log') found.add(parsed.chunk);
+        else if (parsed !== undefined) leftovers.push(name);
+      }
+      for (const name of leftovers) {
+        const parsed = parseReplicaName(name);
+        const isOrphan = parsed !== undefined && (parsed.extension === 'fold' || !found.has(parsed.chunk));
+        if (isOrphan) await this.#disk.remove(`${path}/${name}`);
+      }
+    }
+    return found;
+  }
+
+  /** `clean`: everything in it is synced. */
+  async close(options: { clean: boolean }): Promise<void> {
+    if (options.clean) {
+      await writeMark(this.#disk, this.path, { bootId: this.#bootId, epoch: this.epoch, clean: true });
+    }
+    await this.#lock.close();
+  }
+}
+
+/** Reads the mark of the last process and replaces it by one that says: somebody is writing here. */
+async function takeMark(
+  env: Env,
+  disk: Disk,
+  path: string,
+): Promise<{ mark: Mark; powerLost: boolean; clean: boolean }> {
+  const text = await readWhole(disk, `${path}/mark.json`);
+  const old = text === undefined ? undefined : parseMark(text);
+  if (text !== undefined && old === undefined) {
+    env.log.error({ path }, 'mark.json is damaged: taking it that power was lost');
+  }
+  const bootId = await disk.bootId();
+  const clean = old?.clean === true;
+  const powerLost = text !== undefined && (old === undefined || (!clean && old.bootId !== bootId));
+  const epoch = old === undefined || powerLost ? env.uniqueId() : old.epoch;
+  const mark = { bootId, epoch, clean: false };
+  const isSame = old !== undefined && !old.clean && old.bootId === bootId && old.epoch === epoch;
+  if (!isSame) await writeMark(disk, path, mark);
+  return { mark, powerLost, clean };
+}
+
+async function writeMark(disk: Disk, path: string, mark: Mark): Promise<void> {
+  await writeDurably(disk, `${path}/mark.json`, `${JSON.stringify(mark)}\n`);
+}
+
+function chunksIn(path: string): string {
+  return `${path}/chunks`;
+}
+
+function parseMark(text: string): Mark | undefined {
+  const fields = parseObject(text);
+  const { bootId, epoch, clean } = fields ?? {};
+  if (typeof bootId !== 'string' || typeof epoch !== 'string' || typeof clean !== 'boolean') return undefined;
+  return { bootId, epoch, clean };
+}
+
+function parseIdentity(path: string, text: string): ServerIdentity {
+  const { filesystemId, serverId } = parseObject(text) ?? {};
+  if (typeof filesystemId === 'string' && typeof serverId === 'number' && Number.isSafeInteger(serverId)) {
+    return { filesystemId, serverId };
+  }
+  throw new GfsError('CORRUPT', `${path}/identity.json is damaged: restore it, or use an empty directory`);
+}
+
+function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? { ...value } : undefined;
+  } catch (error) {
+    if (codeOf(error) === 'INTERNAL') return undefined;
+    throw error;
+  }
+}

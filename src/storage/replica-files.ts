@@ -1,0 +1,419 @@
+import { must } from '../base/assert.ts';
+import { type Bytes, lengthOf } from '../base/bytes.ts';
+import type { Disk, DiskFile } from '../base/disk.ts';
+import { codeOf, GfsError } from '../base/errors.ts';
+import { hex } from '../base/ids.ts';
+import { KiB } from '../base/units.ts';
+import type { Segment, SegmentMap } from '../core/replica-map.ts';
+import type { ReplicaRecord } from '../core/replica-records.ts';
+import { chainSeed, encodeRecord } from './replica-format.ts';
+
+/** Inline data this close together in the log is read in one call. */
+const LOG_GAP_BYTES_MAX = 8 * KiB;
+
+export interface ReplicaPaths {
+  /** Holds the files of one chunk in 256. */
+  readonly directory: string;
+  readonly log: string;
+  readonly data: string;
+  /** A new log until it replaces the old one. */
+  readonly fold: string;
+}
+
+export function replicaPaths(root: string, chunk: number): ReplicaPaths {
+  const name = hex(chunk);
+  const directory = `${root}/${name.slice(-2)}`;
+  const path = `${directory}/${name}`;
+  return { directory, log: `${path}.log`, data: `${path}.data`, fold: `${path}.fold` };
+}
+
+/** The chunk of a log, data or fold file, and which of them it is; undefined for any other name. */
+export function parseReplicaName(
+  name: string,
+): { readonly chunk: number; readonly extension: string } | undefined {
+  const match = /^([0-9a-f]{16})\.(log|data|fold)$/.exec(name);
+  if (match?.[1] === undefined || match[2] === undefined) return undefined;
+  const chunk = Number.parseInt(match[1], 16);
+  return Number.isSafeInteger(chunk) ? { chunk, extension: match[2] } : undefined;
+}
+
+/** What is being written right now: readers take it from memory. */
+interface Pending {
+  readonly at: number;
+  readonly end: number;
+  readonly bytes: Bytes;
+}
+
+/** Records to be written to the log in one go, and the data that goes to the data file before them. */
+export interface PlannedWrites {
+  readonly log: Uint8Array[];
+  logBytes: number;
+  readonly data: { readonly at: number; end: number; readonly bytes: Uint8Array[] }[];
+  dataBytes: number;
+}
+
+/**
+ * The files of one replica: what was written and what was synced of them. It knows bytes and places, not what they
+ * mean. Every method but `gather` is called by one caller at a time.
+ */
+export class ReplicaFiles {
+  readonly paths: ReplicaPaths;
+  readonly #disk: Disk;
+  #log: DiskFile | undefined;
+  #data: DiskFile | undefined;
+  #logEnd = 0;
+  #baseBytes = 0;
+  #chain: number;
+  /** Written to, or not known to be on disk. */
+  #logUnsynced = false;
+  #dataUnsynced = false;
+  #namesUnsynced = false;
+  #dataEnd = 0;
+  #pendingLog: Pending[] = [];
+  #pendingData: Pending[] = [];
+  #planned: PlannedWrites = nothingPlanned();
+  /** Log position and chain behind what is planned. */
+  #plannedEnd = 0;
+  #plannedChain: number;
+
+  constructor(disk: Disk, paths: ReplicaPaths, chunk: number) {
+    this.#disk = disk;
+    this.paths = paths;
+    this.#chain = chainSeed(chunk);
+    this.#plannedChain = this.#chain;
+  }
+
+  /** Takes over a log that was read up to `end`, and says whether what it holds is known to be on disk. */
+  adopt(
+    log: DiskFile,
+    data: DiskFile | undefined,
+    state: { end: number; chain: number; baseBytes: number; dataEnd: number; synced: boolean },
+  ): void {
+    this.#log = log;
+    this.#data = data;
+    this.#logEnd = state.end;
+    this.#chain = state.chain;
+    this.#baseBytes = state.baseBytes;
+    this.#dataEnd = state.dataEnd;
+    this.#logUnsynced = !state.synced;
+    this.#dataUnsynced = !state.synced && state.dataEnd > 0;
+    this.#namesUnsynced = !state.synced;
+    this.#forgetPlanned();
+  }
+
+  /** There is a log on the disk: the replica would be found by a restart. */
+  get created(): boolean {
+    return this.#log !== undefined;
+  }
+  get unsynced(): boolean {
+    return this.#logUnsynced || this.#dataUnsynced || this.#namesUnsynced;
+  }
+  get diskBytes(): number {
+    return this.#logEnd + this.#dataEnd;
+  }
+  /** Of the log, behind its base. */
+  get changeBytes(): number {
+    return this.#logEnd - this.#baseBytes;
+  }
+  get planned(): PlannedWrites {
+    return this.#planned;
+  }
+
+  /** Puts a record (and its inline data) behind what is planned; returns where in the log its data will be. */
+  plan(record: ReplicaRecord, inline: Bytes): number {
+    const encoded = encodeRecord(record, inline, this.#plannedChain);
+    const at = this.#plannedEnd + encoded.inlineAt;
+    this.#planned.log.push(...encoded.buffers);
+    this.#planned.logBytes += encoded.length;
+    this.#plannedEnd += encoded.length;
+    this.#plannedChain = encoded.chain;
+    if (inline.length > 0) this.#pendingLog.push({ at, end: this.#plannedEnd, bytes: inline });
+    return at;
+  }
+
+  /** Data for the data file, written before the planned records are. */
+  planData(at: number, bytes: Bytes): void {
+    const end = at + lengthOf(bytes);
+    const last = this.#planned.data.at(-1);
+    if (last !== undefined && last.end === at) {
+      last.bytes.push(...bytes);
+      last.end = end;
+    } else {
+      this.#planned.data.push({ at, end, bytes: [...bytes] });
+    }
+    this.#planned.dataBytes += end - at;
+    this.#pendingData.push({ at, end, bytes });
+  }
+
+  /** Everything planned is in the OS when it resolves: data first, then all records in one write (P11). */
+  async writePlanned(): Promise<void> {
+    if (this.#planned.logBytes === 0) return;
+    if (this.#planned.data.length > 0) await this.#writePlannedData();
+    if (this.#log === undefined) {
+      this.#namesUnsynced = true;
+      this.#log = await this.#create(this.paths.log, 'exclusive');
+    }
+    this.#logUnsynced = true;
+    await this.#log.write(this.#planned.log, this.#logEnd);
+    this.#logEnd = this.#plannedEnd;
+    this.#chain = this.#plannedChain;
+    this.#forgetPlanned();
+  }
+
+  /**
+   * After `writePlanned` failed: nothing of it stays in the log. (In the data file it lies behind the recorded
+   * length, where nobody looks.) False: there is no log now.
+   */
+  async dropPlanned(): Promise<boolean> {
+    this.#forgetPlanned();
+    if (this.#log === undefined) return false;
+    if (this.#logEnd > 0) {
+      await this.#log.truncate(this.#logEnd);
+      return true;
+    }
+    await this.close();
+    await this.#disk.remove(this.paths.log);
+    this.#logUnsynced = false;
+    return false;
+  }
+
+  /** The log, names and data are on disk when it resolves. Data comes before the records that speak of it. */
+  async syncData(): Promise<void> {
+    if (!this.#dataUnsynced) return;
+    await this.#dataFile().dataSync();
+    this.#dataUnsynced = false;
+  }
+
+  async syncLog(): Promise<void> {
+    if (this.#logUnsynced) {
+      await must(this.#log, 'what is unsynced was written').dataSync();
+      this.#logUnsynced = false;
+    }
+    await this.syncNames();
+  }
+
+  async syncNames(): Promise<void> {
+    if (!this.#namesUnsynced) return;
+    await this.#disk.syncDirectory(this.paths.directory);
+    this.#namesUnsynced = false;
+  }
+
+  /** Overwrites bytes of the data file whose content is in the synced log too. */
+  async settle(at: number, bytes: Bytes): Promise<void> {
+    const file = this.#data ?? (await this.#createData());
+    this.#dataUnsynced = true;
+    await file.write(bytes, at);
+    this.#dataEnd = Math.max(this.#dataEnd, at + lengthOf(bytes));
+  }
+
+  /**
+   * The log becomes this, durably: at any moment one of the two is there. `switched` is called when from now on reads
+   * and writes go to the new one. Nothing may be planned.
+   */
+  async replaceLog(
+    log: Bytes,
+    state: { chain: number; baseBytes: number },
+    switched: () => void,
+  ): Promise<void> {
+    const file = await this.#disk.open(this.paths.fold, 'create');
+    try {
+      await file.truncate(0);
+      await file.write(log, 0);
+      await file.dataSync();
+      await this.#disk.rename(this.paths.fold, this.paths.log);
+    } catch (error) {
+      await file.close();
+      await this.#disk.remove(this.paths.fold);
+      throw error;
+    }
+    const old = this.#log;
+    this.#log = file;
+    this.#logEnd = lengthOf(log);
+    this.#chain = state.chain;
+    this.#baseBytes = state.baseBytes;
+    this.#forgetPlanned();
+    this.#namesUnsynced = true;
+    this.#logUnsynced = false;
+    switched();
+    // What is written to the new log from here on would be lost with its name.
+    await this.syncNames();
+    await old?.close();
+  }
+
+  /** Gives back what lies behind the replica's end. */
+  async trimData(length: number): Promise<void> {
+    if (this.#dataEnd <= length) return;
+    await this.#dataFile().truncate(length);
+    this.#dataEnd = length;
+  }
+
+  /**
+   * The bytes [start, end) of the chunk, unverified, in a fresh buffer. What is being written is taken from memory.
+   * All reads are begun before this returns its promise, so files may be closed and maps changed meanwhile; where
+   * bytes are overwritten in place meanwhile, the checksums tell.
+   */
+  async gather(map: SegmentMap, start: number, end: number): Promise<Buffer> {
+    const into = Buffer.allocUnsafeSlow(end - start);
+    const reads: Promise<void>[] = [];
+    const late: (() => void)[] = [];
+    const data: Segment[] = [];
+    const inline: Segment[] = [];
+    for (const segment of map.within(start, end)) {
+      if (segment.source === 'data') data.push(segment);
+      else if (segment.source === 'log') inline.push(segment);
+      else late.push(() => into.fill(0, segment.start - start, segment.end - start));
+    }
+    const firstData = data[0];
+    const lastData = data.at(-1);
+    if (firstData !== undefined && lastData !== undefined) {
+      // One call for all, over what lies between them; that is put right when all has been read.
+      const target = into.subarray(firstData.start - start, lastData.end - start);
+      reads.push(this.#readData(target, firstData.start));
+    }
+    for (const group of nearby(inline, this.#logEnd)) reads.push(this.#readInline(group, into, start, late));
+    await Promise.all(reads);
+    for (const copy of late) copy();
+    return into;
+  }
+
+  /** Closes what is open; what was written stays known. */
+  async close(): Promise<void> {
+    const [log, data] = [this.#log, this.#data];
+    this.#log = undefined;
+    this.#data = undefined;
+    await Promise.all([log?.close(), data?.close()]);
+  }
+
+  async removeAll(): Promise<void> {
+    await this.close();
+    // The log first: a data file alone is nobody's, a log without its data would be a damaged replica.
+    await this.#disk.remove(this.paths.log);
+    await this.#disk.remove(this.paths.data);
+    await this.#disk.remove(this.paths.fold);
+  }
+
+  async #writePlannedData(): Promise<void> {
+    const file = this.#data ?? (await this.#createData());
+    this.#dataUnsynced = true;
+    for (const run of this.#planned.data) {
+      await file.write(run.bytes, run.at);
+      this.#dataEnd = Math.max(this.#dataEnd, run.end);
+    }
+  }
+
+  async #createData(): Promise<DiskFile> {
+    this.#namesUnsynced = true;
+    this.#data = await this.#create(this.paths.data, 'create');
+    return this.#data;
+  }
+
+  async #create(path: string, mode: 'create' | 'exclusive'): Promise<DiskFile> {
+    try {
+      return await this.#disk.open(path, mode);
+    } catch (error) {
+      if (codeOf(error) !== 'NOT_FOUND') throw error;
+      await this.#disk.makeDirectory(this.paths.directory);
+      await this.#disk.syncDirectory(parentOf(this.paths.directory));
+      return await this.#disk.open(path, mode);
+    }
+  }
+
+  #forgetPlanned(): void {
+    this.#planned = nothingPlanned();
+    this.#plannedEnd = this.#logEnd;
+    this.#plannedChain = this.#chain;
+    this.#pendingLog = [];
+    this.#pendingData = [];
+  }
+
+  #dataFile(): DiskFile {
+    if (this.#data === undefined) throw new GfsError('IO_ERROR', `${this.paths.data} is missing`);
+    return this.#data;
+  }
+
+  async #readData(into: Buffer, at: number): Promise<void> {
+    const pending = this.#pendingData.filter((write) => write.at < at + into.length && write.end > at);
+    const copies = pending.map((write) => ({ at: write.at, bytes: Buffer.concat(write.bytes) }));
+    const whole = copies.find((write) => write.at <= at && write.at + write.bytes.length >= at + into.length);
+    if (whole === undefined) {
+      // Before the first write to it is done there may be no data file yet.
+      const file = copies.length > 0 ? this.#data : this.#dataFile();
+      const count = file === undefined ? 0 : await file.read(into, at);
+      into.fill(0, count);
+    }
+    for (const { at: from, bytes } of copies) {
+      const start = Math.max(from, at);
+      bytes.copy(into, start - at, start - from, Math.min(bytes.length, at + into.length - from));
+    }
+  }
+
+  async #readInline(
+    group: readonly Segment[],
+    into: Buffer,
+    start: number,
+    late: (() => void)[],
+  ): Promise<void> {
+    const from = must(group[0], 'a group is not empty').at;
+    const to = Math.max(...group.map((segment) => segment.at + segment.end - segment.start));
+    let bytes: Buffer = Buffer.allocUnsafeSlow(0);
+    late.push(() => {
+      for (const segment of group) {
+        bytes.copy(
+          into,
+          segment.start - start,
+          segment.at - from,
+          segment.at - from + segment.end - segment.start,
+        );
+      }
+    });
+    if (from >= this.#logEnd || to > this.#logEnd) {
+      bytes = this.#pendingInline(group, from, to);
+      return;
+    }
+    const found = Buffer.allocUnsafeSlow(to - from);
+    const file = this.#log;
+    if (file === undefined) throw new GfsError('IO_ERROR', `${this.paths.log} is not open`);
+    found.fill(0, await file.read(found, from));
+    bytes = found;
+  }
+
+  /** A group of which all is still being written. */
+  #pendingInline(group: readonly Segment[], from: number, to: number): Buffer {
+    const bytes = Buffer.alloc(to - from);
+    for (const segment of group) {
+      const pending = must(
+        this.#pendingLog.find((write) => write.at <= segment.at && segment.at < write.end),
+        'what is not in the log yet is being written',
+      );
+      Buffer.concat(pending.bytes).copy(
+        bytes,
+        segment.at - from,
+        segment.at - pending.at,
+        segment.at - pending.at + segment.end - segment.start,
+      );
+    }
+    return bytes;
+  }
+}
+
+function nothingPlanned(): PlannedWrites {
+  return { log: [], logBytes: 0, data: [], dataBytes: 0 };
+}
+
+/** Segments in the order of the log, in groups that are worth one read each; none spans the log's end. */
+function nearby(segments: readonly Segment[], logEnd: number): Segment[][] {
+  const groups: Segment[][] = [];
+  let end = Number.NEGATIVE_INFINITY;
+  for (const segment of [...segments].sort((a, b) => a.at - b.at)) {
+    const group = groups.at(-1);
+    const far = segment.at - end > LOG_GAP_BYTES_MAX || (segment.at >= logEnd && end <= logEnd);
+    if (group !== undefined && !far) group.push(segment);
+    else groups.push([segment]);
+    end = segment.at + segment.end - segment.start;
+  }
+  return groups;
+}
+
+function parentOf(directory: string): string {
+  return directory.slice(0, directory.lastIndexOf('/'));
+}

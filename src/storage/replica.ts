@@ -1,0 +1,665 @@
+import { assert, must } from '../base/assert.ts';
+import { type Bytes, lengthOf, NO_BYTES } from '../base/bytes.ts';
+import { CHECKSUM_BLOCK_BYTES, CHUNK_SIZE_BYTES_MAX } from '../base/constants.ts';
+import type { Disk } from '../base/disk.ts';
+import type { Env } from '../base/env.ts';
+import { codeOf, GfsError, messageOf } from '../base/errors.ts';
+import { hex } from '../base/ids.ts';
+import type { TaskGroup } from '../base/task-group.ts';
+import { HOUR_MS, MiB } from '../base/units.ts';
+import { ReplicaContent } from '../core/replica-content.ts';
+import type { BaseRecord } from '../core/replica-records.ts';
+import type {
+  AppendEntry,
+  BlockSums,
+  Mutation,
+  ReconcileEnd,
+  ReplicaState,
+  Standing,
+  VersionRecord,
+} from '../core/replica-types.ts';
+import {
+  type ChangeContext,
+  plan,
+  planLength,
+  planMutation,
+  planWrite,
+  sumAfterCut,
+} from './replica-changes.ts';
+import { ReplicaFiles, type ReplicaPaths } from './replica-files.ts';
+import { foldReplica } from './replica-fold.ts';
+import { corruptBlock, readVerified } from './replica-reads.ts';
+import { recoverReplica } from './replica-recovery.ts';
+
+/** Changes that go out in one write. */
+const BATCH_BYTES_MAX = 4 * MiB;
+const BATCH_COUNT_MAX = 1024;
+/** A fragmented replica is slow to read. */
+const SEGMENTS_MAX = 4096;
+/** The time of the last read is remembered durably this coarsely, as with `relatime`. */
+const READ_TIME_ERROR_MS_MAX = 1 * HOUR_MS;
+
+/** What replicas need of the store that holds them. */
+export interface ReplicaHost {
+  readonly env: Env;
+  readonly disk: Disk;
+  readonly tasks: TaskGroup;
+  /** See `MarkRecord`. */
+  readonly epoch: string;
+  /** A log is folded when it has grown by this much. */
+  readonly logBytesMax: number;
+  takeSpace(bytes: number): Promise<void> | undefined;
+  onCorrupt(chunk: number, blockIndex: number): void;
+  onFatal(error: unknown): void;
+  /** Its content is in memory and its files are open, and it is in use now. */
+  onUse(replica: Replica): void;
+  /** What it takes up on disk has changed by this much. */
+  onGrowth(bytes: number): void;
+  /** Something of it is not known to be on disk. */
+  onUnsynced(replica: Replica): void;
+}
+
+export interface ReadAnswer {
+  readonly payload: Bytes;
+  /** Of the payload, cut where blocks of the chunk begin. */
+  readonly checksums: readonly number[];
+  readonly chunkLength: number;
+}
+
+interface Job {
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+  /**
+   * A change goes out with its neighbours in one write; other work has the replica for itself. `ending` is work on a
+   * replica that need not be usable.
+   */
+  readonly kind: 'change' | 'alone' | 'ending';
+  readonly run: () => Promise<void>;
+}
+
+/**
+ * One chunk's replica. Changes are taken one after another from a queue; reads go beside them. Errors:
+ * VERSION_MISMATCH, NOT_READY (standing), SERIAL_GAP, SEALED, CHECKSUM_MISMATCH (fields chunk, block), NO_SPACE,
+ * INVALID_ARGUMENT, IO_ERROR, NO_SUCH_CHUNK (deleted meanwhile).
+ *
+ * Between uses it may be put away (`unload`): files closed, content forgotten, read again from the log when wanted.
+ */
+export class Replica {
+  readonly chunk: number;
+  readonly #host: ReplicaHost;
+  readonly #paths: ReplicaPaths;
+  /** Of a replica that is not on disk yet. */
+  #initial: BaseRecord | undefined;
+  #loaded: { readonly content: ReplicaContent; readonly files: ReplicaFiles } | undefined;
+  #loading: Promise<void> | undefined;
+  #state: ReplicaState | undefined;
+  #restarted: boolean;
+  #unsynced: boolean;
+  #readAtMs = 0;
+  #deleted = false;
+  #broken: GfsError | undefined;
+  readonly #queue: Job[] = [];
+  #draining = false;
+  #foldFailedAtBytes = 0;
+  #changedAtMs: number;
+
+  private constructor(
+    host: ReplicaHost,
+    paths: ReplicaPaths,
+    chunk: number,
+    from: { initial?: BaseRecord; synced: boolean },
+  ) {
+    this.chunk = chunk;
+    this.#host = host;
+    this.#paths = paths;
+    this.#initial = from.initial;
+    this.#restarted = from.initial === undefined;
+    this.#unsynced = !from.synced;
+    this.#changedAtMs = host.env.monotonicMs();
+  }
+
+  /** One that is nowhere yet. */
+  static create(host: ReplicaHost, paths: ReplicaPaths, initial: BaseRecord): Replica {
+    const replica = new Replica(host, paths, initial.record.chunk, { initial, synced: true });
+    replica.#begin();
+    return replica;
+  }
+
+  /** One that an earlier process left; undefined if nothing was acknowledged of it, CORRUPT if its log is damaged. */
+  static async find(
+    host: ReplicaHost,
+    paths: ReplicaPaths,
+    chunk: number,
+    synced: boolean,
+  ): Promise<Replica | undefined> {
+    const replica = new Replica(host, paths, chunk, { synced });
+    const found = await replica.#recover();
+    return found ? replica : undefined;
+  }
+
+  /** As of the last applied change. */
+  get state(): ReplicaState {
+    const state = must(this.#state, 'a replica that is handed out has been read');
+    const readAtMs = Math.max(this.#readAtMs, state.readAtMs);
+    return { ...state, readAtMs };
+  }
+
+  /** Something applied is not known to be on disk. */
+  get unsynced(): boolean {
+    return this.#loaded?.files.unsynced ?? this.#unsynced;
+  }
+  get loaded(): boolean {
+    return this.#loaded !== undefined;
+  }
+  /** Nothing waits or runs, and nothing would be lost by `unload`. */
+  get idle(): boolean {
+    return !this.#draining && this.#loading === undefined && this.#initial === undefined;
+  }
+  /** Monotonic time of the last change. */
+  get changedAtMs(): number {
+    return this.#changedAtMs;
+  }
+  /**
+   * Resolves once mutation and data are in the OS of this machine; `data` is borrowed until then. Many may be in
+   * flight; they are taken in the order of the calls, which must be the order of serials. A serial that was applied
+   * before is ignored (it resolves after what it repeats). After a failure all later ones fail with SERIAL_GAP.
+   */
+  apply(mutation: Mutation, data: Bytes): Promise<void> {
+    return this.#enqueue('change', async () => {
+      const context = this.#context();
+      const standing = this.#standing(context.content);
+      if (standing !== 'reconciled') {
+        throw new GfsError('NOT_READY', `chunk ${hex(this.chunk)} is ${standing}`, { fields: { standing } });
+      }
+      const { stream, record } = context.content;
+      const repeat = mutation.version === record.version && mutation.serial < stream.nextSerial;
+      if (!repeat) await planMutation(context, mutation, data);
+    });
+  }
+
+  /** Every byte is verified; shorter than asked where the chunk ends. The buffers are the caller's. */
+  async read(chunkOffset: number, lengthBytes: number): Promise<ReadAnswer> {
+    assertRange(chunkOffset, lengthBytes);
+    const found = await this.#tryRead(chunkOffset, lengthBytes);
+    if (!('badBlock' in found)) return found;
+    // Bytes may have changed under the read: what is bad with nobody beside it is bad.
+    let again: ReadAnswer | undefined;
+    await this.#enqueue('alone', async () => {
+      const answer = await this.#tryRead(chunkOffset, lengthBytes);
+      if ('badBlock' in answer) {
+        this.#host.onCorrupt(this.chunk, answer.badBlock);
+        throw corruptBlock(this.chunk, answer.badBlock);
+      }
+      again = answer;
+    });
+    return must(again, 'it was read or an error was thrown');
+  }
+
+  /** Everything applied before is on disk (P14). */
+  sync(): Promise<void> {
+    return this.#enqueue('alone', () => this.#sync());
+  }
+
+  /** Records a version durably; VERSION_MISMATCH unless it is above its own. Cuts if told (P19). */
+  setVersion(record: VersionRecord): Promise<void> {
+    assert(record.chunk === this.chunk, 'the record is of this chunk');
+    return this.#enqueue('alone', async () => {
+      const context = this.#context();
+      const { content, files } = context;
+      const own = content.record.version;
+      if (record.version <= own) {
+        throw new GfsError('VERSION_MISMATCH', `chunk ${hex(this.chunk)} is at version ${own}`, {
+          fields: { version: String(own) },
+        });
+      }
+      const cutLength = own < (record.cutVersion ?? 0) ? record.cutLength : undefined;
+      let cut: { length: number; lastSum: number; badBlock?: number } | undefined;
+      if (cutLength !== undefined && cutLength < content.length) {
+        cut = { length: cutLength, ...(await sumAfterCut(context, cutLength)) };
+      }
+      // Data first: a version that is on disk must not lie behind records that a recovery cannot verify.
+      await this.#synced(() => files.syncData());
+      const whole = content.whole && cut?.badBlock === undefined;
+      plan(context, { kind: 'version', record, epoch: this.#host.epoch, whole, cut });
+      await this.#write();
+      await this.#synced(() => files.syncLog());
+      this.#restarted = false;
+      this.#publish();
+    });
+  }
+
+  /** After everything that was asked for before. */
+  async appendOf(writer: number): Promise<AppendEntry | undefined> {
+    let entry: AppendEntry | undefined;
+    await this.#enqueue('alone', async () => {
+      entry = this.#context().content.appendOf(writer);
+    });
+    return entry;
+  }
+
+  /** After everything that was asked for before. */
+  async blockChecksums(): Promise<BlockSums> {
+    let sums: BlockSums | undefined;
+    await this.#enqueue('alone', async () => {
+      sums = this.#context().content.sums();
+    });
+    return must(sums, 'they were taken or an error was thrown');
+  }
+
+  /** Reconcile steps carry the version; once reconciled under it, they are ignored. A longer replica is cut (P8). */
+  reconcileCut(version: number, length: number): Promise<void> {
+    assertRange(0, length);
+    return this.#enqueue('change', async () => {
+      const context = this.#context();
+      if (this.#ignoresStep(version) || length >= context.content.length) return;
+      await planLength(context, length);
+    });
+  }
+
+  /** `data` becomes the block's content from its start, and must reach its end or the replica's end. */
+  reconcileBlock(version: number, blockIndex: number, data: Bytes, checksum: number): Promise<void> {
+    assertRange(blockIndex * CHECKSUM_BLOCK_BYTES, lengthOf(data));
+    return this.#enqueue('change', async () => {
+      const context = this.#context();
+      if (this.#ignoresStep(version)) return;
+      const length = lengthOf(data);
+      if (
+        length === 0 ||
+        length > CHECKSUM_BLOCK_BYTES ||
+        length < context.content.checksums.blockLength(blockIndex)
+      ) {
+        throw new GfsError('INVALID_ARGUMENT', `${length} bytes do not replace block ${blockIndex}`);
+      }
+      const chunkOffset = blockIndex * CHECKSUM_BLOCK_BYTES;
+      await planWrite(context, { serial: undefined, chunkOffset, data, checksums: [checksum] });
+    });
+  }
+
+  /**
+   * Sets length, seal and table, syncs; the replica is reconciled and whole from now on, serials start at 0 (P8). For
+   * the primary too, with what it has.
+   */
+  reconcileFinish(version: number, end: ReconcileEnd): Promise<void> {
+    assertRange(0, end.length);
+    return this.#enqueue('alone', async () => {
+      const context = this.#context();
+      const { files } = context;
+      if (this.#ignoresStep(version)) return;
+      await this.#synced(() => files.syncData());
+      await planLength(context, end.length);
+      const { sealed, table } = end;
+      plan(context, { kind: 'finish', version, epoch: this.#host.epoch, sealed, table });
+      await this.#write();
+      await this.#synced(() => files.syncLog());
+      this.#publish();
+    });
+  }
+
+  /** Syncs; and if there is data in the log that belongs elsewhere, moves it there and begins a new log. */
+  settle(): Promise<void> {
+    return this.#enqueue('alone', async () => {
+      const { content } = this.#context();
+      if (content.inlineBytes > CHECKSUM_BLOCK_BYTES) await this.#foldUnlessFull();
+      else await this.#sync();
+    });
+  }
+
+  /** With its files. */
+  delete(): Promise<void> {
+    return this.#enqueue('ending', async () => {
+      if (this.#deleted) return;
+      const files = this.#loaded?.files ?? new ReplicaFiles(this.#host.disk, this.#paths, this.chunk);
+      this.#deleted = true;
+      this.#loaded = undefined;
+      this.#unsynced = false;
+      this.#host.onGrowth(-(this.#state?.diskBytes ?? 0));
+      await files.removeAll();
+    });
+  }
+
+  /** Closes its files and forgets its content until it is used again. Only when idle. */
+  unload(): Promise<void> {
+    assert(this.idle, 'nothing would be lost');
+    return this.#enqueue('ending', () => this.#putAway());
+  }
+
+  /** Waits for everything asked for, syncs it, closes the files. */
+  async close(): Promise<void> {
+    await this.#enqueue('ending', async () => {
+      if (this.#deleted || this.#broken !== undefined) return;
+      if (this.#loaded === undefined) {
+        if (!this.#unsynced) return;
+        await this.#load();
+      }
+      await this.#noteRead();
+      await this.#sync();
+      await this.#putAway();
+    });
+  }
+
+  async #putAway(): Promise<void> {
+    if (this.#loaded === undefined) return;
+    await this.#noteRead();
+    const { files } = must(this.#loaded, 'loaded before');
+    this.#unsynced = files.unsynced;
+    this.#loaded = undefined;
+    await files.close();
+  }
+
+  /** Now and then the time of the last read gets into the log. Without space for it, it does not. */
+  async #noteRead(): Promise<void> {
+    const { content, files } = must(this.#loaded, 'loaded before it runs');
+    const isNews = this.#readAtMs - content.readAtMs > READ_TIME_ERROR_MS_MAX;
+    if (!isNews || !files.created || this.#broken !== undefined) return;
+    plan({ content, files }, { kind: 'read', readAtMs: this.#readAtMs });
+    try {
+      await this.#write();
+    } catch (error) {
+      if (codeOf(error) !== 'NO_SPACE') throw error;
+      this.#assertUsable();
+    }
+  }
+
+  #enqueue(kind: Job['kind'], run: () => Promise<void>): Promise<void> {
+    return new Promise<void>((resolve, reject) => {
+      this.#queue.push({ kind, run, resolve, reject });
+      if (!this.#draining) this.#host.tasks.run(() => this.#drain());
+    });
+  }
+
+  async #drain(): Promise<void> {
+    this.#draining = true;
+    while (this.#queue.length > 0) {
+      if (this.#queue[0]?.kind === 'change') await this.#runChanges();
+      else await this.#runAlone();
+      if (this.#isTimeToFold()) await this.#foldUnlessFull();
+    }
+    this.#draining = false;
+  }
+
+  async #runAlone(): Promise<void> {
+    const job = must(this.#queue.shift(), 'the queue is not empty');
+    try {
+      if (job.kind === 'alone') {
+        if (this.#loaded === undefined) await this.#load();
+        this.#assertUsable();
+      }
+      await job.run();
+      job.resolve();
+    } catch (error) {
+      job.reject(error);
+    }
+  }
+
+  /** All changes that wait go out in one write; each is refused or planned on its own. */
+  async #runChanges(): Promise<void> {
+    const planned: Job[] = [];
+    for (let job = this.#queue[0]; job?.kind === 'change'; job = this.#queue[0]) {
+      this.#queue.shift();
+      try {
+        if (this.#loaded === undefined) await this.#load();
+        this.#assertUsable();
+        await job.run();
+        planned.push(job);
+      } catch (error) {
+        job.reject(error);
+      }
+      const bytes = this.#plannedBytes();
+      if (bytes >= BATCH_BYTES_MAX || planned.length >= BATCH_COUNT_MAX) break;
+    }
+    if (planned.length === 0) return;
+    try {
+      await this.#write();
+      for (const job of planned) job.resolve();
+    } catch (error) {
+      for (const job of planned) job.reject(error);
+    }
+  }
+
+  #plannedBytes(): number {
+    if (this.#loaded === undefined) return 0;
+    const { logBytes, dataBytes } = this.#loaded.files.planned;
+    return logBytes + dataBytes;
+  }
+
+  /** What is planned is in the OS, or the replica is as if it had never been planned. */
+  async #write(): Promise<void> {
+    const { files } = must(this.#loaded, 'what plans is loaded');
+    try {
+      await files.writePlanned();
+    } catch (error) {
+      await this.#rollBack(files);
+      throw error;
+    }
+    this.#initial = undefined;
+    this.#changedAtMs = this.#host.env.monotonicMs();
+    this.#publish();
+  }
+
+  /** Nobody may look at the content that was planned: reads wait until the log has been read again. */
+  async #rollBack(files: ReplicaFiles): Promise<void> {
+    this.#loaded = undefined;
+    this.#unsynced = true;
+    this.#loading = (async () => {
+      try {
+        const isOnDisk = await files.dropPlanned();
+        await files.close();
+        if (!isOnDisk) this.#begin();
+        else if (!(await this.#recover())) throw new GfsError('IO_ERROR', 'the log is gone');
+      } catch (error) {
+        this.#break(error);
+      } finally {
+        this.#loading = undefined;
+      }
+    })();
+    await this.#loading;
+  }
+
+  async #tryRead(
+    chunkOffset: number,
+    lengthBytes: number,
+  ): Promise<ReadAnswer | { readonly badBlock: number }> {
+    while (this.#loaded === undefined) await this.#load();
+    this.#assertUsable();
+    const { content, files } = this.#loaded;
+    this.#host.onUse(this);
+    this.#readAtMs = this.#host.env.nowMs();
+    // What is planned but not written yet is not there for readers.
+    const chunkLength = Math.min(content.length, must(this.#state, 'loaded').length);
+    const end = Math.min(chunkLength, chunkOffset + lengthBytes);
+    if (chunkOffset >= end) return { payload: NO_BYTES, checksums: [], chunkLength };
+    const found = await readVerified(content, files, chunkOffset, end);
+    if ('badBlock' in found) return found;
+    return { payload: [found.bytes], checksums: found.checksums, chunkLength };
+  }
+
+  async #sync(): Promise<void> {
+    const { content, files } = must(this.#loaded, 'loaded before it runs');
+    if (!files.created) {
+      files.plan(content.base([]), NO_BYTES);
+      await this.#write();
+    }
+    if (!files.unsynced) return;
+    await this.#synced(() => files.syncData());
+    if (content.wantsMark) await this.#mark();
+    // Again: a failed write of the mark had the log read anew.
+    const now = must(this.#loaded, 'loaded before it runs');
+    await this.#synced(() => now.files.syncLog());
+  }
+
+  /** A full disk does not keep what was acknowledged from being synced: there is no mark then. */
+  async #mark(): Promise<void> {
+    const loaded = must(this.#loaded, 'loaded before it runs');
+    plan(loaded, { kind: 'mark', epoch: this.#host.epoch, whole: loaded.content.whole });
+    try {
+      await this.#write();
+    } catch (error) {
+      if (codeOf(error) !== 'NO_SPACE') throw error;
+      this.#assertUsable();
+    }
+  }
+
+  /** After a failed sync nothing may be assumed of what is on the disk: the process has to recover. */
+  async #synced(sync: () => Promise<void>): Promise<void> {
+    try {
+      await sync();
+    } catch (error) {
+      this.#break(error);
+      this.#host.onFatal(error);
+      throw error;
+    }
+  }
+
+  #isTimeToFold(): boolean {
+    if (this.#loaded === undefined || this.#broken !== undefined) return false;
+    const { content, files } = this.#loaded;
+    const grown = files.changeBytes - this.#foldFailedAtBytes;
+    return (
+      grown > this.#host.logBytesMax || (content.map.segmentCount > SEGMENTS_MAX && content.inlineBytes > 0)
+    );
+  }
+
+  async #foldUnlessFull(): Promise<void> {
+    try {
+      await this.#fold();
+    } catch (error) {
+      if (codeOf(error) !== 'NO_SPACE') return;
+      const fields = { chunk: hex(this.chunk), error: messageOf(error) };
+      this.#host.env.log.warn(fields, 'no space to fold the log of a chunk; it grows on');
+      this.#foldFailedAtBytes = this.#loaded?.files.changeBytes ?? 0;
+    }
+  }
+
+  async #fold(): Promise<void> {
+    await this.#sync();
+    const { content, files } = must(this.#loaded, 'loaded before it runs');
+    if (content.wantsMark) throw new GfsError('NO_SPACE', 'no space for a mark');
+    try {
+      await foldReplica(content, files, (folded) => {
+        this.#loaded = { content: folded, files };
+      });
+    } catch (error) {
+      if (codeOf(error) === 'NO_SPACE') throw error;
+      this.#break(error);
+      this.#host.onFatal(error);
+      throw error;
+    }
+    this.#foldFailedAtBytes = 0;
+    this.#publish();
+  }
+
+  #context(): ChangeContext {
+    const { content, files } = must(this.#loaded, 'loaded before it runs');
+    this.#host.onUse(this);
+    return {
+      chunk: this.chunk,
+      content,
+      files,
+      nowMs: this.#host.env.nowMs(),
+      takeSpace: (bytes) => this.#host.takeSpace(bytes),
+      onCorrupt: (blockIndex) => this.#host.onCorrupt(this.chunk, blockIndex),
+    };
+  }
+
+  #ignoresStep(version: number): boolean {
+    const { content } = must(this.#loaded, 'loaded before it runs');
+    const own = content.record.version;
+    if (version !== own) {
+      throw new GfsError(
+        'VERSION_MISMATCH',
+        `chunk ${hex(this.chunk)} is at version ${own}, not ${version}`,
+        {
+          fields: { version: String(own) },
+        },
+      );
+    }
+    // What it was reconciled to before the restart may have grown since, on others too (P6).
+    if (this.#restarted) throw new GfsError('NOT_READY', `chunk ${hex(this.chunk)} waits for a new version`);
+    return content.reconciled;
+  }
+
+  #assertUsable(): void {
+    if (this.#deleted) throw new GfsError('NO_SUCH_CHUNK', `chunk ${hex(this.chunk)} was deleted`);
+    if (this.#broken !== undefined) throw this.#broken;
+  }
+
+  #break(error: unknown): void {
+    this.#broken ??= new GfsError('IO_ERROR', `chunk ${hex(this.chunk)}: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+
+  #begin(): void {
+    const initial = must(this.#initial, 'it is not on disk yet');
+    const files = new ReplicaFiles(this.#host.disk, this.#paths, this.chunk);
+    this.#loaded = { content: new ReplicaContent(initial, 0), files };
+    this.#publish();
+  }
+
+  async #load(): Promise<void> {
+    this.#assertUsable();
+    this.#loading ??= this.#recoverAgain();
+    await this.#loading;
+  }
+
+  async #recoverAgain(): Promise<void> {
+    try {
+      if (await this.#recover()) return;
+      throw new GfsError('IO_ERROR', `the log of chunk ${hex(this.chunk)} is gone`);
+    } finally {
+      this.#loading = undefined;
+    }
+  }
+
+  async #recover(): Promise<boolean> {
+    const { disk, env, epoch } = this.#host;
+    const synced = !this.#unsynced;
+    const found = await recoverReplica({ disk, paths: this.#paths, chunk: this.chunk, epoch, synced });
+    if (found === undefined) return false;
+    if (found.found !== 'D' && found.found !== 'G') {
+      env.log.warn({ chunk: hex(this.chunk), case: found.found }, 'the log of a chunk had a broken tail');
+    }
+    this.#loaded = { content: found.content, files: found.files };
+    this.#publish();
+    this.#host.onUse(this);
+    return true;
+  }
+
+  #publish(): void {
+    const { content, files } = must(this.#loaded, 'loaded before it runs');
+    const { diskBytes } = files;
+    this.#host.onGrowth(diskBytes - (this.#state?.diskBytes ?? 0));
+    if (files.unsynced) this.#host.onUnsynced(this);
+    this.#state = {
+      chunk: this.chunk,
+      record: content.record,
+      standing: this.#standing(content),
+      reconciledVersion: content.reconciledVersion,
+      whole: content.whole,
+      length: content.length,
+      sealed: content.sealed,
+      stream: content.stream,
+      writtenAtMs: content.writtenAtMs,
+      readAtMs: content.readAtMs,
+      diskBytes,
+    };
+  }
+
+  #standing(content: ReplicaContent): Standing {
+    if (this.#restarted) return 'restarted';
+    return content.reconciled ? 'reconciled' : 'unreconciled';
+  }
+}
+
+function assertRange(chunkOffset: number, lengthBytes: number): void {
+  const end = chunkOffset + lengthBytes;
+  if (
+    Number.isSafeInteger(chunkOffset) &&
+    chunkOffset >= 0 &&
+    lengthBytes >= 0 &&
+    end <= CHUNK_SIZE_BYTES_MAX
+  ) {
+    return;
+  }
+  throw new GfsError('INVALID_ARGUMENT', `no chunk has ${lengthBytes} bytes at ${chunkOffset}`);
+}

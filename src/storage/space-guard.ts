@@ -1,0 +1,66 @@
+import type { Disk } from '../base/disk.ts';
+import type { Env } from '../base/env.ts';
+import { GfsError } from '../base/errors.ts';
+import { MiB, SECOND_MS } from '../base/units.ts';
+
+/** How long, and for how many bytes, an answer of the disk is believed. */
+const BELIEVED_MS_MAX = 1 * SECOND_MS;
+const BELIEVED_BYTES_MAX = 64 * MiB;
+
+/** Refuses what would not fit, before anything is changed; asks the disk now and then only. */
+export class SpaceGuard {
+  readonly #env: Env;
+  readonly #disk: Disk;
+  readonly #path: string;
+  readonly #reserveBytes: number;
+  #freeBytes = 0;
+  #takenBytes = 0;
+  #askedAtMs = Number.NEGATIVE_INFINITY;
+  #asking: Promise<void> | undefined;
+
+  private constructor(env: Env, disk: Disk, path: string, reserveBytes: number) {
+    this.#env = env;
+    this.#disk = disk;
+    this.#path = path;
+    this.#reserveBytes = reserveBytes;
+  }
+
+  static async open(env: Env, disk: Disk, path: string, reserveBytes: number): Promise<SpaceGuard> {
+    const guard = new SpaceGuard(env, disk, path, reserveBytes);
+    await guard.#ask();
+    return guard;
+  }
+
+  /** NO_SPACE unless this much fits besides the reserve. Nothing to wait for most of the time. */
+  take(bytes: number): Promise<void> | undefined {
+    const isFresh = this.#env.monotonicMs() - this.#askedAtMs < BELIEVED_MS_MAX;
+    if (!isFresh || this.#takenBytes > BELIEVED_BYTES_MAX || !this.#fits(bytes))
+      return this.#askAndTake(bytes);
+    this.#takenBytes += bytes;
+    return undefined;
+  }
+
+  async #askAndTake(bytes: number): Promise<void> {
+    this.#asking ??= this.#ask();
+    await this.#asking;
+    if (!this.#fits(bytes)) {
+      throw new GfsError('NO_SPACE', `${this.#path} has no room for ${bytes} bytes`);
+    }
+    this.#takenBytes += bytes;
+  }
+
+  async #ask(): Promise<void> {
+    try {
+      const { freeBytes } = await this.#disk.space(this.#path);
+      this.#freeBytes = freeBytes;
+      this.#takenBytes = 0;
+      this.#askedAtMs = this.#env.monotonicMs();
+    } finally {
+      this.#asking = undefined;
+    }
+  }
+
+  #fits(bytes: number): boolean {
+    return this.#freeBytes - this.#takenBytes - this.#reserveBytes >= bytes;
+  }
+}
