@@ -1,0 +1,158 @@
+import test from 'ava';
+import fc from 'fast-check';
+import { chunkHandle, type ServerId, serverId } from '../../src/base/ids.ts';
+import type { ReplicaReport } from '../../src/core/chunk-locations.ts';
+import { type LoggedChunk, type MemberAnswer, planRaise, Raise } from '../../src/core/raise.ts';
+
+const CHUNK = chunkHandle(7);
+const [A, B, C] = [serverId(1), serverId(2), serverId(3)];
+const LOGGED: LoggedChunk = { version: 4, members: [A, B, C], primary: A, goal: 3 };
+const OPTIONS = { patienceMs: 3000, suspect: undefined, random: () => 0.5 };
+
+function holds(change: Partial<ReplicaReport> = {}): MemberAnswer {
+  const replica = {
+    chunk: CHUNK,
+    version: 4,
+    length: 10,
+    sealed: false,
+    reconciled: true,
+    whole: true,
+    ...change,
+  };
+  return { kind: 'holds', replica };
+}
+const absent: MemberAnswer = { kind: 'absent' };
+const lost: MemberAnswer = { kind: 'lost' };
+const dead: MemberAnswer = { kind: 'silent', goneForMs: 3000 };
+const restarting: MemberAnswer = { kind: 'silent', goneForMs: 2999 };
+
+function plan(answers: readonly MemberAnswer[], logged = LOGGED, suspect?: ServerId): string {
+  const byMember = new Map(logged.members.map((member, index) => [member, answers[index] ?? dead] as const));
+  const result = planRaise(CHUNK, logged, byMember, { ...OPTIONS, suspect });
+  if (!result.ok) return result.error.code;
+  const { members, primary, loss } = result.value;
+  return `${members.join(',')} by ${primary}${loss ? ' with loss' : ''}`;
+}
+
+test('the members that are there go on, never fewer than the minimum', (t) => {
+  t.is(plan([holds(), holds(), holds()]), '1,2,3 by 1');
+  t.is(plan([dead, holds(), holds()]), '2,3 by 2');
+  t.is(plan([dead, dead, holds()]), 'TOO_FEW_REPLICAS');
+  t.is(plan([holds()], { ...LOGGED, members: [A], goal: 1 }), '1 by 1');
+  t.is(plan([dead], { ...LOGGED, members: [A], goal: 1 }), 'TOO_FEW_REPLICAS');
+});
+
+test('a member that is gone for a moment is waited for', (t) => {
+  t.is(plan([restarting, holds(), holds()]), 'NOT_READY');
+});
+
+test('the primary is a whole member, whatever version it recorded', (t) => {
+  t.is(plan([holds({ whole: false }), holds({ version: 2 }), holds({ whole: false })]), '1,2,3 by 2');
+});
+
+test('nobody whole, but somebody did not answer: it may be the whole one', (t) => {
+  t.is(plan([holds({ whole: false }), holds({ whole: false }), dead]), 'NOT_READY');
+});
+
+test('nobody whole, and all answered: the longest serves, and the loss is logged', (t) => {
+  const torn = (length: number) => holds({ whole: false, length });
+  t.is(plan([torn(1), torn(3), torn(2)]), '1,2,3 by 2 with loss');
+  t.is(plan([torn(1), torn(3), lost]), '1,2 by 2 with loss');
+});
+
+test('absent is not empty unless all members report absent', (t) => {
+  t.is(plan([absent, absent, absent]), '1,2,3 by 1');
+  t.is(plan([absent, absent, dead]), 'NOT_READY');
+  t.is(plan([absent, absent, lost]), 'NOT_READY');
+  t.is(plan([absent, holds(), absent]), '1,2,3 by 2');
+});
+
+test('a primary that clients complain about is replaced, if another can serve', (t) => {
+  t.is(plan([holds(), holds({ version: 3 }), holds()], LOGGED, A), '1,2,3 by 3');
+  t.is(plan([holds(), holds({ whole: false }), absent], LOGGED, A), '1,2,3 by 1');
+});
+
+test('a version above the log tells that the log was lost', (t) => {
+  t.is(plan([holds(), holds({ version: 5 }), holds()]), 'CORRUPT');
+});
+
+test('members and primary come from the last logged set, the primary whole unless a loss is logged', (t) => {
+  const answer = fc.oneof(
+    fc.constantFrom(absent, lost, dead, restarting),
+    fc
+      .record({ version: fc.integer({ min: 1, max: 4 }), whole: fc.boolean(), length: fc.nat(9) })
+      .map((change) => holds(change)),
+  );
+  fc.assert(
+    fc.property(fc.tuple(answer, answer, answer), fc.constantFrom(undefined, A, B), (answers, suspect) => {
+      const byMember = new Map([A, B, C].map((member, index) => [member, answers[index] ?? dead] as const));
+      const result = planRaise(CHUNK, LOGGED, byMember, { ...OPTIONS, suspect });
+      if (!result.ok) return true;
+      const { members, primary, loss } = result.value;
+      const primaryAnswer = byMember.get(primary);
+      const anybodyHolds = answers.some(({ kind }) => kind === 'holds');
+      const whole = primaryAnswer?.kind === 'holds' && primaryAnswer.replica.whole;
+      return members.length >= 2 && members.includes(primary) && (whole || loss || !anybodyHolds);
+    }),
+  );
+  t.pass();
+});
+
+/** Answers every step of a raise; `orders` decides what becomes of each order. */
+function run(answers: readonly MemberAnswer[], orders: (member: ServerId, raise: number) => boolean) {
+  const raise = new Raise(CHUNK, LOGGED, OPTIONS);
+  const log: string[] = [];
+  let row = LOGGED;
+  for (let count = 0; ; ) {
+    const step = raise.next;
+    switch (step.kind) {
+      case 'ask':
+        for (const member of step.members) raise.answered(member, answers[member - 1] ?? dead);
+        break;
+      case 'log':
+        count += 1;
+        row = { ...row, ...step.plan, version: step.plan.version + 1 };
+        log.push(`log ${row.version}`);
+        raise.logged(row);
+        break;
+      case 'order': {
+        const { set, create, copy } = step.orders;
+        log.push(`set ${set.join(',')} create ${create.join(',')}${copy ? ' copy' : ''}`);
+        for (const member of row.members) {
+          raise.ordered(member, orders(member, count) ? 'recorded' : 'failed');
+        }
+        break;
+      }
+      case 'active':
+        return [...log, `active ${step.version} by ${step.primary}`];
+      case 'refused':
+        return [...log, step.error.code];
+    }
+  }
+}
+
+test('a raise is active when every member recorded it', (t) => {
+  t.deepEqual(
+    run([holds(), holds(), absent], () => true),
+    ['log 5', 'set 1,2 create 3 copy', 'active 5 by 1'],
+  );
+  t.deepEqual(
+    run([absent, absent, absent], () => true),
+    ['log 5', 'set  create 1,2,3', 'active 5 by 1'],
+  );
+});
+
+test('a raise that gets stuck is followed by another one, from the version it logged', (t) => {
+  t.deepEqual(
+    run([holds(), holds(), holds()], (member, raise) => member !== C || raise === 2),
+    ['log 5', 'set 1,2,3 create ', 'log 6', 'set 1,2,3 create ', 'active 6 by 1'],
+  );
+});
+
+test('a raise that stays stuck ends with an error that is worth a retry', (t) => {
+  const steps = run([holds(), holds(), holds()], (member) => member !== C);
+  t.deepEqual(
+    steps.filter((step) => !step.startsWith('set')),
+    ['log 5', 'log 6', 'log 7', 'NOT_READY'],
+  );
+});
