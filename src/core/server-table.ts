@@ -1,0 +1,213 @@
+import { must } from '../base/assert.ts';
+import type { ServerId } from '../base/ids.ts';
+import { ok, type Result, refuse } from '../base/result.ts';
+
+/** Who a chunkserver is, as it says at registration. */
+export interface ServerIdentity {
+  readonly server: ServerId;
+  /** Where it is reached now; another port tomorrow is still the same server. */
+  readonly address: string;
+  readonly rack: string;
+  /** New at each start of its process (P2). */
+  readonly incarnation: string;
+  readonly bootId: string;
+  readonly host: string;
+  readonly pid: number;
+  readonly dataDirectory: string;
+}
+
+export interface ServerSpace {
+  readonly totalBytes: number;
+  readonly freeBytes: number;
+  readonly usedBytes: number;
+  /** Kept free for others; not offered to placement. */
+  readonly reserveBytes: number;
+  readonly chunkCount: number;
+}
+
+export interface OperationTotals {
+  operation: string;
+  count: number;
+  errorCount: number;
+  bytes: number;
+  latencyUsSum: number;
+  latencyUsMax: number;
+}
+
+/** What a heartbeat says of the server itself. */
+export interface Beat<Report> {
+  readonly space: ServerSpace | undefined;
+  readonly activeOperations: number;
+  readonly load: number;
+  /** Since the heartbeat before. */
+  readonly operations: readonly Readonly<OperationTotals>[];
+  /** Since the server's process started. */
+  readonly corruptBlockCount: number;
+  readonly report: Report | undefined;
+}
+
+/**
+ * `alive`: heard of lately. `suspect`: its connection stands, but it has been silent for half the time allowed; still
+ * a member, not chosen for new chunks while others can be. `gone`: the connection broke, or it is silent for too long.
+ */
+export type Liveness = 'alive' | 'suspect' | 'gone';
+
+export interface ServerEntry<Report> {
+  identity: ServerIdentity;
+  /** False from the loss of its heartbeat stream until it registers again. */
+  connected: boolean;
+  lastHeardMs: number;
+  /** When the connection broke; valid while not connected. */
+  lostAtMs: number;
+  space: ServerSpace | undefined;
+  activeOperations: number;
+  load: number;
+  corruptBlockCount: number;
+  /** Since the server registered with this incarnation. */
+  readonly operations: Map<string, OperationTotals>;
+  report: Report | undefined;
+  /** Chunks placed here since its last heartbeat, which the space it told cannot show yet. */
+  placedCount: number;
+}
+
+/**
+ * The chunkservers that this master has heard of. Volatile: a restarted master learns them anew from registrations.
+ *
+ * A server is its id, which it keeps in its data directory, not its address. Two processes with one id are told apart
+ * by incarnation: while the one that is known lives, another is a copied directory, and refused; once it is gone, the
+ * other is the same server restarted.
+ */
+export class ServerTable<Report> {
+  readonly #entries = new Map<ServerId, ServerEntry<Report>>();
+  readonly #silenceMs: number;
+  readonly #startedMs: number;
+
+  constructor(options: { silenceMs: number; startedMs: number }) {
+    this.#silenceMs = options.silenceMs;
+    this.#startedMs = options.startedMs;
+  }
+
+  /** `restarted`: what was known of its memory (leases) is void. */
+  register(identity: ServerIdentity, nowMs: number): Result<'new' | 'restarted' | 'reconnected'> {
+    const known = this.#entries.get(identity.server);
+    if (known === undefined) {
+      this.#entries.set(identity.server, newEntry(identity, nowMs));
+      return ok('new');
+    }
+    if (known.identity.incarnation === identity.incarnation) {
+      known.identity = identity;
+      known.connected = true;
+      known.lastHeardMs = nowMs;
+      return ok('reconnected');
+    }
+    if (this.livenessOf(identity.server, nowMs) !== 'gone') {
+      return refuse(
+        'ALREADY_RUNNING',
+        `server ${identity.server} runs already at ${known.identity.address} (${known.identity.host}, pid ` +
+          `${known.identity.pid}, ${known.identity.dataDirectory}): is ${identity.dataDirectory} a copy?`,
+        { address: known.identity.address },
+      );
+    }
+    const entry = newEntry<Report>(identity, nowMs);
+    entry.space = known.space;
+    this.#entries.set(identity.server, entry);
+    return ok('restarted');
+  }
+
+  /** Refused when it is not the process that registered: it has to register first. */
+  beat(server: ServerId, incarnation: string, beat: Beat<Report>, nowMs: number): Result<void> {
+    const entry = this.#entries.get(server);
+    if (entry === undefined || entry.identity.incarnation !== incarnation) {
+      return refuse('NOT_FOUND', `server ${server} with this incarnation is not registered`);
+    }
+    entry.connected = true;
+    entry.lastHeardMs = nowMs;
+    if (beat.space !== undefined) {
+      entry.space = beat.space;
+      entry.placedCount = 0;
+    }
+    entry.activeOperations = beat.activeOperations;
+    entry.load = beat.load;
+    entry.corruptBlockCount = beat.corruptBlockCount;
+    if (beat.report !== undefined) entry.report = beat.report;
+    for (const counters of beat.operations) addTo(entry.operations, counters);
+    return ok(undefined);
+  }
+
+  /** Its heartbeat stream ended. A later process of the same server is not touched. */
+  disconnected(server: ServerId, incarnation: string, nowMs: number): void {
+    const entry = this.#entries.get(server);
+    if (entry === undefined || entry.identity.incarnation !== incarnation || !entry.connected) return;
+    entry.connected = false;
+    entry.lostAtMs = nowMs;
+  }
+
+  livenessOf(server: ServerId, nowMs: number): Liveness {
+    const entry = this.#entries.get(server);
+    if (entry === undefined || !entry.connected) return 'gone';
+    const silentMs = nowMs - entry.lastHeardMs;
+    if (silentMs >= this.#silenceMs) return 'gone';
+    return silentMs >= this.#silenceMs / 2 ? 'suspect' : 'alive';
+  }
+
+  isReachable(server: ServerId, nowMs: number): boolean {
+    return this.livenessOf(server, nowMs) !== 'gone';
+  }
+
+  /**
+   * How long a server has been gone; 0 while it is not. One that never registered counts from this master's start:
+   * a restarted master knows nobody, and nobody is dead for that.
+   */
+  goneForMs(server: ServerId, nowMs: number): number {
+    if (this.isReachable(server, nowMs)) return 0;
+    const entry = this.#entries.get(server);
+    if (entry === undefined) return nowMs - this.#startedMs;
+    return nowMs - (entry.connected ? entry.lastHeardMs : entry.lostAtMs);
+  }
+
+  get(server: ServerId): Readonly<ServerEntry<Report>> | undefined {
+    return this.#entries.get(server);
+  }
+
+  /** A chunk was placed here. */
+  placed(server: ServerId): void {
+    must(this.#entries.get(server), 'chunks are placed on known servers').placedCount += 1;
+  }
+
+  all(): Iterable<Readonly<ServerEntry<Report>>> {
+    return this.#entries.values();
+  }
+
+  get count(): number {
+    return this.#entries.size;
+  }
+}
+
+function newEntry<Report>(identity: ServerIdentity, nowMs: number): ServerEntry<Report> {
+  return {
+    identity,
+    connected: true,
+    lastHeardMs: nowMs,
+    lostAtMs: nowMs,
+    space: undefined,
+    activeOperations: 0,
+    load: 0,
+    corruptBlockCount: 0,
+    operations: new Map(),
+    report: undefined,
+    placedCount: 0,
+  };
+}
+
+function addTo(totals: Map<string, OperationTotals>, counters: Readonly<OperationTotals>): void {
+  const total = totals.get(counters.operation);
+  if (total === undefined) {
+    totals.set(counters.operation, { ...counters });
+    return;
+  }
+  total.count += counters.count;
+  total.errorCount += counters.errorCount;
+  total.bytes += counters.bytes;
+  total.latencyUsSum += counters.latencyUsSum;
+  total.latencyUsMax = Math.max(total.latencyUsMax, counters.latencyUsMax);
+}

@@ -1,0 +1,190 @@
+import { assert, must } from '../base/assert.ts';
+import type { InodeId, SessionId } from '../base/ids.ts';
+import { ok, type Result, refuse } from '../base/result.ts';
+
+export interface OpenMode {
+  readonly read: boolean;
+  readonly write: boolean;
+}
+export interface OpenFile extends OpenMode {
+  /** Of its session. */
+  readonly openId: number;
+  readonly inode: InodeId;
+}
+
+export interface SessionEntry {
+  readonly session: SessionId;
+  readonly host: string;
+  readonly program: string;
+  /** On the clock of durations. */
+  renewedAtMs: number;
+  /** What it has open is known: it began under this master, or told it since this master's start. */
+  announced: boolean;
+  readonly files: Map<number, OpenFile>;
+}
+
+interface InodeUse {
+  /** How often it is open, and how often for writing. */
+  count: number;
+  readonly writers: Map<SessionId, number>;
+}
+
+/**
+ * Sessions and what they have open. That a session exists is durable, what it has open is not: after a restart of the
+ * master each session tells again, and until all have told (or ended) no file without a name may be removed, and any
+ * file may be under somebody's pen (P21).
+ */
+export class SessionTable {
+  readonly #sessions = new Map<SessionId, SessionEntry>();
+  readonly #inodes = new Map<InodeId, InodeUse>();
+  readonly #timeoutMs: number;
+  readonly #graceEndsMs: number;
+
+  /** `known`: sessions that the log has; they get a full time-out to come back. */
+  constructor(options: {
+    timeoutMs: number;
+    nowMs: number;
+    known: Iterable<{ readonly session: SessionId; readonly host: string; readonly program: string }>;
+  }) {
+    const { timeoutMs, nowMs } = options;
+    this.#timeoutMs = timeoutMs;
+    this.#graceEndsMs = nowMs + timeoutMs;
+    for (const { session, host, program } of options.known) {
+      this.#sessions.set(session, {
+        session,
+        host,
+        program,
+        renewedAtMs: nowMs,
+        announced: false,
+        files: new Map(),
+      });
+    }
+  }
+
+  begin({ session, host, program }: Pick<SessionEntry, 'session' | 'host' | 'program'>, nowMs: number): void {
+    assert(!this.#sessions.has(session), 'ids of sessions are not reused');
+    const entry = { session, host, program, renewedAtMs: nowMs, announced: true, files: new Map() };
+    this.#sessions.set(session, entry);
+  }
+
+  /** Any word of a session proves that it lives. */
+  touch(session: SessionId, nowMs: number): Result<void> {
+    const entry = this.#sessions.get(session);
+    if (entry === undefined) return unknown(session);
+    entry.renewedAtMs = nowMs;
+    return ok(undefined);
+  }
+
+  /**
+   * The session lives; `files` is what it has open, when it tells. Answers whether it has to tell.
+   * An empty list says nothing (that is also what a session sends that does not know of the restart), so a session
+   * with nothing open is asked again until the grace after a restart is over.
+   */
+  renew(session: SessionId, files: readonly OpenFile[], nowMs: number): Result<{ tell: boolean }> {
+    const entry = this.#sessions.get(session);
+    if (entry === undefined) return unknown(session);
+    entry.renewedAtMs = nowMs;
+    for (const file of files) {
+      // What it opened under this master is known better here.
+      if (!entry.files.has(file.openId)) this.#add(entry, file);
+    }
+    if (files.length > 0 || nowMs >= this.#graceEndsMs) entry.announced = true;
+    return ok({ tell: !entry.announced });
+  }
+
+  open(session: SessionId, file: OpenFile): Result<void> {
+    const entry = this.#sessions.get(session);
+    if (entry === undefined) return unknown(session);
+    // The same open sent again, after its answer was lost.
+    if (entry.files.get(file.openId)?.inode === file.inode) return ok(undefined);
+    if (entry.files.has(file.openId)) {
+      return refuse('INVALID_ARGUMENT', `session ${session} has another file open as ${file.openId}`);
+    }
+    this.#add(entry, file);
+    return ok(undefined);
+  }
+
+  /** The inode that is not open any more anywhere, if closing did that. A file that is not open is fine: a retry. */
+  close(session: SessionId, openId: number): InodeId | undefined {
+    const entry = this.#sessions.get(session);
+    const file = entry?.files.get(openId);
+    if (entry === undefined || file === undefined) return undefined;
+    entry.files.delete(openId);
+    return this.#remove(session, file) ? file.inode : undefined;
+  }
+
+  /** The session is over. Returns the inodes that nobody has open any more. */
+  end(session: SessionId): InodeId[] {
+    const entry = this.#sessions.get(session);
+    if (entry === undefined) return [];
+    this.#sessions.delete(session);
+    const files = [...entry.files.values()];
+    return files.filter((file) => this.#remove(session, file)).map(({ inode }) => inode);
+  }
+
+  /** Sessions that said nothing for too long. */
+  expired(nowMs: number): SessionId[] {
+    return [...this.#sessions.values()]
+      .filter(({ renewedAtMs }) => nowMs - renewedAtMs >= this.#timeoutMs)
+      .map(({ session }) => session);
+  }
+
+  /** Whether what is open is known to be all: every session told since the start, or had its time to. */
+  isComplete(nowMs: number): boolean {
+    if (nowMs >= this.#graceEndsMs) return true;
+    for (const { announced } of this.#sessions.values()) if (!announced) return false;
+    return true;
+  }
+
+  isOpen(inode: InodeId): boolean {
+    return this.#inodes.has(inode);
+  }
+
+  /** Sessions that may be writing the file now; ask `isComplete` too. */
+  writersOf(inode: InodeId): SessionId[] {
+    return [...(this.#inodes.get(inode)?.writers.keys() ?? [])];
+  }
+
+  fileOf(session: SessionId, openId: number): OpenFile | undefined {
+    return this.#sessions.get(session)?.files.get(openId);
+  }
+
+  get(session: SessionId): Readonly<SessionEntry> | undefined {
+    return this.#sessions.get(session);
+  }
+  all(): Iterable<Readonly<SessionEntry>> {
+    return this.#sessions.values();
+  }
+  get count(): number {
+    return this.#sessions.size;
+  }
+
+  #add(entry: SessionEntry, file: OpenFile): void {
+    entry.files.set(file.openId, file);
+    let use = this.#inodes.get(file.inode);
+    if (use === undefined) {
+      use = { count: 0, writers: new Map() };
+      this.#inodes.set(file.inode, use);
+    }
+    use.count += 1;
+    if (file.write) use.writers.set(entry.session, (use.writers.get(entry.session) ?? 0) + 1);
+  }
+
+  /** Whether that was the last one. */
+  #remove(session: SessionId, file: OpenFile): boolean {
+    const use = must(this.#inodes.get(file.inode), 'an open file is counted');
+    use.count -= 1;
+    if (file.write) {
+      const left = must(use.writers.get(session), 'a writer is counted') - 1;
+      if (left === 0) use.writers.delete(session);
+      else use.writers.set(session, left);
+    }
+    if (use.count > 0) return false;
+    this.#inodes.delete(file.inode);
+    return true;
+  }
+}
+
+function unknown(session: SessionId): Result<never> {
+  return refuse('NO_SUCH_SESSION', `session ${session} is not known, or ran out`);
+}

@@ -1,0 +1,108 @@
+import test from 'ava';
+import { serverId } from '../../src/base/ids.ts';
+import { type Beat, type ServerIdentity, ServerTable } from '../../src/core/server-table.ts';
+
+const A = serverId(1);
+const table = () => new ServerTable<string>({ silenceMs: 5000, startedMs: 0 });
+
+function identity(change: Partial<ServerIdentity> = {}): ServerIdentity {
+  return {
+    server: A,
+    address: '127.0.0.1:1',
+    rack: '',
+    incarnation: 'first',
+    bootId: 'boot',
+    host: 'host',
+    pid: 1,
+    dataDirectory: '/data',
+    ...change,
+  };
+}
+
+function beat(change: Partial<Beat<string>> = {}): Beat<string> {
+  return {
+    space: { totalBytes: 100, freeBytes: 50, usedBytes: 50, reserveBytes: 0, chunkCount: 1 },
+    activeOperations: 0,
+    load: 0,
+    operations: [],
+    corruptBlockCount: 0,
+    report: undefined,
+    ...change,
+  };
+}
+
+test('another port is the same server', (t) => {
+  const servers = table();
+  servers.register(identity(), 0);
+  servers.disconnected(A, 'first', 10);
+  const again = servers.register(identity({ address: '127.0.0.1:2', incarnation: 'second' }), 20);
+  t.deepEqual(again, { ok: true, value: 'restarted' });
+  t.is(servers.get(A)?.identity.address, '127.0.0.1:2');
+  t.is(servers.count, 1);
+});
+
+test('a copied directory is refused while the original lives, and taken once it is gone', (t) => {
+  const servers = table();
+  servers.register(identity(), 0);
+  servers.beat(A, 'first', beat(), 1000);
+  const copy = identity({ incarnation: 'copy', dataDirectory: '/copy' });
+  const refused = servers.register(copy, 2000);
+  t.is(refused.ok ? undefined : refused.error.code, 'ALREADY_RUNNING');
+  t.true(servers.register(copy, 6000).ok, 'silent for 5 s');
+});
+
+test('the same process that comes back is the same server, not a copy', (t) => {
+  const servers = table();
+  servers.register(identity(), 0);
+  t.deepEqual(servers.register(identity(), 1), { ok: true, value: 'reconnected' });
+});
+
+test('a broken connection is noticed at once, silence after a while', (t) => {
+  const servers = table();
+  servers.register(identity(), 0);
+  t.is(servers.livenessOf(A, 2499), 'alive');
+  t.is(servers.livenessOf(A, 2500), 'suspect');
+  t.is(servers.livenessOf(A, 5000), 'gone');
+  servers.beat(A, 'first', beat(), 5001);
+  t.is(servers.livenessOf(A, 5001), 'alive');
+  servers.disconnected(A, 'first', 5002);
+  t.is(servers.livenessOf(A, 5002), 'gone');
+  t.is(servers.goneForMs(A, 5102), 100);
+});
+
+test('the end of an old connection does not touch the restarted server', (t) => {
+  const servers = table();
+  servers.register(identity(), 0);
+  servers.disconnected(A, 'first', 1);
+  servers.register(identity({ incarnation: 'second' }), 2);
+  servers.disconnected(A, 'first', 3);
+  t.is(servers.livenessOf(A, 3), 'alive');
+});
+
+test('a heartbeat of a process that did not register is refused', (t) => {
+  const servers = table();
+  t.false(servers.beat(A, 'first', beat(), 0).ok);
+  servers.register(identity(), 0);
+  t.false(servers.beat(A, 'other', beat(), 0).ok);
+});
+
+test('a server that a restarted master never saw is gone only since the start', (t) => {
+  t.is(table().goneForMs(A, 700), 700);
+});
+
+test('operations add up, the last report stays', (t) => {
+  const servers = table();
+  servers.register(identity(), 0);
+  const read = { operation: 'Read', errorCount: 1, bytes: 10, latencyUsSum: 5 };
+  servers.beat(A, 'first', beat({ report: 'r', operations: [{ ...read, count: 2, latencyUsMax: 4 }] }), 1);
+  servers.beat(A, 'first', beat({ operations: [{ ...read, count: 3, latencyUsMax: 2 }] }), 2);
+  t.is(servers.get(A)?.report, 'r');
+  t.deepEqual(servers.get(A)?.operations.get('Read'), {
+    operation: 'Read',
+    count: 5,
+    errorCount: 2,
+    bytes: 20,
+    latencyUsSum: 10,
+    latencyUsMax: 4,
+  });
+});

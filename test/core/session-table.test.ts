@@ -1,0 +1,80 @@
+import test from 'ava';
+import { inodeId, sessionId } from '../../src/base/ids.ts';
+import { type OpenFile, SessionTable } from '../../src/core/session-table.ts';
+
+const S = sessionId(1);
+const T = sessionId(2);
+const FILE = inodeId(10);
+const known = (...sessions: (typeof S)[]) =>
+  sessions.map((session) => ({ session, host: 'h', program: 'p' }));
+const table = (...sessions: (typeof S)[]) =>
+  new SessionTable({ timeoutMs: 60_000, nowMs: 0, known: known(...sessions) });
+
+function fresh(...sessions: (typeof S)[]): SessionTable {
+  const sessionTable = table();
+  for (const session of sessions) sessionTable.begin({ session, host: 'h', program: 'p' }, 0);
+  return sessionTable;
+}
+const file = (openId: number, write = false): OpenFile => ({ openId, inode: FILE, read: true, write });
+
+test('a file is open until its last close, whoever closes last', (t) => {
+  const sessions = fresh(S, T);
+  sessions.open(S, file(1));
+  sessions.open(S, file(2, true));
+  sessions.open(T, file(1));
+  t.is(sessions.close(S, 1), undefined);
+  t.deepEqual(sessions.writersOf(FILE), [S]);
+  t.is(sessions.close(S, 2), undefined);
+  t.deepEqual(sessions.writersOf(FILE), []);
+  t.deepEqual(sessions.end(T), [FILE]);
+  t.false(sessions.isOpen(FILE));
+});
+
+test('an open or close that is sent twice counts once', (t) => {
+  const sessions = fresh(S);
+  sessions.open(S, file(1));
+  sessions.open(S, file(1));
+  t.is(sessions.close(S, 1), FILE);
+  t.is(sessions.close(S, 1), undefined);
+});
+
+test('one open id does not name two files', (t) => {
+  const sessions = fresh(S);
+  sessions.open(S, file(1));
+  t.false(sessions.open(S, { ...file(1), inode: inodeId(11) }).ok);
+});
+
+test('a session that says nothing for a minute has run out', (t) => {
+  const sessions = fresh(S);
+  sessions.touch(S, 10_000);
+  t.deepEqual(sessions.expired(69_999), []);
+  t.deepEqual(sessions.expired(70_000), [S]);
+  sessions.end(S);
+  const refused = sessions.renew(S, [], 70_001);
+  t.is(refused.ok ? undefined : refused.error.code, 'NO_SUCH_SESSION');
+});
+
+test('after a restart nothing is complete until every session told what it has open, or its time ran out', (t) => {
+  const sessions = table(S, T);
+  t.deepEqual(sessions.renew(S, [], 10), { ok: true, value: { tell: true } });
+  t.false(sessions.isComplete(10));
+  t.deepEqual(sessions.renew(S, [file(4, true)], 20), { ok: true, value: { tell: false } });
+  t.deepEqual(sessions.writersOf(FILE), [S]);
+  t.false(sessions.isComplete(20));
+  sessions.end(T);
+  t.true(sessions.isComplete(20));
+});
+
+test('after the grace, silence about open files means none', (t) => {
+  const sessions = table(S, T);
+  t.true(sessions.isComplete(60_000));
+  t.deepEqual(sessions.renew(S, [], 60_000), { ok: true, value: { tell: false } });
+});
+
+test('what was opened under this master survives the telling', (t) => {
+  const sessions = table(S);
+  sessions.open(S, file(7));
+  sessions.renew(S, [file(7), file(8)], 1);
+  t.is(sessions.close(S, 7), undefined);
+  t.is(sessions.close(S, 8), FILE);
+});
