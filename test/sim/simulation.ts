@@ -39,6 +39,7 @@ export class Simulation {
   #eventCount = 0;
   #hashLow = 0x811c9dc5;
   #hashHigh = 0x01234567;
+  #failure: { error: unknown } | undefined;
 
   constructor(seed: string | number) {
     this.seed = String(seed);
@@ -91,6 +92,11 @@ export class Simulation {
     });
   }
 
+  /** Ends the run with this error: somebody found a bug. */
+  fail(error: unknown): void {
+    this.#failure ??= { error };
+  }
+
   /** Turns the clock until `main` settles. What else is going on then stays where it is. */
   async run<T>(main: () => Promise<T>, options: { untilMs?: number } = {}): Promise<T> {
     const untilMs = options.untilMs ?? Number.POSITIVE_INFINITY;
@@ -108,6 +114,7 @@ export class Simulation {
       this.#nowMs = event.atMs;
       this.#eventCount += 1;
       event.run?.();
+      if (this.#failure !== undefined) throw this.#failure.error;
       if (this.#eventCount % EVENTS_PER_TURN === 0) await new Promise(setImmediate);
       else await microtasksDone();
     }

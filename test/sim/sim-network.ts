@@ -1,0 +1,246 @@
+// The network between simulated machines: connections that keep their order as TCP does, through latency, partitions,
+// dead processes (whose machine says so) and machines without power (which say nothing).
+import { crc32OfBytes } from '../../src/base/crc.ts';
+import { GfsError } from '../../src/base/errors.ts';
+import { SECOND_MS } from '../../src/base/units.ts';
+import { Handlers } from '../../src/rpc/contract.ts';
+import type { Connection, Listener, Network, ServiceBinding } from '../../src/rpc/network.ts';
+import type { Encoded } from '../../src/rpc/wire-message.ts';
+import type { Random } from './random.ts';
+import { SimConnection } from './sim-client.ts';
+import type { SimEnv } from './sim-env.ts';
+import { type Carrier, type Frame, LinkEnd } from './sim-link.ts';
+import { SimListener } from './sim-server.ts';
+import type { Simulation } from './simulation.ts';
+
+/** As `NodeNetwork` has them. */
+const DIAL_TIMEOUT_MS = 3 * SECOND_MS;
+const PING_AFTER_MS = 5 * SECOND_MS;
+const SILENCE_MS_MAX = 15 * SECOND_MS;
+
+const BYTES_PER_MS = 1_000_000;
+const PORT_FIRST = 20_000;
+
+export class SimNetwork implements Carrier {
+  /** One way, for each frame. */
+  latencyMsMin = 0.02;
+  latencyMsMax = 0.2;
+  /** Some frames take this much longer, and hold up what comes after them. */
+  spikeChance = 0;
+  spikeMsMax = 0;
+  readonly simulation: Simulation;
+  readonly #dice: Random;
+  readonly #listeners = new Map<string, SimListener>();
+  readonly #ends = new Set<LinkEnd>();
+  readonly #withoutPower = new Set<string>();
+  readonly #partitions = new Set<string>();
+  #portNext = PORT_FIRST;
+
+  constructor(simulation: Simulation) {
+    this.simulation = simulation;
+    this.#dice = simulation.random.fork('network');
+  }
+
+  /** The network as one process on that machine sees it. Addresses are "machine:port". */
+  processView(env: SimEnv, machine: string): Network {
+    return new ProcessView(this, env, machine);
+  }
+
+  /** The machine closes the connections of a process that has died. */
+  processDied(env: SimEnv): void {
+    for (const end of this.#ends) {
+      if (end.env !== env) continue;
+      end.close();
+      this.#ends.delete(end);
+    }
+  }
+
+  /** The machine falls silent: nobody is told that its connections are gone. */
+  powerOff(machine: string): void {
+    this.#withoutPower.add(machine);
+    this.#breakPeers(machine, () => SILENCE_MS_MAX);
+  }
+
+  /** The machine answers again, and knows nothing of its old connections. */
+  powerOn(machine: string): void {
+    if (!this.#withoutPower.delete(machine)) return;
+    this.#breakPeers(machine, () => this.#dice.between(0, PING_AFTER_MS));
+  }
+
+  /** Nothing passes between the two until `heal`; connections that wait too long break. */
+  partition(one: string, other: string): void {
+    this.simulation.trace(`partition ${one} | ${other}`);
+    this.#partitions.add(pairOf(one, other));
+  }
+
+  heal(one: string, other: string): void {
+    if (!this.#partitions.delete(pairOf(one, other))) return;
+    this.simulation.trace(`heal ${one} | ${other}`);
+    for (const end of this.#ends) {
+      const { peer } = end;
+      if (peer === undefined || pairOf(end.machine, peer.machine) !== pairOf(one, other)) continue;
+      for (const frame of end.held.splice(0)) this.carry(peer, end, frame);
+    }
+  }
+
+  healAll(): void {
+    for (const pair of [...this.#partitions]) {
+      const [one = '', other = ''] = pair.split(' ');
+      this.heal(one, other);
+    }
+  }
+
+  listen(address: string, env: SimEnv, machine: string, services: readonly ServiceBinding[]): SimListener {
+    const [host, port] = splitAddress(address);
+    if (host !== machine)
+      throw new GfsError('INVALID_ARGUMENT', `${address} is not an address of ${machine}`);
+    if (port === 0) this.#portNext += 1;
+    const real = `${host}:${port === 0 ? this.#portNext : port}`;
+    if (this.#listeners.get(real)?.env.alive)
+      throw new GfsError('ALREADY_RUNNING', `${real}: the port is in use`);
+    const listener = new SimListener(real, env, new Handlers(services), () => {
+      if (this.#listeners.get(real) === listener) this.#listeners.delete(real);
+    });
+    this.#listeners.set(real, listener);
+    return listener;
+  }
+
+  /** The client's end of a new link, or why there is none. */
+  async dial(env: SimEnv, machine: string, address: string): Promise<LinkEnd | string> {
+    const { simulation } = this;
+    const [host] = splitAddress(address);
+    const startMs = simulation.nowMs;
+    await simulation.sleep(this.#latencyMs() + this.#latencyMs(), env);
+    while (!this.#reaches(machine, host)) {
+      if (simulation.nowMs - startMs >= DIAL_TIMEOUT_MS) return 'no answer';
+      await simulation.sleep(SECOND_MS, env);
+    }
+    const listener = this.#listeners.get(address);
+    if (listener === undefined || !listener.accepting) return 'connection refused';
+    this.#portNext += 1;
+    const near = new LinkEnd(this, { env, machine, address: `${machine}:${this.#portNext}` });
+    const far = new LinkEnd(this, { env: listener.env, machine: host, address });
+    LinkEnd.join(near, far);
+    this.#ends.add(near).add(far);
+    listener.accept(far);
+    simulation.trace(`${env.name} connects to ${listener.env.name}`);
+    await simulation.sleep(this.#latencyMs(), env);
+    return near.open ? near : 'closed by the other side';
+  }
+
+  carry(from: LinkEnd, to: LinkEnd, frame: Frame): void {
+    const travelMs = this.#latencyMs() + bytesOf(frame) / BYTES_PER_MS;
+    const { nowMs } = this.simulation;
+    to.lastArrivalMs = Math.max(to.lastArrivalMs, nowMs + travelMs);
+    this.simulation.schedule(to.lastArrivalMs - nowMs, () => this.#arrive(from, to, frame));
+  }
+
+  #arrive(from: LinkEnd, to: LinkEnd, frame: Frame): void {
+    if (this.#withoutPower.has(to.machine)) return;
+    if (this.#partitions.has(pairOf(from.machine, to.machine)) || to.held.length > 0) {
+      if (to.held.length === 0) this.#breakIfHeld(from, to, frame);
+      to.held.push(frame);
+    } else if (to.env.alive && to.open) {
+      this.simulation.trace(`${from.env.name} > ${to.env.name} ${textOf(frame)}`);
+      to.arrive(frame);
+      if (!to.open) this.#ends.delete(to);
+    } else if (frame.kind !== 'closed') {
+      // The machine says that nobody is there (any more).
+      this.#breakAfter(this.#latencyMs(), from, 'closed by the other side');
+    }
+  }
+
+  #breakIfHeld(from: LinkEnd, to: LinkEnd, frame: Frame): void {
+    this.simulation.schedule(SILENCE_MS_MAX, () => {
+      if (to.held[0] !== frame) return;
+      to.held.length = 0;
+      this.#breakAfter(0, from, 'no answer');
+      this.#breakAfter(0, to, 'no answer');
+    });
+  }
+
+  #breakPeers(machine: string, delayMs: () => number): void {
+    for (const end of this.#ends) {
+      if (end.machine !== machine || end.peer === undefined) continue;
+      this.#breakAfter(delayMs(), end.peer, 'no answer');
+    }
+  }
+
+  #breakAfter(delayMs: number, end: LinkEnd, reason: string): void {
+    this.simulation.schedule(delayMs, () => {
+      if (!end.open) return;
+      this.simulation.trace(`${end.env.name} loses ${end.peer?.env.name}: ${reason}`);
+      this.#ends.delete(end);
+      end.break(reason);
+    });
+  }
+
+  #reaches(one: string, other: string): boolean {
+    return !this.#withoutPower.has(other) && !this.#partitions.has(pairOf(one, other));
+  }
+
+  #latencyMs(): number {
+    const spikeMs = this.#dice.chance(this.spikeChance) ? this.#dice.between(0, this.spikeMsMax) : 0;
+    return this.#dice.between(this.latencyMsMin, this.latencyMsMax) + spikeMs;
+  }
+}
+
+class ProcessView implements Network {
+  readonly #network: SimNetwork;
+  readonly #env: SimEnv;
+  readonly #machine: string;
+
+  constructor(network: SimNetwork, env: SimEnv, machine: string) {
+    this.#network = network;
+    this.#env = env;
+    this.#machine = machine;
+  }
+
+  async listen(address: string, services: readonly ServiceBinding[]): Promise<Listener> {
+    return this.#network.listen(address, this.#env, this.#machine, services);
+  }
+
+  connect(address: string): Connection {
+    return new SimConnection(address, this.#env, (to) => this.#network.dial(this.#env, this.#machine, to));
+  }
+}
+
+function splitAddress(address: string): [host: string, port: number] {
+  const at = address.lastIndexOf(':');
+  const port = Number(address.slice(at + 1));
+  if (at < 1 || !Number.isInteger(port)) {
+    throw new GfsError('INVALID_ARGUMENT', `${address} is not an address such as host:port`);
+  }
+  return [address.slice(0, at), port];
+}
+
+function pairOf(one: string, other: string): string {
+  return one < other ? `${one} ${other}` : `${other} ${one}`;
+}
+
+function bytesOf(frame: Frame): number {
+  return frame.kind === 'open' || frame.kind === 'message' ? (frame.data?.sizeBytes ?? 0) : 0;
+}
+
+function textOf(frame: Frame): string {
+  switch (frame.kind) {
+    case 'open':
+      return `#${frame.call} ${frame.route.fullName} ${digestOf(frame.data)}`;
+    case 'message':
+      return `#${frame.call} ${digestOf(frame.data)}${frame.end ? ' end' : ''}`;
+    case 'error':
+      return `#${frame.call} ${frame.detail.code}: ${frame.detail.message}`;
+    case 'cancel':
+      return `#${frame.call} cancel`;
+    case 'credit':
+      return `#${frame.call} credit ${frame.bytes}`;
+    case 'closed':
+      return 'closed';
+  }
+}
+
+/** Length and checksum: two runs that differ in a byte differ in their trace. */
+function digestOf(data: Encoded | undefined): string {
+  if (data === undefined) return '-';
+  return `${data.sizeBytes} ${crc32OfBytes([data.message, ...data.payload]).toString(16)}`;
+}
