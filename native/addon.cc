@@ -3,6 +3,8 @@
 
 NAPI_MODULE_INIT() {
   gfs::register_file_io(env, exports);
+  gfs::register_device(env, exports);
   gfs::register_flock(env, exports);
+  gfs::register_mount(env, exports);
   return exports;
 }

@@ -7,6 +7,34 @@ import { GfsError } from '../src/base/errors.ts';
 export interface Binding {
   flock(fd: number): boolean;
   preadNowait(fd: number, into: Uint8Array, position: number): number;
+
+  openDevice(
+    fd: number,
+    readerCount: number,
+    bufferCount: number,
+    bufferSizeBytes: number,
+    outSizeBytes: number,
+    table: Uint32Array,
+    onRequests: (count: number, ended: boolean, errno: number) => void,
+  ): { readonly handle: DeviceHandle; readonly memory: ArrayBuffer };
+  releaseBuffer(device: DeviceHandle, index: number): void;
+  reply(
+    device: DeviceHandle,
+    reader: number,
+    outLength: number,
+    parts: readonly Uint8Array[] | undefined,
+  ): number;
+  notify(device: DeviceHandle, message: Uint8Array): boolean;
+
+  mount(source: string, target: string, type: string, flags: number, data: string): Promise<void>;
+  unmount(target: string, lazily: boolean): Promise<void>;
+  socketPair(): [ours: number, theirs: number];
+  receiveDescriptor(socket: number): number;
+}
+
+/** Opaque: the addon's own. */
+export interface DeviceHandle {
+  readonly __brand: 'DeviceHandle';
 }
 
 let loaded: Binding | undefined;

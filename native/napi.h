@@ -41,7 +41,9 @@ void export_function(napi_env env, napi_value exports, const char* name, napi_ca
 
 // One per topic; native/addon.cc calls them all.
 void register_file_io(napi_env env, napi_value exports);
+void register_device(napi_env env, napi_value exports);
 void register_flock(napi_env env, napi_value exports);
+void register_mount(napi_env env, napi_value exports);
 
 }  // namespace gfs
 
