@@ -1,0 +1,37 @@
+import { NOTIFY } from './numbers.ts';
+import { OUT_HEADER_BYTES, writeUint64 } from './replies.ts';
+
+// What we tell the kernel unasked. A notification is a reply to nobody: its unique is 0, its error the notification's code.
+
+/** struct fuse_notify_inval_inode_out: ino u64, off i64, len i64. Drops attributes, and all cached pages. */
+export function invalidateNode(node: number): Buffer {
+  const message = notification(NOTIFY.INVAL_INODE, 24);
+  writeUint64(message, OUT_HEADER_BYTES, node);
+  return message;
+}
+
+/** struct fuse_notify_inval_entry_out: parent u64, namelen u32, flags u32, name with a zero byte. Drops what a name means. */
+export function invalidateEntry(parent: number, name: Uint8Array): Buffer {
+  const message = notification(NOTIFY.INVAL_ENTRY, 16 + name.length + 1);
+  writeUint64(message, OUT_HEADER_BYTES, parent);
+  message.writeUInt32LE(name.length, OUT_HEADER_BYTES + 8);
+  message.set(name, OUT_HEADER_BYTES + 16);
+  return message;
+}
+
+/** struct fuse_notify_delete_out: parent u64, child u64, namelen u32, padding u32, name with a zero byte. The name is gone. */
+export function deletedEntry(parent: number, node: number, name: Uint8Array): Buffer {
+  const message = notification(NOTIFY.DELETE, 24 + name.length + 1);
+  writeUint64(message, OUT_HEADER_BYTES, parent);
+  writeUint64(message, OUT_HEADER_BYTES + 8, node);
+  message.writeUInt32LE(name.length, OUT_HEADER_BYTES + 16);
+  message.set(name, OUT_HEADER_BYTES + 24);
+  return message;
+}
+
+function notification(code: number, bodyBytes: number): Buffer {
+  const message = Buffer.alloc(OUT_HEADER_BYTES + bodyBytes);
+  message.writeUInt32LE(message.length, 0);
+  message.writeInt32LE(code, 4);
+  return message;
+}

@@ -1,0 +1,190 @@
+import { assert } from '../../src/base/assert.ts';
+import type { Time } from '../../src/rpc/messages.ts';
+
+/** What the kernel keeps of a node. */
+export interface NodeAttributes {
+  readonly node: number;
+  readonly size: number;
+  /** With the type's bits. */
+  readonly mode: number;
+  readonly linkCount: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly rdev: number;
+  readonly atime: Time;
+  readonly mtime: Time;
+  readonly ctime: Time;
+}
+
+/** Attributes, and how long the kernel may believe them. */
+export interface TimedAttributes {
+  readonly attributes: NodeAttributes;
+  readonly attributeTimeoutMs: number;
+}
+
+/** A name's node. The kernel counts each that it is told of as one look-up. */
+export interface Entry extends TimedAttributes {
+  readonly entryTimeoutMs: number;
+}
+
+export interface OpenReply {
+  readonly openFile: number;
+  /** FOPEN bits. */
+  readonly flags: number;
+}
+
+export interface FilesystemStatistics {
+  readonly totalBytes: number;
+  readonly freeBytes: number;
+  readonly availableBytes: number;
+  readonly nodeCount: number;
+  readonly nodeCountFree: number;
+  readonly nameBytesMax: number;
+}
+
+export interface InitialiseReply {
+  readonly major: number;
+  readonly minor: number;
+  readonly readaheadBytesMax: number;
+  readonly flags: number;
+  readonly flags2: number;
+  readonly backgroundCountMax: number;
+  readonly congestionThreshold: number;
+  readonly writeBytesMax: number;
+  readonly timeGranularityNs: number;
+  readonly pageCountMax: number;
+}
+
+/** struct fuse_out_header: len u32, error i32 (negative errno), unique u64. */
+export const OUT_HEADER_BYTES = 16;
+const WORD = 2 ** 32;
+const BLOCK_BYTES = 512;
+const STATISTICS_BLOCK_BYTES = 4096;
+/** What programs read and write at a time when they ask (st_blksize). */
+const PREFERRED_BLOCK_BYTES = 128 * 1024;
+
+/** Each writer puts its struct at `at` and returns where it ends. */
+
+export function writeHeader(out: Buffer, unique: bigint, errno: number, length: number): void {
+  out.writeUInt32LE(length, 0);
+  out.writeInt32LE(-errno, 4);
+  out.writeBigUInt64LE(unique, 8);
+}
+
+/**
+ * struct fuse_entry_out: nodeid u64, generation u64, entry_valid u64, attr_valid u64, entry_valid_nsec u32,
+ * attr_valid_nsec u32, attr. The generation is always 0: inode numbers are never reused.
+ */
+export function writeEntry(out: Buffer, at: number, entry: Entry): number {
+  writeUint64(out, at, entry.attributes.node);
+  writeUint64(out, at + 8, 0);
+  writeUint64(out, at + 16, wholeSeconds(entry.entryTimeoutMs));
+  writeUint64(out, at + 24, wholeSeconds(entry.attributeTimeoutMs));
+  out.writeUInt32LE(restNanos(entry.entryTimeoutMs), at + 32);
+  out.writeUInt32LE(restNanos(entry.attributeTimeoutMs), at + 36);
+  return writeNodeAttributes(out, at + 40, entry.attributes);
+}
+export const ENTRY_BYTES = 128;
+
+/** struct fuse_attr_out: attr_valid u64, attr_valid_nsec u32, dummy u32, attr. */
+export function writeAttributes(out: Buffer, at: number, reply: TimedAttributes): number {
+  writeUint64(out, at, wholeSeconds(reply.attributeTimeoutMs));
+  out.writeUInt32LE(restNanos(reply.attributeTimeoutMs), at + 8);
+  out.writeUInt32LE(0, at + 12);
+  return writeNodeAttributes(out, at + 16, reply.attributes);
+}
+
+/**
+ * struct fuse_attr: ino u64, size u64, blocks u64, atime u64, mtime u64, ctime u64, atimensec u32, mtimensec u32,
+ * ctimensec u32, mode u32, nlink u32, uid u32, gid u32, rdev u32, blksize u32, flags u32
+ */
+function writeNodeAttributes(out: Buffer, at: number, attributes: NodeAttributes): number {
+  writeUint64(out, at, attributes.node);
+  writeUint64(out, at + 8, attributes.size);
+  writeUint64(out, at + 16, Math.ceil(attributes.size / BLOCK_BYTES));
+  writeSeconds(out, at + 24, attributes.atime.seconds);
+  writeSeconds(out, at + 32, attributes.mtime.seconds);
+  writeSeconds(out, at + 40, attributes.ctime.seconds);
+  out.writeUInt32LE(attributes.atime.nanos, at + 48);
+  out.writeUInt32LE(attributes.mtime.nanos, at + 52);
+  out.writeUInt32LE(attributes.ctime.nanos, at + 56);
+  out.writeUInt32LE(attributes.mode, at + 60);
+  out.writeUInt32LE(attributes.linkCount, at + 64);
+  out.writeUInt32LE(attributes.uid, at + 68);
+  out.writeUInt32LE(attributes.gid, at + 72);
+  out.writeUInt32LE(attributes.rdev, at + 76);
+  out.writeUInt32LE(PREFERRED_BLOCK_BYTES, at + 80);
+  out.writeUInt32LE(0, at + 84);
+  return at + 88;
+}
+
+/** struct fuse_open_out: fh u64, open_flags u32, padding u32. */
+export function writeOpen(out: Buffer, at: number, reply: OpenReply): number {
+  writeUint64(out, at, reply.openFile);
+  out.writeUInt32LE(reply.flags, at + 8);
+  out.writeUInt32LE(0, at + 12);
+  return at + 16;
+}
+
+/** struct fuse_write_out: size u32, padding u32. */
+export function writeWritten(out: Buffer, at: number, size: number): number {
+  out.writeUInt32LE(size, at);
+  out.writeUInt32LE(0, at + 4);
+  return at + 8;
+}
+
+/**
+ * struct fuse_kstatfs: blocks u64, bfree u64, bavail u64, files u64, ffree u64, bsize u32, namelen u32, frsize u32,
+ * padding u32, spare u32[6]
+ */
+export function writeStatistics(out: Buffer, at: number, statistics: FilesystemStatistics): number {
+  writeUint64(out, at, Math.floor(statistics.totalBytes / STATISTICS_BLOCK_BYTES));
+  writeUint64(out, at + 8, Math.floor(statistics.freeBytes / STATISTICS_BLOCK_BYTES));
+  writeUint64(out, at + 16, Math.floor(statistics.availableBytes / STATISTICS_BLOCK_BYTES));
+  writeUint64(out, at + 24, statistics.nodeCount);
+  writeUint64(out, at + 32, statistics.nodeCountFree);
+  out.writeUInt32LE(STATISTICS_BLOCK_BYTES, at + 40);
+  out.writeUInt32LE(statistics.nameBytesMax, at + 44);
+  out.writeUInt32LE(STATISTICS_BLOCK_BYTES, at + 48);
+  out.fill(0, at + 52, at + 80);
+  return at + 80;
+}
+
+/**
+ * struct fuse_init_out: major u32, minor u32, max_readahead u32, flags u32, max_background u16, congestion_threshold u16,
+ * max_write u32, time_gran u32, max_pages u16, map_alignment u16, flags2 u32, unused u32[7]
+ */
+export function writeInitialise(out: Buffer, at: number, reply: InitialiseReply): number {
+  out.fill(0, at, at + 64);
+  out.writeUInt32LE(reply.major, at);
+  out.writeUInt32LE(reply.minor, at + 4);
+  out.writeUInt32LE(reply.readaheadBytesMax, at + 8);
+  out.writeUInt32LE(reply.flags, at + 12);
+  out.writeUInt16LE(reply.backgroundCountMax, at + 16);
+  out.writeUInt16LE(reply.congestionThreshold, at + 18);
+  out.writeUInt32LE(reply.writeBytesMax, at + 20);
+  out.writeUInt32LE(reply.timeGranularityNs, at + 24);
+  out.writeUInt16LE(reply.pageCountMax, at + 28);
+  out.writeUInt32LE(reply.flags2, at + 32);
+  return at + 64;
+}
+
+export function writeBytes(out: Buffer, at: number, bytes: Uint8Array): number {
+  assert(at + bytes.length <= out.length, 'a reply fits the room for it');
+  out.set(bytes, at);
+  return at + bytes.length;
+}
+
+export function writeUint64(out: Buffer, at: number, value: number): void {
+  out.writeUInt32LE(value % WORD, at);
+  out.writeUInt32LE(Math.floor(value / WORD), at + 4);
+}
+
+function writeSeconds(out: Buffer, at: number, seconds: number): void {
+  const high = Math.floor(seconds / WORD);
+  out.writeUInt32LE(seconds - high * WORD, at);
+  out.writeInt32LE(high, at + 4);
+}
+
+const wholeSeconds = (timeMs: number) => Math.floor(timeMs / 1000);
+const restNanos = (timeMs: number) => Math.floor((timeMs % 1000) * 1e6);
