@@ -1,0 +1,83 @@
+import type { Bytes } from '../src/base/bytes.ts';
+import type { DirectoryItem } from './wire/directory.ts';
+import type { Entry, FilesystemStatistics, OpenReply, TimedAttributes } from './wire/replies.ts';
+import type {
+  Create,
+  Flush,
+  GetAttributes,
+  Lookup,
+  MakeDirectory,
+  MakeLink,
+  MakeNode,
+  MakeSymlink,
+  Open,
+  OpenDirectory,
+  Read,
+  ReadDirectory,
+  ReadSymlink,
+  Release,
+  ReleaseDirectory,
+  RemoveDirectory,
+  Rename,
+  SetAttributes,
+  Sync,
+  SyncDirectory,
+  Unlink,
+  Write,
+} from './wire/requests.ts';
+
+/** Who asks, as the kernel says. */
+export interface Caller {
+  readonly uid: number;
+  readonly gid: number;
+  /** The calling thread; 0: unknown. */
+  readonly pid: number;
+}
+
+/** A writer may keep the buffer that the kernel's data lies in, rather than copy it. */
+export interface WriteBuffer {
+  /**
+   * The data then stays valid until the returned function is called, which must happen once. Undefined: buffers are
+   * scarce, the data is only borrowed until the operation's promise settles.
+   */
+  keep(): (() => void) | undefined;
+}
+
+/**
+ * What a mounted file system does, one method for each operation of the kernel. A rejection is answered with `errnoOf` the
+ * error. Operations run side by side; the kernel orders what it wants ordered.
+ */
+export interface FileSystem {
+  lookup(operation: Lookup, caller: Caller): Promise<Entry>;
+  /** The kernel knows nothing of the node any more. */
+  forgotten(node: number): void;
+  getAttributes(operation: GetAttributes, caller: Caller): Promise<TimedAttributes>;
+  setAttributes(operation: SetAttributes, caller: Caller): Promise<TimedAttributes>;
+  readSymlink(operation: ReadSymlink, caller: Caller): Promise<Uint8Array>;
+  makeSymlink(operation: MakeSymlink, caller: Caller): Promise<Entry>;
+  makeNode(operation: MakeNode, caller: Caller): Promise<Entry>;
+  makeDirectory(operation: MakeDirectory, caller: Caller): Promise<Entry>;
+  unlink(operation: Unlink, caller: Caller): Promise<void>;
+  removeDirectory(operation: RemoveDirectory, caller: Caller): Promise<void>;
+  rename(operation: Rename, caller: Caller): Promise<void>;
+  makeLink(operation: MakeLink, caller: Caller): Promise<Entry>;
+  statFilesystem(): Promise<FilesystemStatistics>;
+
+  create(operation: Create, caller: Caller): Promise<Entry & OpenReply>;
+  open(operation: Open, caller: Caller): Promise<OpenReply>;
+  /** The buffers stay as they are until the reply was sent, at once after the promise settled. */
+  read(operation: Read): Promise<Bytes>;
+  /** Resolves to the number of bytes taken. `operation.data` is borrowed, but see `WriteBuffer`. */
+  write(operation: Write, buffer: WriteBuffer): Promise<number>;
+  /** Somebody closes a descriptor of the open file: the last chance to report what went wrong with its writes. */
+  flush(operation: Flush): Promise<void>;
+  sync(operation: Sync): Promise<void>;
+  /** The last descriptor is closed; nobody waits for this. */
+  release(operation: Release): Promise<void>;
+
+  openDirectory(operation: OpenDirectory, caller: Caller): Promise<OpenReply>;
+  /** Some of the items from `operation.offset` on; none only at the end. Those that do not fit are asked for again. */
+  readDirectory(operation: ReadDirectory): Promise<readonly DirectoryItem[]>;
+  syncDirectory(operation: SyncDirectory): Promise<void>;
+  releaseDirectory(operation: ReleaseDirectory): Promise<void>;
+}

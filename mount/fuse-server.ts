@@ -1,0 +1,362 @@
+import { type DeviceRequest, FuseDevice } from '../native/index.ts';
+import { AssertionError, unreachable } from '../src/base/assert.ts';
+import { lengthOf, slice } from '../src/base/bytes.ts';
+import { codeOf, GfsError, messageOf } from '../src/base/errors.ts';
+import type { Logger } from '../src/base/log.ts';
+import { TaskGroup } from '../src/base/task-group.ts';
+import { EINTR, EINVAL, EIO, ENODEV, ENOENT, ENOSYS, EPROTO, errnoOf } from './errno.ts';
+import type { Caller, FileSystem } from './file-system.ts';
+import { InFlight, type Waiting } from './in-flight.ts';
+import { LookupCount } from './lookup-count.ts';
+import { negotiate } from './negotiate.ts';
+import { decodeHeader, decodeRequest } from './wire/decode.ts';
+import { writeDirectory } from './wire/directory.ts';
+import { KERNEL_MAJOR } from './wire/numbers.ts';
+import {
+  type Entry,
+  type OpenReply,
+  OUT_HEADER_BYTES,
+  type TimedAttributes,
+  writeAttributes,
+  writeEntry,
+  writeHeader,
+  writeInitialise,
+  writeOpen,
+  writeStatistics,
+  writeWritten,
+} from './wire/replies.ts';
+import type { Initialise, Operation, ReadDirectory, Write } from './wire/requests.ts';
+
+/** Half the pool at most waits for the cluster in the hands of writers; the rest keeps the mount answering. */
+const BUFFER_COUNT = 64;
+const BUFFER_COUNT_KEPT_MAX = BUFFER_COUNT / 2;
+const NODE_OF_NOBODY = 0;
+
+export interface FuseServerOptions {
+  /** An open /dev/fuse that is mounted. The server closes it at its end. */
+  readonly fd: number;
+  readonly readerCount: number;
+  readonly fileSystem: FileSystem;
+  readonly log: Logger;
+  /** A bug, or a device that broke: nothing can be served any more. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+/** Takes the kernel's requests from the device, has the file system do them, and answers. */
+export class FuseServer {
+  /** The kernel and we agreed on a protocol: the mount serves. Rejects when we don't. */
+  readonly initialised: Promise<void>;
+  /** The file system is unmounted; nothing will be asked any more. */
+  readonly ended: Promise<void>;
+  readonly #device: FuseDevice;
+  readonly #fileSystem: FileSystem;
+  readonly #log: Logger;
+  readonly #inFlight = new InFlight();
+  readonly #lookups = new LookupCount();
+  readonly #tasks: TaskGroup;
+  #keptCount = 0;
+  #onInitialised: (error?: Error) => void = () => undefined;
+
+  constructor({ fd, readerCount, fileSystem, log, onFatal }: FuseServerOptions) {
+    this.#fileSystem = fileSystem;
+    this.#log = log;
+    this.#tasks = new TaskGroup(onFatal);
+    this.initialised = new Promise((resolve, reject) => {
+      this.#onInitialised = (error) => (error === undefined ? resolve() : reject(error));
+    });
+    // Whoever waits for it is told; it may also never be of interest.
+    this.initialised.catch(() => undefined);
+    let onUnmounted: () => void = () => undefined;
+    this.ended = new Promise((resolve) => {
+      onUnmounted = resolve;
+    });
+    this.#device = new FuseDevice({
+      fd,
+      readerCount,
+      bufferCount: BUFFER_COUNT,
+      onRequest: (request) => this.#onRequest(request),
+      onEnd: (errno) => {
+        this.#onInitialised(new GfsError('UNAVAILABLE', 'unmounted before the kernel greeted'));
+        if (errno === ENODEV) onUnmounted();
+        else onFatal(new GfsError('IO_ERROR', `reading requests failed with errno ${errno}`));
+      },
+    });
+  }
+
+  /** Resolves when all that was asked so far is answered. */
+  async drain(): Promise<void> {
+    await this.#tasks.drain();
+  }
+
+  /** Tells the kernel something unasked (`wire/notifications.ts`). Not awaited: it may need our answers first. */
+  notify(message: Uint8Array): void {
+    if (!this.#device.notify(message)) this.#log.warn({}, 'the kernel does not take notifications');
+  }
+
+  #onRequest({ bytes, buffer, reader }: DeviceRequest): void {
+    const header = this.#decode(() => decodeHeader(bytes));
+    const request =
+      header &&
+      this.#decode(
+        () => decodeRequest(header, bytes),
+        (errno) => this.#answer(header.unique, reader, errno),
+      );
+    // What the request needs was copied, but for a write's data.
+    if (request?.kind !== 'write') this.#device.release(buffer);
+    if (header === undefined || request === undefined) return;
+    const { unique } = header;
+    switch (request.kind) {
+      case 'initialise':
+        this.#initialise(unique, reader, request);
+        break;
+      case 'forget':
+        for (const { node, count } of request.nodes) {
+          if (this.#lookups.forget(node, count)) this.#fileSystem.forgotten(node);
+        }
+        break;
+      case 'interrupt': {
+        const given = this.#inFlight.interrupt(request.unique);
+        if (given !== undefined) this.#answer(given.unique, given.reader, EINTR);
+        break;
+      }
+      case 'destroy':
+        this.#answer(unique, reader, 0);
+        break;
+      case 'unsupported':
+        this.#answer(unique, reader, ENOSYS);
+        break;
+      default: {
+        const waiting = { unique, kind: request.kind, reader };
+        if (this.#inFlight.begin(waiting)) {
+          this.#tasks.run(() => this.#serve(waiting, request, header, buffer));
+        } else {
+          this.#answer(unique, reader, EINTR);
+        }
+      }
+    }
+  }
+
+  /** What cannot be understood is refused and logged; the mount lives on. */
+  #decode<T>(decode: () => T, refuse?: (errno: number) => void): T | undefined {
+    try {
+      return decode();
+    } catch (error) {
+      if (error instanceof AssertionError) throw error;
+      // Offsets that no file of ours can have are an answer like others.
+      if (codeOf(error) !== 'FILE_TOO_LARGE') {
+        this.#log.error({ error: messageOf(error) }, 'a request that makes no sense');
+      }
+      refuse?.(errnoOf(error));
+      return undefined;
+    }
+  }
+
+  #initialise(unique: bigint, reader: number, request: Initialise): void {
+    const reply = negotiate(request);
+    if (reply === undefined) {
+      const version = `${request.major}.${request.minor}`;
+      this.#onInitialised(new GfsError('UNIMPLEMENTED', `FUSE ${version} of this kernel is too old`));
+      this.#answer(unique, reader, EPROTO);
+      return;
+    }
+    const { out } = this.#device;
+    this.#write(unique, reader, writeInitialise(out, OUT_HEADER_BYTES, reply));
+    if (request.major === KERNEL_MAJOR) this.#onInitialised();
+  }
+
+  async #serve(waiting: Waiting, operation: Operation, caller: Caller, buffer: number): Promise<void> {
+    try {
+      if (operation.kind === 'write') await this.#performWrite(waiting, operation, buffer);
+      else await this.#perform(waiting, operation, caller);
+    } catch (error) {
+      if (error instanceof AssertionError) throw error;
+      const errno = errnoOf(error);
+      if (errno === EIO) this.#log.error(describe(operation, error), 'failed');
+      if (this.#inFlight.end(waiting.unique)) this.#answer(waiting.unique, waiting.reader, errno);
+    }
+  }
+
+  async #perform(
+    waiting: Waiting,
+    operation: Exclude<Operation, Write>,
+    { uid, gid, pid }: Caller,
+  ): Promise<void> {
+    const fileSystem = this.#fileSystem;
+    const { out } = this.#device;
+    const caller = { uid, gid, pid };
+    switch (operation.kind) {
+      case 'lookup':
+        this.#sendEntry(waiting, await fileSystem.lookup(operation, caller));
+        return;
+      case 'getAttributes':
+        this.#sendAttributes(waiting, await fileSystem.getAttributes(operation, caller));
+        return;
+      case 'setAttributes':
+        this.#sendAttributes(waiting, await fileSystem.setAttributes(operation, caller));
+        return;
+      case 'readSymlink': {
+        const target = await fileSystem.readSymlink(operation, caller);
+        this.#send(waiting, OUT_HEADER_BYTES, [target]);
+        return;
+      }
+      case 'makeSymlink':
+        this.#sendEntry(waiting, await fileSystem.makeSymlink(operation, caller));
+        return;
+      case 'makeNode':
+        this.#sendEntry(waiting, await fileSystem.makeNode(operation, caller));
+        return;
+      case 'makeDirectory':
+        this.#sendEntry(waiting, await fileSystem.makeDirectory(operation, caller));
+        return;
+      case 'makeLink':
+        this.#sendEntry(waiting, await fileSystem.makeLink(operation, caller));
+        return;
+      case 'statFilesystem': {
+        const statistics = await fileSystem.statFilesystem();
+        this.#send(waiting, writeStatistics(out, OUT_HEADER_BYTES, statistics));
+        return;
+      }
+      case 'create': {
+        const created = await fileSystem.create(operation, caller);
+        const { openFile, attributes } = created;
+        const end = writeOpen(out, writeEntry(out, OUT_HEADER_BYTES, created), created);
+        if (this.#send(waiting, end)) this.#lookups.add(attributes.node);
+        else await fileSystem.release({ kind: 'release', node: attributes.node, openFile });
+        return;
+      }
+      case 'open': {
+        const opened = await fileSystem.open(operation, caller);
+        const { openFile } = opened;
+        if (this.#sendOpen(waiting, opened)) return;
+        // The kernel knows nothing of the open file, and will not release it.
+        await fileSystem.release({ kind: 'release', node: operation.node, openFile });
+        return;
+      }
+      case 'openDirectory': {
+        const opened = await fileSystem.openDirectory(operation, caller);
+        const { openFile } = opened;
+        if (this.#sendOpen(waiting, opened)) return;
+        await fileSystem.releaseDirectory({ kind: 'releaseDirectory', node: operation.node, openFile });
+        return;
+      }
+      case 'read': {
+        const bytes = await fileSystem.read(operation);
+        const parts = lengthOf(bytes) > operation.size ? slice(bytes, 0, operation.size) : bytes;
+        this.#send(waiting, OUT_HEADER_BYTES, parts);
+        return;
+      }
+      case 'readDirectory':
+        await this.#readDirectory(waiting, operation);
+        return;
+      // From here on nothing but success is told.
+      case 'unlink':
+        await fileSystem.unlink(operation, caller);
+        break;
+      case 'removeDirectory':
+        await fileSystem.removeDirectory(operation, caller);
+        break;
+      case 'rename':
+        await fileSystem.rename(operation, caller);
+        break;
+      case 'flush':
+        await fileSystem.flush(operation);
+        break;
+      case 'sync':
+        await fileSystem.sync(operation);
+        break;
+      case 'release':
+        await fileSystem.release(operation);
+        break;
+      case 'syncDirectory':
+        await fileSystem.syncDirectory(operation);
+        break;
+      case 'releaseDirectory':
+        await fileSystem.releaseDirectory(operation);
+        break;
+      default:
+        unreachable(operation);
+    }
+    this.#send(waiting, OUT_HEADER_BYTES);
+  }
+
+  async #performWrite(waiting: Waiting, operation: Write, buffer: number): Promise<void> {
+    let kept = false;
+    const keep = () => {
+      if (kept || this.#keptCount >= BUFFER_COUNT_KEPT_MAX) return undefined;
+      kept = true;
+      this.#keptCount += 1;
+      return () => {
+        this.#keptCount -= 1;
+        this.#device.release(buffer);
+      };
+    };
+    try {
+      const size = await this.#fileSystem.write(operation, { keep });
+      this.#send(waiting, writeWritten(this.#device.out, OUT_HEADER_BYTES, size));
+    } finally {
+      if (!kept) this.#device.release(buffer);
+    }
+  }
+
+  async #readDirectory(waiting: Waiting, operation: ReadDirectory): Promise<void> {
+    const items = await this.#fileSystem.readDirectory(operation);
+    const { out } = this.#device;
+    const limit = Math.min(OUT_HEADER_BYTES + operation.size, out.length);
+    const { end, taken } = writeDirectory(out, OUT_HEADER_BYTES, limit, items, operation.withAttributes);
+    if (taken === 0 && items.length > 0) {
+      // An empty answer would mean the end of the directory.
+      if (this.#inFlight.end(waiting.unique)) this.#answer(waiting.unique, waiting.reader, EINVAL);
+      return;
+    }
+    if (!this.#send(waiting, end) || !operation.withAttributes) return;
+    for (let index = 0; index < taken; index += 1) {
+      const node = items[index]?.entry?.attributes.node ?? NODE_OF_NOBODY;
+      if (node !== NODE_OF_NOBODY) this.#lookups.add(node);
+    }
+  }
+
+  #sendEntry(waiting: Waiting, entry: Entry): void {
+    const end = writeEntry(this.#device.out, OUT_HEADER_BYTES, entry);
+    // Only a reply that the kernel took counts: otherwise no forget will ever come.
+    if (this.#send(waiting, end)) this.#lookups.add(entry.attributes.node);
+  }
+
+  #sendAttributes(waiting: Waiting, reply: TimedAttributes): void {
+    this.#send(waiting, writeAttributes(this.#device.out, OUT_HEADER_BYTES, reply));
+  }
+
+  #sendOpen(waiting: Waiting, reply: OpenReply): boolean {
+    return this.#send(waiting, writeOpen(this.#device.out, OUT_HEADER_BYTES, reply));
+  }
+
+  /** Sends what was written up to `end`, and `parts`, unless the request was given up. True when the kernel took it. */
+  #send(waiting: Waiting, end: number, parts?: readonly Uint8Array[]): boolean {
+    return this.#inFlight.end(waiting.unique) && this.#write(waiting.unique, waiting.reader, end, parts);
+  }
+
+  #answer(unique: bigint, reader: number, errno: number): void {
+    writeHeader(this.#device.out, unique, errno, OUT_HEADER_BYTES);
+    this.#reply(reader, OUT_HEADER_BYTES);
+  }
+
+  #write(unique: bigint, reader: number, end: number, parts?: readonly Uint8Array[]): boolean {
+    const length = parts === undefined ? end : end + lengthOf(parts);
+    writeHeader(this.#device.out, unique, 0, length);
+    return this.#reply(reader, end, parts);
+  }
+
+  #reply(reader: number, end: number, parts?: readonly Uint8Array[]): boolean {
+    const errno = this.#device.reply(reader, end, parts);
+    if (errno === 0) return true;
+    // ENOENT: the kernel gave the request up. ENODEV: it gave us up.
+    if (errno !== ENOENT && errno !== ENODEV) this.#log.error({ errno }, 'the kernel refuses a reply');
+    return false;
+  }
+}
+
+function describe(operation: Operation, error: unknown): Record<string, unknown> {
+  const { kind } = operation;
+  const node = 'node' in operation ? operation.node : undefined;
+  const bug = codeOf(error) === 'INTERNAL' && error instanceof Error ? { stack: error.stack } : {};
+  return { operation: kind, node, code: codeOf(error), error: messageOf(error), ...bug };
+}

@@ -1,0 +1,59 @@
+import { MiB } from '../src/base/units.ts';
+import { INIT, INIT2, KERNEL_MAJOR, KERNEL_MINOR, KERNEL_MINOR_MIN } from './wire/numbers.ts';
+import type { InitialiseReply } from './wire/replies.ts';
+import type { Initialise } from './wire/requests.ts';
+
+/** One request's data; a page for the headers comes on top (`FuseDevice`). */
+const WRITE_BYTES_MAX = 1 * MiB;
+const PAGE_COUNT_MAX = 256;
+/** The kernel takes the smaller of this and the device's `read_ahead_kb`, which the mount raises. */
+const READAHEAD_BYTES_MAX = 16 * MiB;
+/** Read-ahead and asynchronous direct I/O that the kernel sends before it waits for answers. */
+const BACKGROUND_COUNT_MAX = 128;
+const CONGESTION_THRESHOLD = 96;
+
+/**
+ * What we want of the kernel. Absent on purpose:
+ * - WRITEBACK_CACHE: the kernel would believe its own lengths and times, and other machines write to these files too.
+ * - DONT_MASK: the kernel applies the umask for us.
+ * - POSIX_LOCKS, FLOCK_LOCKS: locks then hold on this machine, by the kernel alone.
+ * - HANDLE_KILLPRIV: the kernel clears set-id bits by a SETATTR of its own.
+ * - POSIX_ACL: there are no extended attributes yet.
+ */
+const WANTED =
+  INIT.ASYNC_READ |
+  INIT.ATOMIC_O_TRUNC |
+  INIT.EXPORT_SUPPORT |
+  INIT.BIG_WRITES |
+  // Cached pages go when a look at the attributes shows another mtime: other machines write, too.
+  INIT.AUTO_INVAL_DATA |
+  INIT.DO_READDIRPLUS |
+  INIT.READDIRPLUS_AUTO |
+  INIT.ASYNC_DIO |
+  INIT.PARALLEL_DIROPS |
+  INIT.MAX_PAGES |
+  // A symlink never changes, and inode numbers are never reused.
+  INIT.CACHE_SYMLINKS |
+  INIT.INIT_EXT;
+/** Files opened with O_APPEND are direct-I/O; without this nobody could map them. */
+const WANTED2 = INIT2.DIRECT_IO_ALLOW_MMAP;
+
+/** The answer to INIT; undefined: this kernel is too old. */
+export function negotiate(kernel: Initialise): InitialiseReply | undefined {
+  if (kernel.major < KERNEL_MAJOR || (kernel.major === KERNEL_MAJOR && kernel.minor < KERNEL_MINOR_MIN)) {
+    return undefined;
+  }
+  return {
+    // A newer major version comes down to ours, and says INIT again.
+    major: KERNEL_MAJOR,
+    minor: KERNEL_MINOR,
+    readaheadBytesMax: Math.min(READAHEAD_BYTES_MAX, kernel.readaheadBytesMax),
+    flags: kernel.flags & WANTED,
+    flags2: kernel.flags2 & WANTED2,
+    backgroundCountMax: BACKGROUND_COUNT_MAX,
+    congestionThreshold: CONGESTION_THRESHOLD,
+    writeBytesMax: WRITE_BYTES_MAX,
+    timeGranularityNs: 1,
+    pageCountMax: PAGE_COUNT_MAX,
+  };
+}
