@@ -149,24 +149,24 @@ function setAttributes(cursor: Cursor, node: number): SetAttributes {
   cursor.skip(4);
   // A field whose bit is not set may hold anything.
   const given = (bit: number) => (valid & bit) !== 0;
-  const take = <T>(bit: number, read: () => T, bytes: number): T | undefined => {
-    if (given(bit)) return read();
+  const take = <T>(isGiven: boolean, read: () => T, bytes: number): T | undefined => {
+    if (isGiven) return read();
     cursor.skip(bytes);
     return undefined;
   };
-  const openFile = take(FATTR.FH, () => cursor.id(), 8);
-  const size = take(FATTR.SIZE, () => cursor.size(), 8);
+  const openFile = take(given(FATTR.FH), () => cursor.id(), 8);
+  const size = take(given(FATTR.SIZE), () => cursor.size(), 8);
   cursor.skip(8); // lock owner
-  const atimeSeconds = take(FATTR.ATIME, () => cursor.seconds(), 8);
-  const mtimeSeconds = take(FATTR.MTIME, () => cursor.seconds(), 8);
+  const atimeSeconds = take(given(FATTR.ATIME) && !given(FATTR.ATIME_NOW), () => cursor.seconds(), 8);
+  const mtimeSeconds = take(given(FATTR.MTIME) && !given(FATTR.MTIME_NOW), () => cursor.seconds(), 8);
   cursor.skip(8); // ctime is ours to set
   const atimeNanos = cursor.uint32();
   const mtimeNanos = cursor.uint32();
   cursor.skip(4);
-  const mode = take(FATTR.MODE, () => cursor.uint32(), 4);
+  const mode = take(given(FATTR.MODE), () => cursor.uint32(), 4);
   cursor.skip(4);
-  const uid = take(FATTR.UID, () => cursor.uint32(), 4);
-  const gid = take(FATTR.GID, () => cursor.uint32(), 4);
+  const uid = take(given(FATTR.UID), () => cursor.uint32(), 4);
+  const gid = take(given(FATTR.GID), () => cursor.uint32(), 4);
   cursor.skip(4);
   const time = (nowBit: number, seconds: number | undefined, nanos: number): Time | 'now' | undefined => {
     if (given(nowBit)) return 'now';

@@ -1,0 +1,116 @@
+// The device threads, the codec and the server, by real system calls on a mounted file system in memory.
+import { execFileSync, spawn } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import * as fs from 'node:fs/promises';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { mountDirectory, mountedAt, startServer, whyNoMount } from './mount-helper.ts';
+
+const SCRIPT = join(import.meta.dirname, 'serve-memory.js');
+const why = whyNoMount();
+
+/** A test on a mount; without /dev/fuse it says so and passes. */
+function mounted(
+  title: string,
+  { readerCount = 1 }: { readerCount?: number },
+  body: (t: ExecutionContext, path: string, server: Awaited<ReturnType<typeof startServer>>) => Promise<void>,
+): void {
+  test(title, async (t) => {
+    if (why !== undefined) {
+      t.log(`skipped: ${why}`);
+      t.pass();
+      return;
+    }
+    const path = mountDirectory(t);
+    await body(t, path, await startServer(t, [SCRIPT, path, String(readerCount)]));
+  });
+}
+
+for (const readerCount of [1, 2]) {
+  mounted(`ordinary system calls work with ${readerCount} readers`, { readerCount }, async (t, path) => {
+    const at = (...names: string[]) => join(path, ...names);
+    await fs.mkdir(at('d'), { mode: 0o750 });
+    await fs.writeFile(at('d', 'a'), 'hello', { mode: 0o640 });
+    await fs.appendFile(at('d', 'a'), ' world');
+    t.is(await fs.readFile(at('d', 'a'), 'utf8'), 'hello world');
+    await fs.rename(at('d', 'a'), at('b'));
+    await fs.link(at('b'), at('hard'));
+    await fs.symlink('b', at('soft'));
+    t.is(await fs.readlink(at('soft')), 'b');
+    t.is(await fs.readFile(at('soft'), 'utf8'), 'hello world');
+    await fs.truncate(at('b'), 5);
+    await fs.utimes(at('b'), 1000, 2000.5);
+    await fs.chmod(at('b'), 0o600);
+    const status = await fs.stat(at('hard'));
+    t.deepEqual([status.size, status.mode & 0o7777, status.nlink, status.mtimeMs], [5, 0o600, 2, 2_000_500]);
+    t.deepEqual((await fs.readdir(path)).sort(), ['b', 'd', 'hard', 'soft']);
+    await fs.unlink(at('hard'));
+    await t.throwsAsync(fs.stat(at('hard')), { code: 'ENOENT' });
+    await t.throwsAsync(fs.mkdir(at('d')), { code: 'EEXIST' });
+    await fs.rmdir(at('d'));
+    const name = Buffer.concat([Buffer.from(`${path}/`), Buffer.from('caf\xe9', 'latin1')]);
+    await fs.writeFile(name, 'bytes');
+    t.true((await fs.readdir(path, { encoding: 'buffer' })).some((found) => found.includes(0xe9)));
+  });
+
+  mounted(
+    `many at a time get their own bytes with ${readerCount} readers`,
+    { readerCount },
+    async (t, path) => {
+      await Promise.all(
+        Array.from({ length: 16 }, async (_, index) => {
+          // Larger than one request, and no multiple of anything.
+          const data = randomBytes(3 * 2 ** 20 + index * 1000 + 7);
+          const file = join(path, `file-${index}`);
+          await fs.writeFile(file, data);
+          const digest = (bytes: Buffer) => createHash('sha1').update(bytes).digest('hex');
+          t.is(digest(await fs.readFile(file)), digest(data));
+        }),
+      );
+    },
+  );
+}
+
+mounted('a large directory is listed whole, with what each name is', {}, async (t, path) => {
+  const names = Array.from({ length: 3000 }, (_, index) => `a-name-of-some-length-${index}`);
+  for (const name of names) await fs.mkdir(join(path, name));
+  const found = await fs.readdir(path, { withFileTypes: true });
+  t.deepEqual(found.map(({ name }) => name).sort(), [...names].sort());
+  t.true(found.every((entry) => entry.isDirectory()));
+});
+
+mounted('unmounted from outside, the process ends by itself', {}, async (t, path, server) => {
+  await fs.writeFile(join(path, 'a'), 'data');
+  execFileSync(process.getuid?.() === 0 ? 'umount' : 'fusermount3', [
+    ...(process.getuid?.() === 0 ? [] : ['-u']),
+    path,
+  ]);
+  t.deepEqual(await server.ended, { code: 0, signal: null });
+});
+
+mounted('SIGTERM unmounts, also while a file is open there', {}, async (t, path, server) => {
+  const file = await fs.open(join(path, 'a'), 'w');
+  server.process.kill('SIGTERM');
+  while (mountedAt(path)) await new Promise((resolve) => setTimeout(resolve, 10));
+  await file.write('still works');
+  await file.close();
+  t.deepEqual(await server.ended, { code: 0, signal: null });
+  t.deepEqual(await fs.readdir(path), []);
+});
+
+mounted('killed, it leaves a dead mount that the next one replaces', {}, async (t, path, server) => {
+  server.process.kill('SIGKILL');
+  await server.ended;
+  await t.throwsAsync(fs.stat(path), { code: 'ENOTCONN' });
+  const next = await startServer(t, [SCRIPT, path]);
+  await fs.writeFile(join(path, 'a'), 'data');
+  next.process.kill('SIGTERM');
+  await next.ended;
+  t.false(mountedAt(path));
+});
+
+mounted('a shell appends line after line', {}, async (t, path) => {
+  const child = spawn('sh', ['-c', `for i in 1 2 3; do echo $i >> '${path}/log'; done`]);
+  await new Promise((resolve) => child.once('close', resolve));
+  t.is(await fs.readFile(join(path, 'log'), 'utf8'), '1\n2\n3\n');
+});
