@@ -261,7 +261,9 @@ export class ReplicaContent {
   }
 
   #refusalOfData(chunkOffset: number, length: number): Refusal | undefined {
-    if (this.#sealed) return refuse('SEALED', `sealed at ${this.length}`).error;
+    // No more bytes; those that are there may still be overwritten (P16).
+    const isLonger = chunkOffset + length > this.length;
+    if (this.#sealed && isLonger) return refuse('SEALED', `sealed at ${this.length}`).error;
     if (length > 0 && isOffset(chunkOffset) && chunkOffset + length <= CHUNK_SIZE_BYTES_MAX) return undefined;
     return refuse('INVALID_ARGUMENT', `no chunk takes ${length} bytes at ${chunkOffset}`).error;
   }
