@@ -4,7 +4,7 @@ import type { SystemReport } from '../rpc/messages.ts';
 export interface SystemReporter {
   /** The newest report; undefined before the first one. */
   latest(): SystemReport | undefined;
-  /** A report collected after this call (on demand); the newest one, with a problem noted, when that takes too long. */
+  /** A fresh report (on demand); what takes too long is missing in it, and named in `problems`. */
   collect(): Promise<SystemReport>;
   close(): Promise<void>;
 }

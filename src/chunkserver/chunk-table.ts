@@ -1,0 +1,233 @@
+import type { Env } from '../base/env.ts';
+import { GfsError } from '../base/errors.ts';
+import { hex } from '../base/ids.ts';
+import { SECOND_MS } from '../base/units.ts';
+import type { VersionRecord } from '../core/replica-types.ts';
+import type { LeaseUse } from '../rpc/messages.ts';
+import type { ReplicaStore } from '../storage/replica-store.ts';
+import { HeldChunk } from './held-chunk.ts';
+import { PrimaryRole, type RoleParts } from './primary-role.ts';
+import { isMember, wrongVersion } from './wire.ts';
+
+/** A role that nobody used this long is released: the next writer asks the master, who raises the version. */
+const ROLE_IDLE_MS_MAX = 15 * SECOND_MS;
+/** What is known of a chunk in memory is dropped this long after its last use. */
+const HELD_IDLE_MS_MAX = 30 * SECOND_MS;
+
+export interface ChunkTableOptions {
+  readonly env: Env;
+  readonly store: ReplicaStore;
+  /** Undefined until the server is registered: it cannot be anybody's primary before. */
+  readonly roleParts: () => RoleParts | undefined;
+}
+
+/** The chunks of this server that are in use, each opened once; and what the master has to learn about them. */
+export class ChunkTable {
+  readonly #env: Env;
+  readonly #store: ReplicaStore;
+  readonly #roleParts: () => RoleParts | undefined;
+  readonly #held = new Map<number, HeldChunk>();
+  readonly #opening = new Map<number, Promise<HeldChunk | undefined>>();
+  readonly #deleting = new Set<number>();
+  /** Replicas that came, went or changed their version since the last report. */
+  #changed = new Set<number>();
+  /** Leases given back since the last heartbeat. */
+  #released: LeaseUse[] = [];
+
+  constructor({ env, store, roleParts }: ChunkTableOptions) {
+    this.#env = env;
+    this.#store = store;
+    this.#roleParts = roleParts;
+  }
+
+  get size(): number {
+    return this.#held.size;
+  }
+
+  /** The chunk if it is in use already; nearly always it is. */
+  peek(chunk: number): HeldChunk | undefined {
+    const held = this.#held.get(chunk);
+    if (held !== undefined) held.usedMs = this.#env.monotonicMs();
+    return held;
+  }
+
+  /** The chunk if this server has a replica of it. */
+  async hold(chunk: number): Promise<HeldChunk | undefined> {
+    return this.peek(chunk) ?? (await this.#open(chunk));
+  }
+
+  /** As `hold`, but a chunk that is nowhere yet begins here, from what the master logged (P4, P23). */
+  async holdOrBegin(
+    chunk: number,
+    version: number,
+    first: VersionRecord | undefined,
+  ): Promise<HeldChunk | undefined> {
+    // Another one may have begun it while we waited.
+    const held = (await this.hold(chunk)) ?? this.peek(chunk);
+    return held ?? (first === undefined ? undefined : this.#begin(chunk, version, first));
+  }
+
+  /** As the master orders: `first` is empty and active at all members, a `copy` waits to be made equal to others. */
+  async create(record: VersionRecord, kind: 'first' | 'copy'): Promise<void> {
+    const existing = (await this.hold(record.chunk)) ?? this.peek(record.chunk);
+    if (existing !== undefined) {
+      if (existing.version === record.version) return;
+      throw wrongVersion(record.chunk, existing.version, record.version);
+    }
+    const held = this.#add(record, kind);
+    // Nothing is promised before it is on disk.
+    await held.replica.sync();
+  }
+
+  /** Records a version durably; the role that it confers begins here (P2, P5). */
+  async setVersion(held: HeldChunk, record: VersionRecord): Promise<void> {
+    const { state } = held.replica;
+    if (
+      record.version === state.record.version &&
+      state.standing !== 'restarted' &&
+      sameRecord(state.record, record)
+    ) {
+      return; // The master asks again because our answer got lost.
+    }
+    if (record.version <= state.record.version)
+      throw wrongVersion(record.chunk, state.record.version, record.version);
+    held.endVersion();
+    await held.replica.setVersion(record);
+    this.#changed.add(record.chunk);
+    this.#confer(held, 'raised');
+  }
+
+  async delete(chunk: number): Promise<void> {
+    this.#deleting.add(chunk);
+    try {
+      await this.#opening.get(chunk);
+      this.#held.get(chunk)?.endVersion(new GfsError('NO_SUCH_CHUNK', `chunk ${hex(chunk)} is deleted`));
+      this.#held.delete(chunk);
+      await this.#store.delete(chunk);
+      this.#changed.add(chunk);
+    } finally {
+      this.#deleting.delete(chunk);
+    }
+  }
+
+  /** Chunks that came, went or changed since the last call. */
+  takeChanged(): Set<number> {
+    const changed = this.#changed;
+    this.#changed = new Set();
+    return changed;
+  }
+
+  /** They could not be told. */
+  giveBackChanged(chunks: Iterable<number>): void {
+    for (const chunk of chunks) this.#changed.add(chunk);
+  }
+
+  get hasChanges(): boolean {
+    return this.#changed.size > 0;
+  }
+
+  /** Leases that were used since the last call, and those given back. */
+  takeLeases(): LeaseUse[] {
+    const leases = this.#released;
+    this.#released = [];
+    for (const held of this.#held.values()) {
+      const { role } = held;
+      if (role?.takeActivity())
+        leases.push({ chunk: held.chunk, version: role.record.version, active: true });
+    }
+    return leases;
+  }
+
+  extendLease(chunk: number, version: number, untilMs: number): void {
+    const role = this.#held.get(chunk)?.role;
+    if (role?.record.version === version) role.extendLease(untilMs);
+  }
+
+  /**
+   * Gives up what waits too long, and forgets what nobody uses. A lease that ran out ends while the master answers; without a
+   * master, work goes on: versions are the guard, leases an economy (P5).
+   */
+  tick(options: { readonly masterAnswers: boolean }): void {
+    const nowMs = this.#env.monotonicMs();
+    for (const held of this.#held.values()) {
+      held.tick(nowMs);
+      const { role } = held;
+      if (role !== undefined) {
+        const unused = role.idle && nowMs - role.usedMs > ROLE_IDLE_MS_MAX;
+        if (unused || (options.masterAnswers && nowMs > role.leaseEndsMs)) this.#release(held, role);
+      } else if (nowMs - held.usedMs > HELD_IDLE_MS_MAX && held.forgettable) {
+        this.#held.delete(held.chunk);
+      }
+    }
+  }
+
+  /** The server ends: nothing is ordered any more. */
+  close(): void {
+    const error = new GfsError('NOT_PRIMARY', 'this server is closing');
+    for (const held of this.#held.values()) held.endVersion(error);
+  }
+
+  #release(held: HeldChunk, role: PrimaryRole): void {
+    role.tellCommitted();
+    role.end(new GfsError('NOT_PRIMARY', `the lease of chunk ${hex(held.chunk)} has ended`));
+    this.#released.push({ chunk: held.chunk, version: role.record.version, active: false });
+  }
+
+  #open(chunk: number): Promise<HeldChunk | undefined> {
+    const running = this.#opening.get(chunk);
+    if (running !== undefined) return running;
+    if (this.#deleting.has(chunk)) return Promise.resolve(undefined);
+    const opening = this.#store
+      .get(chunk)
+      .then((replica) => {
+        if (replica === undefined || this.#deleting.has(chunk)) return undefined;
+        const held = new HeldChunk(replica, this.#env.monotonicMs());
+        this.#held.set(chunk, held);
+        return held;
+      })
+      .finally(() => this.#opening.delete(chunk));
+    this.#opening.set(chunk, opening);
+    return opening;
+  }
+
+  #begin(chunk: number, version: number, first: VersionRecord): HeldChunk | undefined {
+    if (this.#deleting.has(chunk)) return undefined;
+    if (first.chunk !== chunk || first.version !== version) {
+      throw new GfsError(
+        'INVALID_ARGUMENT',
+        `a first record of chunk ${hex(first.chunk)} at ${first.version}`,
+      );
+    }
+    // Later versions begin by the master's word alone: here a replica may have been lost.
+    if (version !== 1) return undefined;
+    return this.#add(first, 'first');
+  }
+
+  #add(record: VersionRecord, kind: 'first' | 'copy'): HeldChunk {
+    const self = this.#roleParts()?.self;
+    if (!isMember(record, self)) {
+      throw new GfsError('INVALID_ARGUMENT', `server ${self} is no member of chunk ${hex(record.chunk)}`);
+    }
+    const held = new HeldChunk(this.#store.create(record, kind), this.#env.monotonicMs());
+    this.#held.set(record.chunk, held);
+    this.#changed.add(record.chunk);
+    this.#confer(held, kind === 'first' ? 'first' : 'raised');
+    return held;
+  }
+
+  #confer(held: HeldChunk, kind: 'first' | 'raised'): void {
+    const parts = this.#roleParts();
+    const { record } = held.replica.state;
+    if (parts === undefined || record.primary !== parts.self) return;
+    // Never twice under one version (P5): its serials would begin again.
+    if (held.roleVersion === record.version) return;
+    held.confer(
+      kind === 'first' ? PrimaryRole.first(parts, held.replica) : PrimaryRole.raised(parts, held.replica),
+    );
+  }
+}
+
+function sameRecord(a: VersionRecord, b: VersionRecord): boolean {
+  if (a.primary !== b.primary || a.members.length !== b.members.length) return false;
+  return a.members.every((member) => isMember(b, member.server));
+}

@@ -1,0 +1,152 @@
+import { type Bytes, lengthOf, NO_BYTES } from '../base/bytes.ts';
+import { checksumsMatch, crc32OfBytes } from '../base/crc.ts';
+import { GfsError } from '../base/errors.ts';
+import { hex } from '../base/ids.ts';
+import { SECOND_MS } from '../base/units.ts';
+import type { Mutation } from '../core/replica-types.ts';
+import { type ApplyRequest, ChunkserverDefinition, MutationKind } from '../rpc/messages.ts';
+import type { HeldChunk } from './held-chunk.ts';
+import { type ChunkserverHandlers, heldAt, notPrimary, type ServerParts } from './server-parts.ts';
+import { messageOfSums, noSuchChunk, recordOf, sameNumbers } from './wire.ts';
+
+/** A disk under load takes its time; a member that is silent longer has failed. */
+const SYNC_MS_MAX = 30 * SECOND_MS;
+
+type MemberMethods = 'apply' | 'sync' | 'blockChecksums' | 'reconcile';
+
+/** What a primary asks of its members; `sync` is asked of the primary by clients, and passed on by it. */
+export function memberHandlers(parts: ServerParts): Pick<ChunkserverHandlers, MemberMethods> {
+  return {
+    apply: async ({ message, payload }) => {
+      const { chunk, version, committedSerial } = message;
+      const held = parts.chunks.peek(chunk) ?? (await begun(parts, message));
+      const orders = held.orders(version);
+      orders.committed(committedSerial);
+      // A notice of what is committed.
+      if (message.kind === MutationKind.MUTATION_KIND_UNSPECIFIED) return lengthAnswer(held);
+      const data = takeData(parts, message, payload);
+      try {
+        await orders.order(mutationOf(message, data.bytes), data.bytes, parts.env.monotonicMs());
+      } finally {
+        data.release();
+      }
+      parts.space.take(message.length);
+      return lengthAnswer(held);
+    },
+
+    sync: async ({ message }) => {
+      const held = await heldAt(parts, message.chunk, message.version);
+      if (message.replicaOnly) await held.replica.sync();
+      else await syncMembers(parts, held);
+      held.checkVersion(message.version);
+      return { message: { serial: held.replica.state.stream.nextSerial } };
+    },
+
+    blockChecksums: async ({ message }) => {
+      const held = await heldAt(parts, message.chunk, message.version);
+      const { whole } = held.replica.state;
+      const sums = await held.replica.blockChecksums();
+      held.checkVersion(message.version);
+      return { message: messageOfSums(sums, whole) };
+    },
+
+    reconcile: async ({ message, payload }) => {
+      const { chunk, version, step } = message;
+      const { replica } = await heldAt(parts, chunk, version);
+      switch (step?.$case) {
+        case 'cut':
+          await replica.reconcileCut(version, step.value.length);
+          break;
+        case 'block':
+          await replica.reconcileBlock(version, step.value.blockIndex, payload, step.value.checksum);
+          break;
+        case 'finish':
+          await replica.reconcileFinish(version, step.value);
+          break;
+        default:
+          throw new GfsError('INVALID_ARGUMENT', 'a reconcile without a step');
+      }
+      return { message: {} };
+    },
+  };
+}
+
+async function begun(parts: ServerParts, { chunk, version, first }: ApplyRequest): Promise<HeldChunk> {
+  const record = first === undefined ? undefined : recordOf(first);
+  const held = await parts.chunks.holdOrBegin(chunk, version, record);
+  if (held === undefined) throw noSuchChunk(chunk);
+  return held;
+}
+
+function takeData(
+  parts: ServerParts,
+  message: ApplyRequest,
+  payload: Bytes,
+): { bytes: Bytes; release(): void } {
+  const { chunk, chunkOffset, length, checksums, pushId } = message;
+  if (message.kind === MutationKind.MUTATION_KIND_SEAL) return { bytes: NO_BYTES, release: nothing };
+  const taken = pushId === undefined ? undefined : parts.pushes.take(pushId.writer, pushId.number);
+  if (pushId !== undefined && (taken === undefined || taken.data.chunk !== chunk)) {
+    taken?.release();
+    throw new GfsError('NO_SUCH_PUSH', `push ${pushId.writer}/${pushId.number} is not here`);
+  }
+  const bytes = taken?.data.bytes ?? payload;
+  // Pushed data was verified when it came in: where the sums are the same there is nothing to compute.
+  const verified = taken !== undefined && sameNumbers(checksums, taken.data.checksums);
+  if (lengthOf(bytes) !== length || !(verified || checksumsMatch(bytes, chunkOffset, checksums))) {
+    taken?.release();
+    throw new GfsError('CHECKSUM_MISMATCH', `an order's data for chunk ${hex(chunk)} got damaged on its way`);
+  }
+  return { bytes, release: taken?.release ?? nothing };
+}
+
+function mutationOf(message: ApplyRequest, bytes: Bytes): Mutation {
+  const { kind, version, serial, chunkOffset, checksums, writer, number } = message;
+  switch (kind) {
+    case MutationKind.MUTATION_KIND_WRITE:
+      return { kind: 'write', version, serial, chunkOffset, checksums };
+    case MutationKind.MUTATION_KIND_APPEND: {
+      const recordChecksum = crc32OfBytes(bytes);
+      return { kind: 'append', version, serial, chunkOffset, checksums, writer, number, recordChecksum };
+    }
+    case MutationKind.MUTATION_KIND_SEAL:
+      return { kind: 'seal', version, serial };
+    default:
+      throw new GfsError('INVALID_ARGUMENT', `no order of kind ${kind}`);
+  }
+}
+
+/**
+ * Syncs all members (P14). It needs the version's reconciled primary but not its lease: what was acknowledged under this
+ * version is applied on all members, and each that is still at this version puts it on its disk.
+ */
+async function syncMembers(parts: ServerParts, held: HeldChunk): Promise<void> {
+  const { record, standing } = held.replica.state;
+  if (record.primary !== parts.self() || standing === 'restarted') throw notPrimary(held);
+  if (standing !== 'reconciled')
+    throw new GfsError('NOT_READY', `chunk ${hex(held.chunk)} is being reconciled`);
+  const { sync } = ChunkserverDefinition.methods;
+  const rounds = held.syncRounds(async () => {
+    const request = { chunk: record.chunk, version: record.version, replicaOnly: true };
+    const deadlineMs = parts.env.monotonicMs() + SYNC_MS_MAX;
+    const others = record.members.filter(({ server }) => server !== parts.self());
+    const synced = await Promise.allSettled([
+      held.replica.sync(),
+      ...others.map(({ address }) => parts.peers.at(address).call(sync, request, { deadlineMs })),
+    ]);
+    const failed = synced.find((result) => result.status === 'rejected');
+    if (failed === undefined) return;
+    const error = new GfsError('NOT_PRIMARY', `a member of chunk ${hex(held.chunk)} cannot sync`, {
+      cause: failed.reason,
+    });
+    if (held.version === record.version) held.endVersion(error);
+    throw error;
+  });
+  await rounds.join();
+}
+
+function lengthAnswer(held: HeldChunk) {
+  return { message: { chunkLength: held.replica.state.length } };
+}
+
+const nothing = () => undefined;

@@ -1,0 +1,135 @@
+import { lengthOf, NO_BYTES } from '../base/bytes.ts';
+import { MUTATION_BYTES_MAX } from '../base/constants.ts';
+import { checksumsMatch, crc32OfBytes } from '../base/crc.ts';
+import type { Env } from '../base/env.ts';
+import { GfsError } from '../base/errors.ts';
+import { hex } from '../base/ids.ts';
+import { SECOND_MS } from '../base/units.ts';
+import type { MutationRequest } from '../core/primary.ts';
+import { type MutateRequest, MutationKind } from '../rpc/messages.ts';
+import type { Incoming } from '../rpc/network.ts';
+import type { HeldChunk } from './held-chunk.ts';
+import type { MutationData, PrimaryRole } from './primary-role.ts';
+import { type ChunkserverHandlers, notPrimary, type ServerParts } from './server-parts.ts';
+import { noSuchChunk, recordOf, sameNumbers } from './wire.ts';
+
+/** How long a mutation waits for its primary to have reconciled the members; nearly always that is done by then. */
+const ACTIVATION_MS_MAX = 2 * SECOND_MS;
+
+export function mutateHandlers(parts: ServerParts): Pick<ChunkserverHandlers, 'mutate'> {
+  return {
+    mutate: async (incoming) => {
+      const { message } = incoming;
+      const kind = kindOf(message);
+      const role = await activeRole(parts, message);
+      const data = takeData(parts, kind, incoming);
+      const { writer, number, chunkOffset } = message;
+      const request = { kind, writer, number, chunkOffset, length: lengthOf(data.bytes) };
+      const { release } = data;
+      try {
+        const answer = await role.mutate(request, data);
+        parts.space.take(request.length);
+        return { message: answer };
+      } catch (error) {
+        release();
+        throw error;
+      }
+    },
+  };
+}
+
+function kindOf({ kind }: MutateRequest): MutationRequest['kind'] {
+  switch (kind) {
+    case MutationKind.MUTATION_KIND_WRITE:
+      return 'write';
+    case MutationKind.MUTATION_KIND_APPEND:
+      return 'append';
+    case MutationKind.MUTATION_KIND_SEAL:
+      return 'seal';
+    default:
+      // A cut goes with a raise of the version (P19).
+      throw new GfsError('INVALID_ARGUMENT', `no mutation of kind ${kind}`);
+  }
+}
+
+async function activeRole(parts: ServerParts, message: MutateRequest): Promise<PrimaryRole> {
+  const { chunk, version } = message;
+  const held = parts.chunks.peek(chunk) ?? (await begun(parts, message));
+  held.checkVersion(version);
+  const { role } = held;
+  if (role === undefined) throw notPrimary(held);
+  if (role.active) return role;
+  await settledWithin(parts.env, role.activation, ACTIVATION_MS_MAX);
+  if (role.ended) throw notPrimary(held);
+  return role;
+}
+
+async function begun(parts: ServerParts, { chunk, version, first }: MutateRequest): Promise<HeldChunk> {
+  const record = first === undefined ? undefined : recordOf(first);
+  const held = await parts.chunks.holdOrBegin(chunk, version, record);
+  if (held === undefined) throw noSuchChunk(chunk);
+  return held;
+}
+
+/** The data, verified: what came with the request, or was pushed before and now is this mutation's. */
+function takeData(
+  parts: ServerParts,
+  kind: MutationRequest['kind'],
+  { message, payload }: Incoming<MutateRequest>,
+): MutationData {
+  if (kind === 'seal') return { bytes: NO_BYTES, checksums: [], pushId: undefined, release: nothing };
+  const { chunk, chunkOffset, length, checksums, pushId } = message;
+  if (length > MUTATION_BYTES_MAX) {
+    throw new GfsError('INVALID_ARGUMENT', `a mutation of ${length} bytes; at most ${MUTATION_BYTES_MAX}`);
+  }
+  parts.space.check(length);
+  if (pushId === undefined) {
+    if (lengthOf(payload) !== length)
+      throw new GfsError('INVALID_ARGUMENT', `${lengthOf(payload)} bytes came, not ${length}`);
+    checkData(kind, message, payload);
+    return { bytes: payload, checksums, pushId, release: nothing };
+  }
+  const taken = parts.pushes.take(pushId.writer, pushId.number);
+  if (taken === undefined)
+    throw new GfsError('NO_SUCH_PUSH', `push ${pushId.writer}/${pushId.number} is not here`);
+  const { data } = taken;
+  try {
+    const placed = kind === 'append' || data.chunkOffset === chunkOffset;
+    if (data.chunk !== chunk || data.length !== length || !placed) {
+      throw new GfsError(
+        'INVALID_ARGUMENT',
+        `push ${pushId.writer}/${pushId.number} was for chunk ${hex(data.chunk)}`,
+      );
+    }
+    // Every piece was verified when it came in; the request's sums only have to say the same.
+    if (kind === 'append' || !sameNumbers(checksums, data.checksums)) checkData(kind, message, data.bytes);
+  } catch (error) {
+    taken.release();
+    throw error;
+  }
+  return { bytes: data.bytes, checksums, pushId, release: taken.release };
+}
+
+function checkData(kind: 'write' | 'append', message: MutateRequest, bytes: readonly Uint8Array[]): void {
+  const { chunk, chunkOffset, checksums } = message;
+  const matches =
+    kind === 'write'
+      ? checksumsMatch(bytes, chunkOffset, checksums)
+      : checksums.length === 1 && crc32OfBytes(bytes) === checksums[0];
+  if (!matches)
+    throw new GfsError('CHECKSUM_MISMATCH', `data for chunk ${hex(chunk)} got damaged on its way`);
+}
+
+/** Returns when the promise has settled or the time is over. */
+async function settledWithin(env: Env, promise: Promise<void>, timeMs: number): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const timer = env.setTimer(timeMs, resolve);
+    const settled = () => {
+      timer.cancel();
+      resolve();
+    };
+    promise.then(settled, settled);
+  });
+}
+
+const nothing = () => undefined;

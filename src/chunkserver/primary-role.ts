@@ -1,0 +1,395 @@
+import { assert, must } from '../base/assert.ts';
+import { type Bytes, NO_BYTES } from '../base/bytes.ts';
+import { LEASE_DURATION_MS } from '../base/constants.ts';
+import { checksumsOf } from '../base/crc.ts';
+import { codeOf, GfsError, messageOf } from '../base/errors.ts';
+import { hex } from '../base/ids.ts';
+import { unwrap } from '../base/result.ts';
+import type { TaskGroup } from '../base/task-group.ts';
+import { SECOND_MS } from '../base/units.ts';
+import { type MutationAnswer, type MutationRequest, type Order, Primary } from '../core/primary.ts';
+import type { Member, Mutation, VersionRecord } from '../core/replica-types.ts';
+import {
+  type ApplyRequest,
+  ChunkserverDefinition,
+  MutationKind,
+  type PushId,
+  type VersionRecord as VersionRecordMessage,
+} from '../rpc/messages.ts';
+import type { Connection } from '../rpc/network.ts';
+import type { Replica } from '../storage/replica-store.ts';
+import { type ReconcileParts, reconcileMembers } from './reconcile-driver.ts';
+import { Rounds } from './rounds.ts';
+import { messageOfRecord } from './wire.ts';
+
+/** A member that has not applied an order by then has failed. */
+const APPLY_MS_MAX = 10 * SECOND_MS;
+
+/** The data of a mutation, verified, with how members may find it. */
+export interface MutationData {
+  readonly bytes: Bytes;
+  /** Of a write: cut where blocks begin. Of an append: of the whole record. */
+  readonly checksums: readonly number[];
+  /** Members were sent it before, under this id. */
+  readonly pushId: PushId | undefined;
+  /** Not needed any more. */
+  release(): void;
+}
+
+export interface RoleParts extends ReconcileParts {
+  readonly tasks: TaskGroup;
+  readonly chunkSizeBytes: number;
+  readonly self: number;
+}
+
+interface Flight {
+  readonly order: Order;
+  readonly request: ApplyRequest;
+  readonly data: MutationData;
+  readonly promise: Promise<void>;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+interface Secondary {
+  readonly member: Member;
+  readonly connection: Connection;
+  /** Its bit in the core's count; 0 is this server. */
+  readonly index: number;
+}
+
+type RoleState =
+  | { readonly kind: 'reconciling' }
+  | { readonly kind: 'active'; readonly primary: Primary }
+  /** The core stays: it knows which appended bytes readers may not see. */
+  | { readonly kind: 'ended'; readonly error: GfsError; readonly primary: Primary | undefined };
+
+/**
+ * The primary's role for one chunk at one version: carries mutations through this replica and all others (§3.1). It
+ * ends with the first member that fails, this one included: what is not answered then may or may not have happened, its
+ * clients are told to ask the master, and the next version settles it on all members alike.
+ */
+export class PrimaryRole {
+  readonly record: VersionRecord;
+  readonly #parts: RoleParts;
+  readonly #replica: Replica;
+  readonly #secondaries: readonly Secondary[];
+  /** By serial, until committed. */
+  readonly #flights = new Map<number, Flight>();
+  readonly #lengthRounds: Rounds<void>;
+  readonly #ending = new AbortController();
+  readonly #activation: Promise<void>;
+  #state: RoleState = { kind: 'reconciling' };
+  /** Rides with orders until a member has surely created its replica from it. */
+  #first: VersionRecordMessage | undefined;
+  #leaseEndsMs: number;
+  #usedMs: number;
+  #usedSinceTold = false;
+  /** Members learn from orders what is committed; after the last one of a burst they are told by a notice. */
+  #toldSerial = 0;
+  #appended = false;
+
+  private constructor(parts: RoleParts, replica: Replica, kind: 'first' | 'raised') {
+    const { record } = replica.state;
+    assert(record.primary === parts.self, 'a role is conferred by the version record');
+    this.record = record;
+    this.#parts = parts;
+    this.#replica = replica;
+    this.#secondaries = record.members
+      .filter((member) => member.server !== parts.self)
+      .map((member, index) => ({ member, connection: parts.peers.at(member.address), index: index + 1 }));
+    this.#lengthRounds = new Rounds(() => this.#confirmVersion());
+    this.#usedMs = parts.env.monotonicMs();
+    this.#leaseEndsMs = this.#usedMs + LEASE_DURATION_MS;
+    if (kind === 'first') {
+      this.#first = messageOfRecord(record);
+      this.#activate({ length: 0, sealed: false, tableSize: 0 });
+      this.#activation = Promise.resolve();
+    } else {
+      this.#activation = this.#reconcile();
+      parts.tasks.run(() => this.#activation);
+    }
+  }
+
+  /** Of a chunk that begins with this version: empty everywhere, so active at once (P4). */
+  static first(parts: RoleParts, replica: Replica): PrimaryRole {
+    return new PrimaryRole(parts, replica, 'first');
+  }
+
+  /** After a raise: reconciles the members, then is active (P4, P8). */
+  static raised(parts: RoleParts, replica: Replica): PrimaryRole {
+    return new PrimaryRole(parts, replica, 'raised');
+  }
+
+  get ended(): boolean {
+    return this.#state.kind === 'ended';
+  }
+
+  get active(): boolean {
+    return this.#state.kind === 'active';
+  }
+
+  /** Settles when it is active or has ended. */
+  get activation(): Promise<void> {
+    return this.#activation;
+  }
+
+  get idle(): boolean {
+    return this.#flights.size === 0 && this.#state.kind !== 'reconciling';
+  }
+
+  get usedMs(): number {
+    return this.#usedMs;
+  }
+
+  get leaseEndsMs(): number {
+    return this.#leaseEndsMs;
+  }
+
+  /** Mutations in flight, or since the last time this was asked: the master extends such leases. */
+  takeActivity(): boolean {
+    const active = this.#flights.size > 0 || this.#usedSinceTold;
+    this.#usedSinceTold = false;
+    return active;
+  }
+
+  extendLease(untilMs: number): void {
+    this.#leaseEndsMs = Math.max(this.#leaseEndsMs, untilMs);
+  }
+
+  visibleLength(replicaLength: number): number {
+    return this.#state.kind === 'reconciling'
+      ? replicaLength
+      : (this.#state.primary?.visibleLength(replicaLength) ?? replicaLength);
+  }
+
+  /** Resolves when all members applied it, and all before it. */
+  async mutate(request: MutationRequest, data: MutationData): Promise<MutationAnswer> {
+    let entry: Awaited<ReturnType<Replica['appendOf']>>;
+    if (request.kind === 'append' && this.#primary().wantsTableEntry(request.writer)) {
+      entry = await this.#replica.appendOf(request.writer);
+    }
+    const primary = this.#primary();
+    const admission = unwrap(primary.admit(request, this.record.version, entry));
+    this.#usedMs = this.#parts.env.monotonicMs();
+    this.#usedSinceTold = true;
+    if (admission.kind === 'order') {
+      await this.#fly(primary, admission.order, request, data);
+      return admission.answer;
+    }
+    data.release();
+    await this.#flights.get(admission.serial)?.promise;
+    return admission.answer;
+  }
+
+  /** The length that all members have, confirmed by each since the question was asked (P22). */
+  async confirmedLength(): Promise<{ length: number; sealed: boolean }> {
+    this.#primary();
+    await this.#lengthRounds.join();
+    const primary = this.#primary();
+    return { length: primary.visibleLength(this.#replica.state.length), sealed: this.#replica.state.sealed };
+  }
+
+  /** Tells members what is committed when no order will soon: readers there then see the last appends. */
+  tellCommitted(): void {
+    if (this.#state.kind !== 'active' || !this.#appended || this.#flights.size > 0) return;
+    const { committedSerial } = this.#state.primary;
+    if (committedSerial === this.#toldSerial) return;
+    this.#toldSerial = committedSerial;
+    this.#appended = false;
+    const notice = this.#applyRequest(this.#state.primary, { serial: committedSerial });
+    for (const { connection } of this.#secondaries) {
+      this.#parts.tasks.run(() =>
+        connection
+          .call(ChunkserverDefinition.methods.apply, notice, this.#callOptions())
+          .catch((error: unknown) => {
+            // Its readers ask the primary then.
+            this.#parts.env.log.debug(
+              { chunk: hex(this.record.chunk), code: codeOf(error) },
+              'a notice got lost',
+            );
+          }),
+      );
+    }
+  }
+
+  /** Nothing is ordered from now on. What is in flight is not answered: whether it happened is not known. */
+  end(error: GfsError): void {
+    if (this.#state.kind === 'ended') return;
+    const primary = this.#state.kind === 'active' ? this.#state.primary : undefined;
+    this.#state = { kind: 'ended', error, primary };
+    this.#ending.abort(error);
+    for (const flight of this.#flights.values()) {
+      flight.data.release();
+      flight.reject(error);
+    }
+    this.#flights.clear();
+  }
+
+  #primary(): Primary {
+    switch (this.#state.kind) {
+      case 'active':
+        return this.#state.primary;
+      case 'reconciling':
+        throw new GfsError('NOT_READY', `chunk ${hex(this.record.chunk)} is being reconciled`);
+      case 'ended':
+        throw this.#state.error;
+    }
+  }
+
+  async #reconcile(): Promise<void> {
+    try {
+      const sums = await reconcileMembers(this.#parts, this.#replica, this.#parts.self, this.#ending.signal);
+      if (this.#state.kind !== 'reconciling') return;
+      this.#activate({ length: sums.length, sealed: sums.sealed, tableSize: sums.table.length });
+    } catch (error) {
+      this.#resign('members could not be made equal', error);
+    }
+  }
+
+  #activate(start: { length: number; sealed: boolean; tableSize: number }): void {
+    const { chunk, version, members } = this.record;
+    const { chunkSizeBytes } = this.#parts;
+    const primary = new Primary({ chunk, version, memberCount: members.length, chunkSizeBytes, ...start });
+    this.#state = { kind: 'active', primary };
+  }
+
+  #fly(primary: Primary, order: Order, request: MutationRequest, data: MutationData): Promise<void> {
+    const isData = order.kind !== 'seal';
+    const bytes = isData ? data.bytes : NO_BYTES;
+    const checksums =
+      order.kind === 'append' ? checksumsOf(bytes, order.chunkOffset) : isData ? data.checksums : [];
+    const pushId = isData ? data.pushId : undefined;
+    let resolve: () => void = unset;
+    let reject: (error: unknown) => void = unset;
+    const promise = new Promise<void>((yes, no) => {
+      resolve = yes;
+      reject = no;
+    });
+    const { writer, number } = request;
+    const apply = this.#applyRequest(primary, { ...order, writer, number, checksums, pushId });
+    const flight: Flight = { order, request: apply, data: { ...data, bytes }, promise, resolve, reject };
+    this.#flights.set(order.serial, flight);
+    this.#appended ||= order.kind === 'append';
+    this.#toldSerial = primary.committedSerial;
+    // The disk here and the network work at the same time; both are told before anything else can be ordered.
+    this.#replica.apply(mutationOf(apply, order, data), bytes).then(
+      () => this.#applied(order.serial, 0),
+      (error: unknown) => this.#resign('this server could not apply an order', error),
+    );
+    for (const secondary of this.#secondaries) this.#order(secondary, flight);
+    return promise;
+  }
+
+  #order(secondary: Secondary, flight: Flight): void {
+    const { connection, index, member } = secondary;
+    const payload = flight.request.pushId === undefined ? flight.data.bytes : NO_BYTES;
+    const { apply } = ChunkserverDefinition.methods;
+    connection
+      .call(apply, flight.request, { payload, ...this.#callOptions() })
+      .catch((error: unknown) => {
+        if (codeOf(error) !== 'NO_SUCH_PUSH' || this.ended) throw error;
+        // It lost what was pushed (P11): this time the data goes with the order.
+        const request = { ...flight.request, pushId: undefined };
+        return connection.call(apply, request, { payload: flight.data.bytes, ...this.#callOptions() });
+      })
+      .then(
+        () => this.#applied(flight.order.serial, index),
+        (error: unknown) => this.#resign(`server ${member.server} did not apply an order`, error),
+      );
+  }
+
+  #applied(serial: number, member: number): void {
+    if (this.#state.kind !== 'active') return;
+    for (const committed of this.#state.primary.applied(serial, member)) {
+      const flight = must(this.#flights.get(committed), 'what is committed was in flight');
+      this.#flights.delete(committed);
+      this.#first = undefined;
+      flight.data.release();
+      flight.resolve();
+    }
+  }
+
+  #resign(why: string, cause: unknown): void {
+    if (this.#state.kind === 'ended') return;
+    const { chunk, version } = this.record;
+    const fields = { chunk: hex(chunk), version, code: codeOf(cause), error: messageOf(cause) };
+    this.#parts.env.log.warn(fields, `primary resigns: ${why}`);
+    // A full disk is told as such: a higher version would not make room.
+    const code = codeOf(cause) === 'NO_SPACE' ? 'NO_SPACE' : 'NOT_PRIMARY';
+    this.end(
+      new GfsError(code, `chunk ${hex(chunk)} lost its primary: ${why}: ${messageOf(cause)}`, { cause }),
+    );
+  }
+
+  async #confirmVersion(): Promise<void> {
+    const { chunk, version } = this.record;
+    await Promise.all(
+      this.#secondaries.map(async ({ connection, member }) => {
+        const { checkVersion } = ChunkserverDefinition.methods;
+        const reply = await connection.call(checkVersion, { chunks: [chunk] }, this.#callOptions());
+        if (reply.message.chunks[0]?.version === version) return;
+        // A member that never got an order is at no version: nothing was written yet, and it will be created (P23).
+        if (reply.message.chunks.length === 0 && this.#first !== undefined) return;
+        const error = new GfsError(
+          'NOT_PRIMARY',
+          `server ${member.server} is not at version ${version} any more`,
+        );
+        this.end(error);
+        throw error;
+      }),
+    );
+  }
+
+  #applyRequest(primary: Primary, given: Partial<GivenOrder> & { readonly serial: number }): ApplyRequest {
+    const { chunk, version } = this.record;
+    return {
+      chunk,
+      version,
+      serial: given.serial,
+      kind: given.kind === undefined ? MutationKind.MUTATION_KIND_UNSPECIFIED : WIRE_KINDS[given.kind],
+      writer: given.writer ?? 0,
+      number: given.number ?? 0,
+      chunkOffset: given.chunkOffset ?? 0,
+      length: given.length ?? 0,
+      pushId: given.pushId,
+      checksums: (given.checksums ?? []) as number[],
+      first: this.#first,
+      committedSerial: primary.committedSerial,
+      payload: EMPTY,
+    };
+  }
+
+  #callOptions() {
+    return { deadlineMs: this.#parts.env.monotonicMs() + APPLY_MS_MAX };
+  }
+}
+
+interface GivenOrder extends Order {
+  readonly writer: number;
+  readonly number: number;
+  readonly checksums: readonly number[];
+  readonly pushId: PushId | undefined;
+}
+
+function mutationOf(apply: ApplyRequest, order: Order, data: MutationData): Mutation {
+  const { version, serial, chunkOffset, checksums, writer, number } = apply;
+  switch (order.kind) {
+    case 'write':
+      return { kind: 'write', version, serial, chunkOffset, checksums };
+    case 'append': {
+      const recordChecksum = must(data.checksums[0], 'a record has a checksum');
+      return { kind: 'append', version, serial, chunkOffset, checksums, writer, number, recordChecksum };
+    }
+    case 'seal':
+      return { kind: 'seal', version, serial };
+  }
+}
+
+const WIRE_KINDS = {
+  write: MutationKind.MUTATION_KIND_WRITE,
+  append: MutationKind.MUTATION_KIND_APPEND,
+  seal: MutationKind.MUTATION_KIND_SEAL,
+} as const;
+const EMPTY = Buffer.alloc(0);
+const unset = () => undefined;

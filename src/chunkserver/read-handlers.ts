@@ -1,0 +1,62 @@
+import { READ_BYTES_MAX } from '../base/constants.ts';
+import { codeOf, GfsError } from '../base/errors.ts';
+import { hex } from '../base/ids.ts';
+import { SECOND_MS } from '../base/units.ts';
+import { ChunkserverDefinition } from '../rpc/messages.ts';
+import type { HeldChunk } from './held-chunk.ts';
+import { type ChunkserverHandlers, heldAt, notPrimary, type ServerParts } from './server-parts.ts';
+
+const ASK_PRIMARY_MS_MAX = 2 * SECOND_MS;
+
+export function readHandlers(parts: ServerParts): Pick<ChunkserverHandlers, 'read' | 'chunkLength'> {
+  return {
+    /** Any member answers; a short answer is the end of what readers may see (P13). */
+    read: async ({ message }) => {
+      const { chunk, version, chunkOffset, length } = message;
+      if (length === 0) throw new GfsError('INVALID_ARGUMENT', 'a read of nothing');
+      if (length > READ_BYTES_MAX) {
+        throw new GfsError('INVALID_ARGUMENT', `a read of ${length} bytes; at most ${READ_BYTES_MAX}`);
+      }
+      const held = await heldAt(parts, chunk, version);
+      let visible = held.visibleLength();
+      if (chunkOffset + length > visible && visible < held.replica.state.length) {
+        visible = await askPrimary(parts, held);
+      }
+      const wanted = Math.max(0, Math.min(length, visible - chunkOffset));
+      if (wanted === 0) return { message: { chunkLength: visible, checksums: [], payload: EMPTY } };
+      const { payload, checksums } = await held.replica.read(chunkOffset, wanted);
+      // The replica may have been cut or raised while its disk was read: what it was asked for is gone then.
+      held.checkVersion(version);
+      return { message: { chunkLength: visible, checksums: [...checksums], payload: EMPTY }, payload };
+    },
+
+    chunkLength: async ({ message }) => {
+      const held = await heldAt(parts, message.chunk, message.version);
+      const { role } = held;
+      if (role === undefined) throw notPrimary(held);
+      return { message: await role.confirmedLength() };
+    },
+  };
+}
+
+/** A member that holds appended bytes of which it does not know whether all members do, asks before it hides them. */
+async function askPrimary(parts: ServerParts, held: HeldChunk): Promise<number> {
+  const { record, length } = held.replica.state;
+  const primary = record.members.find(({ server }) => server === record.primary);
+  if (primary === undefined || primary.server === parts.self()) return held.visibleLength();
+  try {
+    const asked = { chunk: held.chunk, version: record.version };
+    const deadlineMs = parts.env.monotonicMs() + ASK_PRIMARY_MS_MAX;
+    const { chunkLength } = ChunkserverDefinition.methods;
+    const reply = await parts.peers.at(primary.address).call(chunkLength, asked, { deadlineMs });
+    return Math.min(reply.message.length, length);
+  } catch (error) {
+    parts.env.log.debug(
+      { chunk: hex(held.chunk), code: codeOf(error) },
+      'the primary does not tell the length',
+    );
+    return held.visibleLength();
+  }
+}
+
+const EMPTY = Buffer.alloc(0);

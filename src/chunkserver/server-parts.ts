@@ -1,0 +1,42 @@
+import type { Env } from '../base/env.ts';
+import { GfsError } from '../base/errors.ts';
+import type { PushBuffer } from '../core/push-buffer.ts';
+import type { ChunkserverDefinition } from '../rpc/messages.ts';
+import type { Handlers } from '../rpc/network.ts';
+import type { ChunkTable } from './chunk-table.ts';
+import type { HeldChunk } from './held-chunk.ts';
+import type { Peers } from './peers.ts';
+import type { SpaceGauge } from './space-gauge.ts';
+import type { SystemReporter } from './system-reporter.ts';
+import { noSuchChunk } from './wire.ts';
+
+/** What the handlers share. */
+export interface ServerParts {
+  readonly env: Env;
+  readonly chunks: ChunkTable;
+  readonly pushes: PushBuffer;
+  readonly peers: Peers;
+  readonly space: SpaceGauge;
+  readonly systemReporter: SystemReporter | undefined;
+  /** New at each start of the process (P2). */
+  readonly incarnation: string;
+  /** Undefined until the master has dealt one. */
+  readonly self: () => number | undefined;
+}
+
+export type ChunkserverHandlers = Handlers<typeof ChunkserverDefinition>;
+
+/** The chunk at just this version; NO_SUCH_CHUNK or VERSION_MISMATCH otherwise. */
+export async function heldAt(parts: ServerParts, chunk: number, version: number): Promise<HeldChunk> {
+  const held = parts.chunks.peek(chunk) ?? (await parts.chunks.hold(chunk));
+  if (held === undefined) throw noSuchChunk(chunk);
+  held.checkVersion(version);
+  return held;
+}
+
+export function notPrimary(held: HeldChunk): GfsError {
+  const { primary } = held.replica.state.record;
+  return new GfsError('NOT_PRIMARY', `this server is not primary of version ${held.version} (any more)`, {
+    fields: { primary: String(primary) },
+  });
+}

@@ -1,0 +1,93 @@
+import { GfsError } from '../base/errors.ts';
+import { hex } from '../base/ids.ts';
+import type { BlockSums, Member, ReplicaState, VersionRecord } from '../core/replica-types.ts';
+import type {
+  BlockChecksumsResponse,
+  ChunkState,
+  VersionRecord as VersionRecordMessage,
+} from '../rpc/messages.ts';
+
+/** The contract's messages and the core's shapes, one into the other. */
+
+export function recordOf(message: VersionRecordMessage): VersionRecord {
+  const { chunk, version, members, primary, cutVersion, cutLength, loss } = message;
+  if (version < 1 || members.length === 0) {
+    throw new GfsError(
+      'INVALID_ARGUMENT',
+      `version ${version} of chunk ${hex(chunk)} with ${members.length} members`,
+    );
+  }
+  return { chunk, version, members, primary, cutVersion, cutLength, loss };
+}
+
+export function messageOfRecord(record: VersionRecord): VersionRecordMessage {
+  return {
+    ...record,
+    members: [...record.members],
+    cutVersion: record.cutVersion,
+    cutLength: record.cutLength,
+  };
+}
+
+export function chunkStateOf(state: ReplicaState): ChunkState {
+  return {
+    chunk: state.chunk,
+    version: state.record.version,
+    length: state.length,
+    sealed: state.sealed,
+    reconciled: state.standing === 'reconciled',
+    whole: state.whole,
+    deleted: false,
+    lost: false,
+  };
+}
+
+const NOTHING = { version: 0, length: 0, sealed: false, reconciled: false, whole: false };
+
+export function deletedChunkState(chunk: number): ChunkState {
+  return { chunk, ...NOTHING, deleted: true, lost: false };
+}
+
+/** There is a replica whose files cannot be used: not the same as none (P23). */
+export function lostChunkState(chunk: number): ChunkState {
+  return { chunk, ...NOTHING, deleted: false, lost: true };
+}
+
+export function messageOfSums(sums: BlockSums, whole: boolean): BlockChecksumsResponse {
+  return {
+    length: sums.length,
+    sealed: sums.sealed,
+    streamVersion: sums.stream.version,
+    nextSerial: sums.stream.nextSerial,
+    checksums: [...sums.checksums],
+    table: [...sums.table],
+    whole,
+  };
+}
+
+export function sumsOf(message: BlockChecksumsResponse): BlockSums & { readonly whole: boolean } {
+  const { length, sealed, checksums, table, whole } = message;
+  const stream = { version: message.streamVersion, nextSerial: message.nextSerial };
+  return { length, sealed, stream, checksums, table, whole };
+}
+
+export function isMember(
+  record: { readonly members: readonly Member[] },
+  server: number | undefined,
+): boolean {
+  return record.members.some((member) => member.server === server);
+}
+
+export function noSuchChunk(chunk: number): GfsError {
+  return new GfsError('NO_SUCH_CHUNK', `chunk ${hex(chunk)} is not here`);
+}
+
+export function wrongVersion(chunk: number, held: number, asked: number): GfsError {
+  return new GfsError('VERSION_MISMATCH', `chunk ${hex(chunk)} is at version ${held}, not ${asked}`, {
+    fields: { version: String(held) },
+  });
+}
+
+export function sameNumbers(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((value, index) => value === b[index]);
+}

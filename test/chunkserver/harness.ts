@@ -1,0 +1,333 @@
+// Chunkservers over loopback and real files, with a master that only deals ids and listens.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Bytes, joined } from '../../src/base/bytes.ts';
+import { checksumsOf, crc32 } from '../../src/base/crc.ts';
+import { GfsError } from '../../src/base/errors.ts';
+import { silentLogger } from '../../src/base/log.ts';
+import { NodeEnv } from '../../src/base/node-env.ts';
+import { KiB, MiB } from '../../src/base/units.ts';
+import { ChunkServer } from '../../src/chunkserver/chunk-server.ts';
+import type { ChunkServerOptions } from '../../src/chunkserver/options.ts';
+import {
+  type ChunkReportRequest,
+  ChunkserverDefinition,
+  type HeartbeatRequest,
+  MasterDefinition,
+  type MutateResponse,
+  MutationKind,
+  type RegisterRequest,
+  type Replica,
+  type ReportBadReplicaRequest,
+  type VersionRecord,
+} from '../../src/rpc/messages.ts';
+import { bindService, type Connection, type Handlers, type Listener } from '../../src/rpc/network.ts';
+import { NodeNetwork } from '../../src/rpc/node-network.ts';
+import { NodeDisk } from '../../src/storage/node-disk.ts';
+
+export const CHUNK_SIZE_BYTES = 1 * MiB;
+export const PIECE_BYTES = 256 * KiB;
+const EMPTY = Buffer.alloc(0);
+
+export const env = new NodeEnv(silentLogger);
+
+/** Deals ids, and keeps what it is told. */
+export class FakeMaster {
+  readonly registrations: RegisterRequest[] = [];
+  readonly heartbeats: HeartbeatRequest[] = [];
+  readonly reports: ChunkReportRequest[] = [];
+  readonly badReplicas: ReportBadReplicaRequest[] = [];
+  /** Thrown at the next registrations. */
+  refusal: GfsError | undefined;
+  #listener: Listener | undefined;
+  #serverCount = 0;
+
+  static async start(network: NodeNetwork, listen = '127.0.0.1:0'): Promise<FakeMaster> {
+    const master = new FakeMaster();
+    master.#listener = await network.listen(listen, [bindService(MasterDefinition, master.#handlers())]);
+    return master;
+  }
+
+  get address(): string {
+    return this.#listener?.address ?? '';
+  }
+
+  async close(): Promise<void> {
+    await this.#listener?.close();
+  }
+
+  #handlers(): Handlers<typeof MasterDefinition> {
+    const handlers: Record<string, unknown> = {};
+    for (const name of Object.keys(MasterDefinition.methods)) {
+      handlers[name] = async () => {
+        throw new GfsError('UNIMPLEMENTED', `${name}: not here`);
+      };
+    }
+    const own: Partial<Handlers<typeof MasterDefinition>> = {
+      register: async ({ message }) => {
+        this.registrations.push(message);
+        if (this.refusal !== undefined) throw this.refusal;
+        if (message.server === 0) this.#serverCount += 1;
+        const server = message.server === 0 ? this.#serverCount : message.server;
+        return {
+          message: {
+            server,
+            filesystemId: 'fs',
+            chunkSizeBytes: CHUNK_SIZE_BYTES,
+            heartbeatIntervalMs: 20,
+          },
+        };
+      },
+      heartbeat: async (stream) => {
+        for await (const { message } of stream.requests) {
+          this.heartbeats.push(message);
+          await stream.send({ sequence: message.sequence, extensions: [], sendFullReport: false });
+        }
+      },
+      chunkReport: async ({ message }) => {
+        this.reports.push(message);
+        return { message: {} };
+      },
+      reportBadReplica: async ({ message }) => {
+        this.badReplicas.push(message);
+        return { message: {} };
+      },
+    };
+    return { ...handlers, ...own } as unknown as Handlers<typeof MasterDefinition>;
+  }
+}
+
+export interface TestServer {
+  server: ChunkServer;
+  readonly directory: string;
+  connection: Connection;
+  readonly fatal: unknown[];
+}
+
+/** A master, some chunkservers, and what a client and a master would ask of them. */
+export class Cluster implements AsyncDisposable {
+  readonly network = new NodeNetwork({ env });
+  readonly servers: TestServer[] = [];
+  readonly root: string;
+  master: FakeMaster;
+  #number = 0;
+
+  private constructor(root: string, master: FakeMaster) {
+    this.root = root;
+    this.master = master;
+  }
+
+  static async start(count: number, options: Partial<ChunkServerOptions> = {}): Promise<Cluster> {
+    const root = await mkdtemp(join(tmpdir(), 'gfs-chunkserver-'));
+    const master = await FakeMaster.start(new NodeNetwork({ env }));
+    const cluster = new Cluster(root, master);
+    for (let index = 0; index < count; index += 1) await cluster.add(options);
+    return cluster;
+  }
+
+  async add(options: Partial<ChunkServerOptions> = {}): Promise<TestServer> {
+    const directory = join(this.root, `server-${this.servers.length}`);
+    const one = await this.#open(directory, options);
+    this.servers.push(one);
+    return one;
+  }
+
+  /** As a new process on the same directory. */
+  async restart(index: number): Promise<void> {
+    const one = this.at(index);
+    await one.server.close();
+    await one.connection.close();
+    Object.assign(one, await this.#open(one.directory, {}));
+  }
+
+  at(index: number): TestServer {
+    const one = this.servers[index];
+    if (one === undefined) throw new Error(`no server ${index}`);
+    return one;
+  }
+
+  record(chunk: number, version = 1, primary = 0): VersionRecord {
+    return {
+      chunk,
+      version,
+      members: this.servers.map((_, index) => this.replica(index)),
+      primary: this.at(primary).server.serverId ?? 0,
+      cutVersion: undefined,
+      cutLength: undefined,
+      loss: 0,
+    };
+  }
+
+  replica(index: number): Replica {
+    const { server } = this.at(index);
+    return { server: server.serverId ?? 0, address: server.address, rack: '' };
+  }
+
+  /** A write with its data in the request. */
+  async write(chunk: number, chunkOffset: number, data: Uint8Array, options: WriteOptions = {}) {
+    return await this.mutate(chunk, data, {
+      ...options,
+      chunkOffset,
+      kind: MutationKind.MUTATION_KIND_WRITE,
+    });
+  }
+
+  async append(chunk: number, data: Uint8Array, options: WriteOptions = {}) {
+    return await this.mutate(chunk, data, {
+      ...options,
+      chunkOffset: 0,
+      kind: MutationKind.MUTATION_KIND_APPEND,
+    });
+  }
+
+  async mutate(
+    chunk: number,
+    data: Uint8Array,
+    options: WriteOptions & { chunkOffset: number; kind: MutationKind },
+  ): Promise<MutateResponse> {
+    const { version = 1, primary = 0, kind, chunkOffset } = options;
+    this.#number += 1;
+    const isAppend = kind === MutationKind.MUTATION_KIND_APPEND;
+    const request = {
+      chunk,
+      version,
+      writer: options.writer ?? 1,
+      number: options.number ?? this.#number,
+      kind,
+      chunkOffset,
+      pushId: options.pushId,
+      length: data.length,
+      checksums: options.checksums ?? (isAppend ? [crc32(data)] : checksumsOf([data], chunkOffset)),
+      first: version === 1 ? this.record(chunk, 1, primary) : undefined,
+      payload: EMPTY,
+    };
+    const payload = options.pushId === undefined ? [data] : [];
+    const { connection } = this.at(primary);
+    return (await connection.call(ChunkserverDefinition.methods.mutate, request, { payload })).message;
+  }
+
+  /** Pushes along the chain of servers given, in pieces; returns the id. */
+  async push(
+    chunk: number,
+    chunkOffset: number,
+    data: Uint8Array,
+    options: { chain?: number[]; version?: number; pieceBytes?: number; damage?: boolean } = {},
+  ): Promise<{ writer: number; number: number }> {
+    const { chain = this.servers.map((_, index) => index), pieceBytes = PIECE_BYTES, version = 1 } = options;
+    this.#number += 1;
+    const pushId = { writer: 1, number: this.#number };
+    const [first = 0, ...rest] = chain;
+    const stream = this.at(first).connection.stream(ChunkserverDefinition.methods.push);
+    const header = {
+      pushId,
+      chunk,
+      version,
+      chunkOffset,
+      length: data.length,
+      chain: rest.map((index) => this.replica(index)),
+    };
+    const finished = stream.finished();
+    finished.catch(() => undefined);
+    for (let offset = 0; offset < data.length; offset += pieceBytes) {
+      const piece = data.subarray(offset, offset + pieceBytes);
+      const checksums = checksumsOf([piece], chunkOffset + offset);
+      if (options.damage && offset > 0) checksums[0] = (checksums[0] ?? 0) ^ 1;
+      const sent = { header: offset === 0 ? header : undefined, checksums, payload: EMPTY };
+      await stream.send(sent, [piece]).catch(() => undefined);
+    }
+    stream.end();
+    await finished;
+    return pushId;
+  }
+
+  async read(
+    index: number,
+    chunk: number,
+    chunkOffset: number,
+    length: number,
+    version = 1,
+  ): Promise<Buffer> {
+    const request = { chunk, version, chunkOffset, length };
+    const { message, payload } = await this.at(index).connection.call(
+      ChunkserverDefinition.methods.read,
+      request,
+    );
+    const found = checksumsOf(payload, chunkOffset);
+    if (found.join() !== message.checksums.join()) throw new Error('checksums of a read are wrong');
+    return Buffer.from(joined(payload as Bytes));
+  }
+
+  /** As the master does: version `version` with all servers as members. */
+  async raise(chunk: number, version: number, primary = 0, indexes = this.servers.map((_, index) => index)) {
+    const record = this.record(chunk, version, primary);
+    const answers = await Promise.all(
+      indexes.map(async (index) => {
+        const request = { incarnation: this.incarnation(index), records: [record] };
+        return (await this.at(index).connection.call(ChunkserverDefinition.methods.setVersion, request))
+          .message;
+      }),
+    );
+    return answers.map(({ results }) => results[0]);
+  }
+
+  incarnation(index: number): string {
+    const { address } = this.at(index).server;
+    const registration = this.master.registrations.filter((one) => one.address === address).at(-1);
+    return registration?.incarnation ?? '';
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const { server, connection } of this.servers) {
+      await connection.close();
+      await server.close();
+    }
+    await this.master.close();
+    await rm(this.root, { recursive: true, force: true });
+  }
+
+  async #open(directory: string, options: Partial<ChunkServerOptions>): Promise<TestServer> {
+    const fatal: unknown[] = [];
+    const server = await ChunkServer.start({
+      env,
+      disk: new NodeDisk(),
+      network: new NodeNetwork({ env, onBug: (error) => fatal.push(error) }),
+      dataDirectory: directory,
+      masters: [this.master.address],
+      listen: '127.0.0.1:0',
+      onFatal: (error) => fatal.push(error),
+      ...options,
+    });
+    await server.registered();
+    return { server, directory, fatal, connection: this.network.connect(server.address) };
+  }
+}
+
+export interface WriteOptions {
+  version?: number;
+  primary?: number;
+  writer?: number;
+  number?: number;
+  checksums?: number[];
+  pushId?: { writer: number; number: number };
+}
+
+/** Bytes that differ at every offset, and by seed. */
+export function sample(length: number, seed = 1): Buffer {
+  const bytes = Buffer.allocUnsafe(length);
+  let state = (seed * 2654435761) >>> 0;
+  for (let index = 0; index < length; index += 1) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    bytes[index] = state >>> 24;
+  }
+  return bytes;
+}
+
+/** Waits, a few seconds at most, until it is so. */
+export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+  const endMs = env.monotonicMs() + 10_000;
+  while (!(await holds())) {
+    if (env.monotonicMs() > endMs) throw new Error(`not so after 10 s: ${what}`);
+    await env.sleep(10);
+  }
+}
