@@ -1,3 +1,4 @@
+import type { Env } from '../../src/base/env.ts';
 import { type LogFields, type Logger, silentLogger } from '../../src/base/log.ts';
 import { NodeEnv } from '../../src/base/node-env.ts';
 import { ChunkserverDefinition, MasterDefinition } from '../../src/rpc/messages.ts';
@@ -13,9 +14,11 @@ import type {
 } from '../../src/rpc/network.ts';
 import { NodeNetwork, type NodeNetworkOptions } from '../../src/rpc/node-network.ts';
 import { CHUNKSERVER_SAMPLES, MASTER_SAMPLES } from './samples.ts';
-import { Wire } from './wire.ts';
+import { simPair } from './sim-pair.ts';
+import { type CuttableWire, Wire } from './wire.ts';
 
-export type Transport = 'frames';
+/** 'sim' is the simulator's network, turned by the real clock. */
+export type Transport = 'frames' | 'sim';
 
 interface AnyMethod {
   readonly name: string;
@@ -153,19 +156,21 @@ export interface Pair extends AsyncDisposable {
   readonly services: TestServices;
   readonly listener: Listener;
   readonly connection: Connection;
-  readonly env: NodeEnv;
+  readonly env: Env;
   readonly log: LogBook;
   /** One more client of the same server. */
   connect(): Connection;
   /** A client whose wire can be cut. */
-  throughWire(): Promise<{ connection: Connection; wire: Wire }>;
+  throughWire(): Promise<{ connection: Connection; wire: CuttableWire }>;
 }
 
+export type PairOptions = Pick<NodeNetworkOptions, 'limits' | 'onBug'> & {
+  readonly services?: readonly ServiceDefinition[];
+};
+
 /** A server and a client in this process, over a real socket. */
-export async function pair(
-  transport: Transport,
-  options: Pick<NodeNetworkOptions, 'limits' | 'onBug'> & { services?: readonly ServiceDefinition[] } = {},
-): Promise<Pair> {
+export async function pair(transport: Transport, options: PairOptions = {}): Promise<Pair> {
+  if (transport === 'sim') return await simPair(options);
   const services = new TestServices();
   const log = new LogBook();
   const env = new NodeEnv(silentLogger);

@@ -1,8 +1,16 @@
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
+export interface CuttableWire {
+  /** All connections break. */
+  cut(): void;
+  /** Nobody can be reached through it any more. */
+  close(): Promise<void>;
+  reopen(): Promise<void>;
+}
+
 /** A wire that a test can cut: every connection to it goes on to `target`. */
-export class Wire {
+export class Wire implements CuttableWire {
   readonly #target: { host: string; port: number };
   readonly #sockets = new Set<Socket>();
   #server: Server;

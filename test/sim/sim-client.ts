@@ -15,28 +15,43 @@ import type {
 import { decodeMessage, type Encoded } from '../../src/rpc/wire-message.ts';
 import type { SimEnv } from './sim-env.ts';
 import type { Frame, LinkEnd, LinkUser } from './sim-link.ts';
-import { packed, SimSender } from './sim-stream.ts';
+import { packed, SimSender, windowBytesOf } from './sim-stream.ts';
 
 /** Resolves to a link, or to why there is none. */
 export type Dial = (address: string) => Promise<LinkEnd | string>;
+
+export interface SimConnectionParts {
+  readonly env: SimEnv;
+  readonly dial: Dial;
+  /** Calls with one request; further ones wait in line. */
+  readonly callsInFlightMax: number;
+}
 
 /** The client's side of connections to one address, one after another. */
 export class SimConnection implements Connection, LinkUser {
   readonly address: string;
   readonly env: SimEnv;
+  /** Of the ids of requests whose callers gave none. */
+  readonly idPrefix: string;
   readonly #dial: Dial;
+  readonly #callsInFlightMax: number;
   readonly #onLost: ((error: Error) => void)[] = [];
   readonly #calls = new Map<number, ClientCall>();
+  /** Not begun yet, oldest first. */
+  readonly #line = new Set<ClientCall>();
+  #callsInFlight = 0;
   #link: LinkEnd | undefined;
   #dialling = false;
   #callsMade = 0;
   #closed = false;
   #onIdle: (() => void) | undefined;
 
-  constructor(address: string, env: SimEnv, dial: Dial) {
+  constructor(address: string, { env, dial, callsInFlightMax }: SimConnectionParts) {
     this.address = address;
     this.env = env;
+    this.idPrefix = env.uniqueId().slice(0, 8);
     this.#dial = dial;
+    this.#callsInFlightMax = callsInFlightMax;
   }
 
   call<Req, Res>(method: Method<Req, Res>, request: Req, options: CallOptions = {}): Promise<Reply<Res>> {
@@ -74,6 +89,7 @@ export class SimConnection implements Connection, LinkUser {
 
   broken(reason: string): void {
     this.#link = undefined;
+    // What waits in line has not been sent, but fails too: a caller that tries again dials anew.
     const error = new GfsError('UNAVAILABLE', `connection to ${this.address} lost: ${reason}`);
     for (const call of [...this.#calls.values()]) call.fail(error);
     for (const listener of this.#onLost) listener(error);
@@ -81,6 +97,8 @@ export class SimConnection implements Connection, LinkUser {
 
   ended(call: ClientCall): void {
     this.#calls.delete(call.number);
+    if (!this.#line.delete(call) && !call.isStream) this.#callsInFlight -= 1;
+    this.#beginCalls();
     if (this.#calls.size === 0) this.#onIdle?.();
   }
 
@@ -92,10 +110,10 @@ export class SimConnection implements Connection, LinkUser {
     this.#callsMade += 1;
     call.number = this.#callsMade;
     this.#calls.set(call.number, call);
+    this.#line.add(call);
     call.watch();
-    if (call.over) return;
-    if (this.#link !== undefined) call.begin(this.#link);
-    else if (!this.#dialling) void this.#establish();
+    if (this.#link === undefined && !this.#dialling && !call.over) void this.#establish();
+    this.#beginCalls();
   }
 
   async #establish(): Promise<void> {
@@ -109,7 +127,17 @@ export class SimConnection implements Connection, LinkUser {
     }
     outcome.serve(this);
     this.#link = outcome;
-    for (const call of [...this.#calls.values()]) call.begin(outcome);
+    this.#beginCalls();
+  }
+
+  #beginCalls(): void {
+    if (this.#link === undefined) return;
+    for (const call of this.#line) {
+      if (!call.isStream && this.#callsInFlight >= this.#callsInFlightMax) return;
+      if (!call.isStream) this.#callsInFlight += 1;
+      this.#line.delete(call);
+      call.begin(this.#link);
+    }
   }
 }
 
@@ -133,6 +161,10 @@ abstract class ClientCall {
     return this.#over;
   }
 
+  get isStream(): boolean {
+    return this.route.method.requestStream || this.route.method.responseStream;
+  }
+
   watch(): void {
     const { signal, deadlineMs } = this.#options;
     if (signal?.aborted) this.#onAbort();
@@ -151,7 +183,7 @@ abstract class ClientCall {
       kind: 'open',
       call: this.number,
       route: this.route,
-      requestId: requestId ?? `${env.name}/${this.number}`,
+      requestId: requestId ?? `${this.#home.idPrefix}-${this.number}`,
       deadlineLeftMs: deadlineMs === undefined ? undefined : deadlineMs - env.monotonicMs(),
       data: this.onlyRequest(),
     });
@@ -284,9 +316,12 @@ class StreamCall extends ClientCall implements ClientStream<unknown, unknown> {
     if (frame.kind === 'credit') this.#sender.credit(frame.bytes);
     if (frame.kind !== 'message') return;
     if (frame.data !== undefined) {
-      const { message, payload, sizeBytes } = frame.data;
+      const { message, payload } = frame.data;
       const { responseType } = this.route.method;
-      this.answers.push(decodeMessage(responseType, message, payload, this.route.fullName), sizeBytes);
+      this.answers.push(
+        decodeMessage(responseType, message, payload, this.route.fullName),
+        windowBytesOf(frame.data),
+      );
     }
     if (frame.end && this.finish()) {
       this.answers.end();

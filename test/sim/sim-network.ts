@@ -4,6 +4,7 @@ import { crc32OfBytes } from '../../src/base/crc.ts';
 import { GfsError } from '../../src/base/errors.ts';
 import { SECOND_MS } from '../../src/base/units.ts';
 import { Handlers } from '../../src/rpc/contract.ts';
+import { LIMITS_DEFAULT } from '../../src/rpc/limits.ts';
 import type { Connection, Listener, Network, ServiceBinding } from '../../src/rpc/network.ts';
 import type { Encoded } from '../../src/rpc/wire-message.ts';
 import type { Random } from './random.ts';
@@ -13,11 +14,11 @@ import { type Carrier, type Frame, LinkEnd } from './sim-link.ts';
 import { SimListener } from './sim-server.ts';
 import type { Simulation } from './simulation.ts';
 
-/** As `NodeNetwork` has them. */
-const DIAL_TIMEOUT_MS = 3 * SECOND_MS;
-const PING_AFTER_MS = 5 * SECOND_MS;
-const SILENCE_MS_MAX = 15 * SECOND_MS;
-
+const {
+  dialTimeoutMs: DIAL_TIMEOUT_MS,
+  pingAfterMs: PING_AFTER_MS,
+  silenceMsMax: SILENCE_MS_MAX,
+} = LIMITS_DEFAULT;
 const BYTES_PER_MS = 1_000_000;
 const PORT_FIRST = 20_000;
 
@@ -28,6 +29,8 @@ export class SimNetwork implements Carrier {
   /** Some frames take this much longer, and hold up what comes after them. */
   spikeChance = 0;
   spikeMsMax = 0;
+  /** Of one client on one connection. */
+  callsInFlightMax = LIMITS_DEFAULT.callsInFlightMax;
   readonly simulation: Simulation;
   readonly #dice: Random;
   readonly #listeners = new Map<string, SimListener>();
@@ -80,6 +83,15 @@ export class SimNetwork implements Carrier {
       const { peer } = end;
       if (peer === undefined || pairOf(end.machine, peer.machine) !== pairOf(one, other)) continue;
       for (const frame of end.held.splice(0)) this.carry(peer, end, frame);
+    }
+  }
+
+  /** All connections of the machine break at both ends. */
+  reset(machine: string): void {
+    for (const end of this.#ends) {
+      if (end.machine !== machine || end.peer === undefined) continue;
+      this.#breakAfter(0, end, 'closed by the other side');
+      this.#breakAfter(0, end.peer, 'closed by the other side');
     }
   }
 
@@ -201,7 +213,11 @@ class ProcessView implements Network {
   }
 
   connect(address: string): Connection {
-    return new SimConnection(address, this.#env, (to) => this.#network.dial(this.#env, this.#machine, to));
+    return new SimConnection(address, {
+      env: this.#env,
+      dial: (to) => this.#network.dial(this.#env, this.#machine, to),
+      callsInFlightMax: this.#network.callsInFlightMax,
+    });
   }
 }
 

@@ -14,7 +14,7 @@ import type { Incoming, Listener, Outgoing, ServerContext, ServerStream } from '
 import { decodeMessage, type Encoded } from '../../src/rpc/wire-message.ts';
 import type { SimEnv } from './sim-env.ts';
 import type { Frame, LinkEnd, LinkUser } from './sim-link.ts';
-import { packed, SimSender } from './sim-stream.ts';
+import { packed, SimSender, windowBytesOf } from './sim-stream.ts';
 
 /** How long `close` lets calls in flight finish. */
 const CLOSE_GRACE_MS = 1 * SECOND_MS;
@@ -185,7 +185,7 @@ class ServerCall implements ServerContext, ServerStream<unknown, unknown> {
     if (frame.kind === 'credit') this.#sender.credit(frame.bytes);
     if (frame.kind === 'cancel') this.giveUp(new GfsError('CANCELLED', 'the caller has cancelled'));
     if (frame.kind !== 'message') return;
-    if (frame.data !== undefined) this.#inbox.push(this.#decoded(frame.data), frame.data.sizeBytes);
+    if (frame.data !== undefined) this.#inbox.push(this.#decoded(frame.data), windowBytesOf(frame.data));
     if (frame.end) this.#inbox.end();
   }
 
@@ -238,6 +238,9 @@ class ServerCall implements ServerContext, ServerStream<unknown, unknown> {
   #finish(error: GfsError | undefined): void {
     this.#over = true;
     this.#timer?.cancel();
+    const { env } = this.#session.listener;
+    const { requestId, peer } = this;
+    env.log.debug({ requestId, method: this.#route.fullName, peer, code: error?.code ?? 'OK' }, 'served');
     this.#session.ended(this);
     if (error !== undefined) this.#abort.abort(error);
     const end = error ?? new GfsError('CANCELLED', 'the call has ended');

@@ -1,12 +1,17 @@
 import type { Bytes } from '../../src/base/bytes.ts';
 import { joined, lengthOf } from '../../src/base/bytes.ts';
-import { MiB } from '../../src/base/units.ts';
+import { STREAM_WINDOW_BYTES } from '../../src/rpc/frame-format.ts';
 import type { MessageType } from '../../src/rpc/network.ts';
 import { type Encoded, encodeMessage } from '../../src/rpc/wire-message.ts';
 import type { LinkEnd } from './sim-link.ts';
 
-/** Bytes of a stream that may be under way and not consumed, in each direction. */
-const WINDOW_BYTES = 1 * MiB;
+/** What a message counts beside its bytes: a stream of empty ones has a window too. */
+const OVERHEAD_BYTES = 256;
+
+/** What a message counts against the window. */
+export function windowBytesOf(data: Encoded): number {
+  return data.sizeBytes + OVERHEAD_BYTES;
+}
 
 /** Encoded as for the wire, with the payload copied. */
 export function packed<T>(type: MessageType<T>, message: T, payload?: Bytes): Encoded {
@@ -20,7 +25,7 @@ export class SimSender<T> {
   readonly #type: MessageType<T>;
   #call = 0;
   #link: LinkEnd | undefined;
-  #windowBytes = WINDOW_BYTES;
+  #windowBytes = STREAM_WINDOW_BYTES;
   readonly #waiting: { data: Encoded; resolve: () => void; reject: (error: unknown) => void }[] = [];
   #endWanted = false;
   #over: { error: unknown } | undefined;
@@ -66,7 +71,7 @@ export class SimSender<T> {
     while (this.#windowBytes > 0) {
       const next = this.#waiting.shift();
       if (next === undefined) break;
-      this.#windowBytes -= next.data.sizeBytes;
+      this.#windowBytes -= windowBytesOf(next.data);
       this.#link.send({ kind: 'message', call: this.#call, data: next.data, end: false });
       next.resolve();
     }

@@ -111,15 +111,33 @@ export class Simulation {
       const event = this.#next();
       if (event === undefined) throw new Deadlock('nothing left to happen, but the work is not done');
       if (event.atMs > untilMs) throw new NoProgress(`the work is not done after ${untilMs} ms`);
-      this.#nowMs = event.atMs;
-      this.#eventCount += 1;
-      event.run?.();
-      if (this.#failure !== undefined) throw this.#failure.error;
-      if (this.#eventCount % EVENTS_PER_TURN === 0) await new Promise(setImmediate);
-      else await microtasksDone();
+      await this.#happen(event);
     }
     this.trace(`settled at ${this.#nowMs} after ${this.#eventCount} events`);
     return await result;
+  }
+
+  /** Lets everything happen that is due until then. */
+  async advance(untilMs: number): Promise<void> {
+    for (;;) {
+      const event = this.#next();
+      if (event === undefined) break;
+      if (event.atMs > untilMs) {
+        this.#queue.push(event);
+        break;
+      }
+      await this.#happen(event);
+    }
+    this.#nowMs = Math.max(this.#nowMs, untilMs);
+  }
+
+  async #happen(event: Event): Promise<void> {
+    this.#nowMs = event.atMs;
+    this.#eventCount += 1;
+    event.run?.();
+    if (this.#failure !== undefined) throw this.#failure.error;
+    if (this.#eventCount % EVENTS_PER_TURN === 0) await new Promise(setImmediate);
+    else await microtasksDone();
   }
 
   #next(): Event | undefined {
