@@ -47,7 +47,10 @@ export interface WriteBuffer {
  * What a mounted file system does, one method for each operation of the kernel. A rejection is answered with `errnoOf` the
  * error. Operations run side by side; the kernel orders what it wants ordered.
  */
-export interface FileSystem {
+export interface FileSystem extends Namespace, Files, Directories {}
+
+/** Names, and what is kept about what they name. */
+export interface Namespace {
   lookup(operation: Lookup, caller: Caller): Promise<Entry>;
   /** The kernel knows nothing of the node any more. */
   forgotten(node: number): void;
@@ -62,7 +65,10 @@ export interface FileSystem {
   rename(operation: Rename, caller: Caller): Promise<void>;
   makeLink(operation: MakeLink, caller: Caller): Promise<Entry>;
   statFilesystem(): Promise<FilesystemStatistics>;
+}
 
+/** Open files. */
+export interface Files {
   create(operation: Create, caller: Caller): Promise<Entry & OpenReply>;
   open(operation: Open, caller: Caller): Promise<OpenReply>;
   /** The buffers stay as they are until the reply was sent, at once after the promise settled. */
@@ -74,7 +80,10 @@ export interface FileSystem {
   sync(operation: Sync): Promise<void>;
   /** The last descriptor is closed; nobody waits for this. */
   release(operation: Release): Promise<void>;
+}
 
+/** Listings. */
+export interface Directories {
   openDirectory(operation: OpenDirectory, caller: Caller): Promise<OpenReply>;
   /** Some of the items from `operation.offset` on; none only at the end. Those that do not fit are asked for again. */
   readDirectory(operation: ReadDirectory): Promise<readonly DirectoryItem[]>;

@@ -49,4 +49,10 @@ export function writeDirectory(
   return { end: position, taken };
 }
 
+/** No more items than this can fit a listing of `size` bytes, and one fits any. */
+export function itemCountMax(size: number, withAttributes: boolean): number {
+  const sizeMin = (withAttributes ? ENTRY_BYTES : 0) + padded(DIRENT_HEAD_BYTES + 1);
+  return Math.max(1, Math.ceil(size / sizeMin));
+}
+
 const padded = (length: number) => (length + 7) & ~7;

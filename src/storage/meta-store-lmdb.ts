@@ -1,23 +1,50 @@
 import type { Buffer } from 'node:buffer';
+import { constants } from 'node:fs';
+import { copyFile } from 'node:fs/promises';
 import { open, type RootDatabase } from 'lmdb';
 import { assert } from '../base/assert.ts';
-import type { MetaStore, RowBytes, ScanRange } from '../core/metadata/store.ts';
+import type { Disk } from '../base/disk.ts';
+import { GfsError, messageOf } from '../base/errors.ts';
+import type { RowBytes, ScanRange } from '../core/metadata/store.ts';
+import type { MetaStoreFile, MetaStoreSource, OpenMetaStore } from './meta-store-files.ts';
+
+/** Stores of LMDB, on the real machine's files: `disk` is a `NodeDisk`. */
+export function lmdbMetaStores(disk: Disk): OpenMetaStore {
+  return (path, source) => LmdbMetaStore.open(disk, path, source);
+}
 
 /**
  * A store in a mapped file: memory speed, larger than memory, there again after a restart without loading. It is not
  * synced transaction by transaction, because the operation log is the truth: after a crash of the process the file is
- * whole, after a crash of the machine it has to be thrown away (`storage/meta-store-files.ts` tells which it was).
+ * whole, after a crash of the machine it has to be thrown away (`master/store-mark.ts` tells which it was).
  * All tables lie in one tree: a transaction then touches fewer pages.
  */
-export class LmdbMetaStore implements MetaStore {
+class LmdbMetaStore implements MetaStoreFile {
+  readonly #disk: Disk;
+  readonly #path: string;
   readonly #database: RootDatabase<Buffer, Uint8Array>;
   readonly #key: { bytes: Uint8Array; length: number } = { bytes: new Uint8Array(0), length: 0 };
   readonly #value: { bytes: Uint8Array; length: number } = { bytes: new Uint8Array(0), length: 0 };
   #writing = false;
 
-  /** Makes the file if it is missing; its directory has to be there. */
-  static open(path: string): LmdbMetaStore {
-    const database = open<Buffer, Uint8Array>({
+  /** The directory has to be there. */
+  static async open(disk: Disk, path: string, source: MetaStoreSource): Promise<LmdbMetaStore> {
+    if (source.kind !== 'left') {
+      await disk.remove(path);
+      await disk.remove(lockPath(path));
+    }
+    try {
+      if (source.kind === 'checkpoint') await copyFile(source.path, path, constants.COPYFILE_FICLONE);
+      return new LmdbMetaStore(disk, path);
+    } catch (cause) {
+      throw new GfsError('IO_ERROR', `metadata store ${path}: ${messageOf(cause)}`, { cause });
+    }
+  }
+
+  private constructor(disk: Disk, path: string) {
+    this.#disk = disk;
+    this.#path = path;
+    this.#database = open<Buffer, Uint8Array>({
       path,
       noSubdir: true,
       keyEncoding: 'binary',
@@ -27,11 +54,6 @@ export class LmdbMetaStore implements MetaStore {
       eventTurnBatching: false,
       maxDbs: 1,
     });
-    return new LmdbMetaStore(database);
-  }
-
-  private constructor(database: RootDatabase<Buffer, Uint8Array>) {
-    this.#database = database;
   }
 
   get(key: Uint8Array): RowBytes | undefined {
@@ -81,12 +103,30 @@ export class LmdbMetaStore implements MetaStore {
     }
   }
 
-  /** A copy of the whole as it is now, made beside later writes. Not synced. */
-  async copyTo(path: string): Promise<void> {
+  async writeCheckpoint(path: string): Promise<void> {
+    await this.#disk.remove(path);
     await this.#database.backup(path, false);
+    await syncFile(this.#disk, path);
+  }
+
+  async sync(): Promise<void> {
+    await syncFile(this.#disk, this.#path);
   }
 
   async close(): Promise<void> {
     await this.#database.close();
+  }
+}
+
+function lockPath(path: string): string {
+  return `${path}-lock`;
+}
+
+async function syncFile(disk: Disk, path: string): Promise<void> {
+  const file = await disk.open(path, 'existing');
+  try {
+    await file.dataSync();
+  } finally {
+    await file.close();
   }
 }

@@ -1,9 +1,47 @@
 import { Buffer } from 'node:buffer';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { TestFn } from 'ava';
 import type { MetaStore, ScanRange } from '../../src/core/metadata/store.ts';
+import type { MetaStoreFile, MetaStoreSource, OpenMetaStore } from '../../src/storage/meta-store-files.ts';
 
-/** What every MetaStore promises. `open` gives an empty one. */
-export function metaStoreCompliance(test: TestFn, open: () => Promise<MetaStore>): void {
+/** What every store of metadata promises. */
+export function metaStoreCompliance(test: TestFn, openStore: OpenMetaStore): void {
+  const directory = mkdtempSync(join(tmpdir(), 'gfs-store-'));
+  const opened: MetaStoreFile[] = [];
+  let count = 0;
+  test.after.always(async () => {
+    for (const store of opened) await store.close();
+    rmSync(directory, { recursive: true, force: true });
+  });
+  const open = async (source: MetaStoreSource = { kind: 'empty' }) => {
+    count += 1;
+    const store = await openStore(join(directory, `store-${count}`), source);
+    opened.push(store);
+    return store;
+  };
+
+  test('a checkpoint has what was there when it was begun, and a store made from it goes its own way', async (t) => {
+    const store = await open();
+    store.transaction(() => {
+      for (let index = 0; index < 30_000; index += 1)
+        store.put(bytes(`row ${index}`), bytes('x'.repeat(index % 90)));
+    });
+    const path = join(directory, 'checkpoint');
+    const copying = store.writeCheckpoint(path);
+    store.transaction(() => store.remove(bytes('row 7')));
+    await copying;
+    store.transaction(() => store.remove(bytes('row 8')));
+    const restored = await open({ kind: 'checkpoint', path });
+    const all = new Set(rows(restored, {}));
+    all.delete(`row 7=${'x'.repeat(7)}`);
+    t.is(all.size, 29_999);
+    t.true(all.has(`row 8=${'x'.repeat(8)}`));
+    restored.transaction(() => restored.put(bytes('more'), bytes('1')));
+    t.false(store.has(bytes('more')));
+  });
+
   test('a row is read back until it is removed', async (t) => {
     const store = await open();
     store.transaction(() => {

@@ -1,5 +1,6 @@
 import test from 'ava';
-import { MemoryMetaStore } from '../../src/storage/meta-store-memory.ts';
+import { memoryMetaStores } from '../../src/storage/meta-store-memory.ts';
+import { NodeDisk } from '../../src/storage/node-disk.ts';
 import { metaStoreCompliance } from './meta-store-compliance.ts';
 
-metaStoreCompliance(test, async () => new MemoryMetaStore());
+metaStoreCompliance(test, memoryMetaStores(new NodeDisk()));

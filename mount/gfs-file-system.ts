@@ -1,0 +1,107 @@
+import type { Bytes } from '../src/base/bytes.ts';
+import type { Env } from '../src/base/env.ts';
+import type { GfsClient } from '../src/client/api.ts';
+import type { Caller, FileSystem, WriteBuffer } from './file-system.ts';
+import type { Timeouts } from './gfs/attributes.ts';
+import { createContext } from './gfs/context.ts';
+import { GfsDirectories } from './gfs/directories.ts';
+import { GfsFiles } from './gfs/files.ts';
+import { GfsNamespace } from './gfs/namespace.ts';
+import type { DirectoryItem } from './wire/directory.ts';
+import type { Entry, FilesystemStatistics, OpenReply, TimedAttributes } from './wire/replies.ts';
+import type * as requests from './wire/requests.ts';
+
+export interface GfsFileSystemOptions {
+  readonly env: Env;
+  readonly client: GfsClient;
+  readonly timeouts: Timeouts;
+}
+
+/** The cluster as the kernel sees it: each operation goes to the part that does it. */
+export class GfsFileSystem implements FileSystem {
+  readonly #namespace: GfsNamespace;
+  readonly #files: GfsFiles;
+  readonly #directories: GfsDirectories;
+
+  constructor({ env, client, timeouts }: GfsFileSystemOptions) {
+    const context = createContext(env, client, timeouts);
+    this.#namespace = new GfsNamespace(context);
+    this.#files = new GfsFiles(context);
+    this.#directories = new GfsDirectories(context);
+  }
+
+  lookup(operation: requests.Lookup, caller: Caller): Promise<Entry> {
+    return this.#namespace.lookup(operation, caller);
+  }
+  forgotten(): void {
+    this.#namespace.forgotten();
+  }
+  getAttributes(operation: requests.GetAttributes, caller: Caller): Promise<TimedAttributes> {
+    return this.#namespace.getAttributes(operation, caller);
+  }
+  setAttributes(operation: requests.SetAttributes, caller: Caller): Promise<TimedAttributes> {
+    return this.#namespace.setAttributes(operation, caller);
+  }
+  readSymlink(operation: requests.ReadSymlink, caller: Caller): Promise<Uint8Array> {
+    return this.#namespace.readSymlink(operation, caller);
+  }
+  makeSymlink(operation: requests.MakeSymlink, caller: Caller): Promise<Entry> {
+    return this.#namespace.makeSymlink(operation, caller);
+  }
+  makeNode(operation: requests.MakeNode, caller: Caller): Promise<Entry> {
+    return this.#namespace.makeNode(operation, caller);
+  }
+  makeDirectory(operation: requests.MakeDirectory, caller: Caller): Promise<Entry> {
+    return this.#namespace.makeDirectory(operation, caller);
+  }
+  unlink(operation: requests.Unlink, caller: Caller): Promise<void> {
+    return this.#namespace.unlink(operation, caller);
+  }
+  removeDirectory(operation: requests.RemoveDirectory, caller: Caller): Promise<void> {
+    return this.#namespace.removeDirectory(operation, caller);
+  }
+  rename(operation: requests.Rename, caller: Caller): Promise<void> {
+    return this.#namespace.rename(operation, caller);
+  }
+  makeLink(operation: requests.MakeLink, caller: Caller): Promise<Entry> {
+    return this.#namespace.makeLink(operation, caller);
+  }
+  statFilesystem(): Promise<FilesystemStatistics> {
+    return this.#namespace.statFilesystem();
+  }
+
+  create(operation: requests.Create, caller: Caller): Promise<Entry & OpenReply> {
+    return this.#files.create(operation, caller);
+  }
+  open(operation: requests.Open, caller: Caller): Promise<OpenReply> {
+    return this.#files.open(operation, caller);
+  }
+  read(operation: requests.Read): Promise<Bytes> {
+    return this.#files.read(operation);
+  }
+  write(operation: requests.Write, buffer: WriteBuffer): Promise<number> {
+    return this.#files.write(operation, buffer);
+  }
+  flush(operation: requests.Flush): Promise<void> {
+    return this.#files.flush(operation);
+  }
+  sync(operation: requests.Sync): Promise<void> {
+    return this.#files.sync(operation);
+  }
+  release(operation: requests.Release): Promise<void> {
+    return this.#files.release(operation);
+  }
+
+  openDirectory(operation: requests.OpenDirectory, caller: Caller): Promise<OpenReply> {
+    return this.#directories.openDirectory(operation, caller);
+  }
+  readDirectory(operation: requests.ReadDirectory): Promise<readonly DirectoryItem[]> {
+    return this.#directories.readDirectory(operation);
+  }
+  syncDirectory(): Promise<void> {
+    return this.#directories.syncDirectory();
+  }
+  releaseDirectory(operation: requests.ReleaseDirectory): Promise<void> {
+    return this.#directories.releaseDirectory(operation);
+  }
+}

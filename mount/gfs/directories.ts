@@ -1,0 +1,39 @@
+import { must } from '../../src/base/assert.ts';
+import { inodeId } from '../../src/base/ids.ts';
+import type { Caller, Directories } from '../file-system.ts';
+import type { DirectoryItem } from '../wire/directory.ts';
+import type { OpenReply } from '../wire/replies.ts';
+import type * as requests from '../wire/requests.ts';
+import type { GfsContext } from './context.ts';
+import { DirectoryReader } from './directory-reader.ts';
+
+/** Open directories. */
+export class GfsDirectories implements Directories {
+  readonly #context: GfsContext;
+  readonly #readers = new Map<number, DirectoryReader>();
+  #lastNumber = 0;
+
+  constructor(context: GfsContext) {
+    this.#context = context;
+  }
+
+  async openDirectory({ node }: requests.OpenDirectory, caller: Caller): Promise<OpenReply> {
+    const call = await this.#context.callers.call(caller);
+    this.#lastNumber += 1;
+    this.#readers.set(this.#lastNumber, new DirectoryReader(this.#context, inodeId(node), call));
+    return { openFile: this.#lastNumber, flags: 0 };
+  }
+
+  readDirectory(operation: requests.ReadDirectory): Promise<readonly DirectoryItem[]> {
+    const { openFile } = operation;
+    const reader = must(this.#readers.get(openFile), `the kernel has open directory ${openFile} from us`);
+    return reader.read(operation);
+  }
+
+  /** The master answers no change of a name before it is in its log on disk. */
+  async syncDirectory(): Promise<void> {}
+
+  async releaseDirectory({ openFile }: requests.ReleaseDirectory): Promise<void> {
+    this.#readers.delete(openFile);
+  }
+}

@@ -1,0 +1,152 @@
+import { GfsError } from '../../src/base/errors.ts';
+import type { InodeId } from '../../src/base/ids.ts';
+import { Mutex } from '../../src/base/mutex.ts';
+import type { Call } from '../../src/client/api.ts';
+import type { Attributes, DirectoryEntry } from '../../src/rpc/messages.ts';
+import { type DirectoryItem, itemCountMax } from '../wire/directory.ts';
+import { TYPE } from '../wire/numbers.ts';
+import type { ReadDirectory } from '../wire/requests.ts';
+import { entryOf, typeBits } from './attributes.ts';
+import type { GfsContext } from './context.ts';
+import { staleWhenGone } from './stale.ts';
+
+const PAGE_ENTRY_COUNT = 1000;
+/** "." and ".." come first, with the offsets 1 and 2 behind them. */
+const OFFSET_AFTER_DOTS = 2;
+const DOT = Buffer.from('.');
+const DOT_DOT = Buffer.from('..');
+
+/**
+ * Reads one open directory, page by page in the order of names.
+ *
+ * An offset n stands for the n-th name that this reader gave out, and what follows it is what follows that name now. So each
+ * name that is there all the time is listed once, however many come and go meanwhile, and an offset that a program
+ * kept (telldir) means the same until it rewinds.
+ */
+export class DirectoryReader {
+  readonly #context: GfsContext;
+  readonly #directory: InodeId;
+  readonly #call: Call;
+  /** The kernel reads one after another; a read that it gave up may still be on its way. */
+  readonly #mutex = new Mutex();
+  /** The name before each offset, from the first one after the dots on. */
+  #names: Buffer[] = [];
+  #page: Page | undefined;
+
+  constructor(context: GfsContext, directory: InodeId, call: Call) {
+    this.#context = context;
+    this.#directory = directory;
+    this.#call = call;
+  }
+
+  /** What is known to come after an offset: at least one item, unless the directory ends there. */
+  read({ offset, size, withAttributes }: Wanted): Promise<readonly DirectoryItem[]> {
+    const countMax = itemCountMax(size, withAttributes);
+    return this.#mutex.run(async () => {
+      // From the start (again): what was listed before does not count any more.
+      if (offset === 0) this.#page = await this.#firstPage(withAttributes);
+      let index = this.#page?.indexOf(offset);
+      if (index === undefined) {
+        this.#page = await this.#pageAfter(offset, withAttributes);
+        index = this.#page.indexOf(offset) ?? 0;
+      }
+      const page = this.#page;
+      if (page === undefined) return [];
+      if (index < page.items.length) return this.#fresh(page, index, countMax);
+      if (page.end) return [];
+      this.#page = await this.#pageAfter(offset, withAttributes);
+      return this.#fresh(this.#page, 0, countMax);
+    });
+  }
+
+  async #firstPage(withAttributes: boolean): Promise<Page> {
+    this.#names = [];
+    const { entries, end, parent, ...moment } = await this.#list(undefined, withAttributes);
+    const dots = [
+      { name: DOT, node: this.#directory, type: TYPE.DIRECTORY, nextOffset: 1, attributes: undefined },
+      { name: DOT_DOT, node: parent, type: TYPE.DIRECTORY, nextOffset: 2, attributes: undefined },
+    ];
+    return new Page({ after: 0, items: [...dots, ...this.#items(entries)], end, ...moment });
+  }
+
+  async #pageAfter(offset: number, withAttributes: boolean): Promise<Page> {
+    if (offset < OFFSET_AFTER_DOTS) return this.#firstPage(withAttributes);
+    const name = offset === OFFSET_AFTER_DOTS ? undefined : this.#names[offset - OFFSET_AFTER_DOTS - 1];
+    if (offset > OFFSET_AFTER_DOTS && name === undefined) {
+      throw new GfsError('INVALID_ARGUMENT', `nothing was listed at offset ${offset}`);
+    }
+    const { entries, end, ...moment } = await this.#list(name, withAttributes);
+    return new Page({ after: offset, items: this.#items(entries), end, ...moment });
+  }
+
+  async #list(after: Buffer | undefined, withAttributes: boolean) {
+    const { client, env, changes } = this.#context;
+    const options = { limit: PAGE_ENTRY_COUNT, withAttributes, ...(after === undefined ? {} : { after }) };
+    // Taken before the question: what changes while it is answered may or may not be in the answer.
+    const moment = { fetchedMs: env.monotonicMs(), changesUntil: changes.now() };
+    const { entries, end, parent } = await staleWhenGone(client.list(this.#directory, options, this.#call));
+    return { entries, end, parent, ...moment };
+  }
+
+  /** Gives each entry the next offset. */
+  #items(entries: readonly DirectoryEntry[]): PageItem[] {
+    return entries.map(({ name, inode, type, attributes }) => {
+      // A copy: the name is a view of the whole answer, which would live as long as the offset.
+      const kept = Buffer.from(name);
+      this.#names.push(kept);
+      const nextOffset = OFFSET_AFTER_DOTS + this.#names.length;
+      return { name: kept, node: inode, type: typeBits(type), nextOffset, attributes };
+    });
+  }
+
+  /** The page's items from an index on, with attributes only where they are still as good as just fetched. */
+  #fresh({ items, fetchedMs, changesUntil }: Page, index: number, countMax: number): DirectoryItem[] {
+    const { env, timeouts, changes } = this.#context;
+    const old = env.monotonicMs() - fetchedMs > timeouts.attributeTimeoutMs;
+    return items.slice(index, index + countMax).map(({ attributes, ...item }) => {
+      const usable = attributes !== undefined && !old && !changes.changedSince(item.node, changesUntil);
+      return usable ? { ...item, entry: entryOf(attributes, timeouts) } : item;
+    });
+  }
+}
+
+/** What of the operation matters here. */
+type Wanted = Pick<ReadDirectory, 'offset' | 'size' | 'withAttributes'>;
+
+interface PageItem extends DirectoryItem {
+  readonly attributes: Attributes | undefined;
+}
+
+interface PageInit {
+  /** The offset that the first item comes after. The items' own offsets follow one another, but need not follow this one. */
+  readonly after: number;
+  readonly items: readonly PageItem[];
+  /** Nothing comes after them. */
+  readonly end: boolean;
+  readonly fetchedMs: number;
+  readonly changesUntil: number;
+}
+
+class Page {
+  readonly after: number;
+  readonly items: readonly PageItem[];
+  readonly end: boolean;
+  readonly fetchedMs: number;
+  readonly changesUntil: number;
+
+  constructor({ after, items, end, fetchedMs, changesUntil }: PageInit) {
+    this.after = after;
+    this.items = items;
+    this.end = end;
+    this.fetchedMs = fetchedMs;
+    this.changesUntil = changesUntil;
+  }
+
+  /** Of the item that comes after an offset; one past the last item when that is the offset of the last. */
+  indexOf(offset: number): number | undefined {
+    if (offset === this.after) return 0;
+    const first = this.items[0]?.nextOffset;
+    if (first === undefined || offset < first || offset >= first + this.items.length) return undefined;
+    return offset - first + 1;
+  }
+}

@@ -1,0 +1,105 @@
+import type { Bytes } from '../../src/base/bytes.ts';
+import { inodeId } from '../../src/base/ids.ts';
+import { KiB } from '../../src/base/units.ts';
+import type { OpenedFile, OpenMode } from '../../src/client/api.ts';
+import type { Caller, Files, WriteBuffer } from '../file-system.ts';
+import { FOPEN, OPEN } from '../wire/numbers.ts';
+import type { Entry, OpenReply } from '../wire/replies.ts';
+import type * as requests from '../wire/requests.ts';
+import { entryOf, permissionBits } from './attributes.ts';
+import type { GfsContext } from './context.ts';
+import { staleWhenGone } from './stale.ts';
+
+/** A buffer of the device is a whole request's: below this a copy is cheaper than having one less. */
+const KEPT_BYTES_MIN = 64 * KiB;
+
+/** Open files. Close-to-open: `flush` returns when data and length are at the cluster, `open` asks for them anew. */
+export class GfsFiles implements Files {
+  readonly #context: GfsContext;
+
+  constructor(context: GfsContext) {
+    this.#context = context;
+  }
+
+  async create(operation: requests.Create, caller: Caller): Promise<Entry & OpenReply> {
+    const { parent, name, mode, flags } = operation;
+    const { client, callers, changes, timeouts } = this.#context;
+    const call = await callers.call(caller);
+    const how = {
+      ...openMode(flags),
+      mode: permissionBits(mode),
+      exclusive: (flags & OPEN.EXCLUSIVE) !== 0,
+    };
+    const created = await client.create(inodeId(parent), name, how, call);
+    if (how.truncate) changes.note(created.attributes.inode);
+    return { ...entryOf(created.attributes, timeouts), ...this.#opened(created, how) };
+  }
+
+  async open({ node, flags }: requests.Open, caller: Caller): Promise<OpenReply> {
+    const { client, callers, changes } = this.#context;
+    const call = await callers.call(caller);
+    const how = openMode(flags);
+    const opened = await staleWhenGone(client.open(inodeId(node), how, call));
+    if (how.truncate) changes.note(node);
+    return this.#opened(opened, how);
+  }
+
+  async read({ openFile, offset, size }: requests.Read): Promise<Bytes> {
+    return this.#context.openFiles.get(openFile).file.read(offset, size);
+  }
+
+  async write({ node, openFile, offset, flags, data }: requests.Write, buffer: WriteBuffer): Promise<number> {
+    const { file } = this.#context.openFiles.get(openFile);
+    try {
+      if (flags & OPEN.APPEND) {
+        // Where the end is only the primary of the last chunk knows; what the kernel believes does not count.
+        await file.append([data]);
+        return data.length;
+      }
+      const release = data.length < KEPT_BYTES_MIN ? undefined : buffer.keep();
+      if (release === undefined) await file.write(offset, [data]);
+      else await file.writeTaken(offset, [data], release);
+      return data.length;
+    } finally {
+      this.#context.changes.note(node);
+    }
+  }
+
+  async flush({ openFile }: requests.Flush): Promise<void> {
+    const { file, writable } = this.#context.openFiles.get(openFile);
+    if (writable) await file.flush();
+  }
+
+  async sync({ openFile }: requests.Sync): Promise<void> {
+    const { file, writable } = this.#context.openFiles.get(openFile);
+    if (writable) await file.sync();
+  }
+
+  async release({ openFile }: requests.Release): Promise<void> {
+    await this.#context.openFiles.remove(openFile).file.close();
+  }
+
+  #opened({ file, unchanged }: OpenedFile, { write = false, append = false }: OpenMode): OpenReply {
+    const openFile = this.#context.openFiles.add({ file, writable: write });
+    let flags = 0;
+    // One write(2) is one request and one record, and no page remembers it at an offset that it does not have.
+    if (append) flags |= FOPEN.DIRECT_IO;
+    // The kernel drops its pages at each open, unless we know that nobody changed the file since it got them.
+    else if (unchanged) flags |= FOPEN.KEEP_CACHE;
+    // Nothing can be wrong with writes that there are not: close(2) need not ask.
+    if (!write) flags |= FOPEN.NOFLUSH;
+    return { openFile, flags };
+  }
+}
+
+function openMode(flags: number): Required<OpenMode> {
+  const access = flags & OPEN.ACCESS_MODE;
+  const write = access === OPEN.WRITE_ONLY || access === OPEN.READ_WRITE;
+  return {
+    // Programs map what they may only write, and partial pages are read before they are written.
+    read: access !== OPEN.WRITE_ONLY,
+    write,
+    truncate: (flags & OPEN.TRUNCATE) !== 0,
+    append: write && (flags & OPEN.APPEND) !== 0,
+  };
+}

@@ -1,0 +1,144 @@
+import { GfsError } from '../../src/base/errors.ts';
+import { type InodeId, inodeId } from '../../src/base/ids.ts';
+import type { AttributeChanges, Call, GfsClient, NodeDescription } from '../../src/client/api.ts';
+import { type Attributes, FileType } from '../../src/rpc/messages.ts';
+import type { Caller, Namespace } from '../file-system.ts';
+import { RENAME_EXCHANGE, RENAME_NOREPLACE } from '../wire/numbers.ts';
+import type { Entry, FilesystemStatistics, TimedAttributes } from '../wire/replies.ts';
+import type * as requests from '../wire/requests.ts';
+import { entryOf, fileTypeOf, permissionBits } from './attributes.ts';
+import type { GfsContext } from './context.ts';
+import { staleWhenGone } from './stale.ts';
+
+/** Names and attributes, each operation one call of the client. */
+export class GfsNamespace implements Namespace {
+  readonly #context: GfsContext;
+  readonly #client: GfsClient;
+
+  constructor(context: GfsContext) {
+    this.#context = context;
+    this.#client = context.client;
+  }
+
+  async lookup({ parent, name }: requests.Lookup, caller: Caller): Promise<Entry> {
+    return this.#entry(await this.#client.lookup(inodeId(parent), name, await this.#call(caller)));
+  }
+
+  /** A node's id is its inode number, and nothing is kept for it here. */
+  forgotten(): void {}
+
+  async getAttributes({ node }: requests.GetAttributes, caller: Caller): Promise<TimedAttributes> {
+    const call = await this.#call(caller);
+    return this.#entry(await staleWhenGone(this.#client.attributes(inodeId(node), call)));
+  }
+
+  async setAttributes(operation: requests.SetAttributes, caller: Caller): Promise<TimedAttributes> {
+    const call = await this.#call(caller);
+    const inode = inodeId(operation.node);
+    try {
+      return this.#entry(await staleWhenGone(this.#change(inode, operation, call)));
+    } finally {
+      this.#context.changes.note(inode);
+    }
+  }
+
+  async #change(inode: InodeId, operation: requests.SetAttributes, call: Call): Promise<Attributes> {
+    const { size, openFile } = operation;
+    const changes = changesOf(operation);
+    if (size === undefined) return this.#client.setAttributes(inode, changes, call);
+    if (openFile === undefined) return this.#client.setAttributes(inode, { ...changes, length: size }, call);
+    // ftruncate(2): allowed by how the file was opened, not by its mode now.
+    const { file } = this.#context.openFiles.get(openFile);
+    await file.truncate(size);
+    if (Object.keys(changes).length === 0) return file.attributes();
+    return this.#client.setAttributes(inode, changes, call);
+  }
+
+  async readSymlink({ node }: requests.ReadSymlink, caller: Caller): Promise<Uint8Array> {
+    const call = await this.#call(caller);
+    return staleWhenGone(this.#client.readSymlink(inodeId(node), call));
+  }
+
+  makeSymlink({ parent, name, target }: requests.MakeSymlink, caller: Caller): Promise<Entry> {
+    const symlink = { type: FileType.FILE_TYPE_SYMLINK, mode: 0o777, symlinkTarget: target };
+    return this.#make(parent, name, symlink, caller);
+  }
+
+  makeDirectory({ parent, name, mode }: requests.MakeDirectory, caller: Caller): Promise<Entry> {
+    const directory = { type: FileType.FILE_TYPE_DIRECTORY, mode: permissionBits(mode) };
+    return this.#make(parent, name, directory, caller);
+  }
+
+  async makeNode({ parent, name, mode, rdev }: requests.MakeNode, caller: Caller): Promise<Entry> {
+    const type = fileTypeOf(mode);
+    if (type !== FileType.FILE_TYPE_REGULAR) {
+      return this.#make(parent, name, { type, mode: permissionBits(mode), rdev }, caller);
+    }
+    const call = await this.#call(caller);
+    const regular = { mode: permissionBits(mode), exclusive: true };
+    const { file, attributes } = await this.#client.create(inodeId(parent), name, regular, call);
+    await file.close();
+    return this.#entry(attributes);
+  }
+
+  async unlink({ parent, name }: requests.Unlink, caller: Caller): Promise<void> {
+    await this.#client.unlink(inodeId(parent), name, await this.#call(caller));
+  }
+
+  async removeDirectory({ parent, name }: requests.RemoveDirectory, caller: Caller): Promise<void> {
+    await this.#client.removeDirectory(inodeId(parent), name, await this.#call(caller));
+  }
+
+  async rename(operation: requests.Rename, caller: Caller): Promise<void> {
+    const { parent, name, newParent, newName, flags } = operation;
+    if ((flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE)) !== 0) {
+      throw new GfsError('INVALID_ARGUMENT', `rename with flags ${flags}`);
+    }
+    const from = { parent: inodeId(parent), name };
+    const to = { parent: inodeId(newParent), name: newName };
+    const noReplace = (flags & RENAME_NOREPLACE) !== 0;
+    const exchange = (flags & RENAME_EXCHANGE) !== 0;
+    await this.#client.rename(from, to, { noReplace, exchange }, await this.#call(caller));
+  }
+
+  async makeLink({ node, newParent, newName }: requests.MakeLink, caller: Caller): Promise<Entry> {
+    const call = await this.#call(caller);
+    return this.#entry(await this.#client.makeLink(inodeId(node), inodeId(newParent), newName, call));
+  }
+
+  async statFilesystem(): Promise<FilesystemStatistics> {
+    const statistics = await this.#client.statFilesystem();
+    return {
+      totalBytes: statistics.totalBytes,
+      freeBytes: statistics.freeBytes,
+      availableBytes: statistics.availableBytes,
+      nodeCount: statistics.inodeCount,
+      nodeCountFree: statistics.inodeCountFree,
+      nameBytesMax: statistics.nameLengthMax,
+    };
+  }
+
+  async #make(parent: number, name: Buffer, node: NodeDescription, caller: Caller): Promise<Entry> {
+    const call = await this.#call(caller);
+    return this.#entry(await this.#client.makeNode(inodeId(parent), name, node, call));
+  }
+
+  #entry(attributes: Attributes): Entry {
+    return entryOf(attributes, this.#context.timeouts);
+  }
+
+  #call(caller: Caller): Call | Promise<Call> {
+    return this.#context.callers.call(caller);
+  }
+}
+
+/** All but the length. */
+function changesOf({ mode, uid, gid, atime, mtime }: requests.SetAttributes): AttributeChanges {
+  return {
+    ...(mode === undefined ? {} : { mode: permissionBits(mode) }),
+    ...(uid === undefined ? {} : { uid }),
+    ...(gid === undefined ? {} : { gid }),
+    ...(atime === undefined ? {} : { atime }),
+    ...(mtime === undefined ? {} : { mtime }),
+  };
+}

@@ -1,0 +1,312 @@
+import { assert } from '../base/assert.ts';
+import { CHUNK_SIZE_BYTES_DEFAULT, REPLICATION_DEFAULT } from '../base/constants.ts';
+import type { Disk } from '../base/disk.ts';
+import type { Env, Timer } from '../base/env.ts';
+import { GfsError, messageOf } from '../base/errors.ts';
+import type { ChunkHandle, InodeId, ServerId, SessionId, WriterId } from '../base/ids.ts';
+import { type Result, unwrap } from '../base/result.ts';
+import { TaskGroup } from '../base/task-group.ts';
+import { MINUTE_MS, MiB } from '../base/units.ts';
+import {
+  type Command,
+  type CommandBodies,
+  type CommandBody,
+  type CommandCase,
+  type CommandContext,
+  type CommandResult,
+  type CommandResults,
+  INTERNAL,
+} from '../core/metadata/commands.ts';
+import type { Counters, Filesystem, Time } from '../core/metadata/rows.ts';
+import type { MetadataState } from '../core/metadata/state.ts';
+import type { Checkpoints } from '../storage/checkpoints.ts';
+import type { MetaStoreFile, OpenMetaStore } from '../storage/meta-store-files.ts';
+import type { Oplog } from '../storage/oplog.ts';
+import { encodeCommand } from '../storage/oplog-codec.ts';
+import { CommandQueue } from './command-queue.ts';
+import type { Metadata } from './metadata.ts';
+import { type Recovered, recover } from './metadata-recovery.ts';
+
+export interface MetadataEngineOptions {
+  readonly env: Env;
+  readonly disk: Disk;
+  /** The master's data directory; made if missing, locked while the engine is open. */
+  readonly directory: string;
+  readonly openStore: OpenMetaStore;
+  /**
+   * Something the engine cannot go on after, such as a failed fsync: nothing is answered any more, and the process has to
+   * exit and recover.
+   */
+  readonly onFatal: (error: unknown) => void;
+  /** Fixed at the first start: another value later is refused with CONFIG_MISMATCH. Undefined: what is stored, or the default. */
+  readonly chunkSizeBytes?: number | undefined;
+  readonly replication?: number | undefined;
+  /** Who owns the root directory of a new file system, and its mode. */
+  readonly root?: { readonly uid: number; readonly gid: number; readonly mode: number } | undefined;
+  readonly checkpointIntervalMs?: number | undefined;
+  readonly checkpointLogBytes?: number | undefined;
+  readonly segmentBytes?: number | undefined;
+  readonly fillBytes?: number | undefined;
+}
+
+const ROOT_DEFAULT = { uid: 0, gid: 0, mode: 0o755 };
+/** Writers' ids are reserved in the log this many at a time; what is left of them at the end is skipped. */
+const WRITERS_RESERVED = 1024;
+const CHECKPOINT_INTERVAL_MS = 5 * MINUTE_MS;
+const CHECKPOINT_LOG_BYTES = 64 * MiB;
+
+/**
+ * The master's durable metadata: recovers it at the start, then checks, logs, syncs and applies commands (design,
+ * section 4), and writes checkpoints beside.
+ */
+export class MetadataEngine implements Metadata {
+  readonly state: MetadataState;
+  readonly #env: Env;
+  readonly #oplog: Oplog;
+  readonly #store: MetaStoreFile;
+  readonly #checkpoints: Checkpoints;
+  readonly #recovered: Recovered;
+  readonly #onFatal: (error: unknown) => void;
+  readonly #queue: CommandQueue;
+  readonly #tasks: TaskGroup;
+  readonly #checkpointIntervalMs: number;
+  readonly #checkpointLogBytes: number;
+  /** Ids dealt but perhaps not yet logged are below these. */
+  readonly #next: Counters;
+  #writersNext = 0;
+  #writersEnd = 0;
+  #writersComing: Promise<void> | undefined;
+  #checkpointPosition: number;
+  #checkpointTimer: Timer | undefined;
+  #checkpointing = false;
+  #checkpointedLogBytes = 0;
+  #fatal: unknown;
+  #closing: Promise<void> | undefined;
+
+  /**
+   * Recovers what is there, or creates a file system. ALREADY_RUNNING: another process has the directory;
+   * CONFIG_MISMATCH; CORRUPT, with the file and what is wrong with it.
+   */
+  static async start(options: MetadataEngineOptions): Promise<MetadataEngine> {
+    const recovered = await recover(options);
+    try {
+      const engine = new MetadataEngine(options, recovered);
+      await engine.#format(options);
+      engine.#scheduleCheckpoint();
+      return engine;
+    } catch (error) {
+      await recovered.close();
+      throw error;
+    }
+  }
+
+  private constructor(options: MetadataEngineOptions, recovered: Recovered) {
+    this.#env = options.env;
+    this.#recovered = recovered;
+    this.state = recovered.state;
+    this.#oplog = recovered.oplog;
+    this.#store = recovered.store;
+    this.#checkpoints = recovered.checkpoints;
+    this.#checkpointPosition = recovered.checkpointPosition;
+    this.#onFatal = options.onFatal;
+    this.#checkpointIntervalMs = options.checkpointIntervalMs ?? CHECKPOINT_INTERVAL_MS;
+    this.#checkpointLogBytes = options.checkpointLogBytes ?? CHECKPOINT_LOG_BYTES;
+    const { nextInode, nextChunk, nextServer, nextSession } = recovered.state.progress;
+    this.#next = { nextInode, nextChunk, nextServer, nextSession };
+    this.#tasks = new TaskGroup((error) => this.#fail(error));
+    this.#queue = new CommandQueue({
+      write: (commands) => this.#write(commands),
+      run: (work) => this.#tasks.run(work),
+    });
+  }
+
+  get filesystem(): Filesystem {
+    const { filesystem } = this.state;
+    assert(filesystem !== undefined, 'the engine starts with a file system');
+    return filesystem;
+  }
+
+  get checkpointPosition(): number {
+    return this.#checkpointPosition;
+  }
+
+  async execute<K extends CommandCase>(
+    context: CommandContext,
+    $case: K,
+    body: CommandBodies[K],
+  ): Promise<Result<CommandResults[K]>> {
+    this.#mustRun();
+    const command: Command = { context, time: this.#now(), body: { $case, value: body } as CommandBody };
+    const result = this.state.remembered(command) ?? this.#queue.waiting(command);
+    const answer = result ?? this.state.refusalOf(command) ?? this.#queue.add(command);
+    return (await answer) as Result<CommandResults[K]>;
+  }
+
+  dealInode(): InodeId {
+    return this.#next.nextInode++ as InodeId;
+  }
+  dealChunk(): ChunkHandle {
+    return this.#next.nextChunk++ as ChunkHandle;
+  }
+  dealServer(): ServerId {
+    return this.#next.nextServer++ as ServerId;
+  }
+  dealSession(): SessionId {
+    return this.#next.nextSession++ as SessionId;
+  }
+
+  async dealWriter(): Promise<WriterId> {
+    while (this.#writersNext === this.#writersEnd) {
+      this.#writersComing ??= this.#reserveWriters().finally(() => {
+        this.#writersComing = undefined;
+      });
+      await this.#writersComing;
+    }
+    return this.#writersNext++ as WriterId;
+  }
+
+  async #reserveWriters(): Promise<void> {
+    const first = this.#next.nextSession;
+    const end = first + WRITERS_RESERVED;
+    this.#next.nextSession = end;
+    unwrap(await this.execute(INTERNAL, 'reserveWriters', { end }));
+    this.#writersNext = first;
+    this.#writersEnd = end;
+  }
+
+  /** Copies the store beside what goes on, and deletes the log that the older checkpoint makes superfluous. */
+  async checkpoint(): Promise<void> {
+    const { position } = this.state;
+    if (position === this.#checkpointPosition) return;
+    assert(!this.#checkpointing, 'one checkpoint at a time');
+    this.#checkpointing = true;
+    this.#checkpointedLogBytes = this.#oplog.appendedBytes;
+    try {
+      const startedMs = this.#env.monotonicMs();
+      await this.#checkpoints.write(this.#store, position);
+      this.#checkpointPosition = position;
+      const kept = await this.#checkpoints.list();
+      const oldest = kept.at(-1);
+      // With a single checkpoint the log from its very begin stays: it is what to fall back on.
+      if (kept.length > 1 && oldest !== undefined) await this.#oplog.removeBefore(oldest.position + 1);
+      const durationMs = Math.round(this.#env.monotonicMs() - startedMs);
+      this.#env.log.info({ component: 'metadata', position, durationMs }, 'checkpoint written');
+    } finally {
+      this.#checkpointing = false;
+    }
+  }
+
+  /** Finishes what was given, syncs the store and marks it clean, so that the next start need not replay. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#checkpointTimer?.cancel();
+    await this.#tasks.drain();
+    try {
+      if (this.#fatal === undefined) {
+        await this.#store.sync();
+        await this.#recovered.mark.clean();
+      }
+    } finally {
+      await this.#recovered.close();
+    }
+  }
+
+  // --- commands ---
+
+  /** Logs, syncs and applies a batch. */
+  async #write(commands: readonly Command[]): Promise<Result<CommandResult>[]> {
+    const position = await this.#oplog.append(commands.map(encodeCommand));
+    const results = this.state.apply(commands, position);
+    if (this.#oplog.appendedBytes - this.#checkpointedLogBytes >= this.#checkpointLogBytes)
+      this.#checkpointSoon();
+    return results;
+  }
+
+  #now(): Time {
+    const nowMs = Math.floor(this.#env.nowMs());
+    const seconds = Math.floor(nowMs / 1000);
+    return { seconds, nanos: (nowMs - seconds * 1000) * 1_000_000 };
+  }
+
+  #mustRun(): void {
+    if (this.#fatal !== undefined) {
+      throw new GfsError('UNAVAILABLE', `the master is stopping: ${messageOf(this.#fatal)}`, {
+        cause: this.#fatal,
+      });
+    }
+    if (this.#closing !== undefined) throw new GfsError('UNAVAILABLE', 'the master is stopping');
+  }
+
+  #fail(error: unknown): void {
+    if (this.#fatal !== undefined) return;
+    this.#fatal = error;
+    this.#checkpointTimer?.cancel();
+    this.#env.log.error(
+      { component: 'metadata', error: messageOf(error) },
+      'metadata can no longer be written',
+    );
+    this.#onFatal(error);
+  }
+
+  // --- start ---
+
+  async #format(options: MetadataEngineOptions): Promise<void> {
+    const { chunkSizeBytes, replication, root = ROOT_DEFAULT } = options;
+    const { filesystem } = this.state;
+    if (filesystem !== undefined) {
+      mustBeTheSame('chunk-size', filesystem.chunkSizeBytes, chunkSizeBytes);
+      mustBeTheSame('replication', filesystem.replication, replication);
+      return;
+    }
+    const filesystemId = this.#oplog.filesystemId;
+    assert(filesystemId !== undefined, 'the log has begun');
+    const made = await this.execute(INTERNAL, 'format', {
+      filesystemId,
+      chunkSizeBytes: chunkSizeBytes ?? CHUNK_SIZE_BYTES_DEFAULT,
+      replication: replication ?? REPLICATION_DEFAULT,
+      ...root,
+    });
+    unwrap(made);
+    this.#next.nextInode = this.state.progress.nextInode;
+  }
+
+  // --- checkpoints ---
+
+  #scheduleCheckpoint(): void {
+    this.#checkpointTimer = this.#env.setTimer(this.#checkpointIntervalMs, () => {
+      this.#checkpointSoon();
+      this.#scheduleCheckpoint();
+    });
+  }
+
+  #checkpointSoon(): void {
+    if (this.#checkpointing || this.#fatal !== undefined || this.#closing !== undefined) return;
+    this.#tasks.run(() => this.#tryCheckpoint());
+  }
+
+  /** Without a checkpoint, the log only grows: a full disk here is no reason to stop yet. */
+  async #tryCheckpoint(): Promise<void> {
+    try {
+      await this.checkpoint();
+    } catch (error) {
+      if (!(error instanceof GfsError)) throw error;
+      this.#env.log.error(
+        { component: 'metadata', error: error.message },
+        'a checkpoint could not be written',
+      );
+    }
+  }
+}
+
+function mustBeTheSame(key: string, stored: number, given: number | undefined): void {
+  if (given === undefined || given === stored) return;
+  throw new GfsError(
+    'CONFIG_MISMATCH',
+    `${key} was fixed at ${stored} when the file system was created; ${given} was given now`,
+    { fields: { key, stored: String(stored), given: String(given) } },
+  );
+}

@@ -1,0 +1,25 @@
+import type { MetaStore } from '../core/metadata/store.ts';
+
+/** A store that lies at a path, and can be copied while it is written to. */
+export interface MetaStoreFile extends MetaStore {
+  /**
+   * A durable copy of the whole, of some state between the call's begin and its end, as a file at `path` (whose
+   * name is not yet durable). Writes go on meanwhile.
+   */
+  writeCheckpoint(path: string): Promise<void>;
+  /** Everything written is durable. */
+  sync(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/**
+ * What is wanted at the path: what the last process left there (nothing is fine), nothing, or what a checkpoint holds.
+ * In the last two cases what was there is thrown away.
+ */
+export type MetaStoreSource =
+  | { readonly kind: 'left' }
+  | { readonly kind: 'empty' }
+  | { readonly kind: 'checkpoint'; readonly path: string };
+
+/** The choice of store, made by whoever starts the master: `lmdbMetaStores` or `memoryMetaStores`. */
+export type OpenMetaStore = (path: string, source: MetaStoreSource) => Promise<MetaStoreFile>;

@@ -1,0 +1,299 @@
+import { Buffer } from 'node:buffer';
+import { assert } from '../base/assert.ts';
+import { lengthOf } from '../base/bytes.ts';
+import type { Disk, DiskFile } from '../base/disk.ts';
+import { GfsError } from '../base/errors.ts';
+import { MiB } from '../base/units.ts';
+import {
+  type Batch,
+  decodeBatch,
+  decodeSegmentHeader,
+  encodeBatch,
+  encodeSegmentHeader,
+  hasLaterBatch,
+  positionOfName,
+  SEGMENT_HEADER_BYTES,
+  segmentName,
+} from './oplog-format.ts';
+
+export interface OplogOptions {
+  readonly disk: Disk;
+  /** Made if missing. */
+  readonly directory: string;
+  /** A segment that reached this size is followed by another. */
+  readonly segmentBytes?: number;
+  /**
+   * Space filled with zeros ahead of what is written: a sync then changes no file length, which costs a journal commit
+   * (measured on ext4: 0.30 ms against 0.40).
+   */
+  readonly fillBytes?: number;
+}
+
+const SEGMENT_BYTES_DEFAULT = 16 * MiB;
+const FILL_BYTES_DEFAULT = 1 * MiB;
+const UNFINISHED = '.new';
+
+/**
+ * The master's durable history (§2.6.3): records appended in batches, each batch durable before `append` resolves. The format
+ * is in `oplog-format.ts`. One process at a time, which the data directory's lock guarantees.
+ */
+export class Oplog {
+  readonly #disk: Disk;
+  readonly #directory: string;
+  readonly #segmentBytes: number;
+  readonly #zeros: Buffer;
+  /** In order; the last one is written to. */
+  readonly #segments: Segment[] = [];
+  #file: DiskFile | undefined;
+  /** Of the last segment: where the next batch goes, and up to where the file is filled. */
+  #end = 0;
+  #filled = 0;
+  #lastPosition = 0;
+  #appendedBytes = 0;
+  #state: 'ready' | 'writing' | 'failed' | 'closed' = 'ready';
+
+  /** Checks the segments and cuts a torn tail. CORRUPT, with file and offset, for anything that is damaged. */
+  static async open(options: OplogOptions): Promise<Oplog> {
+    const oplog = new Oplog(options);
+    await oplog.#load();
+    return oplog;
+  }
+
+  private constructor(options: OplogOptions) {
+    this.#disk = options.disk;
+    this.#directory = options.directory;
+    this.#segmentBytes = options.segmentBytes ?? SEGMENT_BYTES_DEFAULT;
+    this.#zeros = Buffer.alloc(options.fillBytes ?? FILL_BYTES_DEFAULT);
+  }
+
+  /** Undefined: the log is empty and has not begun. */
+  get filesystemId(): string | undefined {
+    return this.#segments[0]?.filesystemId;
+  }
+  /** The first one that is still there; 0: the log has not begun. */
+  get firstPosition(): number {
+    return this.#segments[0]?.firstPosition ?? 0;
+  }
+  /** Of the last command; 0: none. */
+  get lastPosition(): number {
+    return this.#lastPosition;
+  }
+  /** Since it was opened. */
+  get appendedBytes(): number {
+    return this.#appendedBytes;
+  }
+
+  /** Begins a new log. */
+  async begin(filesystemId: string): Promise<void> {
+    assert(this.#segments.length === 0, 'a log begins once');
+    await this.#addSegment(filesystemId);
+  }
+
+  /**
+   * Resolves when all these records are durable, to the first one's position. One call at a time. After it failed, nothing
+   * is known about the file, and no further record is taken: the process exits and recovers.
+   */
+  async append(records: readonly Uint8Array[]): Promise<number> {
+    if (this.#state !== 'ready') throw new GfsError('UNAVAILABLE', `the operation log is ${this.#state}`);
+    this.#state = 'writing';
+    try {
+      const first = this.#lastPosition + 1;
+      const batch = encodeBatch(first, records);
+      await this.#write(batch, lengthOf(batch));
+      this.#lastPosition += records.length;
+      if (this.#state === 'writing') this.#state = 'ready';
+      return first;
+    } catch (error) {
+      this.#state = 'failed';
+      throw error;
+    }
+  }
+
+  /** All batches with commands at `from` or after it; the first may begin before it. Not while appending. */
+  async *read(from: number): AsyncGenerator<{ firstPosition: number; records: readonly Buffer[] }> {
+    for (const [index, segment] of this.#segments.entries()) {
+      const next = this.#segments[index + 1];
+      if (next !== undefined && next.firstPosition <= from) continue;
+      for (const batch of await this.#readSegment(segment, next)) {
+        if (batch.firstPosition + batch.commands.length > from) {
+          yield { firstPosition: batch.firstPosition, records: batch.commands };
+        }
+      }
+    }
+  }
+
+  /** Deletes the segments that hold nothing at `position` or after it. */
+  async removeBefore(position: number): Promise<void> {
+    let removed = 0;
+    for (;;) {
+      const [oldest, next] = this.#segments;
+      if (oldest === undefined || next === undefined || next.firstPosition > position) break;
+      await this.#disk.remove(this.#path(oldest));
+      this.#segments.shift();
+      removed += 1;
+    }
+    if (removed > 0) await this.#disk.syncDirectory(this.#directory);
+  }
+
+  async close(): Promise<void> {
+    this.#state = 'closed';
+    await this.#file?.close();
+  }
+
+  // --- writing ---
+
+  async #write(batch: readonly Uint8Array[], length: number): Promise<void> {
+    const last = this.#last();
+    if (this.#end > SEGMENT_HEADER_BYTES && this.#end + length > this.#segmentBytes) {
+      await this.#addSegment(last.filesystemId);
+    }
+    const file = this.#openFile();
+    if (this.#end + length > this.#filled) await this.#fill(file, this.#end + length);
+    await file.write(batch, this.#end);
+    await file.dataSync();
+    this.#end += length;
+    this.#appendedBytes += length;
+  }
+
+  /** Made durable by the sync of what is written next. */
+  async #fill(file: DiskFile, needed: number): Promise<void> {
+    if (this.#zeros.length > 0) await file.write([this.#zeros], this.#filled);
+    this.#filled = Math.max(this.#filled + this.#zeros.length, needed);
+  }
+
+  /** Written under another name first: a segment's name stands for a whole header. */
+  async #addSegment(filesystemId: string): Promise<void> {
+    const segment: Segment = { firstPosition: this.#lastPosition + 1, filesystemId };
+    const unfinished = this.#path(segment) + UNFINISHED;
+    await this.#disk.remove(unfinished);
+    const file = await this.#disk.open(unfinished, 'exclusive');
+    await file.write([encodeSegmentHeader(segment)], 0);
+    await file.dataSync();
+    await this.#disk.rename(unfinished, this.#path(segment));
+    await this.#disk.syncDirectory(this.#directory);
+    await this.#file?.close();
+    this.#file = file;
+    this.#segments.push(segment);
+    this.#end = SEGMENT_HEADER_BYTES;
+    this.#filled = SEGMENT_HEADER_BYTES;
+  }
+
+  // --- reading ---
+
+  async #load(): Promise<void> {
+    await this.#disk.makeDirectory(this.#directory);
+    for (const name of await this.#disk.list(this.#directory)) {
+      const firstPosition = positionOfName(name);
+      if (firstPosition !== undefined) this.#segments.push(await this.#readHeader(firstPosition));
+      else if (name.endsWith(UNFINISHED)) await this.#disk.remove(`${this.#directory}/${name}`);
+    }
+    if (this.#segments.length > 0) await this.#loadLast(this.#last());
+  }
+
+  async #readHeader(firstPosition: number): Promise<Segment> {
+    const path = `${this.#directory}/${segmentName(firstPosition)}`;
+    const bytes = await this.#readFile(path, SEGMENT_HEADER_BYTES);
+    const header = decodeSegmentHeader(bytes);
+    if (header === undefined) throw corrupt(path, 0, 'the header is damaged');
+    if ('otherFormat' in header) throw corrupt(path, 8, `format ${header.otherFormat} is not known here`);
+    if (header.firstPosition !== firstPosition)
+      throw corrupt(path, 16, 'another position than its name says');
+    if (this.filesystemId !== undefined && this.filesystemId !== header.filesystemId) {
+      throw corrupt(path, 24, 'it belongs to another file system than the segments before');
+    }
+    return header;
+  }
+
+  /** Finds the log's end, and cuts what was written behind it but never acknowledged. */
+  async #loadLast(segment: Segment): Promise<void> {
+    const path = this.#path(segment);
+    const file = await this.#disk.open(path, 'existing');
+    this.#file = file;
+    const bytes = await readAll(file, await file.size());
+    const { batches, end } = scan(bytes, segment.firstPosition);
+    this.#lastPosition = segment.firstPosition - 1 + countOf(batches);
+    if (hasLaterBatch(bytes, { offset: end, position: this.#lastPosition })) {
+      throw corrupt(path, end, 'commands are damaged here, and later ones follow');
+    }
+    this.#end = end;
+    this.#filled = bytes.length;
+    if (isZero(bytes.subarray(end))) return;
+    await file.truncate(end);
+    await file.dataSync();
+    this.#filled = end;
+  }
+
+  async #readSegment(segment: Segment, next: Segment | undefined): Promise<Batch[]> {
+    const path = this.#path(segment);
+    const bytes = await this.#readFile(path);
+    const { batches, end } = scan(bytes, segment.firstPosition);
+    const following = segment.firstPosition + countOf(batches);
+    const expected = next?.firstPosition ?? this.#lastPosition + 1;
+    if (following !== expected) {
+      throw corrupt(path, end, `the commands from ${following} up to ${expected - 1} are damaged or missing`);
+    }
+    return batches;
+  }
+
+  async #readFile(path: string, bytesMax = Number.POSITIVE_INFINITY): Promise<Buffer> {
+    const file = await this.#disk.open(path, 'read');
+    try {
+      return await readAll(file, Math.min(bytesMax, await file.size()));
+    } finally {
+      await file.close();
+    }
+  }
+
+  #path({ firstPosition }: Segment): string {
+    return `${this.#directory}/${segmentName(firstPosition)}`;
+  }
+
+  #last(): Segment {
+    const last = this.#segments.at(-1);
+    assert(last !== undefined, 'the log has begun');
+    return last;
+  }
+
+  #openFile(): DiskFile {
+    assert(this.#file !== undefined, 'the last segment is open');
+    return this.#file;
+  }
+}
+
+interface Segment {
+  readonly firstPosition: number;
+  readonly filesystemId: string;
+}
+
+/** The batches that count, one after another, and where the first one that does not would begin. */
+function scan(bytes: Buffer, firstPosition: number): { batches: Batch[]; end: number } {
+  const batches: Batch[] = [];
+  let end = SEGMENT_HEADER_BYTES;
+  let position = firstPosition;
+  for (;;) {
+    const batch = decodeBatch(bytes, end);
+    if (batch?.firstPosition !== position) return { batches, end };
+    batches.push(batch);
+    end = batch.end;
+    position += batch.commands.length;
+  }
+}
+
+function countOf(batches: readonly Batch[]): number {
+  return batches.reduce((count, batch) => count + batch.commands.length, 0);
+}
+
+async function readAll(file: DiskFile, length: number): Promise<Buffer> {
+  const bytes = Buffer.alloc(length);
+  const count = await file.read(bytes, 0);
+  return bytes.subarray(0, count);
+}
+
+function isZero(bytes: Buffer): boolean {
+  return bytes.every((byte) => byte === 0);
+}
+
+function corrupt(path: string, offset: number, what: string): GfsError {
+  const fields = { file: path, offset: String(offset) };
+  return new GfsError('CORRUPT', `operation log ${path}, byte ${offset}: ${what}`, { fields });
+}

@@ -1,0 +1,241 @@
+import { Buffer } from 'node:buffer';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import type { DiskFile, OpenMode } from '../../src/base/disk.ts';
+import type { GfsError } from '../../src/base/errors.ts';
+import { ROOT_INODE, type SessionId } from '../../src/base/ids.ts';
+import { silentLogger } from '../../src/base/log.ts';
+import { NodeEnv } from '../../src/base/node-env.ts';
+import { unwrap } from '../../src/base/result.ts';
+import { MiB } from '../../src/base/units.ts';
+import { type CommandContext, INTERNAL, ROOT_CALLER } from '../../src/core/metadata/commands.ts';
+import { FileType } from '../../src/core/metadata/rows.ts';
+import { MetadataEngine, type MetadataEngineOptions } from '../../src/master/metadata-engine.ts';
+import { lmdbMetaStores } from '../../src/storage/meta-store-lmdb.ts';
+import { NodeDisk } from '../../src/storage/node-disk.ts';
+
+const env = new NodeEnv(silentLogger);
+const disk = new NodeDisk();
+
+/** A data directory, and engines started in it one after another. */
+class Place {
+  readonly directory: string;
+  readonly #engines: MetadataEngine[] = [];
+
+  constructor(t: ExecutionContext) {
+    this.directory = mkdtempSync(join(tmpdir(), 'gfs-engine-'));
+    t.teardown(async () => {
+      for (const engine of this.#engines) await engine.close();
+      rmSync(this.directory, { recursive: true, force: true });
+    });
+  }
+
+  async start(options: Partial<MetadataEngineOptions> = {}): Promise<MetadataEngine> {
+    const engine = await MetadataEngine.start({
+      env,
+      disk,
+      directory: join(this.directory, 'data'),
+      openStore: lmdbMetaStores(disk),
+      onFatal: (error) => {
+        throw error;
+      },
+      ...options,
+    });
+    this.#engines.push(engine);
+    return engine;
+  }
+
+  path(...parts: string[]): string {
+    return join(this.directory, 'data', ...parts);
+  }
+}
+
+async function makeDirectory(
+  engine: MetadataEngine,
+  name: string,
+  context: CommandContext = INTERNAL,
+): Promise<number> {
+  const body = {
+    parent: ROOT_INODE,
+    name: Buffer.from(name),
+    inode: engine.dealInode(),
+    type: FileType.DIRECTORY,
+    mode: 0o755,
+    rdev: 0,
+    symlinkTarget: Buffer.alloc(0),
+  };
+  return unwrap(await engine.execute(context, 'makeNode', body)).inode;
+}
+
+function names(engine: MetadataEngine): string[] {
+  const page = engine.state.list(ROOT_CALLER, ROOT_INODE, {
+    after: Buffer.alloc(0),
+    limit: 1000,
+    withAttributes: false,
+  });
+  return unwrap(page).entries.map(({ name }) => name.toString());
+}
+
+test('what was answered is there after a restart, and ids go on', async (t) => {
+  const place = new Place(t);
+  const first = await place.start();
+  const inode = await makeDirectory(first, 'a');
+  const writer = await first.dealWriter();
+  const { id } = first.filesystem;
+  await first.close();
+  const second = await place.start();
+  t.deepEqual(names(second), ['a']);
+  t.is(second.filesystem.id, id);
+  t.true(second.dealInode() > inode);
+  t.true((await second.dealWriter()) > writer);
+});
+
+test('a session numbers its commands: a retry gets its first answer, also while the first try is on its way', async (t) => {
+  const place = new Place(t);
+  let engine = await place.start();
+  const session = engine.dealSession();
+  unwrap(await engine.execute(INTERNAL, 'openSession', { session, host: 'h', program: 'p' }));
+  const context = { caller: ROOT_CALLER, session, number: 1, acknowledged: 0 };
+  const [one, two] = await Promise.all([
+    makeDirectory(engine, 'a', context),
+    makeDirectory(engine, 'a', context),
+  ]);
+  t.is(one, two);
+  t.is(await makeDirectory(engine, 'a', context), one);
+  await engine.close();
+  engine = await place.start();
+  t.is(await makeDirectory(engine, 'a', context), one);
+  await t.throwsAsync(makeDirectory(engine, 'a', { ...context, number: 2 }), { code: 'EXISTS' });
+  const stranger = { ...context, session: 77 as SessionId };
+  await t.throwsAsync(makeDirectory(engine, 'b', stranger), { code: 'NO_SUCH_SESSION' });
+});
+
+test('a second master in the same directory is refused', async (t) => {
+  const place = new Place(t);
+  await place.start();
+  await t.throwsAsync(place.start(), { code: 'ALREADY_RUNNING' });
+});
+
+test('chunk size and replication are fixed at the first start', async (t) => {
+  const place = new Place(t);
+  const first = await place.start({ chunkSizeBytes: 1 * MiB, replication: 2 });
+  t.is(first.filesystem.chunkSizeBytes, 1 * MiB);
+  await first.close();
+  const chunkSize = await t.throwsAsync<GfsError>(place.start({ chunkSizeBytes: 2 * MiB }), {
+    code: 'CONFIG_MISMATCH',
+  });
+  t.deepEqual(chunkSize?.fields, { key: 'chunk-size', stored: '1048576', given: '2097152' });
+  await t.throwsAsync(place.start({ replication: 3 }), {
+    code: 'CONFIG_MISMATCH',
+    message: /replication .* 2 .* 3/,
+  });
+  const again = await place.start();
+  t.is(again.filesystem.replication, 2);
+  await again.close();
+  await t.notThrowsAsync(place.start({ chunkSizeBytes: 1 * MiB, replication: 2 }));
+});
+
+test('the store can be deleted, with and without a checkpoint', async (t) => {
+  const place = new Place(t);
+  let engine = await place.start();
+  await makeDirectory(engine, 'a');
+  await engine.close();
+  rmSync(place.path('store.mdb'));
+  engine = await place.start();
+  t.deepEqual(names(engine), ['a']);
+  await engine.checkpoint();
+  await makeDirectory(engine, 'b');
+  await engine.close();
+  rmSync(place.path('store.mdb'));
+  engine = await place.start();
+  t.deepEqual(names(engine), ['a', 'b']);
+});
+
+test('checkpoints: two are kept, the log before the older one goes, and either of them is enough', async (t) => {
+  const place = new Place(t);
+  let engine = await place.start({ segmentBytes: 4096, fillBytes: 1024 });
+  const expected: string[] = [];
+  for (let round = 0; round < 4; round += 1) {
+    for (let index = 0; index < 100; index += 1) {
+      expected.push(`${round}-${String(index).padStart(3, '0')}`);
+      await makeDirectory(engine, expected.at(-1) ?? '');
+    }
+    await engine.checkpoint();
+  }
+  await makeDirectory(engine, '9');
+  expected.push('9');
+  await engine.close();
+  const kept = readdirSync(place.path('checkpoints')).sort();
+  t.is(kept.length, 2);
+  const firstKept = Number((readdirSync(place.path('oplog')).sort()[0] ?? '').slice(0, 20));
+  const older = Number((kept[0] ?? '').slice(0, 20));
+  t.true(firstKept > 1 && firstKept <= older + 1, `${firstKept} and ${older}`);
+
+  rmSync(place.path('store.mdb'));
+  writeFileSync(place.path('checkpoints', kept[1] ?? ''), 'damaged');
+  engine = await place.start();
+  t.deepEqual(names(engine), expected, 'from the older one, since the newer one is damaged');
+  t.is(engine.checkpointPosition, older);
+  await engine.close();
+
+  rmSync(place.path('store.mdb'));
+  rmSync(place.path('checkpoints', kept[0] ?? ''));
+  await t.throwsAsync(place.start(), { code: 'CORRUPT', message: /begins at .* is lost/ });
+});
+
+test('a log that was lost or shortened stops the start', async (t) => {
+  const place = new Place(t);
+  const engine = await place.start({ segmentBytes: 2048, fillBytes: 512 });
+  for (let index = 0; index < 120; index += 1) await makeDirectory(engine, String(index));
+  await engine.close();
+  const segments = readdirSync(place.path('oplog')).sort();
+  t.true(segments.length > 2);
+  rmSync(place.path('oplog', segments.at(-1) ?? ''));
+  await t.throwsAsync(place.start(), { code: 'CORRUPT', message: /are missing from the log/ });
+  rmSync(place.path('oplog'), { recursive: true });
+  await t.throwsAsync(place.start(), { code: 'CORRUPT', message: /is missing/ });
+});
+
+test('after a failed sync nothing is answered any more', async (t) => {
+  const place = new Place(t);
+  const fatal: unknown[] = [];
+  const broken = new BreakingDisk();
+  const engine = await place.start({ disk: broken, onFatal: (error) => fatal.push(error) });
+  await makeDirectory(engine, 'a');
+  broken.failing = true;
+  await t.throwsAsync(makeDirectory(engine, 'b'), { code: 'UNAVAILABLE' });
+  await t.throwsAsync(makeDirectory(engine, 'c'), { code: 'UNAVAILABLE' });
+  t.is(fatal.length, 1);
+  t.deepEqual(names(engine), ['a']);
+  broken.failing = false;
+  await engine.close();
+  const again = await place.start();
+  t.true(names(again).includes('a'));
+});
+
+/** Its syncs fail from a moment on. */
+class BreakingDisk extends NodeDisk {
+  failing = false;
+
+  override async open(path: string, mode: OpenMode): Promise<DiskFile> {
+    const file = await super.open(path, mode);
+    return {
+      read: (into, position) => file.read(into, position),
+      write: (buffers, position) => file.write(buffers, position),
+      size: () => file.size(),
+      truncate: (length) => file.truncate(length),
+      dataSync: () => (this.failing ? Promise.reject(new Error('fsync failed')) : file.dataSync()),
+      close: () => file.close(),
+    };
+  }
+}
+
+test('a cheap refusal is not logged', async (t) => {
+  const engine = await new Place(t).start();
+  await makeDirectory(engine, 'a');
+  const { position } = engine.state;
+  await t.throwsAsync(makeDirectory(engine, 'a'), { code: 'EXISTS' });
+  t.is(engine.state.position, position);
+});

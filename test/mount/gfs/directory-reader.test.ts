@@ -1,0 +1,174 @@
+import test from 'ava';
+import { createContext, type GfsContext } from '../../../mount/gfs/context.ts';
+import { DirectoryReader } from '../../../mount/gfs/directory-reader.ts';
+import { inodeId, ROOT_INODE } from '../../../src/base/ids.ts';
+import { silentLogger } from '../../../src/base/log.ts';
+import { NodeEnv } from '../../../src/base/node-env.ts';
+import type { GfsClient, ListOptions } from '../../../src/client/api.ts';
+import { type DirectoryEntry, FileType } from '../../../src/rpc/messages.ts';
+
+const PARENT = 77;
+const inodeOf = (name: string) => 1000 + name.charCodeAt(0);
+
+/** A directory that changes as the test says, listed as the master lists. */
+class ChangingDirectory {
+  readonly names: string[] = [];
+  listCount = 0;
+
+  add(name: string): void {
+    this.names.splice(this.#indexOf(name), 0, name);
+  }
+
+  remove(name: string): void {
+    const index = this.#indexOf(name);
+    if (this.names[index] === name) this.names.splice(index, 1);
+  }
+
+  /** Of the first name that is not before this one. */
+  #indexOf(name: string): number {
+    let low = 0;
+    let high = this.names.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.names[middle] ?? '') < name) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  async list(_: number, { after, limit, withAttributes = false }: ListOptions) {
+    this.listCount += 1;
+    // What comes after a name is what is not before its smallest successor.
+    const start = after === undefined ? 0 : this.#indexOf(`${Buffer.from(after).toString('latin1')}\0`);
+    const entries: DirectoryEntry[] = this.names.slice(start, start + limit).map((name) => ({
+      ...{ name: Buffer.from(name, 'latin1'), inode: inodeOf(name), type: FileType.FILE_TYPE_REGULAR },
+      attributes: withAttributes ? this.#attributes(inodeOf(name)) : undefined,
+    }));
+    return { entries, end: start + limit >= this.names.length, parent: inodeId(PARENT) };
+  }
+
+  #attributes(inode: number) {
+    const time = { seconds: 1, nanos: 0 };
+    return {
+      ...{ inode, type: FileType.FILE_TYPE_REGULAR, mode: 0o644, linkCount: 1, uid: 0, gid: 0, rdev: 0 },
+      ...{ length: 5, atime: time, mtime: time, ctime: time, btime: time, goal: 3 },
+    };
+  }
+}
+
+function contextOf(directory: ChangingDirectory): GfsContext {
+  const client = { list: directory.list.bind(directory) } as unknown as GfsClient;
+  return createContext(new NodeEnv(silentLogger), client, {
+    attributeTimeoutMs: 60_000,
+    entryTimeoutMs: 60_000,
+  });
+}
+
+function readerOf(context: GfsContext): DirectoryReader {
+  return new DirectoryReader(context, ROOT_INODE, { caller: { uid: 0, gid: 0, groups: [] } });
+}
+
+/** All names as a program sees them that reads `step` entries at a time; `between` runs after each step. */
+async function namesOf(
+  reader: DirectoryReader,
+  { step = 7, from = 0, between }: { step?: number; from?: number; between?: () => void } = {},
+): Promise<string[]> {
+  const names: string[] = [];
+  let offset = from;
+  for (;;) {
+    const items = (await reader.read(plain(offset))).slice(0, step);
+    if (items.length === 0) return names;
+    names.push(...items.map(({ name }) => Buffer.from(name).toString('latin1')));
+    offset = items.at(-1)?.nextOffset ?? 0;
+    between?.();
+  }
+}
+
+const plain = (offset: number) => ({ offset, size: 2 ** 20, withAttributes: false });
+const padded = (number: number) => String(number).padStart(6, '0');
+
+test('a directory is listed in the order of names after itself and its parent', async (t) => {
+  const directory = new ChangingDirectory();
+  for (let index = 0; index < 2500; index += 1) directory.add(padded(index));
+  const names = await namesOf(readerOf(contextOf(directory)));
+  t.deepEqual(names, ['.', '..', ...directory.names]);
+  t.is(directory.listCount, 3, 'a page at a time');
+});
+
+test('an empty directory has two names', async (t) => {
+  t.deepEqual(await namesOf(readerOf(contextOf(new ChangingDirectory()))), ['.', '..']);
+});
+
+test('100,000 names that stay are listed once each while others come and go', async (t) => {
+  const directory = new ChangingDirectory();
+  const staying = Array.from({ length: 100_000 }, (_, index) => padded(index));
+  for (const name of staying) directory.add(name);
+  let round = 0;
+  const between = () => {
+    round += 1;
+    directory.add(`${padded((round * 7919) % 100_000)}-new-${round}`);
+    directory.remove(`${padded(((round - 3) * 7919) % 100_000)}-new-${round - 3}`);
+  };
+  const names = await namesOf(readerOf(contextOf(directory)), { step: 500, between });
+  t.deepEqual(
+    names.filter((name) => !name.includes('-') && !name.startsWith('.')),
+    staying,
+  );
+  t.is(new Set(names).size, names.length);
+});
+
+test('an offset keeps its meaning while names before it come and go, until a rewind', async (t) => {
+  const directory = new ChangingDirectory();
+  for (const name of ['b', 'd', 'f', 'h']) directory.add(name);
+  const reader = readerOf(contextOf(directory));
+  const items = await reader.read(plain(0));
+  const afterD = items.find(({ name }) => Buffer.from(name).toString() === 'd')?.nextOffset ?? -1;
+  await namesOf(reader, { from: items.at(-1)?.nextOffset ?? -1 });
+  directory.add('a');
+  directory.add('g');
+  directory.remove('b');
+  t.deepEqual(await namesOf(reader, { from: afterD }), ['f', 'h'], 'still in the page');
+  t.deepEqual(await namesOf(reader), ['.', '..', 'a', 'd', 'f', 'g', 'h'], 'anew from the start');
+});
+
+test('an offset from before the last page is followed by what follows its name now', async (t) => {
+  const directory = new ChangingDirectory();
+  for (let index = 0; index < 2100; index += 1) directory.add(padded(index));
+  const reader = readerOf(contextOf(directory));
+  const early = (await reader.read(plain(0)))[10]?.nextOffset ?? -1;
+  await namesOf(reader, { from: (await reader.read(plain(0))).at(-1)?.nextOffset ?? -1, step: 1000 });
+  directory.remove(padded(9));
+  const again = await namesOf(reader, { from: early, step: 1000 });
+  t.is(again[0], padded(10));
+  t.is(again.length, 2090);
+  t.deepEqual(await namesOf(reader, { from: early, step: 1000 }), again, 'and once more');
+  await t.throwsAsync(reader.read(plain(1_000_000)), { code: 'INVALID_ARGUMENT' });
+});
+
+test('attributes of a file that was changed here since the page was fetched are withheld', async (t) => {
+  const directory = new ChangingDirectory();
+  directory.add('a');
+  directory.add('b');
+  const context = contextOf(directory);
+  const reader = readerOf(context);
+  const attributesOf = async (offset: number) =>
+    (await reader.read({ offset, size: 4096, withAttributes: true })).map(({ name, entry }) => [
+      Buffer.from(name).toString(),
+      entry !== undefined,
+    ]);
+  t.deepEqual(await attributesOf(0), [
+    ['.', false],
+    ['..', false],
+    ['a', true],
+    ['b', true],
+  ]);
+  context.changes.note(inodeOf('a'));
+  t.deepEqual(await attributesOf(2), [
+    ['a', false],
+    ['b', true],
+  ]);
+  t.deepEqual((await attributesOf(0)).slice(2), [
+    ['a', true],
+    ['b', true],
+  ]);
+});
