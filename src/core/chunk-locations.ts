@@ -25,7 +25,7 @@ export class ChunkLocations {
   /** A part of a report of the whole disk. The last part replaces all that was known of that server. */
   reportPart(
     server: ServerId,
-    part: { reportId: number; last: boolean; replicas: readonly ReplicaReport[] },
+    part: { reportId: number; last: boolean; replicas: readonly ReplicaChange[] },
   ): void {
     let scan = this.#scans.get(server);
     if (scan === undefined || scan.reportId !== part.reportId) {
@@ -33,7 +33,7 @@ export class ChunkLocations {
       scan = { reportId: part.reportId, found: new Map(), changes: [] };
       this.#scans.set(server, scan);
     }
-    for (const replica of part.replicas) scan.found.set(replica.chunk, replica);
+    for (const replica of part.replicas) applyChange(scan.found, replica);
     if (!part.last) return;
     this.#scans.delete(server);
     // What changed while the parts were on their way is newer than they are.

@@ -80,11 +80,12 @@ export interface ServerEntry<Report> {
 export class ServerTable<Report> {
   readonly #entries = new Map<ServerId, ServerEntry<Report>>();
   readonly #silenceMs: number;
-  readonly #startedMs: number;
+  readonly #returnedByMs: number;
 
-  constructor(options: { silenceMs: number; startedMs: number }) {
+  /** `returnMs`: what servers have after this master's start, `startedMs`, to find it. */
+  constructor(options: { silenceMs: number; startedMs: number; returnMs: number }) {
     this.#silenceMs = options.silenceMs;
-    this.#startedMs = options.startedMs;
+    this.#returnedByMs = options.startedMs + options.returnMs;
   }
 
   /** `restarted`: what was known of its memory (leases) is void. */
@@ -155,13 +156,13 @@ export class ServerTable<Report> {
   }
 
   /**
-   * How long a server has been gone; 0 while it is not. One that never registered counts from this master's start:
+   * How long a server has been gone; 0 while it is not. One that never registered counts from when it had the time to:
    * a restarted master knows nobody, and nobody is dead for that.
    */
   goneForMs(server: ServerId, nowMs: number): number {
     if (this.isReachable(server, nowMs)) return 0;
     const entry = this.#entries.get(server);
-    if (entry === undefined) return nowMs - this.#startedMs;
+    if (entry === undefined) return Math.max(0, nowMs - this.#returnedByMs);
     return nowMs - (entry.connected ? entry.lastHeardMs : entry.lostAtMs);
   }
 

@@ -1,12 +1,15 @@
 import type { Disk } from '../base/disk.ts';
 import type { Env } from '../base/env.ts';
 import type { Network } from '../rpc/network.ts';
+import type { OpenMetaStore } from '../storage/meta-store-files.ts';
 
 /** What `MasterServer.start` takes. */
 export interface MasterOptions {
   readonly env: Env;
   readonly disk: Disk;
   readonly network: Network;
+  /** The tables: LMDB in a real master, memory in a simulated one. */
+  readonly openStore: OpenMetaStore;
   /** Oplog, checkpoints and tables; locked while the master runs. */
   readonly dataDirectory: string;
   /** "host:port"; port 0 lets the kernel choose. */
@@ -22,6 +25,12 @@ export interface MasterOptions {
   readonly leaseDurationMs?: number | undefined;
   /** Silence after which a chunkserver counts as gone; a broken connection is noticed at once. */
   readonly serverSilenceMs?: number | undefined;
+  /** How long a member may be gone before its chunks go on without it. */
+  readonly memberPatienceMs?: number | undefined;
+  /** What chunkservers have after the master's start to find it, before they count as gone. */
+  readonly serversReturnMs?: number | undefined;
+  /** Who owns the root directory of a new file system, and its mode; default root and 0755. */
+  readonly root?: { readonly uid: number; readonly gid: number; readonly mode: number } | undefined;
   /** For `gfs status`. */
   readonly programVersion?: string | undefined;
   readonly pid?: number | undefined;

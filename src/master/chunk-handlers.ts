@@ -1,0 +1,89 @@
+import { GfsError } from '../base/errors.ts';
+import { inodeId, sessionId } from '../base/ids.ts';
+import { unwrap } from '../base/result.ts';
+import { type Extent, FileType } from '../core/metadata/rows.ts';
+import type { FindChunksRequest } from '../rpc/messages.ts';
+import { contextOf } from './command-context.ts';
+import { checkFileAccess } from './file-access.ts';
+import type { MasterHandlers, MasterParts } from './master-parts.ts';
+
+type ChunkMethods = 'findChunks' | 'addChunk' | 'reportBadReplica';
+
+/** Extents in one answer. */
+const EXTENTS_MAX = 1000;
+
+/** Where a file's bytes are, and who orders their mutations. */
+export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMethods> {
+  const { env, metadata, sessions, locator, raiser, newChunks, badReplicas } = parts;
+  const { state } = metadata;
+
+  return {
+    findChunks: async ({ message }) => {
+      const inode = inodeId(message.inode);
+      const { caller, session, openId, forWrite: write } = message;
+      if (session !== 0) unwrap(sessions.touch(sessionId(session), env.monotonicMs()));
+      const before = unwrap(state.attributes(inode));
+      if (before.type !== FileType.REGULAR)
+        throw new GfsError('INVALID_ARGUMENT', `inode ${inode} is no file`);
+      checkFileAccess(parts.access, { caller, session, openId, inode, write });
+      let extents = extentsOf(message);
+      if (write && (await givePrimaries(message, extents))) {
+        // We were away: a truncation may have dropped extents, another writer may have added some.
+        extents = extentsOf(message);
+      }
+      const nowMs = env.monotonicMs();
+      const { length } = unwrap(state.attributes(inode));
+      const located = extents.map((extent) => locator.locate(extent, nowMs));
+      return { message: { extents: located, fileLength: length } };
+    },
+
+    addChunk: async ({ message }) => {
+      const inode = inodeId(message.inode);
+      const { fileOffset, openId } = message;
+      if (!Number.isSafeInteger(fileOffset)) throw new GfsError('INVALID_ARGUMENT', `offset ${fileOffset}`);
+      const context = contextOf(message.context, sessions, env.monotonicMs());
+      const { caller, session } = context;
+      const { goal, type } = unwrap(state.attributes(inode));
+      if (type !== FileType.REGULAR) throw new GfsError('INVALID_ARGUMENT', `inode ${inode} is no file`);
+      checkFileAccess(parts.access, { caller, session, openId, inode, write: true });
+      const there = state.extentAt(inode, fileOffset);
+      if (there !== undefined) return { message: { extent: locator.locate(there, env.monotonicMs()) } };
+      const chunk = newChunks.proposeOrThrow(goal);
+      const extent = unwrap(await metadata.execute(context, 'addChunk', { inode, fileOffset, chunk }));
+      newChunks.begun(chunk, extent.chunk);
+      return { message: { extent: locator.locate(extent, env.monotonicMs()) } };
+    },
+
+    reportBadReplica: async ({ message }) => {
+      badReplicas.report(message);
+      return { message: {} };
+    },
+  };
+
+  function extentsOf({ inode, last, fileOffset, count }: FindChunksRequest): Extent[] {
+    if (last) return lastExtent(inode);
+    if (count < 1) throw new GfsError('INVALID_ARGUMENT', 'no extents are wanted');
+    return state.extents(inodeId(inode), fileOffset, Math.min(count, EXTENTS_MAX));
+  }
+
+  function lastExtent(inode: number): Extent[] {
+    const found = state.tables.extentAtOrBefore(inodeId(inode), Number.MAX_SAFE_INTEGER);
+    return found === undefined ? [] : [found];
+  }
+
+  /**
+   * Each extent gets a primary, from the one that holds the offset on; nobody writes to one behind a hole yet. The first
+   * one's failure is the caller's, the others can be asked for again. Answers whether anything was waited for.
+   */
+  async function givePrimaries(
+    { last, fileOffset, suspectVersion }: FindChunksRequest,
+    extents: readonly Extent[],
+  ): Promise<boolean> {
+    const [first, ...following] = extents;
+    if (first === undefined || (!last && first.start > fileOffset)) return false;
+    const others = following.map(({ chunk }) => raiser.ensurePrimary(chunk).catch(() => undefined));
+    await raiser.ensurePrimary(first.chunk, suspectVersion);
+    await Promise.all(others);
+    return true;
+  }
+}

@@ -1,0 +1,163 @@
+import type { Env } from '../base/env.ts';
+import { codeOf, GfsError, messageOf } from '../base/errors.ts';
+import type { ChunkHandle, ServerId } from '../base/ids.ts';
+import { SECOND_MS } from '../base/units.ts';
+import type { ServerTable } from '../core/server-table.ts';
+import {
+  type ChunkState,
+  ChunkserverDefinition,
+  type SetVersionResult,
+  type SystemReport,
+  type VersionRecord,
+} from '../rpc/messages.ts';
+import type { Connection, Method, Network } from '../rpc/network.ts';
+
+const { checkVersion, create, delete: deleteMethod, setVersion } = ChunkserverDefinition.methods;
+
+/** A question is answered from memory or by opening a file. */
+const ASK_MS_MAX = 2 * SECOND_MS;
+/** An order ends on the server's disk. */
+const ORDER_MS_MAX = 5 * SECOND_MS;
+const DELETE_MS_MAX = 30 * SECOND_MS;
+/** Chunks in one call: one sync of the server's disk for all of them, and a bound on how long it takes. */
+const BATCH_SIZE_MAX = 1000;
+
+/**
+ * Calls to chunkservers. Questions and orders for one server that are made in one turn travel together: after a
+ * failure many chunks are raised at once.
+ */
+export class ChunkserverCalls {
+  readonly #env: Env;
+  readonly #network: Network;
+  readonly #servers: ServerTable<SystemReport>;
+  readonly #connections = new Map<ServerId, Connection>();
+  readonly #questions = new Map<ServerId, Batch<ChunkHandle, ChunkState | undefined>>();
+  readonly #orders = new Map<ServerId, Batch<VersionRecord, SetVersionResult>>();
+
+  constructor(parts: { env: Env; network: Network; servers: ServerTable<SystemReport> }) {
+    this.#env = parts.env;
+    this.#network = parts.network;
+    this.#servers = parts.servers;
+  }
+
+  /** The server's replica; undefined: it never had one. */
+  checkVersion(server: ServerId, chunk: ChunkHandle): Promise<ChunkState | undefined> {
+    return batchOf(this.#questions, server, (chunks) => this.#checkAll(server, chunks)).add(chunk);
+  }
+
+  /** Orders the process that is registered now to record a version (P2). */
+  setVersion(server: ServerId, record: VersionRecord): Promise<SetVersionResult> {
+    return batchOf(this.#orders, server, (records) => this.#setAll(server, records)).add(record);
+  }
+
+  async create(server: ServerId, record: VersionRecord, copy: boolean): Promise<void> {
+    await this.#call(server, create, { record, copy }, ORDER_MS_MAX);
+  }
+
+  async delete(server: ServerId, chunks: ChunkHandle[]): Promise<void> {
+    await this.#call(server, deleteMethod, { chunks }, DELETE_MS_MAX);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#connections.values()].map((connection) => connection.close()));
+    this.#connections.clear();
+  }
+
+  async #checkAll(server: ServerId, chunks: readonly ChunkHandle[]): Promise<(ChunkState | undefined)[]> {
+    const answer = await this.#call(server, checkVersion, { chunks: [...chunks] }, ASK_MS_MAX);
+    const states = new Map(answer.chunks.map((state) => [state.chunk, state]));
+    return chunks.map((chunk) => states.get(chunk));
+  }
+
+  async #setAll(server: ServerId, records: readonly VersionRecord[]): Promise<SetVersionResult[]> {
+    const incarnation = this.#servers.get(server)?.identity.incarnation ?? '';
+    const request = { incarnation, records: [...records] };
+    const answer = await this.#call(server, setVersion, request, ORDER_MS_MAX);
+    const results = new Map(answer.results.map((result) => [result.chunk, result]));
+    return records.map(
+      ({ chunk }) => results.get(chunk) ?? { chunk, recorded: false, code: 'INTERNAL', state: undefined },
+    );
+  }
+
+  async #call<Req, Res>(
+    server: ServerId,
+    method: Method<Req, Res>,
+    request: Req,
+    timeoutMs: number,
+  ): Promise<Res> {
+    const connection = this.#connectionTo(server);
+    const deadlineMs = this.#env.monotonicMs() + timeoutMs;
+    try {
+      return (await connection.call(method, request, { deadlineMs })).message;
+    } catch (error) {
+      const fields = { server, address: connection.address, code: codeOf(error), error: messageOf(error) };
+      this.#env.log.warn(fields, `${method.name} failed`);
+      throw error;
+    }
+  }
+
+  /** To where the server is now: it may have come back at another address. */
+  #connectionTo(server: ServerId): Connection {
+    const address = this.#servers.get(server)?.identity.address;
+    if (address === undefined) throw new GfsError('UNAVAILABLE', `server ${server} is not registered`);
+    const known = this.#connections.get(server);
+    if (known?.address === address) return known;
+    const connection = this.#network.connect(address);
+    this.#connections.set(server, connection);
+    known?.close().catch((error: unknown) => {
+      this.#env.log.warn({ server, error: messageOf(error) }, 'an old connection did not close');
+    });
+    return connection;
+  }
+}
+
+interface Waiting<Item, Answer> {
+  readonly item: Item;
+  readonly resolve: (answer: Answer) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Gathers what is asked in one turn, and asks for all of it together. */
+class Batch<Item, Answer> {
+  readonly #send: (items: readonly Item[]) => Promise<Answer[]>;
+  #waiting: Waiting<Item, Answer>[] = [];
+
+  constructor(send: (items: readonly Item[]) => Promise<Answer[]>) {
+    this.#send = send;
+  }
+
+  add(item: Item): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ item, resolve, reject });
+      if (this.#waiting.length === 1) queueMicrotask(() => this.#flush());
+      else if (this.#waiting.length === BATCH_SIZE_MAX) this.#flush();
+    });
+  }
+
+  #flush(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    if (waiting.length === 0) return;
+    this.#send(waiting.map(({ item }) => item)).then(
+      (answers) => {
+        for (const [index, { resolve }] of waiting.entries()) resolve(answers[index] as Answer);
+      },
+      (error: unknown) => {
+        for (const { reject } of waiting) reject(error);
+      },
+    );
+  }
+}
+
+function batchOf<Item, Answer>(
+  batches: Map<ServerId, Batch<Item, Answer>>,
+  server: ServerId,
+  send: (items: readonly Item[]) => Promise<Answer[]>,
+): Batch<Item, Answer> {
+  let batch = batches.get(server);
+  if (batch === undefined) {
+    batch = new Batch(send);
+    batches.set(server, batch);
+  }
+  return batch;
+}

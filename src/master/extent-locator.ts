@@ -1,0 +1,48 @@
+import { must } from '../base/assert.ts';
+import { hex, type ServerId } from '../base/ids.ts';
+import type { LeaseTable } from '../core/lease-table.ts';
+import type { Chunk, Extent } from '../core/metadata/rows.ts';
+import type { ServerTable } from '../core/server-table.ts';
+import type { ExtentLocation, Replica, SystemReport } from '../rpc/messages.ts';
+import type { Metadata } from './metadata.ts';
+
+/** Turns what the log says of an extent into what a client needs: addresses, and who orders mutations now. */
+export class ExtentLocator {
+  readonly #metadata: Metadata;
+  readonly #servers: ServerTable<SystemReport>;
+  readonly #leases: LeaseTable;
+
+  constructor(parts: { metadata: Metadata; servers: ServerTable<SystemReport>; leases: LeaseTable }) {
+    this.#metadata = parts.metadata;
+    this.#servers = parts.servers;
+    this.#leases = parts.leases;
+  }
+
+  locate({ start, chunk, sealedLength }: Extent, nowMs: number): ExtentLocation {
+    const row = must(this.#metadata.state.chunk(chunk), `chunk ${hex(chunk)} of an extent exists`);
+    return {
+      start,
+      chunk,
+      version: row.version,
+      members: this.members(row, nowMs),
+      primary: this.#leases.primaryOf(chunk, row.version, nowMs) ?? 0,
+      sealed: sealedLength !== undefined,
+      sealedLength: sealedLength ?? 0,
+    };
+  }
+
+  /** Reachable ones first. One that was not heard of since this master's start has no address yet. */
+  members({ members }: Pick<Chunk, 'members'>, nowMs: number): Replica[] {
+    const reachable: Replica[] = [];
+    const gone: Replica[] = [];
+    for (const member of members) {
+      (this.#servers.isReachable(member, nowMs) ? reachable : gone).push(this.replica(member));
+    }
+    return gone.length === 0 ? reachable : [...reachable, ...gone];
+  }
+
+  replica(server: ServerId): Replica {
+    const identity = this.#servers.get(server)?.identity;
+    return { server, address: identity?.address ?? '', rack: identity?.rack ?? '' };
+  }
+}

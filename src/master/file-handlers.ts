@@ -1,0 +1,172 @@
+import { GfsError } from '../base/errors.ts';
+import { type InodeId, inodeId, type SessionId, sessionId } from '../base/ids.ts';
+import { unwrap } from '../base/result.ts';
+import type { CommandContext, NewChunk } from '../core/metadata/commands.ts';
+import { type Attributes, FileType } from '../core/metadata/rows.ts';
+import type { ExtentLocation, LengthCommit } from '../rpc/messages.ts';
+import { contextOf, sessionOf } from './command-context.ts';
+import { checkFileAccess, checkWriteByInode } from './file-access.ts';
+import type { MasterHandlers, MasterParts } from './master-parts.ts';
+import { setAttributes } from './set-attributes.ts';
+
+type FileMethods = 'createFile' | 'open' | 'close' | 'commitLength' | 'setAttributes';
+
+/** An answer brings so many extents: a small file needs no further question. */
+const FIRST_EXTENTS = 4;
+
+/**
+ * Files that are created, opened, closed. What is open is kept in memory alone, so an open that changes nothing costs no
+ * write of the log, nor does the close of a file that was not written.
+ */
+export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMethods> {
+  const { env, config, metadata, sessions, locator, newChunks, reaper, garbage } = parts;
+  const { state } = metadata;
+  const contextIn = (context: Parameters<typeof contextOf>[0]) =>
+    contextOf(context, sessions, env.monotonicMs());
+
+  const firstExtents = (inode: InodeId): ExtentLocation[] => {
+    const nowMs = env.monotonicMs();
+    return state.extents(inode, 0, FIRST_EXTENTS).map((extent) => locator.locate(extent, nowMs));
+  };
+
+  /** The number of the command names the open file too: sent again, it is the same open. */
+  const remember = (context: CommandContext, inode: InodeId, mode: { read: boolean; write: boolean }) => {
+    if (context.session === 0) return 0;
+    unwrap(sessions.open(context.session, { openId: context.number, inode, ...mode }));
+    return context.number;
+  };
+
+  const begun = (proposed: NewChunk | undefined, inode: InodeId) => {
+    if (proposed !== undefined) newChunks.begun(proposed, state.extentAt(inode, 0)?.chunk);
+  };
+
+  const commit = async (context: CommandContext, inode: InodeId, { length, mtime }: LengthCommit) =>
+    unwrap(await metadata.execute(context, 'commitLength', { inode, length, mtime }));
+
+  return {
+    createFile: async ({ message }) => {
+      const { parent, name, mode, exclusive, reserveChunk, read, write, truncate } = message;
+      const context = contextIn(message.context);
+      const goal = config.replication;
+      const firstChunk = reserveChunk ? newChunks.proposeIfPossible(goal) : undefined;
+      const { attributes, created } = unwrap(
+        await metadata.execute(context, 'createFile', {
+          parent: inodeId(parent),
+          name,
+          inode: metadata.dealInode(),
+          mode,
+          exclusive,
+          read,
+          write,
+          truncate,
+          firstChunk,
+          goal,
+        }),
+      );
+      if (truncate && !created) garbage.wake();
+      begun(firstChunk, attributes.inode);
+      const openId = remember(context, attributes.inode, { read, write });
+      return { message: { attributes, openId, extents: firstExtents(attributes.inode), created } };
+    },
+
+    open: async ({ message }) => {
+      const { read, truncate } = message;
+      const write = message.write || message.append;
+      const inode = inodeId(message.inode);
+      const context = contextIn(message.context);
+      const wanted = { read, write: write || truncate };
+      const attributes = regularFile(unwrap(state.access(context.caller, inode, wanted)));
+      if (attributes.linkCount === 0 && !sessions.isOpen(inode)) {
+        // It may be on its way out, and nothing would hold it.
+        throw new GfsError('NOT_FOUND', `inode ${inode} has no name any more`);
+      }
+      // Before anything is waited for: from now on the file stays, whoever unlinks it.
+      const openId = remember(context, inode, { read, write });
+      if (!truncate) return { message: { attributes, openId, extents: firstExtents(inode) } };
+      const firstChunk = write ? newChunks.proposeIfPossible(attributes.goal) : undefined;
+      try {
+        const emptied = await setAttributes(parts, context, {
+          ...NO_CHANGES,
+          inode,
+          length: 0,
+          firstChunk,
+        });
+        begun(firstChunk, inode);
+        return { message: { attributes: emptied, openId, extents: firstExtents(inode) } };
+      } catch (error) {
+        if (openId !== 0) forget(sessionOf(context), openId);
+        throw error;
+      }
+    },
+
+    close: async ({ message }) => {
+      const inode = inodeId(message.inode);
+      const context = contextIn(message.context);
+      const session = sessionOf(context);
+      let attributes: Attributes | undefined;
+      if (message.commit !== undefined) {
+        const { caller } = context;
+        checkFileAccess(parts.access, { caller, session, openId: message.openId, inode, write: true });
+        attributes = await commit(context, inode, message.commit);
+      } else {
+        const row = state.attributes(inode);
+        if (row.ok) attributes = row.value;
+      }
+      forget(session, message.openId);
+      return { message: { attributes } };
+    },
+
+    commitLength: async ({ message }) => {
+      if (message.commit === undefined) throw new GfsError('INVALID_ARGUMENT', 'no length is given');
+      const inode = inodeId(message.inode);
+      const context = contextIn(message.context);
+      const { caller, session } = context;
+      checkWriteByInode(parts.access, { caller, session, inode });
+      return { message: { attributes: await commit(context, inode, message.commit) } };
+    },
+
+    setAttributes: async ({ message }) => {
+      const context = contextIn(message.context);
+      const { mode, uid, gid, length, atime, mtime, atimeNow, mtimeNow, byOpenFile } = message;
+      const inode = inodeId(message.inode);
+      if (byOpenFile && !sessions.writersOf(inode).includes(sessionId(context.session))) {
+        throw new GfsError('BAD_FILE', `the session does not have inode ${inode} open for writing`);
+      }
+      const attributes = await setAttributes(parts, context, {
+        inode,
+        mode,
+        uid,
+        gid,
+        length,
+        atime,
+        mtime,
+        atimeNow,
+        mtimeNow,
+        byOpenFile,
+        firstChunk: undefined,
+      });
+      return { message: { attributes } };
+    },
+  };
+
+  function forget(session: SessionId, openId: number): void {
+    const closed = sessions.close(session, openId);
+    if (closed === undefined) return;
+    const row = state.attributes(closed);
+    if (row.ok && row.value.linkCount === 0) reaper.consider([closed]);
+  }
+}
+
+const NO_CHANGES = {
+  atime: undefined,
+  mtime: undefined,
+  atimeNow: false,
+  mtimeNow: false,
+  byOpenFile: false,
+} as const;
+
+function regularFile(attributes: Attributes): Attributes {
+  if (attributes.type === FileType.REGULAR) return attributes;
+  const code = attributes.type === FileType.DIRECTORY ? 'IS_DIRECTORY' : 'INVALID_ARGUMENT';
+  throw new GfsError(code, `inode ${attributes.inode} is no file`);
+}

@@ -1,0 +1,56 @@
+import type { Env } from '../base/env.ts';
+import type { ChunkLocations } from '../core/chunk-locations.ts';
+import type { LeaseTable } from '../core/lease-table.ts';
+import type { MetadataState } from '../core/metadata/state.ts';
+import type { ServerTable } from '../core/server-table.ts';
+import type { SessionTable } from '../core/session-table.ts';
+import type { MasterDefinition, SystemReport } from '../rpc/messages.ts';
+import type { Handlers } from '../rpc/network.ts';
+import type { BadReplicas } from './bad-replicas.ts';
+import type { ChunkCensus } from './chunk-census.ts';
+import type { ChunkRaiser } from './chunk-raiser.ts';
+import type { ChunkserverCalls } from './chunkserver-calls.ts';
+import type { ExtentLocator } from './extent-locator.ts';
+import type { GarbageCollector } from './garbage-collector.ts';
+import type { Metadata } from './metadata.ts';
+import type { NewChunks } from './new-chunks.ts';
+import type { OrphanReaper } from './orphan-reaper.ts';
+import type { SessionKeeper } from './session-keeper.ts';
+
+export type MasterHandlers = Handlers<MasterDefinition>;
+
+/** What is fixed while the master runs. */
+export interface MasterConfig {
+  readonly filesystemId: string;
+  readonly chunkSizeBytes: number;
+  readonly replication: number;
+  readonly heartbeatIntervalMs: number;
+  readonly sessionTimeoutMs: number;
+  /** How long a member may be gone before a chunk goes on without it. */
+  readonly memberPatienceMs: number;
+  readonly programVersion: string;
+  readonly pid: number;
+}
+
+/** What the handlers share. Each takes the parts it uses. */
+export interface MasterParts {
+  readonly env: Env;
+  readonly config: MasterConfig;
+  /** On the wall clock, for people. */
+  readonly startedAtMs: number;
+  readonly metadata: Metadata;
+  readonly servers: ServerTable<SystemReport>;
+  readonly locations: ChunkLocations;
+  readonly leases: LeaseTable;
+  readonly sessions: SessionTable;
+  readonly access: { readonly state: MetadataState; readonly sessions: SessionTable };
+  readonly sessionKeeper: SessionKeeper;
+  readonly calls: ChunkserverCalls;
+  readonly raiser: ChunkRaiser;
+  readonly locator: ExtentLocator;
+  readonly newChunks: NewChunks;
+  readonly garbage: GarbageCollector;
+  readonly reaper: OrphanReaper;
+  readonly census: ChunkCensus;
+  readonly badReplicas: BadReplicas;
+}

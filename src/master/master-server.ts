@@ -1,0 +1,168 @@
+import {
+  HEARTBEAT_INTERVAL_MS,
+  LEASE_DURATION_MS,
+  SERVER_SILENCE_MS,
+  SESSION_TIMEOUT_MS,
+} from '../base/constants.ts';
+import { SECOND_MS } from '../base/units.ts';
+import { ChunkLocations } from '../core/chunk-locations.ts';
+import { LeaseTable } from '../core/lease-table.ts';
+import { ServerTable } from '../core/server-table.ts';
+import { SessionTable } from '../core/session-table.ts';
+import { MasterDefinition, type SystemReport } from '../rpc/messages.ts';
+import { bindService, type Listener } from '../rpc/network.ts';
+import { BadReplicas } from './bad-replicas.ts';
+import { ChunkCensus } from './chunk-census.ts';
+import { chunkHandlers } from './chunk-handlers.ts';
+import { ChunkRaiser } from './chunk-raiser.ts';
+import { ChunkserverCalls } from './chunkserver-calls.ts';
+import { ExtentLocator } from './extent-locator.ts';
+import { fileHandlers } from './file-handlers.ts';
+import { GarbageCollector } from './garbage-collector.ts';
+import type { MasterOptions, RunningMaster } from './master-options.ts';
+import type { MasterConfig, MasterParts } from './master-parts.ts';
+import { MetadataEngine } from './metadata-engine.ts';
+import { namespaceHandlers } from './namespace-handlers.ts';
+import { NewChunks } from './new-chunks.ts';
+import { OrphanReaper } from './orphan-reaper.ts';
+import { peopleHandlers } from './people-handlers.ts';
+import { serverHandlers } from './server-handlers.ts';
+import { sessionHandlers } from './session-handlers.ts';
+import { SessionKeeper } from './session-keeper.ts';
+
+/** How long a member may be gone before a chunk goes on without it: a process that restarts is back by then. */
+const MEMBER_PATIENCE_MS = 3 * SECOND_MS;
+/** What chunkservers have after a start of the master to find it. */
+const SERVERS_RETURN_MS = 10 * SECOND_MS;
+
+/** The master: recovers its metadata, then answers clients and chunkservers until it is closed. */
+export class MasterServer implements RunningMaster {
+  readonly #engine: MetadataEngine;
+  readonly #parts: MasterParts;
+  readonly #listener: Listener;
+  #closing: Promise<void> | undefined;
+
+  /** ALREADY_RUNNING: another process has the data directory. CONFIG_MISMATCH: a key was fixed at another value. */
+  static async start(options: MasterOptions): Promise<MasterServer> {
+    const { env, disk, dataDirectory, openStore, chunkSizeBytes, replication, root, onFatal } = options;
+    const engine = await MetadataEngine.start({
+      env,
+      disk,
+      directory: dataDirectory,
+      openStore,
+      chunkSizeBytes,
+      replication,
+      root,
+      onFatal,
+    });
+    const parts = assemble(engine, options);
+    try {
+      const service = bindService(MasterDefinition, {
+        ...sessionHandlers(parts),
+        ...namespaceHandlers(parts),
+        ...fileHandlers(parts),
+        ...chunkHandlers(parts),
+        ...serverHandlers(parts),
+        ...peopleHandlers(parts),
+      });
+      const listener = await options.network.listen(options.listen, [service]);
+      env.log.info({ address: listener.address, filesystemId: engine.filesystem.id }, 'the master serves');
+      return new MasterServer(engine, parts, listener);
+    } catch (error) {
+      await closeParts(parts);
+      await engine.close();
+      throw error;
+    }
+  }
+
+  private constructor(engine: MetadataEngine, parts: MasterParts, listener: Listener) {
+    this.#engine = engine;
+    this.#parts = parts;
+    this.#listener = listener;
+  }
+
+  get address(): string {
+    return this.#listener.address;
+  }
+  get filesystemId(): string {
+    return this.#parts.config.filesystemId;
+  }
+  get chunkSizeBytes(): number {
+    return this.#parts.config.chunkSizeBytes;
+  }
+  get replication(): number {
+    return this.#parts.config.replication;
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    await this.#listener.close();
+    await closeParts(this.#parts);
+    await this.#engine.close();
+  }
+}
+
+function assemble(metadata: MetadataEngine, options: MasterOptions): MasterParts {
+  const { env, network } = options;
+  const { id: filesystemId, chunkSizeBytes, replication } = metadata.filesystem;
+  const nowMs = env.monotonicMs();
+  const config: MasterConfig = {
+    filesystemId,
+    chunkSizeBytes,
+    replication,
+    heartbeatIntervalMs: options.heartbeatIntervalMs ?? HEARTBEAT_INTERVAL_MS,
+    sessionTimeoutMs: options.sessionTimeoutMs ?? SESSION_TIMEOUT_MS,
+    memberPatienceMs: options.memberPatienceMs ?? MEMBER_PATIENCE_MS,
+    programVersion: options.programVersion ?? '',
+    pid: options.pid ?? 0,
+  };
+  const { sessionTimeoutMs, memberPatienceMs } = config;
+  const servers = new ServerTable<SystemReport>({
+    silenceMs: options.serverSilenceMs ?? SERVER_SILENCE_MS,
+    startedMs: nowMs,
+    returnMs: options.serversReturnMs ?? SERVERS_RETURN_MS,
+  });
+  const locations = new ChunkLocations();
+  const leases = new LeaseTable({ durationMs: options.leaseDurationMs ?? LEASE_DURATION_MS });
+  const known = metadata.state.sessions();
+  const sessions = new SessionTable({ timeoutMs: sessionTimeoutMs, nowMs, known });
+  const calls = new ChunkserverCalls({ env, network, servers });
+  const locator = new ExtentLocator({ metadata, servers, leases });
+  const garbage = new GarbageCollector({ env, metadata, servers, calls });
+  const reaper = new OrphanReaper({ env, metadata, sessions, onReaped: () => garbage.wake() });
+  return {
+    env,
+    config,
+    startedAtMs: Math.round(env.nowMs()),
+    metadata,
+    servers,
+    locations,
+    leases,
+    sessions,
+    access: { state: metadata.state, sessions },
+    sessionKeeper: new SessionKeeper({ env, metadata, sessions, leases, reaper, sessionTimeoutMs }),
+    calls,
+    raiser: new ChunkRaiser({ env, metadata, servers, leases, calls, locator, memberPatienceMs }),
+    locator,
+    newChunks: new NewChunks({ env, config, metadata, servers, leases }),
+    garbage,
+    reaper,
+    census: new ChunkCensus({ env, metadata, servers, locations }),
+    badReplicas: new BadReplicas(env.log),
+  };
+}
+
+/** Last opened first; what still runs in the background ends before the log does. */
+async function closeParts({ sessionKeeper, reaper, garbage, calls }: MasterParts): Promise<void> {
+  await Promise.all([sessionKeeper.close(), reaper.close()]);
+  await garbage.close();
+  await calls.close();
+}

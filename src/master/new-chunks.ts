@@ -1,0 +1,83 @@
+import { must } from '../base/assert.ts';
+import type { Env } from '../base/env.ts';
+import type { ChunkHandle } from '../base/ids.ts';
+import { type Result, unwrap } from '../base/result.ts';
+import type { LeaseTable } from '../core/lease-table.ts';
+import type { NewChunk } from '../core/metadata/commands.ts';
+import { type Candidate, placeChunk } from '../core/placement.ts';
+import type { ServerTable } from '../core/server-table.ts';
+import type { SystemReport } from '../rpc/messages.ts';
+import type { MasterConfig } from './master-parts.ts';
+import type { Metadata } from './metadata.ts';
+
+/**
+ * Chunks for commands to bring along. No server is asked: the first mutation creates the replicas, from the record that
+ * the client passes on (P4, P23).
+ */
+export class NewChunks {
+  readonly #env: Env;
+  readonly #config: MasterConfig;
+  readonly #metadata: Metadata;
+  readonly #servers: ServerTable<SystemReport>;
+  readonly #leases: LeaseTable;
+
+  constructor(parts: {
+    env: Env;
+    config: MasterConfig;
+    metadata: Metadata;
+    servers: ServerTable<SystemReport>;
+    leases: LeaseTable;
+  }) {
+    this.#env = parts.env;
+    this.#config = parts.config;
+    this.#metadata = parts.metadata;
+    this.#servers = parts.servers;
+    this.#leases = parts.leases;
+  }
+
+  /** A chunk with its members; refused with NO_SPACE or TOO_FEW_REPLICAS. */
+  propose(goal: number): Result<NewChunk> {
+    const { chunkSizeBytes } = this.#config;
+    const random = () => this.#env.random();
+    const placed = placeChunk(this.#candidates(), { goal, chunkSizeBytes, random });
+    if (!placed.ok) return placed;
+    const members = placed.value;
+    for (const member of members) this.#servers.placed(member);
+    const primary = must(members[0], 'a placement has members');
+    return { ok: true, value: { chunk: this.#metadata.dealChunk(), members, primary } };
+  }
+
+  /** As `propose`, or nothing where that is refused: a file can be created although nothing can be written now. */
+  proposeIfPossible(goal: number): NewChunk | undefined {
+    const proposed = this.propose(goal);
+    return proposed.ok ? proposed.value : undefined;
+  }
+
+  proposeOrThrow(goal: number): NewChunk {
+    return unwrap(this.propose(goal));
+  }
+
+  /** The command was carried out and used the chunk: version 1 is active from the start, with its primary (P4). */
+  begun(proposed: NewChunk | undefined, used: ChunkHandle | undefined): void {
+    if (proposed === undefined || proposed.chunk !== used || proposed.primary === 0) return;
+    this.#leases.grant(proposed.chunk, proposed.primary, 1, this.#env.monotonicMs());
+  }
+
+  #candidates(): Candidate[] {
+    const nowMs = this.#env.monotonicMs();
+    const candidates: Candidate[] = [];
+    for (const { identity, space, placedCount } of this.#servers.all()) {
+      const liveness = this.#servers.livenessOf(identity.server, nowMs);
+      if (liveness === 'gone' || space === undefined) continue;
+      candidates.push({
+        server: identity.server,
+        rack: identity.rack,
+        totalBytes: space.totalBytes,
+        availableBytes: space.freeBytes - space.reserveBytes,
+        placedCount,
+        suspect: liveness === 'suspect',
+      });
+    }
+    return candidates;
+  }
+}

@@ -1,0 +1,35 @@
+import { inodeId, ROOT_INODE, sessionId } from '../base/ids.ts';
+import { unwrap } from '../base/result.ts';
+import type { MasterHandlers, MasterParts } from './master-parts.ts';
+
+type SessionMethods = 'openSession' | 'renewSession' | 'closeSession';
+
+export function sessionHandlers(parts: MasterParts): Pick<MasterHandlers, SessionMethods> {
+  const { env, config, sessions, sessionKeeper } = parts;
+  return {
+    openSession: async ({ message: { host, program } }) => {
+      const session = await sessionKeeper.begin(host, program);
+      return {
+        message: {
+          session,
+          timeoutMs: config.sessionTimeoutMs,
+          filesystemId: config.filesystemId,
+          chunkSizeBytes: config.chunkSizeBytes,
+          replication: config.replication,
+          rootInode: ROOT_INODE,
+        },
+      };
+    },
+
+    renewSession: async ({ message }) => {
+      const files = message.openFiles.map((file) => ({ ...file, inode: inodeId(file.inode) }));
+      const { tell } = unwrap(sessions.renew(sessionId(message.session), files, env.monotonicMs()));
+      return { message: { sendOpenFiles: tell } };
+    },
+
+    closeSession: async ({ message }) => {
+      await sessionKeeper.end(sessionId(message.session));
+      return { message: {} };
+    },
+  };
+}

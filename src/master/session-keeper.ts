@@ -1,0 +1,78 @@
+import type { Env } from '../base/env.ts';
+import type { SessionId } from '../base/ids.ts';
+import { unwrap } from '../base/result.ts';
+import { SECOND_MS } from '../base/units.ts';
+import type { LeaseTable } from '../core/lease-table.ts';
+import { INTERNAL } from '../core/metadata/commands.ts';
+import type { SessionTable } from '../core/session-table.ts';
+import { Background } from './background.ts';
+import type { Metadata } from './metadata.ts';
+import type { OrphanReaper } from './orphan-reaper.ts';
+
+const INTERVAL_MS_MAX = 5 * SECOND_MS;
+
+/** Begins and ends sessions, and ends those that fell silent. Sweeps up leases that ran out, too. */
+export class SessionKeeper {
+  readonly #env: Env;
+  readonly #metadata: Metadata;
+  readonly #sessions: SessionTable;
+  readonly #leases: LeaseTable;
+  readonly #reaper: OrphanReaper;
+  readonly #work: Background;
+
+  constructor(parts: {
+    env: Env;
+    metadata: Metadata;
+    sessions: SessionTable;
+    leases: LeaseTable;
+    reaper: OrphanReaper;
+    sessionTimeoutMs: number;
+  }) {
+    this.#env = parts.env;
+    this.#metadata = parts.metadata;
+    this.#sessions = parts.sessions;
+    this.#leases = parts.leases;
+    this.#reaper = parts.reaper;
+    const intervalMs = Math.min(INTERVAL_MS_MAX, parts.sessionTimeoutMs / 4);
+    this.#work = new Background(parts.env, {
+      name: 'ending silent sessions',
+      retryDelayMs: intervalMs,
+      round: async () => {
+        await this.#sweep();
+        return intervalMs;
+      },
+    });
+    this.#work.wake();
+  }
+
+  async begin(host: string, program: string): Promise<SessionId> {
+    const session = this.#metadata.dealSession();
+    unwrap(await this.#metadata.execute(INTERNAL, 'openSession', { session, host, program }));
+    this.#sessions.begin({ session, host, program }, this.#env.monotonicMs());
+    this.#env.log.info({ session, host, program }, 'a session began');
+    return session;
+  }
+
+  /** One that has ended before is fine. */
+  async end(session: SessionId): Promise<void> {
+    if (this.#sessions.get(session) === undefined) return;
+    // First here, so that nothing is opened in it any more; durable afterwards.
+    this.#reaper.consider(this.#sessions.end(session));
+    const ended = await this.#metadata.execute(INTERNAL, 'closeSession', { session });
+    if (!ended.ok && ended.error.code !== 'NO_SUCH_SESSION') unwrap(ended);
+    this.#env.log.info({ session }, 'a session ended');
+  }
+
+  async close(): Promise<void> {
+    await this.#work.close();
+  }
+
+  async #sweep(): Promise<void> {
+    const nowMs = this.#env.monotonicMs();
+    this.#leases.sweep(nowMs);
+    for (const session of this.#sessions.expired(nowMs)) {
+      this.#env.log.warn({ session }, 'a session said nothing for too long');
+      await this.end(session);
+    }
+  }
+}

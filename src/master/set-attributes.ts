@@ -1,0 +1,69 @@
+import { codeOf } from '../base/errors.ts';
+import type { InodeId } from '../base/ids.ts';
+import { unwrap } from '../base/result.ts';
+import type { CommandBodies, CommandContext } from '../core/metadata/commands.ts';
+import type { Attributes, Extent } from '../core/metadata/rows.ts';
+import type { MasterParts } from './master-parts.ts';
+
+export type AttributeChanges = Omit<CommandBodies['setAttributes'], 'cut'>;
+type Parts = Pick<MasterParts, 'metadata' | 'raiser' | 'garbage'>;
+
+/** How often a chunk may be raised by somebody else between our look and our command. */
+const ATTEMPTS_MAX = 5;
+
+/**
+ * One command, whatever changes. A new length inside a chunk cuts that chunk by raising its version in the same command,
+ * and is answered when the version is active (P19): bytes behind the new end must not show up again when the file
+ * grows, also those that somebody wrote and never committed. So the chunk is cut whatever length is stored.
+ */
+export async function setAttributes(
+  parts: Parts,
+  context: CommandContext,
+  changes: AttributeChanges,
+): Promise<Attributes> {
+  const { metadata, raiser, garbage } = parts;
+  const { inode, length } = changes;
+  const { state } = metadata;
+  for (let attempt = 1; ; attempt += 1) {
+    const straddled = length === undefined ? undefined : straddledExtent(parts, inode, length);
+    const before = state.results.recall(context, 'setAttributes');
+    if (before !== undefined) {
+      // The first answer may have been lost with the master that was to carry the cut out.
+      if (before.ok && straddled !== undefined) await raiser.ensurePrimary(straddled.chunk);
+      return unwrap(before) as Attributes;
+    }
+    try {
+      if (straddled !== undefined) return await cutAt(parts, straddled, { context, changes });
+      return unwrap(await metadata.execute(context, 'setAttributes', { ...changes, cut: undefined }));
+    } catch (error) {
+      if (codeOf(error) !== 'VERSION_MISMATCH' || attempt === ATTEMPTS_MAX) throw error;
+    } finally {
+      if (length !== undefined) garbage.wake();
+    }
+  }
+}
+
+async function cutAt(
+  { metadata, raiser }: Parts,
+  { chunk }: Extent,
+  { context, changes }: { context: CommandContext; changes: AttributeChanges },
+): Promise<Attributes> {
+  const { state } = metadata;
+  const { inode, byOpenFile } = changes;
+  // Nobody makes servers work on what he may not change. The command itself checks again.
+  if (!byOpenFile) unwrap(state.access(context.caller, inode, { write: true }));
+  let attributes: Attributes | undefined;
+  await raiser.raiseWith(chunk, async ({ version, members, primary, loss }) => {
+    const cut = { chunk, version, members, primary, loss };
+    const result = await metadata.execute(context, 'setAttributes', { ...changes, cut });
+    if (result.ok) attributes = result.value;
+    return result;
+  });
+  return attributes ?? unwrap(state.attributes(inode));
+}
+
+/** The extent that the new end lies inside of. */
+function straddledExtent({ metadata }: Parts, inode: InodeId, length: number): Extent | undefined {
+  const extent = length === 0 ? undefined : metadata.state.extentAt(inode, length);
+  return extent !== undefined && extent.start < length ? extent : undefined;
+}
