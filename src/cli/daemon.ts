@@ -11,6 +11,8 @@ export type FailedMessage = { readonly failed: string };
 export interface Running {
   /** Told to the starter, and logged. */
   readonly ready: Readonly<Record<string, unknown>>;
+  /** Resolves when there is nothing left to do (a mount was unmounted): then it ends as if it had been asked to. */
+  readonly ended?: Promise<void>;
   close(): Promise<void>;
 }
 
@@ -52,10 +54,10 @@ export async function runDaemon(
   tellStarter({ ready: running.ready });
 
   let stopping = false;
-  const stop = (signal: NodeJS.Signals) => {
+  const stop = (why: string) => {
     if (stopping) process.exit(EXIT_FAILURE);
     stopping = true;
-    log.info({ signal }, 'stopping');
+    log.info({ why }, 'stopping');
     running.close().then(() => {
       log.info({}, 'stopped');
       process.exit(0);
@@ -63,6 +65,9 @@ export async function runDaemon(
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
+  running.ended?.then(() => {
+    if (!stopping) stop('nothing left to do');
+  }, onFatal);
 }
 
 /** One line for people, the same for the starter, exit code 1. */
