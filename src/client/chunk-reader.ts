@@ -1,0 +1,261 @@
+import { type Bytes, lengthOf } from '../base/bytes.ts';
+import { checksumsMatch } from '../base/crc.ts';
+import type { Env } from '../base/env.ts';
+import { codeOf, type ErrorCode, GfsError } from '../base/errors.ts';
+import { hex } from '../base/ids.ts';
+import { MiB, SECOND_MS } from '../base/units.ts';
+import { ChunkserverDefinition, type Replica } from '../rpc/messages.ts';
+import { type ExtentSpan, isExtent } from './extent-map.ts';
+import type { Access, Locations } from './locations.ts';
+import { nearestFirst } from './nearness.ts';
+import { isTransient, type Patience } from './patience.ts';
+import type { ServerPool } from './server-pool.ts';
+
+const { read } = ChunkserverDefinition.methods;
+/** A server that is silent for so long is passed over. */
+const READ_ATTEMPT_MS = 5 * SECOND_MS;
+/** Neighbouring reads go to one server, for its disk's sake; the next stretch goes to another. */
+const STRETCH_BYTES = 8 * MiB;
+/** Rounds in which every replica answered, and badly. More rounds would not mend them. */
+const BAD_ROUNDS_MAX = 2;
+
+const ZEROS = Buffer.alloc(1 * MiB);
+
+/** `length` zeros, all views of the same bytes: nobody writes to what was read. */
+export function zeros(length: number): Bytes {
+  const result: Uint8Array[] = [];
+  for (let left = length; left > 0; left -= ZEROS.length) {
+    result.push(left >= ZEROS.length ? ZEROS : ZEROS.subarray(0, left));
+  }
+  return result;
+}
+
+export interface ChunkReaderOptions {
+  readonly env: Env;
+  readonly pool: ServerPool;
+  readonly locations: Locations;
+  readonly host: string;
+  /** Tells the master; nobody waits for it. */
+  readonly onBadReplica: (bad: { chunk: number; version: number; server: number; reason: ErrorCode }) => void;
+}
+
+/** What became of asking the members of one chunk. */
+type Outcome =
+  | { readonly kind: 'data'; readonly bytes: Bytes }
+  /** A replica has another version, or all say that there is nothing: the location may be old. */
+  | { readonly kind: 'stale' }
+  | { readonly kind: 'failed'; readonly error: unknown };
+
+/**
+ * Reads parts of a file from the cluster: any member of a chunk will do, nearest first, and on to the next when one is
+ * silent or its bytes do not have their checksums. What no replica holds below the file's length is zeros.
+ */
+export class ChunkReader {
+  readonly #options: ChunkReaderOptions;
+
+  constructor(options: ChunkReaderOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * All `length` bytes from `fileOffset`; the caller knows that the file is as long. `lengthLearntAtMs`: when it was
+   * told; an extent that was looked up before may have been sealed since, and have a follower.
+   */
+  async read(
+    access: Access,
+    fileOffset: number,
+    length: number,
+    lengthLearntAtMs: number,
+    patience: Patience,
+  ): Promise<Bytes> {
+    return await this.#range(access, fileOffset, fileOffset + length, lengthLearntAtMs, patience, 0);
+  }
+
+  async #range(
+    access: Access,
+    start: number,
+    end: number,
+    lengthLearntAtMs: number,
+    patience: Patience,
+    round: number,
+  ): Promise<Bytes> {
+    const parts: Promise<Bytes>[] = [];
+    try {
+      for (let position = start; position < end; ) {
+        const span = await this.#options.locations.forRead(access, position, patience);
+        const to = Math.min(end, span.end);
+        if (isExtent(span)) {
+          const part = this.#extent(access, span, position, to, lengthLearntAtMs, patience, round);
+          // Whoever awaits all parts hears of it; meanwhile the next location is being looked up.
+          part.catch(() => undefined);
+          parts.push(part);
+        } else {
+          parts.push(Promise.resolve(zeros(to - position)));
+        }
+        position = to;
+      }
+    } catch (error) {
+      await Promise.allSettled(parts);
+      throw error;
+    }
+    const only = parts[0];
+    if (only !== undefined && parts.length === 1) return await only;
+    return (await Promise.all(parts)).flat();
+  }
+
+  /** The part [start, end) of a file, which lies in one extent. */
+  async #extent(
+    access: Access,
+    span: ExtentSpan,
+    start: number,
+    end: number,
+    lengthLearntAtMs: number,
+    patience: Patience,
+    round: number,
+  ): Promise<Bytes> {
+    const fresh = round > 0;
+    const outcome = await this.#ask(span, start - span.start, end - start, lengthLearntAtMs, patience, fresh);
+    if (outcome.kind === 'data') return outcome.bytes;
+    this.#options.locations.forget(access.inode, span);
+    let next = round + 1;
+    if (outcome.kind === 'failed') {
+      if (isTransient(outcome.error)) next = Math.max(1, round);
+      else if (next >= BAD_ROUNDS_MAX) throw outcome.error;
+      await patience.pause(outcome.error);
+    }
+    return await this.#range(access, start, end, lengthLearntAtMs, patience, next);
+  }
+
+  /** Asks member after member. `fresh`: the location was asked for on purpose of this read. */
+  async #ask(
+    span: ExtentSpan,
+    chunkOffset: number,
+    length: number,
+    lengthLearntAtMs: number,
+    patience: Patience,
+    fresh: boolean,
+  ): Promise<Outcome> {
+    const { pool, host } = this.#options;
+    const { chunk, members, primary } = span.location;
+    const turn = chunk + Math.floor(chunkOffset / STRETCH_BYTES);
+    let order = nearestFirst(members, host, turn, (address) => pool.isSuspect(address));
+    const absent: Replica[] = [];
+    let failure: unknown;
+    let longest: Bytes = [];
+    for (let member = order.shift(); member !== undefined; member = order.shift()) {
+      try {
+        const bytes = await this.#readFrom(member, span, chunkOffset, length, patience);
+        const found = lengthOf(bytes);
+        if (found > 0) this.#reportAbsent(span, absent);
+        if (found === length) return { kind: 'data', bytes };
+        // Shorter than the file says. A secondary may not speak of what it does not know to be on all members (P13),
+        // so the primary's word is taken before that of others.
+        if (found > lengthOf(longest)) longest = bytes;
+        if (member.server === primary) {
+          failure = undefined;
+          break;
+        }
+        order = [
+          ...order.filter(({ server }) => server === primary),
+          ...order.filter(({ server }) => server !== primary),
+        ];
+      } catch (error) {
+        switch (this.#judge(error, member, span, patience)) {
+          case 'fatal':
+            throw error;
+          case 'absent':
+            absent.push(member);
+            break;
+          case 'stale':
+            if (!fresh) return { kind: 'stale' };
+            failure = new GfsError('NOT_READY', `replicas of chunk ${hex(chunk)} change version`, {
+              cause: error,
+            });
+            break;
+          case 'bad':
+            failure ??= error;
+            break;
+          case 'silent':
+            failure = error;
+            break;
+        }
+      }
+    }
+    if (failure !== undefined) return { kind: 'failed', error: failure };
+    if (members.length === 0) {
+      return { kind: 'failed', error: new GfsError('CHUNK_LOST', `chunk ${hex(chunk)} has no replica`) };
+    }
+    const mayHaveFollower = span.checkedAtMs <= lengthLearntAtMs && !span.location.sealed;
+    if (!fresh && (absent.length > 0 || mayHaveFollower)) return { kind: 'stale' };
+    return { kind: 'data', bytes: [...longest, ...zeros(length - lengthOf(longest))] };
+  }
+
+  /** A member without a replica of which another one holds bytes has lost its own. */
+  #reportAbsent(span: ExtentSpan, absent: Replica[]): void {
+    const { chunk, version } = span.location;
+    for (const { server } of absent.splice(0)) {
+      this.#options.onBadReplica({ chunk, version, server, reason: 'NO_SUCH_CHUNK' });
+    }
+  }
+
+  async #readFrom(
+    member: Replica,
+    span: ExtentSpan,
+    chunkOffset: number,
+    length: number,
+    patience: Patience,
+  ): Promise<Bytes> {
+    const { chunk, version } = span.location;
+    const reply = await this.#options.pool.call(
+      member.address,
+      read,
+      { chunk, version, chunkOffset, length },
+      patience.attempt(READ_ATTEMPT_MS),
+    );
+    if (
+      lengthOf(reply.payload) > length ||
+      !checksumsMatch(reply.payload, chunkOffset, reply.message.checksums)
+    ) {
+      const message = `chunk ${hex(chunk)} from offset ${chunkOffset} as server ${member.server} sent it`;
+      throw new GfsError('CHECKSUM_MISMATCH', message);
+    }
+    return reply.payload;
+  }
+
+  /** What an error says of a member; tells the master and the pool when it is bad. */
+  #judge(
+    error: unknown,
+    member: Replica,
+    span: ExtentSpan,
+    patience: Patience,
+  ): 'fatal' | 'stale' | 'absent' | 'bad' | 'silent' {
+    const { env, pool, onBadReplica } = this.#options;
+    const { chunk, version } = span.location;
+    const code = codeOf(error);
+    switch (code) {
+      case 'NO_SUCH_CHUNK':
+        return 'absent';
+      case 'VERSION_MISMATCH':
+        return 'stale';
+      case 'CHECKSUM_MISMATCH':
+      case 'CORRUPT':
+      case 'IO_ERROR':
+        env.log.warn(
+          { error, chunk: hex(chunk), server: member.server },
+          'a replica is bad; the next is read',
+        );
+        onBadReplica({ chunk, version, server: member.server, reason: code });
+        return 'bad';
+      case 'UNAVAILABLE':
+      case 'DEADLINE_EXCEEDED':
+        if (env.monotonicMs() >= patience.deadlineMs) return 'fatal';
+        pool.suspect(member.address);
+        return 'silent';
+      case 'NOT_READY':
+      case 'INTERNAL':
+        return 'silent';
+      default:
+        return 'fatal';
+    }
+  }
+}

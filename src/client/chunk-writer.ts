@@ -1,0 +1,287 @@
+import { type Bytes, lengthOf, slice } from '../base/bytes.ts';
+import { CHECKSUM_BLOCK_BYTES, INLINE_MUTATION_BYTES_MAX } from '../base/constants.ts';
+import { checksumsOf, crc32OfBytes } from '../base/crc.ts';
+import type { Env } from '../base/env.ts';
+import { codeOf, GfsError } from '../base/errors.ts';
+import { hex } from '../base/ids.ts';
+import { KiB, SECOND_MS } from '../base/units.ts';
+import {
+  ChunkserverDefinition,
+  type MutateResponse,
+  MutationKind,
+  type PushId,
+  type Replica,
+} from '../rpc/messages.ts';
+import type { ExtentSpan } from './extent-map.ts';
+import type { Access, Locations, Suspicion } from './locations.ts';
+import { nearestFirst } from './nearness.ts';
+import type { Patience } from './patience.ts';
+import type { ServerPool } from './server-pool.ts';
+import type { Session } from './session.ts';
+
+const { push, mutate, sync, chunkLength } = ChunkserverDefinition.methods;
+const PUSH_PIECE_BYTES = 256 * KiB;
+/** A primary that is silent for so long is suspect. It may itself be waiting for the master to evict a member. */
+const MUTATE_ATTEMPT_MS = 15 * SECOND_MS;
+/** In the message beside the payload, which travels outside it. */
+export const NO_PAYLOAD = Buffer.alloc(0);
+
+export interface ChunkWriterOptions {
+  readonly env: Env;
+  readonly pool: ServerPool;
+  readonly locations: Locations;
+  readonly session: Session;
+  readonly host: string;
+}
+
+/** Who mutates: the session at the time, and a number that stays the same however often it is tried (P10). */
+export interface MutationId {
+  readonly writer: number;
+  readonly number: number;
+}
+
+/** A mutation as it is asked of one chunk's primary. */
+export interface Mutation {
+  readonly id: MutationId;
+  readonly kind: typeof MutationKind.MUTATION_KIND_WRITE | typeof MutationKind.MUTATION_KIND_APPEND;
+  /** 0 for an append: the primary chooses. */
+  readonly chunkOffset: number;
+  readonly bytes: Bytes;
+}
+
+/** What a failed attempt means for the next one. */
+export type Remedy = { readonly kind: 'suspect'; readonly suspicion: Suspicion } | { readonly kind: 'wait' };
+
+/** Mutates chunks (§3.1, §3.2): finds the primary, pushes what is large, and asks until it is done or refused. */
+export class ChunkWriter {
+  readonly #options: ChunkWriterOptions;
+
+  constructor(options: ChunkWriterOptions) {
+    this.#options = options;
+  }
+
+  /** Another mutation's name. */
+  newId(): MutationId {
+    const { session } = this.#options;
+    return { writer: session.id, number: session.nextNumber() };
+  }
+
+  /**
+   * Writes all of `bytes` at `fileOffset`, over as many extents as it takes. `onWritten` hears of each extent that took
+   * some. Whoever calls it keeps overlapping writes apart (P10).
+   */
+  async write(
+    access: Access,
+    fileOffset: number,
+    bytes: Bytes,
+    patience: Patience,
+    onWritten: (span: ExtentSpan) => void,
+  ): Promise<void> {
+    const length = lengthOf(bytes);
+    for (let done = 0; done < length; ) {
+      const rest = done === 0 ? bytes : slice(bytes, done, length);
+      done += await this.#part(access, fileOffset + done, rest, length - done, patience, onWritten);
+    }
+  }
+
+  /** Writes as much as belongs to the extent at `fileOffset`; returns how much that was. */
+  async #part(
+    access: Access,
+    fileOffset: number,
+    bytes: Bytes,
+    length: number,
+    patience: Patience,
+    onWritten: (span: ExtentSpan) => void,
+  ): Promise<number> {
+    let suspicion: Suspicion | undefined;
+    let tried: { chunk: number; length: number; mutation: Mutation } | undefined;
+    for (;;) {
+      const span = await this.#options.locations.forWrite(access, fileOffset, suspicion, patience);
+      const { chunk } = span.location;
+      const fits = Math.min(length, span.end - fileOffset);
+      if (tried === undefined || tried.chunk !== chunk || tried.length !== fits) {
+        const part = fits === length ? bytes : slice(bytes, 0, fits);
+        const chunkOffset = fileOffset - span.start;
+        const kind = MutationKind.MUTATION_KIND_WRITE;
+        tried = { chunk, length: fits, mutation: { id: this.newId(), kind, chunkOffset, bytes: part } };
+      }
+      try {
+        await this.mutate(span, tried.mutation, patience);
+        onWritten(span);
+        return fits;
+      } catch (error) {
+        const remedy = this.remedyFor(error, access, span);
+        if (remedy.kind === 'suspect') suspicion = remedy.suspicion;
+        await patience.pause(error);
+      }
+    }
+  }
+
+  /** One attempt at one mutation, at the primary that `span` names. */
+  async mutate(span: ExtentSpan, mutation: Mutation, patience: Patience): Promise<MutateResponse> {
+    const { pool, locations } = this.#options;
+    const { chunk, version } = span.location;
+    const { id, kind, chunkOffset, bytes } = mutation;
+    const length = lengthOf(bytes);
+    const primary = primaryOf(span);
+    let checksums: number[];
+    let pushId: PushId | undefined;
+    if (length > INLINE_MUTATION_BYTES_MAX) {
+      // Each push is a new one: of a broken one, some servers may still hold a part.
+      pushId = this.newId();
+      checksums = await this.#push(span, pushId, chunkOffset, bytes, length, patience);
+    } else {
+      checksums = checksumsOf(bytes, chunkOffset);
+    }
+    if (kind === MutationKind.MUTATION_KIND_APPEND) checksums = [crc32OfBytes(bytes)];
+    const reply = await pool.call(
+      primary.address,
+      mutate,
+      {
+        chunk,
+        version,
+        writer: id.writer,
+        number: id.number,
+        kind,
+        chunkOffset,
+        pushId,
+        length,
+        checksums,
+        first: locations.firstRecord(span.location),
+        payload: NO_PAYLOAD,
+      },
+      { payload: pushId === undefined ? bytes : undefined, ...patience.attempt(MUTATE_ATTEMPT_MS) },
+    );
+    locations.took(span.location);
+    return reply.message;
+  }
+
+  /** All members sync what they have of the extent at `fileOffset` (P14). A hole has nothing to sync. */
+  async sync(access: Access, fileOffset: number, patience: Patience): Promise<void> {
+    await this.atPrimary(access, fileOffset, patience, async (span) => {
+      const { chunk, version } = span.location;
+      const request = { chunk, version, replicaOnly: false };
+      const options = patience.attempt(MUTATE_ATTEMPT_MS);
+      await this.#options.pool.call(primaryOf(span).address, sync, request, options);
+    });
+  }
+
+  /** Length and seal of a chunk as its primary has them; an extent that was never written is empty. */
+  async lengthOf(
+    access: Access,
+    fileOffset: number,
+    patience: Patience,
+  ): Promise<{ length: number; sealed: boolean }> {
+    let result = { length: 0, sealed: false };
+    await this.atPrimary(access, fileOffset, patience, async (span) => {
+      const { chunk, version } = span.location;
+      const options = patience.attempt(MUTATE_ATTEMPT_MS);
+      try {
+        const { address } = primaryOf(span);
+        result = (await this.#options.pool.call(address, chunkLength, { chunk, version }, options)).message;
+      } catch (error) {
+        const unwritten = this.#options.locations.firstRecord(span.location) !== undefined;
+        if (codeOf(error) !== 'NO_SUCH_CHUNK' || !unwritten) throw error;
+      }
+    });
+    return result;
+  }
+
+  /** Does `work` at the primary of the extent at `fileOffset`, whichever that is when it succeeds. */
+  async atPrimary(
+    access: Access,
+    fileOffset: number,
+    patience: Patience,
+    work: (span: ExtentSpan) => Promise<void>,
+  ): Promise<void> {
+    let suspicion: Suspicion | undefined;
+    for (;;) {
+      const span = await this.#options.locations.withPrimary(access, fileOffset, suspicion, patience);
+      if (span === undefined) return;
+      try {
+        await work(span);
+        return;
+      } catch (error) {
+        const remedy = this.remedyFor(error, access, span);
+        if (remedy.kind === 'suspect') suspicion = remedy.suspicion;
+        await patience.pause(error);
+      }
+    }
+  }
+
+  /** What to do about a failed attempt; throws when nothing helps. */
+  remedyFor(error: unknown, access: Access, span: ExtentSpan): Remedy {
+    const { chunk, version } = span.location;
+    switch (codeOf(error)) {
+      case 'VERSION_MISMATCH':
+      case 'NOT_PRIMARY':
+      case 'NO_SUCH_CHUNK':
+      case 'IO_ERROR':
+      case 'CORRUPT':
+      case 'UNAVAILABLE':
+      case 'DEADLINE_EXCEEDED':
+        return { kind: 'suspect', suspicion: { chunk, version } };
+      case 'SEALED':
+        // The rest belongs to another extent.
+        this.#options.locations.forget(access.inode, span);
+        return { kind: 'wait' };
+      case 'NOT_READY':
+      case 'TOO_FEW_REPLICAS':
+      case 'SERIAL_GAP':
+      case 'NO_SUCH_PUSH':
+      case 'CHECKSUM_MISMATCH':
+        return { kind: 'wait' };
+      default:
+        throw error;
+    }
+  }
+
+  /** Sends the data along the chain of members, and returns its checksums (§3.2). */
+  async #push(
+    span: ExtentSpan,
+    pushId: PushId,
+    chunkOffset: number,
+    bytes: Bytes,
+    length: number,
+    patience: Patience,
+  ): Promise<number[]> {
+    const { pool, host } = this.#options;
+    const { chunk, version, members } = span.location;
+    const [first, ...chain] = nearestFirst(members, host, chunk, (address) => pool.isSuspect(address));
+    if (first === undefined) throw new GfsError('NOT_READY', `chunk ${hex(chunk)} has no members`);
+    const all: number[] = [];
+    await pool.streaming(first.address, push, patience.attempt(MUTATE_ATTEMPT_MS), async (stream) => {
+      // The answer may come at any time, when a server refuses; nobody may be sending by then.
+      const finished = stream.finished();
+      finished.catch(() => undefined);
+      try {
+        for (let start = 0; start < length; ) {
+          const end = Math.min(
+            length,
+            start + PUSH_PIECE_BYTES - ((chunkOffset + start) % CHECKSUM_BLOCK_BYTES),
+          );
+          const piece = slice(bytes, start, end);
+          const checksums = checksumsOf(piece, chunkOffset + start);
+          for (const sum of checksums) all.push(sum);
+          const header = start === 0 ? { pushId, chunk, version, chunkOffset, length, chain } : undefined;
+          await stream.send({ header, checksums, payload: NO_PAYLOAD }, piece);
+          start = end;
+        }
+        stream.end();
+      } catch (error) {
+        // What the server said says more than that sending failed.
+        await finished;
+        throw error;
+      }
+      await finished;
+    });
+    return all;
+  }
+}
+
+function primaryOf(span: ExtentSpan): Replica {
+  const { primary, members, chunk } = span.location;
+  const found = members.find(({ server }) => server === primary);
+  if (found === undefined) throw new GfsError('NOT_READY', `chunk ${hex(chunk)} has no primary`);
+  return found;
+}

@@ -1,0 +1,262 @@
+import type { Env } from '../base/env.ts';
+import type { InodeId } from '../base/ids.ts';
+import { Mutex } from '../base/mutex.ts';
+import { type Attributes, FileType, type Time } from '../rpc/messages.ts';
+import type { BlockCache, Contents } from './block-cache.ts';
+import type { Access } from './locations.ts';
+import type { ReadStream } from './read-stream.ts';
+import type { WriteBehind } from './write-behind.ts';
+
+/** By what one sees whether somebody else changed a file. */
+type Stamp = Pick<Attributes, 'length' | 'mtime' | 'ctime'>;
+
+/** Counts what this client changes, over all its files: an answer that was asked for before a change is old. */
+export class ChangeClock {
+  #tick = 0;
+
+  get now(): number {
+    return this.#tick;
+  }
+
+  advance(): number {
+    this.#tick += 1;
+    return this.#tick;
+  }
+}
+
+export interface FileStateOptions {
+  readonly env: Env;
+  readonly clock: ChangeClock;
+  readonly cache: BlockCache;
+  /** What is known of the file's chunks is old. */
+  readonly forgetLocations: (inode: InodeId) => void;
+}
+
+/**
+ * What this client knows of one file: shared by all its open files, and kept for a while after the last is closed, so
+ * that the next `open` can tell whether what is cached is still good.
+ */
+export class FileState implements Contents {
+  readonly inode: InodeId;
+  /** Made by the first write. */
+  writeBehind: WriteBehind | undefined;
+  /** By what right the last write was taken. */
+  writeAccess: Access | undefined;
+  /** Readers of open files: what they fetched ahead goes when it is overwritten. */
+  readonly streams = new Set<ReadStream>();
+  /** Open files of this client. */
+  openCount = 0;
+  /** One append, one truncation, one commit, one sync at a time. */
+  readonly appending = new Mutex();
+  readonly truncating = new Mutex();
+  readonly committing = new Mutex();
+  readonly syncing = new Mutex();
+  /** Chunks with acknowledged mutations that were not synced since: chunk to file offset of its extent. */
+  unsynced = new Map<number, number>();
+
+  readonly #options: FileStateOptions;
+  #generation = 0;
+  #length = 0;
+  #lengthLearntAtMs = 0;
+  /** As the master said last. */
+  #masterLength = 0;
+  #stamp: Stamp | undefined;
+  /** When this client last changed the file, on its change clock. */
+  #changedAt = 0;
+  #changeCount = 0;
+  /** Writes taken, and how many of them the master has been told of. */
+  #writeCount = 0;
+  #committedCount = 0;
+  /** The file is at least this long by what the cluster acknowledged to us. */
+  #writtenEnd = 0;
+  /** Of the last write that the master has not been told of, or what was set since. */
+  #mtime: Time | undefined;
+  #errorCount = 0;
+  #lastError: unknown;
+
+  constructor(inode: InodeId, options: FileStateOptions) {
+    this.inode = inode;
+    this.#options = options;
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** As far as this client knows, its own writes included. */
+  get length(): number {
+    return this.#length;
+  }
+
+  get lengthLearntAtMs(): number {
+    return this.#lengthLearntAtMs;
+  }
+
+  /** Rises whenever contents change here: what was asked for before may be old. */
+  get changeCount(): number {
+    return this.#changeCount;
+  }
+
+  /**
+   * How many writes a commit now speaks for: while some are on their way it speaks for their part alone, and another
+   * one has to follow.
+   */
+  get writesToTell(): number {
+    return this.isIdle ? this.#writeCount : 0;
+  }
+
+  get errorCount(): number {
+    return this.#errorCount;
+  }
+
+  get lastError(): unknown {
+    return this.#lastError;
+  }
+
+  get isIdle(): boolean {
+    return this.writeBehind === undefined || this.writeBehind.isIdle;
+  }
+
+  /** The master has not been told of all writes. */
+  get isUncommitted(): boolean {
+    return this.#committedCount < this.#writeCount;
+  }
+
+  /** What the master is to be told: only what was acknowledged, lest a failed write leave a tail of zeros. */
+  get commit(): { length: number; mtime: Time | undefined } {
+    return { length: this.#writtenEnd, mtime: this.#mtime };
+  }
+
+  /**
+   * The file is opened, with these attributes. Answers whether its contents are as this client last knew them; if not,
+   * what was cached is dropped.
+   */
+  opened(attributes: Attributes, askedAt: number): boolean {
+    this.openCount += 1;
+    const { generation } = this;
+    const known = this.#stamp !== undefined;
+    this.observe(attributes, askedAt);
+    const unchanged = known && this.#generation === generation;
+    if (!unchanged) this.#options.forgetLocations(this.inode);
+    return unchanged;
+  }
+
+  /** Attributes came from the master, asked for at that tick: answers what they are with this client's writes. */
+  observe(attributes: Attributes, askedAt: number): Attributes {
+    if (attributes.type !== FileType.FILE_TYPE_REGULAR) return attributes;
+    if (this.#changedAt > askedAt) return this.#merged(attributes);
+    if (!this.isIdle || this.isUncommitted) {
+      this.#setLength(Math.max(this.#length, attributes.length));
+      return this.#merged(attributes);
+    }
+    if (this.#stamp === undefined || !sameStamp(this.#stamp, attributes)) {
+      this.#contentsChanged();
+      if (this.#stamp !== undefined) this.#options.forgetLocations(this.inode);
+    }
+    this.#stamp = attributes;
+    this.#masterLength = attributes.length;
+    this.#setLength(attributes.length);
+    return attributes;
+  }
+
+  /** A write was taken. */
+  wrote(start: number, end: number): void {
+    this.#writeCount += 1;
+    this.#length = Math.max(this.#length, end);
+    this.#mtime = timeOf(this.#options.env.nowMs());
+    this.#changed(start, end);
+  }
+
+  /** Bytes are at the cluster. A reader may have been given what lay there before, up to this moment. */
+  written(start: number, end: number): void {
+    this.#writtenEnd = Math.max(this.#writtenEnd, end);
+    this.#changed(start, end);
+  }
+
+  /** Writes were given up: the file is as long as what arrived, or was there before. */
+  failed(error: unknown): void {
+    this.#errorCount += 1;
+    this.#lastError = error;
+    this.#length = Math.max(this.#masterLength, this.#writtenEnd, this.writeBehind?.end ?? 0);
+    this.#contentsChanged();
+  }
+
+  /** The master was told of the first `writeCount` writes and answered these attributes. */
+  committed(attributes: Attributes | undefined, writeCount: number): void {
+    this.#committedCount = Math.max(this.#committedCount, writeCount);
+    if (!this.isUncommitted) this.#mtime = undefined;
+    this.#changedAt = this.#options.clock.advance();
+    if (attributes === undefined) return;
+    this.#masterLength = attributes.length;
+    this.#setLength(Math.max(this.#length, attributes.length));
+    // Others may have written before our commit, and its new times hide theirs: the next `open` may not trust them.
+    this.#stamp = undefined;
+  }
+
+  /** The length was set at the master, when nothing was outstanding here. */
+  truncated(attributes: Attributes): void {
+    this.#writtenEnd = Math.min(this.#writtenEnd, attributes.length);
+    this.#contentsChanged();
+    this.#options.forgetLocations(this.inode);
+    this.#changedAt = this.#options.clock.advance();
+    this.#masterLength = attributes.length;
+    this.#length = Math.max(attributes.length, this.writeBehind?.end ?? 0);
+    this.#lengthLearntAtMs = this.#options.env.monotonicMs();
+    this.#stamp = undefined;
+  }
+
+  /** Times or other attributes were set at the master. `mtime`: the caller chose it; later commits keep it. */
+  attributesSet(attributes: Attributes, mtimeWasSet: boolean): Attributes {
+    this.#changedAt = this.#options.clock.advance();
+    if (mtimeWasSet && this.isUncommitted) this.#mtime = attributes.mtime;
+    // Only what we changed may differ from what we knew; otherwise the next look drops what is cached.
+    const stamp = this.#stamp;
+    if (stamp?.length === attributes.length && sameTime(stamp.mtime, attributes.mtime))
+      this.#stamp = attributes;
+    return this.#merged(attributes);
+  }
+
+  #merged(attributes: Attributes): Attributes {
+    const mtime = this.#mtime ?? attributes.mtime;
+    const ctime = this.#mtime === undefined ? attributes.ctime : later(attributes.ctime, this.#mtime);
+    return { ...attributes, length: this.#length, mtime, ctime };
+  }
+
+  #setLength(length: number): void {
+    this.#length = length;
+    this.#lengthLearntAtMs = this.#options.env.monotonicMs();
+  }
+
+  #changed(start: number, end: number): void {
+    this.#changeCount += 1;
+    this.#changedAt = this.#options.clock.advance();
+    this.#options.cache.drop(this, start, end);
+    for (const stream of this.streams) stream.drop(start, end);
+  }
+
+  /** All that was read before may be old. */
+  #contentsChanged(): void {
+    this.#generation += 1;
+    this.#changeCount += 1;
+    for (const stream of this.streams) stream.close();
+  }
+}
+
+export function timeOf(ms: number): Time {
+  const seconds = Math.floor(ms / 1000);
+  return { seconds, nanos: Math.floor((ms - seconds * 1000) * 1e6) };
+}
+
+function later(first: Time | undefined, second: Time): Time {
+  if (first === undefined) return second;
+  if (first.seconds !== second.seconds) return first.seconds > second.seconds ? first : second;
+  return first.nanos > second.nanos ? first : second;
+}
+
+function sameStamp(a: Stamp, b: Stamp): boolean {
+  return a.length === b.length && sameTime(a.mtime, b.mtime) && sameTime(a.ctime, b.ctime);
+}
+
+function sameTime(a: Time | undefined, b: Time | undefined): boolean {
+  return a?.seconds === b?.seconds && a?.nanos === b?.nanos;
+}

@@ -1,0 +1,231 @@
+import { must } from '../base/assert.ts';
+import type { Bytes } from '../base/bytes.ts';
+import type { Env } from '../base/env.ts';
+import { codeOf, GfsError } from '../base/errors.ts';
+import { type Attributes, MasterDefinition } from '../rpc/messages.ts';
+import type { AttributeChanges, Waiting } from './api.ts';
+import type { Appender } from './appender.ts';
+import type { BlockCache } from './block-cache.ts';
+import type { ChunkReader } from './chunk-reader.ts';
+import type { ChunkWriter } from './chunk-writer.ts';
+import type { Owner } from './dirty-ranges.ts';
+import type { FileState } from './file-state.ts';
+import type { FileStates } from './file-states.ts';
+import type { Access } from './locations.ts';
+import { Patience } from './patience.ts';
+import { type ReadaheadBudget, ReadStream } from './read-stream.ts';
+import { attributesOf, attributesRequest, callerMessage } from './requests.ts';
+import type { Session } from './session.ts';
+import { WriteBehind, type WriteBehindShare } from './write-behind.ts';
+
+const { close, commitLength, getAttributes, setAttributes } = MasterDefinition.methods;
+
+export interface FileWorkOptions {
+  readonly env: Env;
+  readonly ioTimeoutMs: number;
+  readonly readaheadBytesMax: number;
+  readonly chunkSizeBytes: number;
+  readonly session: Session;
+  readonly states: FileStates;
+  readonly reader: ChunkReader;
+  readonly writer: ChunkWriter;
+  readonly appender: Appender;
+  readonly cache: BlockCache;
+  readonly readahead: ReadaheadBudget;
+  readonly share: WriteBehindShare;
+}
+
+/** What open files have done for them: their state, the cluster and the master brought together. */
+export class FileWork {
+  readonly #options: FileWorkOptions;
+
+  constructor(options: FileWorkOptions) {
+    this.#options = options;
+  }
+
+  nowMs(): number {
+    return this.#options.env.monotonicMs();
+  }
+
+  patience(waiting: Waiting | undefined): Patience {
+    return new Patience(this.#options.env, waiting, this.#options.ioTimeoutMs);
+  }
+
+  newStream(state: FileState, access: Access): ReadStream {
+    return new ReadStream({
+      readaheadBytesMax: this.#options.readaheadBytesMax,
+      budget: this.#options.readahead,
+      fetch: (fileOffset, length) =>
+        this.read(state, access, fileOffset, length, this.patience(undefined), false),
+      fileLength: () => state.length,
+    });
+  }
+
+  /** What the cluster has, all of which the file is known to have. `keep`: it may be asked for again. */
+  async read(
+    state: FileState,
+    access: Access,
+    fileOffset: number,
+    length: number,
+    patience: Patience,
+    keep: boolean,
+  ): Promise<Bytes> {
+    const { cache, reader } = this.#options;
+    const cached = cache.find(state, fileOffset, fileOffset + length);
+    if (cached !== undefined) return cached;
+    const { changeCount } = state;
+    const bytes = await reader.read(access, fileOffset, length, state.lengthLearntAtMs, patience);
+    // If something was written meanwhile, this may be older than that.
+    if (keep && state.changeCount === changeCount) cache.keep(state, fileOffset, bytes, state.length);
+    return bytes;
+  }
+
+  takeRoom(bytes: number, waiting: Waiting | undefined): Promise<void> | undefined {
+    return this.#options.share.budget.take(bytes, waiting);
+  }
+
+  /** Takes a write that has its room. */
+  accept(
+    state: FileState,
+    access: Access,
+    fileOffset: number,
+    bytes: Uint8Array,
+    owner: Owner | undefined,
+  ): void {
+    state.writeBehind ??= this.#newWriteBehind(state);
+    // The latest writer's right is good: an open file's writes are out before it is given back.
+    state.writeAccess = access;
+    state.wrote(fileOffset, fileOffset + bytes.length);
+    state.writeBehind.accept(fileOffset, bytes, owner);
+  }
+
+  /** All writes that were taken so far are at the cluster, or their error is known. */
+  async drained(state: FileState, patience: Patience): Promise<void> {
+    if (state.writeBehind === undefined || state.writeBehind.isIdle) return;
+    await this.#within(state.writeBehind.drained(), patience);
+  }
+
+  async append(state: FileState, access: Access, bytes: Bytes, patience: Patience): Promise<number> {
+    using _ = await state.appending.acquire();
+    // Writes of this client may lie at the end of the file.
+    await this.drained(state, patience);
+    const fileOffset = await this.#options.appender.append(access, state, bytes, patience);
+    let end = fileOffset;
+    for (const { length } of bytes) end += length;
+    state.wrote(fileOffset, end);
+    state.written(fileOffset, end);
+    return fileOffset;
+  }
+
+  /** Tells the master of acknowledged writes, if it was not told yet. */
+  async commit(state: FileState, access: Access, patience: Patience): Promise<void> {
+    if (!state.isUncommitted) return;
+    using _ = await state.committing.acquire();
+    if (!state.isUncommitted) return;
+    const told = state.writesToTell;
+    const request = { context: undefined, inode: state.inode, commit: state.commit };
+    const answer = await this.#options.session.command(commitLength, request, access.caller, patience, true);
+    state.committed(answer.attributes, told);
+  }
+
+  /** All members of all chunks with unsynced mutations of this client sync them. */
+  async sync(state: FileState, access: Access, patience: Patience): Promise<void> {
+    using _ = await state.syncing.acquire();
+    const chunks = state.unsynced;
+    if (chunks.size === 0) return;
+    state.unsynced = new Map();
+    try {
+      const { writer } = this.#options;
+      await Promise.all([...chunks.values()].map((start) => writer.sync(access, start, patience)));
+    } catch (error) {
+      state.unsynced = new Map([...chunks, ...state.unsynced]);
+      throw error;
+    }
+  }
+
+  /** Sets the length, and what else is asked, with nothing of this file on its way meanwhile. */
+  async setLength(
+    state: FileState,
+    access: Access,
+    changes: AttributeChanges,
+    byOpenFile: boolean,
+    patience: Patience,
+  ): Promise<Attributes> {
+    using _ = await state.truncating.acquire();
+    await this.drained(state, patience);
+    using _hold = state.writeBehind?.hold();
+    // The master cuts the chunks of a file as long as it knows it to be.
+    await this.commit(state, access, patience);
+    const { session } = this.#options;
+    const request = attributesRequest(state.inode, changes, byOpenFile);
+    const answer = await session.command(setAttributes, request, access.caller, patience, true);
+    const attributes = attributesOf(answer);
+    state.truncated(attributes);
+    return state.attributesSet(attributes, changes.mtime !== undefined);
+  }
+
+  async attributes(state: FileState, access: Access, patience: Patience): Promise<Attributes> {
+    const askedAt = this.#options.states.now;
+    const request = { caller: callerMessage(access.caller), inode: state.inode };
+    const answer = await this.#options.session.ask(getAttributes, () => request, patience);
+    return state.observe(attributesOf(answer), askedAt);
+  }
+
+  /** Gives the open file back, with what the master does not know yet of its writes. */
+  async close(state: FileState, access: Access, mayWrite: boolean, patience: Patience): Promise<void> {
+    const { session, states } = this.#options;
+    const told = state.writesToTell;
+    const commit = mayWrite && state.isUncommitted ? state.commit : undefined;
+    const request = { context: undefined, inode: state.inode, openId: access.openId, commit };
+    try {
+      const answer = await session.command(close, request, access.caller, patience, true);
+      if (commit !== undefined) state.committed(answer.attributes, told);
+    } catch (error) {
+      // The master that forgot it has nothing to close.
+      if (codeOf(error) !== 'BAD_FILE' || commit !== undefined) throw error;
+    } finally {
+      session.closed(access.openId);
+      states.release(state);
+    }
+  }
+
+  #newWriteBehind(state: FileState): WriteBehind {
+    const { writer, share, chunkSizeBytes } = this.#options;
+    return new WriteBehind({
+      share,
+      chunkSizeBytes,
+      write: (fileOffset, bytes) =>
+        writer.write(
+          must(state.writeAccess, 'somebody wrote'),
+          fileOffset,
+          bytes,
+          this.patience(undefined),
+          (span) => state.unsynced.set(span.location.chunk, span.start),
+        ),
+      onWritten: (start, end) => state.written(start, end),
+      onFailed: (error) => state.failed(error),
+    });
+  }
+
+  /** The promise, as far as the caller has patience for it. */
+  async #within(promise: Promise<void>, patience: Patience): Promise<void> {
+    const { env } = this.#options;
+    const { signal, deadlineMs } = patience;
+    let stop: (error: GfsError) => void = () => undefined;
+    const stopped = new Promise<never>((_, reject) => {
+      stop = reject;
+    });
+    const onAbort = () => stop(new GfsError('CANCELLED', 'cancelled while data is written'));
+    if (signal?.aborted) onAbort();
+    signal?.addEventListener('abort', onAbort, { once: true });
+    const timer = env.setTimer(deadlineMs - env.monotonicMs(), () =>
+      stop(new GfsError('DEADLINE_EXCEEDED', 'data was not written before the deadline')),
+    );
+    try {
+      await Promise.race([promise, stopped]);
+    } finally {
+      timer.cancel();
+      signal?.removeEventListener('abort', onAbort);
+    }
+  }
+}

@@ -1,0 +1,337 @@
+import { type InodeId, inodeId, type SessionId } from '../base/ids.ts';
+import { TaskGroup } from '../base/task-group.ts';
+import { MiB, SECOND_MS } from '../base/units.ts';
+import {
+  type Attributes,
+  type ExtentLocation,
+  type ListServersResponse,
+  MasterDefinition,
+  type ReportBadReplicaRequest,
+  type StatFilesystemResponse,
+  type StatusResponse,
+} from '../rpc/messages.ts';
+import type {
+  GfsClient as Api,
+  AttributeChanges,
+  Call,
+  ClientOptions,
+  CreatedFile,
+  CreateMode,
+  DirectoryPage,
+  FileStatus,
+  ListOptions,
+  NodeDescription,
+  OpenedFile,
+  OpenMode,
+  Place,
+  RenameOptions,
+  Waiting,
+} from './api.ts';
+import { Appender } from './appender.ts';
+import { BlockCache } from './block-cache.ts';
+import { ChunkReader } from './chunk-reader.ts';
+import { ChunkWriter } from './chunk-writer.ts';
+import { ChangeClock } from './file-state.ts';
+import { FileStates } from './file-states.ts';
+import { FileWork } from './file-work.ts';
+import { type Access, Locations } from './locations.ts';
+import { MasterLink } from './master-link.ts';
+import { Namespace } from './namespace.ts';
+import { OpenFile } from './open-file.ts';
+import { Patience } from './patience.ts';
+import { ReadaheadBudget } from './read-stream.ts';
+import { attributesOf, attributesRequest, nameOf } from './requests.ts';
+import { resolve } from './resolve.ts';
+import { ServerPool } from './server-pool.ts';
+import { Session } from './session.ts';
+import { WriteBehindShare } from './write-behind.ts';
+
+const methods = MasterDefinition.methods;
+const IO_TIMEOUT_MS_DEFAULT = 60 * SECOND_MS;
+const CACHE_BYTES_DEFAULT = 256 * MiB;
+const WRITE_BEHIND_BYTES_DEFAULT = 64 * MiB;
+const READAHEAD_BYTES_DEFAULT = 16 * MiB;
+/** Of all readers together, beside what one may have. */
+const READERS_AHEAD = 4;
+
+export type GfsClient = Api;
+export const GfsClient = {
+  /** Opens a session at the master; how long that is tried says `waiting`. */
+  async connect(options: ClientOptions, waiting?: Waiting): Promise<GfsClient> {
+    const { env, network, masters, host, program } = options;
+    const link = new MasterLink(network, masters);
+    try {
+      const patience = new Patience(env, waiting, options.ioTimeoutMs ?? IO_TIMEOUT_MS_DEFAULT);
+      const session = await Session.open({ env, link, host, program }, patience);
+      return new Client(options, link, session);
+    } catch (error) {
+      await link.close();
+      throw error;
+    }
+  },
+};
+
+class Client implements Api {
+  readonly filesystemId: string;
+  readonly rootInode: InodeId;
+  readonly chunkSizeBytes: number;
+  readonly #options: ClientOptions;
+  readonly #link: MasterLink;
+  readonly #session: Session;
+  readonly #pool: ServerPool;
+  readonly #locations: Locations;
+  readonly #states: FileStates;
+  readonly #names: Namespace;
+  readonly #work: FileWork;
+  readonly #share: WriteBehindShare;
+  readonly #tasks: TaskGroup;
+  readonly #openFiles = new Set<OpenFile>();
+  #closing: Promise<void> | undefined;
+
+  constructor(options: ClientOptions, link: MasterLink, session: Session) {
+    const { env, network, host } = options;
+    const { filesystemId, rootInode, chunkSizeBytes } = session.filesystem;
+    this.filesystemId = filesystemId;
+    this.rootInode = inodeId(rootInode);
+    this.chunkSizeBytes = chunkSizeBytes;
+    this.#options = options;
+    this.#link = link;
+    this.#session = session;
+    this.#tasks = new TaskGroup((error) => env.log.warn({ error }, 'work in the background failed'));
+    this.#pool = new ServerPool(env, network);
+    this.#locations = new Locations(env, session);
+    const cache = new BlockCache(options.cacheBytes ?? CACHE_BYTES_DEFAULT);
+    const forgetLocations = (inode: InodeId) => this.#locations.forgetAll(inode);
+    this.#states = new FileStates({ env, clock: new ChangeClock(), cache, forgetLocations });
+    this.#names = new Namespace({
+      session,
+      states: this.#states,
+      patience: (waiting) => this.#patience(waiting),
+    });
+    this.#share = new WriteBehindShare(
+      env,
+      this.#tasks,
+      options.writeBehindBytes ?? WRITE_BEHIND_BYTES_DEFAULT,
+    );
+    const locations = this.#locations;
+    const pool = this.#pool;
+    const writer = new ChunkWriter({ env, pool, locations, session, host });
+    const readaheadBytesMax = options.readaheadBytes ?? READAHEAD_BYTES_DEFAULT;
+    this.#work = new FileWork({
+      env,
+      ioTimeoutMs: this.#ioTimeoutMs,
+      readaheadBytesMax,
+      chunkSizeBytes,
+      session,
+      states: this.#states,
+      reader: new ChunkReader({
+        env,
+        pool,
+        locations,
+        host,
+        onBadReplica: (bad) => this.#tasks.run(() => this.reportBadReplica(bad)),
+      }),
+      writer,
+      appender: new Appender(locations, writer, chunkSizeBytes),
+      cache,
+      readahead: new ReadaheadBudget(readaheadBytesMax * READERS_AHEAD),
+      share: this.#share,
+    });
+  }
+
+  get session(): SessionId {
+    return this.#session.id;
+  }
+
+  lookup(parent: InodeId, name: Uint8Array, call: Call): Promise<Attributes> {
+    return this.#names.lookup(parent, name, call);
+  }
+
+  attributes(inode: InodeId, call: Call): Promise<Attributes> {
+    return this.#names.attributes(inode, call);
+  }
+
+  readSymlink(inode: InodeId, call: Call): Promise<Buffer> {
+    return this.#names.readSymlink(inode, call);
+  }
+
+  list(directory: InodeId, options: ListOptions, call: Call): Promise<DirectoryPage> {
+    return this.#names.list(directory, options, call);
+  }
+
+  statFilesystem(waiting?: Waiting): Promise<StatFilesystemResponse> {
+    return this.#names.statFilesystem(waiting);
+  }
+
+  makeNode(parent: InodeId, name: Uint8Array, node: NodeDescription, call: Call): Promise<Attributes> {
+    return this.#names.makeNode(parent, name, node, call);
+  }
+
+  makeLink(inode: InodeId, parent: InodeId, name: Uint8Array, call: Call): Promise<Attributes> {
+    return this.#names.makeLink(inode, parent, name, call);
+  }
+
+  unlink(parent: InodeId, name: Uint8Array, call: Call): Promise<void> {
+    return this.#names.unlink(parent, name, call);
+  }
+
+  removeDirectory(parent: InodeId, name: Uint8Array, call: Call): Promise<void> {
+    return this.#names.removeDirectory(parent, name, call);
+  }
+
+  rename(from: Place, to: Place, options: RenameOptions, call: Call): Promise<void> {
+    return this.#names.rename(from, to, options, call);
+  }
+
+  resolve(path: Uint8Array, options: { followLast?: boolean }, call: Call): Promise<Attributes> {
+    return resolve(this, path, options.followLast ?? true, call);
+  }
+
+  async setAttributes(inode: InodeId, changes: AttributeChanges, call: Call): Promise<Attributes> {
+    const patience = this.#patience(call);
+    const state = this.#states.find(inode);
+    const access = { inode, caller: call.caller, openId: 0 };
+    if (state !== undefined && changes.length !== undefined) {
+      return await this.#work.setLength(state, access, changes, false, patience);
+    }
+    const request = attributesRequest(inode, changes, false);
+    const answer = await this.#session.command(methods.setAttributes, request, call.caller, patience, true);
+    const attributes = attributesOf(answer);
+    return state?.attributesSet(attributes, changes.mtime !== undefined) ?? attributes;
+  }
+
+  async create(parent: InodeId, name: Uint8Array, mode: CreateMode, call: Call): Promise<CreatedFile> {
+    const askedAt = this.#states.now;
+    const request = {
+      context: undefined,
+      parent,
+      name: nameOf(name),
+      mode: mode.mode,
+      exclusive: mode.exclusive ?? false,
+      reserveChunk: mayWrite(mode),
+      read: mode.read ?? false,
+      write: mayWrite(mode),
+      truncate: mode.truncate ?? false,
+    };
+    const patience = this.#patience(call);
+    const repeatable = mode.exclusive !== true;
+    const answer = await this.#session.command(
+      methods.createFile,
+      request,
+      call.caller,
+      patience,
+      repeatable,
+    );
+    const truncated = mode.truncate === true && !answer.created;
+    const opened = this.#opened(answer, mode, call, {
+      askedAt,
+      truncated,
+      whole: answer.created || truncated,
+    });
+    return { ...opened, created: answer.created };
+  }
+
+  async open(inode: InodeId, mode: OpenMode, call: Call): Promise<OpenedFile> {
+    const patience = this.#patience(call);
+    const truncated = mode.truncate === true;
+    const request = {
+      context: undefined,
+      inode,
+      read: mode.read ?? false,
+      write: mayWrite(mode),
+      truncate: truncated,
+      append: mode.append ?? false,
+    };
+    const state = truncated ? this.#states.find(inode) : undefined;
+    // A write that was taken before must not arrive behind the truncation.
+    using _ = await state?.truncating.acquire();
+    if (state !== undefined) await this.#work.drained(state, patience);
+    using _hold = state?.writeBehind?.hold();
+    const askedAt = this.#states.now;
+    const answer = await this.#session.command(methods.open, request, call.caller, patience, true);
+    return this.#opened(answer, mode, call, { askedAt, truncated, whole: truncated });
+  }
+
+  async status(waiting?: Waiting): Promise<StatusResponse> {
+    return await this.#session.ask(methods.status, () => ({}), this.#patience(waiting));
+  }
+
+  async listServers(waiting?: Waiting): Promise<ListServersResponse> {
+    return await this.#session.ask(methods.listServers, () => ({}), this.#patience(waiting));
+  }
+
+  async statFile(inode: InodeId, call: Call): Promise<FileStatus> {
+    const attributes = await this.attributes(inode, call);
+    const access = { inode, caller: call.caller, openId: 0 };
+    return { attributes, extents: await this.#locations.all(access, this.#patience(call)) };
+  }
+
+  async reportBadReplica(report: ReportBadReplicaRequest, waiting?: Waiting): Promise<void> {
+    await this.#session.ask(methods.reportBadReplica, () => report, this.#patience(waiting));
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const { log } = this.#options.env;
+    for (const result of await Promise.allSettled([...this.#openFiles].map((file) => file.close()))) {
+      if (result.status === 'rejected') log.warn({ error: result.reason }, 'a file was not closed well');
+    }
+    this.#share.close();
+    await this.#tasks.drain();
+    await this.#session.close();
+    await this.#pool.close();
+    await this.#link.close();
+  }
+
+  /** An open file from the master's answer: its state, its first locations, its place in the session. */
+  #opened(answer: OpenAnswer, mode: OpenMode, call: Call, how: HowOpened): OpenedFile {
+    const attributes = attributesOf(answer);
+    const inode = inodeId(attributes.inode);
+    const { openId, extents } = answer;
+    const { state, unchanged } = this.#states.acquire(inode, attributes, how.askedAt);
+    if (how.truncated) state.truncated(attributes);
+    // A file of no length and no extents has no extents anywhere.
+    const whole = how.whole || (extents.length === 0 && attributes.length === 0);
+    this.#locations.learnFirst(inode, extents, whole);
+    this.#session.opened({ openId, inode, read: mode.read ?? false, write: mayWrite(mode) });
+    const access: Access = { inode, caller: call.caller, openId };
+    const file = new OpenFile({
+      work: this.#work,
+      state,
+      access,
+      mode,
+      onClosed: () => this.#openFiles.delete(file),
+    });
+    this.#openFiles.add(file);
+    return { file, attributes: state.observe(attributes, how.askedAt), unchanged };
+  }
+
+  get #ioTimeoutMs(): number {
+    return this.#options.ioTimeoutMs ?? IO_TIMEOUT_MS_DEFAULT;
+  }
+
+  #patience(waiting: Waiting | undefined): Patience {
+    return new Patience(this.#options.env, waiting, this.#ioTimeoutMs);
+  }
+}
+
+interface OpenAnswer {
+  readonly attributes: Attributes | undefined;
+  readonly openId: number;
+  readonly extents: ExtentLocation[];
+}
+
+interface HowOpened {
+  readonly askedAt: number;
+  readonly truncated: boolean;
+  /** The answer's extents are all that there are. */
+  readonly whole: boolean;
+}
+
+function mayWrite(mode: OpenMode): boolean {
+  return mode.write === true || mode.append === true;
+}

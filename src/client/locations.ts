@@ -1,0 +1,280 @@
+import { LRUCache } from 'lru-cache';
+import { must } from '../base/assert.ts';
+import type { Env } from '../base/env.ts';
+import { GfsError } from '../base/errors.ts';
+import type { InodeId } from '../base/ids.ts';
+import { SECOND_MS } from '../base/units.ts';
+import {
+  type ExtentLocation,
+  type FindChunksResponse,
+  MasterDefinition,
+  type VersionRecord,
+} from '../rpc/messages.ts';
+import type { Identity } from './api.ts';
+import { ExtentMap, type ExtentSpan, isExtent, type Span } from './extent-map.ts';
+import { isTransient, Patience } from './patience.ts';
+import { callerMessage } from './requests.ts';
+import type { Session } from './session.ts';
+
+const { findChunks, addChunk } = MasterDefinition.methods;
+/** Spans of all files together; each is a few hundred bytes. */
+const SPAN_COUNT_MAX = 128 * 1024;
+/** A reader asks for the following extents too. */
+const EXTENTS_AHEAD = 32;
+/**
+ * A cached location is used for so long without asking the master again: a replica that was left behind by a split is
+ * then not read for longer by anyone who sees the master.
+ */
+const LOCATION_AGE_MS_MAX = 10 * SECOND_MS;
+/** While the master does not answer that question, what is cached must do. */
+const REVALIDATE_MS_MAX = 1 * SECOND_MS;
+
+/** By what right a file's chunks are asked for. */
+export interface Access {
+  readonly inode: InodeId;
+  readonly caller: Identity;
+  /** Of the open file; 0: none, the master looks at the caller's permissions. */
+  readonly openId: number;
+}
+
+/** A mutation at this version was refused or lost. */
+export interface Suspicion {
+  readonly chunk: number;
+  readonly version: number;
+}
+
+/** Where the chunks of files are: what the master said, kept while it works (§2.3, §2.7.1). */
+export class Locations {
+  readonly #env: Env;
+  readonly #session: Session;
+  readonly #maps = new LRUCache<number, ExtentMap>({
+    maxSize: SPAN_COUNT_MAX,
+    sizeCalculation: (map) => 1 + map.size,
+  });
+  /** Questions under way: many readers and writers of one file ask once. */
+  readonly #asking = new Map<string, Promise<void>>();
+  /** New chunks that took a mutation of ours: they need no creating any more. */
+  readonly #begun = new LRUCache<number, true>({ max: SPAN_COUNT_MAX });
+
+  constructor(env: Env, session: Session) {
+    this.#env = env;
+    this.#session = session;
+  }
+
+  /** The first extents, as an open file's answer brings them. `whole`: the file has no others. */
+  learnFirst(inode: InodeId, extents: readonly ExtentLocation[], whole: boolean): void {
+    const map = this.#map(inode);
+    const last = extents.at(-1);
+    const to = whole ? Number.POSITIVE_INFINITY : last === undefined ? 0 : map.endOf(last);
+    if (to > 0) this.#learn(inode, map, 0, to, extents);
+  }
+
+  cached(inode: InodeId, fileOffset: number): Span | undefined {
+    return this.#maps.get(inode)?.at(fileOffset);
+  }
+
+  forget(inode: InodeId, span: Span): void {
+    this.#maps.get(inode)?.forget(span);
+  }
+
+  forgetAll(inode: InodeId): void {
+    this.#maps.delete(inode);
+  }
+
+  /** What is at this offset, for a reader. */
+  async forRead(access: Access, fileOffset: number, patience: Patience): Promise<Span> {
+    const cached = this.cached(access.inode, fileOffset);
+    if (cached !== undefined) {
+      if (this.#env.monotonicMs() - cached.checkedAtMs < LOCATION_AGE_MS_MAX) return cached;
+      await this.#revalidate(access, cached);
+    }
+    for (;;) {
+      const span = this.cached(access.inode, fileOffset);
+      if (span !== undefined) return span;
+      await this.#once(`r${access.inode}`, async () => {
+        await this.#find(access, { fileOffset, count: EXTENTS_AHEAD }, patience);
+      });
+    }
+  }
+
+  /** The extent that holds this offset, with a primary; it is added where there is a hole. */
+  async forWrite(
+    access: Access,
+    fileOffset: number,
+    suspicion: Suspicion | undefined,
+    patience: Patience,
+  ): Promise<ExtentSpan> {
+    for (;;) {
+      const span = await this.withPrimary(access, fileOffset, suspicion, patience);
+      if (span !== undefined) return span;
+      await this.#once(this.#writeKey(access, fileOffset), () => this.#add(access, fileOffset, patience));
+    }
+  }
+
+  /** As `forWrite`, but a hole stays one, and is answered as nothing. */
+  async withPrimary(
+    access: Access,
+    fileOffset: number,
+    suspicion: Suspicion | undefined,
+    patience: Patience,
+  ): Promise<ExtentSpan | undefined> {
+    for (;;) {
+      const span = this.cached(access.inode, fileOffset);
+      if (span !== undefined && !isExtent(span)) return undefined;
+      if (isExtent(span) && isWritable(span.location, suspicion)) return span;
+      const suspected = isExtent(span) && span.location.chunk === suspicion?.chunk ? suspicion.version : 0;
+      await this.#once(this.#writeKey(access, fileOffset), async () => {
+        const found = await this.#find(
+          access,
+          { fileOffset, count: 1, forWrite: true, suspectVersion: suspected },
+          patience,
+        );
+        const first = found.extents[0];
+        if (first !== undefined && first.start <= fileOffset && !isWritable(first, suspicion)) {
+          // The master knows no primary yet, or not yet that the one it knows is gone.
+          await patience.pause(new GfsError('NOT_READY', `chunk ${first.chunk} has no primary`));
+        }
+      });
+    }
+  }
+
+  /** The file's last extent, from the master itself, and its length there. */
+  async last(
+    access: Access,
+    patience: Patience,
+  ): Promise<{ span: ExtentSpan | undefined; fileLength: number }> {
+    const found = await this.#ask(access, { fileOffset: 0, count: 1, forWrite: true, last: true }, patience);
+    const location = found.extents[0];
+    if (location === undefined) return { span: undefined, fileLength: found.fileLength };
+    const map = this.#map(access.inode);
+    const end = map.endOf(location);
+    this.#learn(access.inode, map, location.start, Math.max(end, location.start), [location]);
+    const span = { start: location.start, end, location, checkedAtMs: this.#env.monotonicMs() };
+    return { span, fileLength: found.fileLength };
+  }
+
+  /** All extents, fresh from the master. */
+  async all(access: Access, patience: Patience): Promise<ExtentLocation[]> {
+    const extents: ExtentLocation[] = [];
+    for (let fileOffset = 0; ; ) {
+      const found = await this.#find(access, { fileOffset, count: 1000 }, patience);
+      const last = found.extents.at(-1);
+      if (last === undefined) return extents;
+      extents.push(...found.extents);
+      fileOffset = Math.max(this.#map(access.inode).endOf(last), last.start + 1);
+    }
+  }
+
+  /** What the first mutation of a new chunk tells its servers (P23); nothing once it has taken one of ours. */
+  firstRecord(location: ExtentLocation): VersionRecord | undefined {
+    if (location.version !== 1 || this.#begun.has(location.chunk)) return undefined;
+    const { chunk, version, members, primary } = location;
+    return { chunk, version, members, primary, cutVersion: undefined, cutLength: undefined, loss: 0 };
+  }
+
+  took(location: ExtentLocation): void {
+    if (location.version === 1) this.#begun.set(location.chunk, true);
+  }
+
+  async #revalidate(access: Access, span: Span): Promise<void> {
+    const nowMs = this.#env.monotonicMs();
+    const patience = new Patience(this.#env, { deadlineMs: nowMs + REVALIDATE_MS_MAX }, REVALIDATE_MS_MAX);
+    try {
+      await this.#once(`r${access.inode}`, async () => {
+        await this.#find(access, { fileOffset: span.start, count: EXTENTS_AHEAD }, patience);
+      });
+    } catch (error) {
+      if (!isTransient(error)) throw error;
+      span.checkedAtMs = nowMs;
+    }
+  }
+
+  /** Asks the master and keeps the answer. */
+  async #find(access: Access, question: Question, patience: Patience): Promise<FindChunksResponse> {
+    const answer = await this.#ask(access, question, patience);
+    const map = this.#map(access.inode);
+    const last = answer.extents.at(-1);
+    const first = answer.extents[0];
+    const to = last === undefined ? Number.POSITIVE_INFINITY : map.endOf(last);
+    // What ends at or before the question was not asked for; an extent sealed meanwhile may.
+    const from = Math.min(question.fileOffset, first?.start ?? question.fileOffset);
+    this.#learn(access.inode, map, from, Math.max(to, question.fileOffset), answer.extents);
+    return answer;
+  }
+
+  async #ask(access: Access, question: Question, patience: Patience): Promise<FindChunksResponse> {
+    const { inode, caller, openId } = access;
+    return await this.#session.ask(
+      findChunks,
+      (session) => ({
+        caller: callerMessage(caller),
+        inode,
+        fileOffset: question.fileOffset,
+        count: question.count,
+        forWrite: question.forWrite ?? false,
+        session,
+        openId,
+        suspectVersion: question.suspectVersion ?? 0,
+        last: question.last ?? false,
+      }),
+      patience,
+    );
+  }
+
+  async #add(access: Access, fileOffset: number, patience: Patience): Promise<void> {
+    const { inode, openId } = access;
+    const request = { context: undefined, inode, fileOffset, openId };
+    const answer = await this.#session.command(addChunk, request, access.caller, patience, true);
+    const extent = must(answer.extent, 'AddChunk answers an extent');
+    const map = this.#map(inode);
+    this.#learn(inode, map, extent.start, map.endOf(extent), [extent]);
+  }
+
+  #writeKey(access: Access, fileOffset: number): string {
+    return `w${access.inode}:${Math.floor(fileOffset / this.#session.filesystem.chunkSizeBytes)}`;
+  }
+
+  /** One question of a kind at a time: who comes meanwhile waits for its end, then looks again. */
+  async #once(key: string, work: () => Promise<void>): Promise<void> {
+    const running = this.#asking.get(key);
+    if (running !== undefined) {
+      // Its failure is its asker's, who may have had less patience.
+      await running.catch(() => undefined);
+      return;
+    }
+    const task = work();
+    this.#asking.set(key, task);
+    try {
+      await task;
+    } finally {
+      this.#asking.delete(key);
+    }
+  }
+
+  #map(inode: InodeId): ExtentMap {
+    let map = this.#maps.get(inode);
+    if (map === undefined) {
+      map = new ExtentMap(this.#session.filesystem.chunkSizeBytes);
+      this.#maps.set(inode, map);
+    }
+    return map;
+  }
+
+  #learn(inode: InodeId, map: ExtentMap, from: number, to: number, extents: readonly ExtentLocation[]): void {
+    map.learn(from, to, extents, this.#env.monotonicMs());
+    this.#maps.set(inode, map); // its size has changed
+  }
+}
+
+interface Question {
+  readonly fileOffset: number;
+  readonly count: number;
+  readonly forWrite?: boolean;
+  readonly suspectVersion?: number;
+  readonly last?: boolean;
+}
+
+function isWritable(location: ExtentLocation, suspicion: Suspicion | undefined): boolean {
+  if (!location.members.some(({ server }) => server === location.primary)) return false;
+  return suspicion?.chunk !== location.chunk || location.version > suspicion.version;
+}

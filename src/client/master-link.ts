@@ -1,0 +1,57 @@
+import { must } from '../base/assert.ts';
+import { codeOf, GfsError } from '../base/errors.ts';
+import { SECOND_MS } from '../base/units.ts';
+import type { Connection, Method, Network } from '../rpc/network.ts';
+import { isTransient, type Patience } from './patience.ts';
+
+/** A master that is silent for so long is asked again, or the next one is. */
+const MASTER_ATTEMPT_MS = 15 * SECOND_MS;
+
+/** The master, wherever it is now: the addresses of a list are tried in turn until one answers. */
+export class MasterLink {
+  readonly #connections: readonly Connection[];
+  #current = 0;
+
+  constructor(network: Network, addresses: readonly string[]) {
+    if (addresses.length === 0) throw new GfsError('INVALID_ARGUMENT', 'no master is given');
+    this.#connections = addresses.map((address) => network.connect(address));
+  }
+
+  /** Called when the connection in use was lost: the master may have been started anew. */
+  onLost(listener: () => void): void {
+    this.#connections.forEach((connection, index) => {
+      connection.onLost(() => {
+        if (index === this.#current) listener();
+      });
+    });
+  }
+
+  /** Asks until there is an answer or a refusal. The request is the same each time, its command number too. */
+  async call<Req, Res>(method: Method<Req, Res>, request: Req, patience: Patience): Promise<Res> {
+    for (;;) {
+      const asked = this.#current;
+      try {
+        return await this.once(method, request, patience.attempt(MASTER_ATTEMPT_MS));
+      } catch (error) {
+        const elsewhere = codeOf(error) === 'WRONG_SERVICE' && this.#connections.length > 1;
+        if (!elsewhere && !isTransient(error)) throw error;
+        if (this.#current === asked) this.#current = (asked + 1) % this.#connections.length;
+        await patience.pause(error);
+      }
+    }
+  }
+
+  /** One attempt, at the master in use. */
+  async once<Req, Res>(
+    method: Method<Req, Res>,
+    request: Req,
+    options: { signal?: AbortSignal | undefined; deadlineMs: number },
+  ): Promise<Res> {
+    const connection = must(this.#connections[this.#current], 'the index stays within the list');
+    return (await connection.call(method, request, options)).message;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#connections.map((connection) => connection.close()));
+  }
+}

@@ -1,0 +1,230 @@
+import { assert } from '../base/assert.ts';
+import { type Bytes, lengthOf, NO_BYTES } from '../base/bytes.ts';
+import { MUTATION_BYTES_MAX } from '../base/constants.ts';
+import { GfsError } from '../base/errors.ts';
+import type { InodeId } from '../base/ids.ts';
+import { SECOND_MS } from '../base/units.ts';
+import type { Attributes } from '../rpc/messages.ts';
+import type { GfsFile, OpenMode, Waiting } from './api.ts';
+import type { Owner } from './dirty-ranges.ts';
+import type { FileState } from './file-state.ts';
+import type { FileWork } from './file-work.ts';
+import type { Access } from './locations.ts';
+import type { Patience } from './patience.ts';
+import type { ReadStream } from './read-stream.ts';
+import { giveBack } from './write-behind.ts';
+
+/** A reader at the end of the file asks the master for news of its length once in so long. */
+const LENGTH_AGE_MS_MAX = 1 * SECOND_MS;
+
+export interface OpenFileOptions {
+  readonly work: FileWork;
+  readonly state: FileState;
+  readonly access: Access;
+  readonly mode: OpenMode;
+  readonly onClosed: () => void;
+}
+
+/** One open file: its place in a stream of reads, and which errors it was told of. */
+export class OpenFile implements GfsFile {
+  readonly inode: InodeId;
+  readonly #work: FileWork;
+  readonly #state: FileState;
+  readonly #access: Access;
+  readonly #mode: OpenMode;
+  readonly #stream: ReadStream;
+  readonly #onClosed: () => void;
+  /** Errors of write-behind up to this one are told, or were before this file was opened. */
+  #errorsTold: number;
+  #closing: Promise<void> | undefined;
+
+  constructor({ work, state, access, mode, onClosed }: OpenFileOptions) {
+    this.inode = state.inode;
+    this.#work = work;
+    this.#state = state;
+    this.#access = access;
+    this.#mode = mode;
+    this.#onClosed = onClosed;
+    this.#errorsTold = state.errorCount;
+    this.#stream = work.newStream(state, access);
+    state.streams.add(this.#stream);
+  }
+
+  async read(fileOffset: number, length: number, waiting?: Waiting): Promise<Bytes> {
+    this.#checkOpen();
+    checkRange(fileOffset, length);
+    const patience = this.#work.patience(waiting);
+    const state = this.#state;
+    const wanted = fileOffset + length;
+    if (wanted > state.length && this.#work.nowMs() - state.lengthLearntAtMs > LENGTH_AGE_MS_MAX) {
+      await this.#work.attributes(state, this.#access, patience);
+    }
+    const end = Math.min(wanted, state.length);
+    if (end <= fileOffset) return NO_BYTES;
+    const overlay = state.writeBehind?.overlay(fileOffset, end);
+    if (overlay === undefined || overlay.length === 0)
+      return await this.#readStored(fileOffset, end, patience);
+    const parts: Promise<Bytes>[] = [];
+    let position = fileOffset;
+    for (const piece of overlay) {
+      if (piece.start > position) parts.push(this.#readStored(position, piece.start, patience));
+      parts.push(Promise.resolve(piece.bytes));
+      position = piece.end;
+    }
+    if (position < end) parts.push(this.#readStored(position, end, patience));
+    return (await Promise.all(parts)).flat();
+  }
+
+  async write(fileOffset: number, bytes: Bytes, waiting?: Waiting): Promise<void> {
+    this.#checkWritable(fileOffset, lengthOf(bytes));
+    let position = fileOffset;
+    for (const buffer of bytes) {
+      await this.#take(position, buffer, undefined, waiting);
+      position += buffer.length;
+    }
+  }
+
+  async writeTaken(fileOffset: number, bytes: Bytes, release: () => void, waiting?: Waiting): Promise<void> {
+    const owner: Owner = { remainingBytes: lengthOf(bytes), release };
+    let taken = 0;
+    try {
+      this.#checkWritable(fileOffset, owner.remainingBytes);
+      if (owner.remainingBytes === 0) release();
+      for (const buffer of bytes) {
+        await this.#take(fileOffset + taken, buffer, owner, waiting, (count) => {
+          taken += count;
+        });
+      }
+    } catch (error) {
+      // What was taken before goes its way; the rest is given back now.
+      const rest = lengthOf(bytes) - taken;
+      if (rest > 0) giveBack(owner, rest);
+      throw error;
+    }
+  }
+
+  async append(bytes: Bytes, waiting?: Waiting): Promise<number> {
+    this.#checkWritable(0, lengthOf(bytes));
+    const patience = this.#work.patience(waiting);
+    if (lengthOf(bytes) === 0) return this.#state.length;
+    return await this.#work.append(this.#state, this.#access, bytes, patience);
+  }
+
+  async truncate(length: number, waiting?: Waiting): Promise<void> {
+    this.#checkWritable(length, 0);
+    const patience = this.#work.patience(waiting);
+    await this.#work.setLength(this.#state, this.#access, { length }, true, patience);
+  }
+
+  async attributes(waiting?: Waiting): Promise<Attributes> {
+    this.#checkOpen();
+    return await this.#work.attributes(this.#state, this.#access, this.#work.patience(waiting));
+  }
+
+  async flush(waiting?: Waiting): Promise<void> {
+    this.#checkOpen();
+    if (!this.#mayWrite) return;
+    const patience = this.#work.patience(waiting);
+    await this.#work.drained(this.#state, patience);
+    this.#tellError();
+    await this.#work.commit(this.#state, this.#access, patience);
+  }
+
+  async sync(waiting?: Waiting): Promise<void> {
+    this.#checkOpen();
+    const patience = this.#work.patience(waiting);
+    await this.#work.drained(this.#state, patience);
+    this.#tellError();
+    await Promise.all([
+      this.#work.sync(this.#state, this.#access, patience),
+      this.#work.commit(this.#state, this.#access, patience),
+    ]);
+  }
+
+  close(waiting?: Waiting): Promise<void> {
+    this.#closing ??= this.#close(waiting);
+    return this.#closing;
+  }
+
+  async #close(waiting: Waiting | undefined): Promise<void> {
+    const state = this.#state;
+    const patience = this.#work.patience(waiting);
+    try {
+      if (this.#mayWrite) await this.#work.drained(state, patience);
+    } finally {
+      state.streams.delete(this.#stream);
+      this.#stream.close();
+      this.#onClosed();
+      await this.#work.close(state, this.#access, this.#mayWrite, patience);
+    }
+    this.#tellError();
+  }
+
+  get #mayWrite(): boolean {
+    return this.#mode.write === true || this.#mode.append === true;
+  }
+
+  /** What the cluster has of [start, end). */
+  async #readStored(start: number, end: number, patience: Patience): Promise<Bytes> {
+    return await this.#stream.read(start, end, (fileOffset, length, sequential) =>
+      this.#work.read(this.#state, this.#access, fileOffset, length, patience, !sequential),
+    );
+  }
+
+  /** Takes one buffer, in pieces that each get their room in the budget. */
+  async #take(
+    fileOffset: number,
+    buffer: Uint8Array,
+    owner: Owner | undefined,
+    waiting: Waiting | undefined,
+    onTaken?: (count: number) => void,
+  ): Promise<void> {
+    for (let done = 0; done < buffer.length; ) {
+      const count = Math.min(buffer.length - done, MUTATION_BYTES_MAX);
+      const piece = count === buffer.length ? buffer : buffer.subarray(done, done + count);
+      const room = this.#work.takeRoom(count, waiting);
+      if (room !== undefined) await room;
+      this.#work.accept(this.#state, this.#access, fileOffset + done, piece, owner);
+      onTaken?.(count);
+      done += count;
+    }
+  }
+
+  #checkOpen(): void {
+    if (this.#closing !== undefined) throw new GfsError('BAD_FILE', 'the file is closed');
+  }
+
+  #checkWritable(fileOffset: number, length: number): void {
+    this.#checkOpen();
+    if (!this.#mayWrite) throw new GfsError('BAD_FILE', 'the file is not open for writing');
+    checkRange(fileOffset, length);
+    // No use in taking more of what may not arrive; `flush` or `sync` tells it, and then writing goes on.
+    if (this.#errorsTold < this.#state.errorCount) throw this.#errorToTell();
+  }
+
+  /** Throws what went wrong with writes since this was last asked. */
+  #tellError(): void {
+    if (!this.#mayWrite || this.#errorsTold >= this.#state.errorCount) return;
+    const error = this.#errorToTell();
+    this.#errorsTold = this.#state.errorCount;
+    throw error;
+  }
+
+  #errorToTell(): unknown {
+    assert(this.#state.errorCount > 0, 'there was an error');
+    return this.#state.lastError;
+  }
+}
+
+/** Refuses what is no part of a file. */
+function checkRange(fileOffset: number, length: number): void {
+  const valid =
+    Number.isSafeInteger(fileOffset) &&
+    Number.isSafeInteger(length) &&
+    fileOffset >= 0 &&
+    length >= 0 &&
+    Number.isSafeInteger(fileOffset + length);
+  if (!valid) {
+    throw new GfsError('INVALID_ARGUMENT', `${length} bytes at offset ${fileOffset} are no part of a file`);
+  }
+}

@@ -1,0 +1,58 @@
+import { backoffMs, type Env } from '../base/env.ts';
+import { codeOf, GfsError, messageOf } from '../base/errors.ts';
+import type { Waiting } from './api.ts';
+
+/** Of a retry: many clients meet the same fault at the same moment, so delays grow and are spread. */
+const RETRY_DELAY = { delayMsMin: 5, delayMsMax: 1000 };
+
+/**
+ * How long one call of the library goes on trying: one absolute deadline over all its attempts and hops, the caller's
+ * signal, and the growing pauses in between.
+ */
+export class Patience {
+  readonly deadlineMs: number;
+  readonly signal: AbortSignal | undefined;
+  readonly #env: Env;
+  #failures = 0;
+
+  constructor(env: Env, waiting: Waiting | undefined, timeoutMs: number) {
+    this.#env = env;
+    this.deadlineMs = waiting?.deadlineMs ?? env.monotonicMs() + timeoutMs;
+    this.signal = waiting?.signal;
+  }
+
+  /** Attempts that failed so far: after one, whether a request was carried out may be unknown. */
+  get failures(): number {
+    return this.#failures;
+  }
+
+  /** Options of one attempt, which may be given up long before the whole is. */
+  attempt(limitMs: number): { signal: AbortSignal | undefined; deadlineMs: number } {
+    return { signal: this.signal, deadlineMs: Math.min(this.deadlineMs, this.#env.monotonicMs() + limitMs) };
+  }
+
+  /** Waits before another attempt; throws when none fits before the deadline. */
+  async pause(error: unknown): Promise<void> {
+    const delayMs = backoffMs(this.#env, this.#failures, RETRY_DELAY);
+    this.#failures += 1;
+    if (this.signal?.aborted) throw new GfsError('CANCELLED', 'cancelled', { cause: error });
+    if (this.#env.monotonicMs() + delayMs >= this.deadlineMs) {
+      const message = `no success before the deadline: ${messageOf(error)}`;
+      throw new GfsError('DEADLINE_EXCEEDED', message, { cause: error });
+    }
+    await this.#env.sleep(delayMs, { signal: this.signal });
+  }
+}
+
+/** What may be different a moment later. (DEADLINE_EXCEEDED: of the attempt; `pause` knows of the whole call's.) */
+export function isTransient(error: unknown): boolean {
+  switch (codeOf(error)) {
+    case 'UNAVAILABLE':
+    case 'DEADLINE_EXCEEDED':
+    case 'NOT_READY':
+    case 'TOO_FEW_REPLICAS':
+      return true;
+    default:
+      return false;
+  }
+}

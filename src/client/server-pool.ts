@@ -1,0 +1,107 @@
+import type { Env, Timer } from '../base/env.ts';
+import { TaskGroup } from '../base/task-group.ts';
+import { SECOND_MS } from '../base/units.ts';
+import type { CallOptions, ClientStream, Connection, Method, Network, Reply } from '../rpc/network.ts';
+
+const IDLE_MS_MAX = 60 * SECOND_MS;
+/** A server that failed to answer is asked last for so long. */
+const SUSPECT_MS = 5 * SECOND_MS;
+
+interface Entry {
+  readonly connection: Connection;
+  inUse: number;
+  usedAtMs: number;
+}
+
+/** Connections to chunkservers by address: made when first needed, closed when idle. */
+export class ServerPool {
+  readonly #env: Env;
+  readonly #network: Network;
+  readonly #entries = new Map<string, Entry>();
+  readonly #suspectUntilMs = new Map<string, number>();
+  readonly #closing: TaskGroup;
+  #sweep: Timer | undefined;
+
+  constructor(env: Env, network: Network) {
+    this.#env = env;
+    this.#network = network;
+    this.#closing = new TaskGroup((error) =>
+      env.log.warn({ error }, 'a connection to a chunkserver did not close well'),
+    );
+  }
+
+  async call<Req, Res>(
+    address: string,
+    method: Method<Req, Res>,
+    request: Req,
+    options: CallOptions,
+  ): Promise<Reply<Res>> {
+    const entry = this.#entry(address);
+    entry.inUse += 1;
+    try {
+      return await entry.connection.call(method, request, options);
+    } finally {
+      entry.inUse -= 1;
+    }
+  }
+
+  /** Runs `work` with a stream; the connection stays open until it settles. */
+  async streaming<Req, Res, T>(
+    address: string,
+    method: Method<Req, Res>,
+    options: Omit<CallOptions, 'payload'>,
+    work: (stream: ClientStream<Req, Res>) => Promise<T>,
+  ): Promise<T> {
+    const entry = this.#entry(address);
+    entry.inUse += 1;
+    try {
+      return await work(entry.connection.stream(method, options));
+    } finally {
+      entry.inUse -= 1;
+    }
+  }
+
+  /** This server did not answer, or answered nonsense: others are asked first for a while. */
+  suspect(address: string): void {
+    this.#suspectUntilMs.set(address, this.#env.monotonicMs() + SUSPECT_MS);
+  }
+
+  isSuspect(address: string): boolean {
+    if (this.#suspectUntilMs.size === 0) return false;
+    const untilMs = this.#suspectUntilMs.get(address);
+    if (untilMs === undefined) return false;
+    if (untilMs > this.#env.monotonicMs()) return true;
+    this.#suspectUntilMs.delete(address);
+    return false;
+  }
+
+  async close(): Promise<void> {
+    this.#sweep?.cancel();
+    const connections = [...this.#entries.values()].map(({ connection }) => connection);
+    this.#entries.clear();
+    await Promise.all(connections.map((connection) => connection.close()));
+    await this.#closing.drain();
+  }
+
+  #entry(address: string): Entry {
+    let entry = this.#entries.get(address);
+    if (entry === undefined) {
+      entry = { connection: this.#network.connect(address), inUse: 0, usedAtMs: 0 };
+      this.#entries.set(address, entry);
+      this.#sweep ??= this.#env.setTimer(IDLE_MS_MAX, () => this.#closeIdle());
+    }
+    entry.usedAtMs = this.#env.monotonicMs();
+    return entry;
+  }
+
+  #closeIdle(): void {
+    const idleSinceMs = this.#env.monotonicMs() - IDLE_MS_MAX;
+    for (const [address, entry] of this.#entries) {
+      if (entry.inUse > 0 || entry.usedAtMs > idleSinceMs) continue;
+      this.#entries.delete(address);
+      this.#closing.run(() => entry.connection.close());
+    }
+    this.#sweep =
+      this.#entries.size === 0 ? undefined : this.#env.setTimer(IDLE_MS_MAX, () => this.#closeIdle());
+  }
+}

@@ -1,0 +1,221 @@
+import type { Env, Timer } from '../base/env.ts';
+import { codeOf } from '../base/errors.ts';
+import { type SessionId, sessionId } from '../base/ids.ts';
+import { TaskGroup } from '../base/task-group.ts';
+import { SECOND_MS } from '../base/units.ts';
+import {
+  type CommandContext,
+  MasterDefinition,
+  type OpenFile,
+  type OpenSessionResponse,
+} from '../rpc/messages.ts';
+import type { Method } from '../rpc/network.ts';
+import type { Identity } from './api.ts';
+import type { MasterLink } from './master-link.ts';
+import { Patience } from './patience.ts';
+import { callerMessage } from './requests.ts';
+
+const { openSession, renewSession, closeSession } = MasterDefinition.methods;
+/** After a loss or a failed renewal. Well below any session's timeout. */
+const RENEW_SOON_MS = 200;
+const RENEW_ATTEMPT_MS = 10 * SECOND_MS;
+const CLOSE_MS_MAX = 5 * SECOND_MS;
+
+export interface SessionOptions {
+  readonly env: Env;
+  readonly link: MasterLink;
+  readonly host: string;
+  readonly program: string;
+}
+
+/**
+ * This client as the master knows it. Renews itself in the background; numbers commands, so that one that is sent
+ * again after a lost answer gets its first answer; tells a master that forgot what is open.
+ */
+export class Session {
+  /** What the master said of the file system. */
+  readonly filesystem: OpenSessionResponse;
+  readonly #options: SessionOptions;
+  readonly #tasks: TaskGroup;
+  readonly #openFiles = new Map<number, OpenFile>();
+  /** Numbers without an answer yet, in rising order. */
+  readonly #unanswered = new Set<number>();
+  #id: SessionId;
+  #nextNumber = 1;
+  #replacing: Promise<void> | undefined;
+  #timer: Timer | undefined;
+  #closed = false;
+
+  private constructor(options: SessionOptions, filesystem: OpenSessionResponse) {
+    this.#options = options;
+    this.filesystem = filesystem;
+    this.#id = sessionId(filesystem.session);
+    this.#tasks = new TaskGroup((error) => options.env.log.warn({ error }, 'the session was not renewed'));
+    options.link.onLost(() => this.#renewIn(RENEW_SOON_MS, true));
+    this.#renewIn(this.#intervalMs, false);
+  }
+
+  static async open(options: SessionOptions, patience: Patience): Promise<Session> {
+    const { link, host, program } = options;
+    return new Session(options, await link.call(openSession, { host, program }, patience));
+  }
+
+  get id(): SessionId {
+    return this.#id;
+  }
+
+  /** Another number: of a command, of a mutation, of a push. Never dealt twice in a session. */
+  nextNumber(): number {
+    return this.#nextNumber++;
+  }
+
+  /**
+   * A command. `repeatable`: carried out twice, it does no harm and answers the same; only such a one is given to a
+   * new session when the old one ended before its answer came.
+   */
+  async command<Req extends { context: CommandContext | undefined }, Res>(
+    method: Method<Req, Res>,
+    request: Req,
+    caller: Identity,
+    patience: Patience,
+    repeatable: boolean,
+  ): Promise<Res> {
+    return await this.#inSession(
+      async (session) => {
+        const number = this.nextNumber();
+        this.#unanswered.add(number);
+        try {
+          const acknowledged = this.#acknowledged(number);
+          request.context = { caller: callerMessage(caller), session, number, acknowledged };
+          return await this.#options.link.call(method, request, patience);
+        } finally {
+          this.#unanswered.delete(number);
+        }
+      },
+      patience,
+      () => repeatable || patience.failures === 0,
+    );
+  }
+
+  /** A question that names the session, or none. */
+  async ask<Req, Res>(
+    method: Method<Req, Res>,
+    request: (session: number) => Req,
+    patience: Patience,
+  ): Promise<Res> {
+    return await this.#inSession(
+      (session) => this.#options.link.call(method, request(session), patience),
+      patience,
+      () => true,
+    );
+  }
+
+  opened(file: OpenFile): void {
+    this.#openFiles.set(file.openId, file);
+  }
+
+  closed(openId: number): void {
+    this.#openFiles.delete(openId);
+  }
+
+  /** Ends the session at the master, if that can be had quickly; otherwise the master lets it expire. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#timer?.cancel();
+    await this.#tasks.drain();
+    const { env, link } = this.#options;
+    try {
+      const deadlineMs = env.monotonicMs() + CLOSE_MS_MAX;
+      await link.once(closeSession, { session: this.#id }, { deadlineMs });
+    } catch (error) {
+      env.log.info({ error }, 'the session was not closed; it will expire');
+    }
+  }
+
+  /** Does `work` in the session; when the master does not know it any more, once again in a new one. */
+  async #inSession<T>(
+    work: (session: SessionId) => Promise<T>,
+    patience: Patience,
+    mayRepeat: () => boolean,
+  ): Promise<T> {
+    const id = this.#id;
+    try {
+      return await work(id);
+    } catch (error) {
+      if (codeOf(error) === 'NO_SUCH_SESSION' && mayRepeat()) {
+        if (this.#id === id) await this.#replace(patience);
+      } else if (codeOf(error) === 'BAD_FILE' && this.#openFiles.size > 0) {
+        // A master that was started anew may not have been told yet what is open.
+        await this.#announce(patience);
+      } else {
+        throw error;
+      }
+    }
+    return await work(this.#id);
+  }
+
+  /** One caller opens the new session, the others wait for it. */
+  async #replace(patience: Patience): Promise<void> {
+    this.#replacing ??= this.#openAnew(patience).finally(() => {
+      this.#replacing = undefined;
+    });
+    await this.#replacing;
+  }
+
+  async #openAnew(patience: Patience): Promise<void> {
+    const { env, link, host, program } = this.#options;
+    const answer = await link.call(openSession, { host, program }, patience);
+    env.log.warn(
+      { session: this.#id, newSession: answer.session },
+      'the session had ended; a new one is open',
+    );
+    this.#id = sessionId(answer.session);
+    if (this.#openFiles.size > 0) await this.#announce(patience);
+  }
+
+  async #announce(patience: Patience): Promise<void> {
+    const request = { session: this.#id, openFiles: [...this.#openFiles.values()] };
+    await this.#options.link.call(renewSession, request, patience);
+  }
+
+  #acknowledged(number: number): number {
+    for (const oldest of this.#unanswered) return Math.min(oldest, number) - 1;
+    return number - 1;
+  }
+
+  get #intervalMs(): number {
+    return this.filesystem.timeoutMs / 4;
+  }
+
+  #renewIn(delayMs: number, announce: boolean): void {
+    if (this.#closed) return;
+    const { env } = this.#options;
+    this.#timer?.cancel();
+    // Spread: a restarted master would otherwise hear from all its clients at once.
+    this.#timer = env.setTimer(delayMs * (0.5 + env.random() / 2), () => {
+      this.#tasks.run(() => this.#renew(announce));
+    });
+  }
+
+  async #renew(announce: boolean): Promise<void> {
+    const { env, link } = this.#options;
+    const patience = new Patience(env, undefined, RENEW_ATTEMPT_MS);
+    let next = RENEW_SOON_MS;
+    let again = announce;
+    try {
+      const openFiles = announce ? [...this.#openFiles.values()] : [];
+      const answer = await link.call(renewSession, { session: this.#id, openFiles }, patience);
+      if (answer.sendOpenFiles && !announce) await this.#announce(patience);
+      next = this.#intervalMs;
+      again = false;
+    } catch (error) {
+      if (codeOf(error) !== 'NO_SUCH_SESSION') throw error;
+      await this.#replace(patience);
+      next = this.#intervalMs;
+      again = false;
+    } finally {
+      this.#renewIn(next, again);
+    }
+  }
+}
