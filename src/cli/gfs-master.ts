@@ -1,0 +1,89 @@
+#!/usr/bin/env node
+import { resolve } from 'node:path';
+import {
+  HEARTBEAT_INTERVAL_MS,
+  MASTER_ADDRESS_DEFAULT,
+  REPLICATION_MAX,
+  SESSION_TIMEOUT_MS,
+} from '../base/constants.ts';
+import { MasterServer } from '../master/master-server.ts';
+import { NodeNetwork } from '../rpc/node-network.ts';
+import { lmdbMetaStores } from '../storage/meta-store-lmdb.ts';
+import { NodeDisk } from '../storage/node-disk.ts';
+import { addLogKeys, runDaemon } from './daemon.ts';
+import type { LogLevel } from './logger.ts';
+import {
+  addConfigFile,
+  addKey,
+  createProgram,
+  parseAddress,
+  parseCount,
+  parseSize,
+  parseSpan,
+  runProgram,
+} from './program.ts';
+import { VERSION } from './version.ts';
+
+interface Keys {
+  readonly data: string;
+  readonly listen: string;
+  readonly chunkSize?: number;
+  readonly replication?: number;
+  readonly heartbeatInterval: number;
+  readonly sessionTimeout: number;
+  readonly logLevel: LogLevel;
+}
+
+const program = createProgram(
+  'gfs-master',
+  'Keeps the namespace of a gfs file system, and knows where its chunks are.',
+);
+addKey(program, '--data <dir>', 'directory of the operation log, checkpoints and tables', { required: true });
+addKey(program, '--listen <host:port>', 'address to serve on', {
+  parse: parseAddress,
+  default: MASTER_ADDRESS_DEFAULT,
+});
+addKey(program, '--chunk-size <size>', 'bytes in a chunk; fixed at the first start (default: 64MiB)', {
+  parse: parseSize,
+});
+addKey(program, '--replication <n>', 'copies of each chunk; fixed at the first start (default: 3)', {
+  parse: parseCount({ min: 1, max: REPLICATION_MAX }),
+});
+addKey(program, '--heartbeat-interval <span>', 'how often chunkservers report', {
+  parse: parseSpan,
+  default: HEARTBEAT_INTERVAL_MS,
+  defaultText: '1s',
+});
+addKey(program, '--session-timeout <span>', 'silence after which a client counts as gone', {
+  parse: parseSpan,
+  default: SESSION_TIMEOUT_MS,
+  defaultText: '1min',
+});
+addLogKeys(program);
+addConfigFile(program);
+program.action((keys: Keys) =>
+  runDaemon('gfs-master', keys.logLevel, async (env, onFatal) => {
+    const disk = new NodeDisk();
+    const master = await MasterServer.start({
+      env,
+      disk,
+      network: new NodeNetwork({ env }),
+      dataDirectory: resolve(keys.data),
+      listen: keys.listen,
+      chunkSizeBytes: keys.chunkSize,
+      replication: keys.replication,
+      heartbeatIntervalMs: keys.heartbeatInterval,
+      sessionTimeoutMs: keys.sessionTimeout,
+      openStore: lmdbMetaStores(disk),
+      root: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, mode: 0o755 },
+      programVersion: VERSION,
+      pid: process.pid,
+      onFatal,
+    });
+    return {
+      ready: { address: master.address, filesystemId: master.filesystemId },
+      close: () => master.close(),
+    };
+  }),
+);
+await runProgram(program);

@@ -1,0 +1,13 @@
+#!/usr/bin/env node
+import { addServers } from './commands/servers.ts';
+import { addStat } from './commands/stat.ts';
+import { addStatus } from './commands/status.ts';
+import { addUp } from './commands/up.ts';
+import { createProgram, runProgram } from './program.ts';
+
+const gfs = createProgram('gfs', 'Run, look at and use a gfs file system.');
+addUp(gfs);
+addStatus(gfs);
+addServers(gfs);
+addStat(gfs);
+await runProgram(gfs);

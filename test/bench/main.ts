@@ -1,0 +1,15 @@
+// npm run bench [-- NAME...]: all benchmarks, or those named.
+import { benchMount } from './mount.ts';
+
+const BENCHES: Readonly<Record<string, () => Promise<void>>> = { mount: benchMount };
+
+const wanted = process.argv.slice(2);
+for (const name of wanted) {
+  if (!(name in BENCHES)) {
+    process.stderr.write(`bench: there is no "${name}", but ${Object.keys(BENCHES).join(', ')}\n`);
+    process.exit(2);
+  }
+}
+for (const [name, bench] of Object.entries(BENCHES)) {
+  if (wanted.length === 0 || wanted.includes(name)) await bench();
+}

@@ -1,0 +1,95 @@
+// Ordinary tools on a real mount of real daemons, and everything still there after a restart.
+import { existsSync } from 'node:fs';
+import test from 'ava';
+import { isMounted, skips, TestCluster } from './cluster.ts';
+
+/** Makes, outside the mount, a source tree of a few thousand small files in $TREE. */
+const MAKE_TREE = `
+mkdir -p $TREE && cd $TREE
+for d in $(seq 40); do
+  mkdir -p "part$d/deep er"
+  for f in $(seq 50); do echo "file $f of $d" > "part$d/file$f.txt"; head -c $((f * 97)) /dev/urandom > "part$d/deep er/f$f.bin"; done
+  ln -s ../part1/file1.txt "part$d/link"
+  ln "part$d/file1.txt" "part$d/hard"
+done
+chmod 640 part1/file2.txt; touch -d '2001-02-03 04:05:06.789' part1/file3.txt; mkfifo part1/fifo; : > empty
+`;
+
+const C_PROJECT = `
+mkdir c && cd c
+printf 'int answer(void) { return 42; }\\n' > a.c
+printf '#include <stdio.h>\\nint answer(void);\\nint main(void) { printf("%%d\\\\n", answer()); return 0; }\\n' > main.c
+printf 'prog: main.o a.o\\n\\tcc -o $@ $^\\n%%.o: %%.c\\n\\tcc -c -o $@ $<\\nclean:\\n\\trm -f prog *.o\\n' > Makefile
+make -j2 && test "$(./prog)" = 42 && touch a.c && make && make -q && test "$(./prog)" = 42
+`;
+
+for (const transport of ['frames', 'grpc'] as const) {
+  test.serial(`everyday tools work and what they wrote survives a restart (${transport})`, async (t) => {
+    if (skips(t)) return;
+    t.timeout(240_000);
+    await using cluster = new TestCluster({ transport, chunkSize: '4MiB' });
+    await cluster.start();
+    const { mount, directory } = cluster;
+    const shell = (script: string) => cluster.shell(`TREE=${directory}/tree\nMNT=${mount}\n${script}`);
+
+    await shell(MAKE_TREE);
+    await shell('cp -a $TREE copy && diff -r --no-dereference $TREE copy');
+    await shell('test "$(stat -c %a:%y copy/part1/file2.txt | cut -c1-4)" = 640:');
+    await shell('test "$(stat -c %y copy/part1/file3.txt)" = "$(stat -c %y $TREE/part1/file3.txt)"');
+    await shell('test "$(stat -c %h copy/part7/hard)" = 2 && test -p copy/part1/fifo');
+    await shell(
+      'tar -C $TREE/.. -cf t.tar tree && mkdir x && tar -C x -xf t.tar && diff -r --no-dereference $TREE x/tree',
+    );
+    await shell('tar -C copy -cf - . | tar -C $TREE -df -');
+    await shell(`mkdir repo && cp -a $TREE/part[1-5] repo/ && cd repo && rm part1/fifo && git init -q && git add . &&
+      git -c user.name=t -c user.email=t@localhost commit -qm one && git fsck --strict && test -z "$(git status --porcelain)"`);
+    await shell(C_PROJECT);
+    await shell(`dd if=/dev/urandom of=$TREE.big bs=1M count=96 status=none && dd if=$TREE.big of=big bs=1M conv=fsync status=none
+      sha256sum < $TREE.big > $TREE.sha && sha256sum < big | cmp - $TREE.sha`);
+    // As vim saves: a new file, fsync, rename over the old one.
+    await shell(`echo old > note && for i in 1 2 3; do echo "new $i" > note.tmp && sync note.tmp && mv note.tmp note; done
+      test "$(cat note)" = "new 3" && test ! -e note.tmp`);
+    await shell(
+      'seq 1 1000 > numbers && for i in $(seq 1001 1100); do echo $i >> numbers; done; seq 1 1100 | cmp - numbers',
+    );
+    await shell(
+      'mkdir many && cd many && seq 1 3000 | xargs touch && test $(ls | wc -l) = 3000 && rm -rf ../many',
+    );
+
+    const stat = await cluster.gfs('stat', '--json', '/big');
+    t.is(stat.code, 0, stat.stderr);
+    const { length, extents } = JSON.parse(stat.stdout) as {
+      length: number;
+      extents: { start: number; replicas: { server: number; version: number | null }[]; version: number }[];
+    };
+    t.is(length, 96 * 1024 * 1024);
+    t.is(extents.length, 24);
+    for (const { replicas, version } of extents) {
+      t.is(new Set(replicas.map(({ server }) => server)).size, 3);
+      for (const replica of replicas) t.is(replica.version, version);
+    }
+    t.regex((await cluster.gfs('status')).stdout, /servers +3 of 3 alive/);
+    const servers = await cluster.gfs('servers', '--json');
+    t.is((JSON.parse(servers.stdout) as unknown[]).length, 3);
+
+    t.is(await cluster.stop(), 0, cluster.stderr);
+    t.false(isMounted(mount));
+    t.false(existsSync(`${cluster.data}/cluster.json`));
+    await cluster.start();
+    await shell(
+      'diff -r --no-dereference $TREE copy && diff -r --no-dereference $TREE x/tree && sha256sum < big | cmp - $TREE.sha',
+    );
+    await shell(
+      'cd repo && git fsck --strict && test -z "$(git status --porcelain)" && cd ../c && make -q && ./prog',
+    );
+    await shell('test "$(cat note)" = "new 3" && seq 1 1100 | cmp - numbers');
+    // And it can still be changed: chunks of before the restart get a primary again.
+    await shell(
+      'echo 1101 >> numbers && seq 1 1101 | cmp - numbers && echo x | dd of=big bs=1 seek=5000000 conv=notrunc status=none',
+    );
+    await shell(
+      'printf x | dd of=$TREE.big bs=1 seek=5000000 conv=notrunc status=none; dd if=big bs=1 skip=5000000 count=1 status=none | grep -q x',
+    );
+    await shell('rm -rf copy x repo c big t.tar && test "$(ls)" = "$(printf "note\\nnumbers")"');
+  });
+}
