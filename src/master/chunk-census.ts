@@ -8,7 +8,7 @@ import type { SystemReport } from '../rpc/messages.ts';
 import type { Metadata } from './metadata.ts';
 
 /** A count is good for so long. */
-const FRESH_MS = 5 * SECOND_MS;
+const FRESH_MS = 1 * SECOND_MS;
 /** Chunks looked at without letting anybody else have a turn. */
 const PAGE_SIZE = 500;
 

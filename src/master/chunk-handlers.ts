@@ -1,6 +1,7 @@
 import { GfsError } from '../base/errors.ts';
 import { inodeId, sessionId } from '../base/ids.ts';
 import { unwrap } from '../base/result.ts';
+import { FILE_LENGTH_MAX } from '../core/metadata/extents.ts';
 import { type Extent, FileType } from '../core/metadata/rows.ts';
 import type { FindChunksRequest } from '../rpc/messages.ts';
 import { contextOf } from './command-context.ts';
@@ -67,7 +68,7 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
   }
 
   function lastExtent(inode: number): Extent[] {
-    const found = state.tables.extentAtOrBefore(inodeId(inode), Number.MAX_SAFE_INTEGER);
+    const found = state.tables.extentAtOrBefore(inodeId(inode), FILE_LENGTH_MAX);
     return found === undefined ? [] : [found];
   }
 

@@ -167,7 +167,10 @@ export async function codeFrom(call: Promise<unknown>): Promise<string> {
 /** Waits, a second or so, until it is true: for what happens in the background. */
 export async function eventually(t: ExecutionContext, what: string, check: () => boolean | Promise<boolean>) {
   for (let waited = 0; waited < 300; waited += 1) {
-    if (await check()) return;
+    if (await check()) {
+      t.pass();
+      return;
+    }
     await env.sleep(10);
   }
   t.fail(`did not happen: ${what}`);

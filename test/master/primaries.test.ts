@@ -1,0 +1,229 @@
+import test, { type ExecutionContext } from 'ava';
+import { KiB } from '../../src/base/units.ts';
+import type { MasterOptions } from '../../src/master/master-options.ts';
+import { type ExtentLocation, MasterDefinition } from '../../src/rpc/messages.ts';
+import type { FakeChunkserver } from './fake-chunkserver.ts';
+import { BOB, type Client, codeFrom, eventually, Place, ROOT } from './fixture.ts';
+
+const { methods } = MasterDefinition;
+const PATIENCE_MS = 300;
+
+/** A master with three servers, and a file whose first chunk is written on all of them. */
+async function written(t: ExecutionContext, options: Partial<MasterOptions> = {}) {
+  const place = new Place(t, { memberPatienceMs: PATIENCE_MS, serversReturnMs: 1000, ...options });
+  const master = await place.start();
+  const servers = await place.chunkservers(3);
+  const client = await place.client().open();
+  const { inode, extents, openId } = await client.create('f');
+  const chunk = extents[0]?.chunk ?? 0;
+  for (const server of servers) server.holds(chunk, { length: 100 });
+  return { place, master, servers, client, inode, openId, chunk, primary: extents[0]?.primary ?? 0 };
+}
+
+async function extentForWrite(
+  client: Client,
+  inode: number,
+  suspectVersion = 0,
+): Promise<ExtentLocation | undefined> {
+  return (await client.find(inode, { forWrite: true, suspectVersion })).extents[0];
+}
+
+const versionsOf = (servers: readonly FakeChunkserver[], chunk: number) =>
+  servers.map((server) => server.replicas.get(chunk)?.version);
+
+test('a chunk keeps its primary while its lease runs', async (t) => {
+  const { client, inode, primary } = await written(t);
+  const extent = await extentForWrite(client, inode);
+  t.deepEqual([extent?.version, extent?.primary], [1, primary]);
+});
+
+test('a client that complains gets a higher version and another primary; one that is late only the news', async (t) => {
+  const { client, servers, inode, primary, chunk } = await written(t);
+  const extent = await extentForWrite(client, inode, 1);
+  t.is(extent?.version, 2);
+  t.not(extent?.primary, primary);
+  t.deepEqual(versionsOf(servers, chunk), [2, 2, 2]);
+  const later = await extentForWrite(client, inode, 1);
+  t.deepEqual([later?.version, later?.primary], [2, extent?.primary]);
+});
+
+test('many clients that want a primary wait for one raise', async (t) => {
+  const { client, inode } = await written(t, { leaseDurationMs: 1 });
+  const found = await Promise.all(Array.from({ length: 20 }, () => extentForWrite(client, inode, 1)));
+  // The lease of a millisecond may have run out for the last ones: they wait for the second raise together.
+  t.true(found.every((extent) => (extent?.version ?? 0) >= 2 && (extent?.version ?? 9) <= 3));
+});
+
+test('a restarted master grants nothing twice: it raises the version', async (t) => {
+  const { place, client, master, servers, inode, chunk } = await written(t);
+  await master.close();
+  await place.start();
+  for (const server of servers) {
+    await server.kill();
+    await server.connect();
+  }
+  t.is((await client.find(inode)).extents[0]?.primary, 0, 'nobody is known to be primary');
+  const extent = await extentForWrite(client, inode);
+  t.is(extent?.version, 2);
+  t.deepEqual(versionsOf(servers, chunk), [2, 2, 2]);
+});
+
+test('a restarted master believes a primary that uses its lease, as far as the log confirms it', async (t) => {
+  const { place, client, master, servers, inode, chunk, primary } = await written(t);
+  await master.close();
+  await place.start();
+  for (const server of servers) {
+    await server.kill();
+    server.leases = [{ chunk, version: 1, active: true }];
+    await server.connect();
+  }
+  const extent = await extentForWrite(client, inode);
+  t.deepEqual([extent?.version, extent?.primary], [1, primary]);
+  const extended = servers.filter(({ answers }) => answers.some(({ extensions }) => extensions.length > 0));
+  t.deepEqual(
+    extended.map(({ server }) => server),
+    [primary],
+  );
+});
+
+test('a lease ends with the process of its primary', async (t) => {
+  const { client, servers, inode, primary } = await written(t);
+  const holder = servers.find(({ server }) => server === primary);
+  await holder?.kill();
+  await holder?.start();
+  t.is((await client.find(inode)).extents[0]?.primary, 0);
+  t.is((await extentForWrite(client, inode))?.version, 2);
+});
+
+test('a member that is away for a moment is waited for, then the others go on', async (t) => {
+  const { client, servers, inode, chunk } = await written(t);
+  const [gone, ...others] = servers;
+  await gone?.kill();
+  await eventually(
+    t,
+    'the end is noticed',
+    async () => (await codeFrom(extentForWrite(client, inode, 1))) === 'NOT_READY',
+  );
+  await eventually(
+    t,
+    'the others go on',
+    async () => (await codeFrom(extentForWrite(client, inode, 1))) === 'OK',
+  );
+  const extent = await extentForWrite(client, inode);
+  t.deepEqual(
+    extent?.members.map(({ server }) => server).sort(),
+    others.map(({ server }) => server),
+  );
+  t.deepEqual(versionsOf(servers, chunk).sort(), [1, 2, 2]);
+});
+
+test('a chunk does not go on with fewer members than the minimum', async (t) => {
+  const { client, servers, inode } = await written(t);
+  for (const server of servers.slice(1)) await server.kill();
+  const refused = async () => (await codeFrom(extentForWrite(client, inode, 1))) === 'TOO_FEW_REPLICAS';
+  await eventually(t, 'the write is refused', refused);
+  t.is((await client.find(inode)).extents[0]?.version, 1, 'nothing was logged');
+});
+
+test('a chunk that nobody holds is made empty at all members; one that some hold is copied', async (t) => {
+  const { client, servers, inode, chunk } = await written(t);
+  for (const server of servers) server.replicas.clear();
+  t.is((await extentForWrite(client, inode, 1))?.version, 2);
+  t.deepEqual(
+    servers.map(({ created }) => created[0]?.copy),
+    [false, false, false],
+  );
+  const [first, second] = servers;
+  second?.replicas.delete(chunk);
+  const extent = await extentForWrite(client, inode, 2);
+  t.is(extent?.version, 3);
+  t.not(extent?.primary, second?.server);
+  t.true(second?.created[1]?.copy);
+  t.is(first?.created.length, 1);
+});
+
+test('a raise that one member refuses is followed by another', async (t) => {
+  const { client, servers, inode, chunk } = await written(t);
+  servers[0]?.refuses.add('setVersion');
+  t.is(await codeFrom(extentForWrite(client, inode, 1)), 'NOT_READY');
+  servers[0]?.refuses.delete('setVersion');
+  const extent = await extentForWrite(client, inode);
+  const version = extent?.version ?? 0;
+  t.true(version > 2);
+  t.deepEqual(versionsOf(servers, chunk), [version, version, version]);
+});
+
+test('shortening cuts the chunk with the same command, and every later raise repeats the cut', async (t) => {
+  const { client, servers, inode, openId } = await written(t);
+  await client.close(inode, openId, 100);
+  const attributes = await client.call(methods.setAttributes, {
+    context: client.context(),
+    inode,
+    length: 40,
+  });
+  t.is(attributes.attributes?.length, 40);
+  t.deepEqual(
+    servers.map(({ records }) => [records[0]?.version, records[0]?.cutVersion, records[0]?.cutLength]),
+    [
+      [2, 2, 40],
+      [2, 2, 40],
+      [2, 2, 40],
+    ],
+  );
+  await extentForWrite(client, inode, 2);
+  t.deepEqual([servers[0]?.records[1]?.version, servers[0]?.records[1]?.cutVersion], [3, 2]);
+});
+
+test('a truncation that is sent again is carried out once', async (t) => {
+  const { client, inode, openId } = await written(t);
+  await client.close(inode, openId, 100);
+  const context = client.context();
+  await client.call(methods.setAttributes, { context, inode, length: 40 });
+  const again = await client.call(methods.setAttributes, { context, inode, length: 40 });
+  t.is(again.attributes?.length, 40);
+  t.is((await client.find(inode)).extents[0]?.version, 2);
+});
+
+test('who may not write a file does not truncate it, and no version is raised for him', async (t) => {
+  const { client, inode } = await written(t);
+  const request = { context: client.context(BOB), inode, length: 40 };
+  t.is(await codeFrom(client.call(methods.setAttributes, request)), 'PERMISSION_DENIED');
+  const byOpen = { context: client.context(BOB), inode, length: 40, byOpenFile: true };
+  client.session = 0;
+  t.is(
+    await codeFrom(client.call(methods.setAttributes, { ...byOpen, context: client.context(BOB) })),
+    'BAD_FILE',
+  );
+  t.is((await client.find(inode)).extents[0]?.version, 1);
+});
+
+test('two who add the same extent get the same chunk', async (t) => {
+  const { client, inode } = await written(t, { chunkSizeBytes: 256 * KiB });
+  const add = () =>
+    client.call(methods.addChunk, { context: client.context(), inode, fileOffset: 300 * KiB });
+  const [left, right] = await Promise.all([add(), add()]);
+  t.is(left.extent?.chunk, right.extent?.chunk);
+  t.is(left.extent?.start, 256 * KiB);
+  t.not(right.extent?.primary, 0);
+});
+
+test('the last extent is found wherever one asks', async (t) => {
+  const { client, inode } = await written(t, { chunkSizeBytes: 256 * KiB });
+  await client.call(methods.addChunk, { context: client.context(), inode, fileOffset: 900 * KiB });
+  const found = await client.call(methods.findChunks, { caller: ROOT, inode, last: true, count: 1 });
+  t.deepEqual(
+    found.extents.map(({ start }) => start),
+    [768 * KiB],
+  );
+});
+
+test('without room on enough servers a file is created, and its first write is refused', async (t) => {
+  const place = new Place(t);
+  await place.start();
+  for (let index = 0; index < 3; index += 1) await place.chunkserver({ space: 1000 });
+  const client = await place.client().open();
+  const { inode, extents, openId } = await client.create('f');
+  t.deepEqual(extents, []);
+  const add = client.call(methods.addChunk, { context: client.context(), inode, fileOffset: 0, openId });
+  t.is(await codeFrom(add), 'NO_SPACE');
+});
