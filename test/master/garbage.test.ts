@@ -1,0 +1,55 @@
+import test from 'ava';
+import { KiB } from '../../src/base/units.ts';
+import { MasterDefinition } from '../../src/rpc/messages.ts';
+import { eventually, Place } from './fixture.ts';
+
+const { methods } = MasterDefinition;
+
+test('chunks of a removed file are deleted at their members, also at one that was away', async (t) => {
+  const place = new Place(t);
+  const master = await place.start();
+  const servers = await place.chunkservers(3);
+  const [away, refusing] = servers;
+  const client = await place.client().open();
+  const { inode, openId, extents } = await client.create('f');
+  const chunk = extents[0]?.chunk ?? 0;
+  for (const server of servers) server.holds(chunk);
+  await client.close(inode, openId, 10);
+  await away?.kill();
+  refusing?.refuses.add('delete');
+  await client.unlink('f');
+  await eventually(t, 'who is there deletes', () => servers[2]?.deleted.includes(chunk) ?? false);
+  refusing?.refuses.delete('delete');
+  await eventually(t, 'who refused is asked again', () => refusing?.deleted.includes(chunk) ?? false);
+
+  // The master remembers over a restart that one has not acknowledged.
+  await master.close();
+  await place.start();
+  await away?.start();
+  await eventually(t, 'who was away deletes when it is back', () => away?.deleted.includes(chunk) ?? false);
+  for (const server of servers.slice(1)) {
+    await server.kill();
+    await server.start();
+  }
+  await eventually(t, 'all acknowledged', () => servers.every(({ deleted }) => deleted.includes(chunk)));
+  t.is((await client.call(methods.status, {})).chunkCount, 0);
+});
+
+test('what is truncated away is deleted', async (t) => {
+  const place = new Place(t, { chunkSizeBytes: 256 * KiB });
+  await place.start();
+  const servers = await place.chunkservers(3);
+  const client = await place.client().open();
+  const { inode, extents } = await client.create('f');
+  const add = { context: client.context(), inode, fileOffset: 256 * KiB };
+  const second = (await client.call(methods.addChunk, add)).extent?.chunk ?? 0;
+  await client.call(methods.setAttributes, { context: client.context(), inode, length: 256 * KiB });
+  await eventually(t, 'the second chunk goes', () =>
+    servers.every(({ deleted }) => deleted.includes(second)),
+  );
+  t.false(servers.some(({ deleted }) => deleted.includes(extents[0]?.chunk ?? 0)));
+  await client.call(methods.setAttributes, { context: client.context(), inode, length: 0 });
+  await eventually(t, 'the first goes too', () =>
+    servers.every(({ deleted }) => deleted.includes(extents[0]?.chunk ?? 0)),
+  );
+});
