@@ -1,0 +1,229 @@
+import test from 'ava';
+import fc from 'fast-check';
+import { KiB } from '../../src/base/units.ts';
+import { COMMITTED_BEFORE, type MutationRequest, type Order, Primary } from '../../src/core/primary.ts';
+import { SerialQueue } from '../../src/core/serial-queue.ts';
+
+const CHUNK_SIZE_BYTES = 256 * KiB;
+
+function primaryOf(options: Partial<ConstructorParameters<typeof Primary>[0]> = {}): Primary {
+  return new Primary({
+    chunk: 1,
+    version: 4,
+    memberCount: 3,
+    chunkSizeBytes: CHUNK_SIZE_BYTES,
+    length: 0,
+    sealed: false,
+    tableSize: 0,
+    ...options,
+  });
+}
+
+function write(chunkOffset: number, length: number, number: number, writer = 1): MutationRequest {
+  return { kind: 'write', writer, number, chunkOffset, length };
+}
+function append(length: number, number: number, writer = 1): MutationRequest {
+  return { kind: 'append', writer, number, chunkOffset: 0, length };
+}
+
+function admitted(primary: Primary, request: MutationRequest) {
+  const result = primary.admit(request, 4);
+  if (!result.ok) throw new Error(result.error.message);
+  return result.value;
+}
+
+function codeOfRefusal(primary: Primary, request: MutationRequest, version = 4): string {
+  const result = primary.admit(request, version);
+  return result.ok ? 'ok' : result.error.code;
+}
+
+test('mutations are committed in serial order, when all members have applied them (P10)', (t) => {
+  const primary = primaryOf();
+  for (const number of [1, 2, 3]) admitted(primary, write(0, 10, number));
+  const done = (serial: number, members: number[]) =>
+    members.flatMap((member) => primary.applied(serial, member));
+  t.deepEqual(done(1, [0, 1, 2]), []);
+  t.deepEqual(done(0, [1, 2]), []);
+  t.deepEqual(done(0, [0]), [0, 1]);
+  t.is(primary.committedSerial, 2);
+  t.false(primary.idle);
+  t.deepEqual(done(2, [2, 1, 0]), [2]);
+  t.true(primary.idle);
+});
+
+test('what is refused changes nothing', (t) => {
+  const primary = primaryOf();
+  t.is(codeOfRefusal(primary, write(0, 1, 1), 5), 'VERSION_MISMATCH');
+  t.is(codeOfRefusal(primary, write(0, 1, 1), 3), 'VERSION_MISMATCH');
+  t.is(codeOfRefusal(primary, write(0, 0, 1)), 'INVALID_ARGUMENT');
+  t.is(codeOfRefusal(primary, write(CHUNK_SIZE_BYTES - 1, 2, 1)), 'INVALID_ARGUMENT');
+  t.is(codeOfRefusal(primary, write(-1, 2, 1)), 'INVALID_ARGUMENT');
+  t.is(codeOfRefusal(primary, write(Number.MAX_SAFE_INTEGER, 2, 1)), 'INVALID_ARGUMENT');
+  t.is(codeOfRefusal(primary, append(CHUNK_SIZE_BYTES / 4 + 1, 1)), 'INVALID_ARGUMENT');
+  t.is(codeOfRefusal(primary, append(0, 1)), 'INVALID_ARGUMENT');
+  t.is(primary.nextSerial, 0);
+  t.is(codeOfRefusal(primary, write(CHUNK_SIZE_BYTES - 1, 1, 1)), 'ok');
+});
+
+test('a write taken before is not ordered again, however late its copy comes (P10)', (t) => {
+  const primary = primaryOf();
+  admitted(primary, write(0, 10, 1));
+  admitted(primary, write(0, 10, 2));
+  t.like(admitted(primary, write(0, 10, 1)), { kind: 'repeat', serial: 0 });
+  for (let number = 3; number < 2000; number += 1) admitted(primary, write(0, 10, number));
+  t.is(codeOfRefusal(primary, write(0, 10, 1)), 'INVALID_ARGUMENT');
+  t.is(primary.nextSerial, 1999);
+  // Another writer has numbers of its own.
+  t.like(admitted(primary, write(0, 10, 1, 2)), { kind: 'order' });
+});
+
+test('more writers than a version can remember end it', (t) => {
+  const primary = primaryOf();
+  let writer = 0;
+  while (codeOfRefusal(primary, write(0, 1, 1, writer)) === 'ok') writer += 1;
+  t.is(codeOfRefusal(primary, write(0, 1, 1, writer)), 'NOT_PRIMARY');
+  t.true(writer > 1000);
+});
+
+test('appends follow one another, and one record is one place', (t) => {
+  const primary = primaryOf({ length: 100 });
+  t.like(admitted(primary, append(50, 1)), { order: { chunkOffset: 100 }, answer: { chunkLength: 150 } });
+  t.like(admitted(primary, append(20, 7, 2)), { order: { chunkOffset: 150 } });
+  t.like(admitted(primary, append(50, 1)), { kind: 'repeat', serial: 0, answer: { chunkOffset: 100 } });
+  t.like(admitted(primary, append(5, 2)), { order: { chunkOffset: 170 } });
+  t.is(codeOfRefusal(primary, append(50, 1)), 'INVALID_ARGUMENT');
+});
+
+test("an append of an earlier version is known by the replica's table", (t) => {
+  const primary = primaryOf({ length: 100, tableSize: 1 });
+  t.true(primary.wantsTableEntry(9));
+  const entry = { number: 4, chunkOffset: 30 };
+  const again = primary.admit(append(10, 4, 9), 4, entry);
+  t.like(again, { value: { kind: 'repeat', serial: COMMITTED_BEFORE, answer: { chunkOffset: 30 } } });
+  t.false(primary.admit(append(10, 3, 9), 4, entry).ok);
+  t.like(primary.admit(append(10, 5, 9), 4, entry), { value: { order: { chunkOffset: 100 } } });
+  t.false(primary.wantsTableEntry(9));
+});
+
+test('a record that does not fit seals the chunk, for appends and for growth (P16)', (t) => {
+  const primary = primaryOf({ length: CHUNK_SIZE_BYTES - 100 });
+  admitted(primary, append(60, 1));
+  const sealing = admitted(primary, append(41, 2));
+  t.like(sealing, {
+    order: { kind: 'seal', serial: 1 },
+    answer: { sealed: true, chunkLength: CHUNK_SIZE_BYTES - 40 },
+  });
+  t.like(admitted(primary, append(1, 1, 2)), { kind: 'repeat', serial: 1, answer: { sealed: true } });
+  t.like(admitted(primary, append(60, 1)), { kind: 'repeat', serial: 0, answer: { sealed: false } });
+  t.is(codeOfRefusal(primary, write(CHUNK_SIZE_BYTES - 41, 2, 1)), 'SEALED');
+  t.is(codeOfRefusal(primary, write(CHUNK_SIZE_BYTES - 42, 2, 1)), 'ok');
+});
+
+test('readers do not see appended bytes that are not on all members (P13)', (t) => {
+  const primary = primaryOf({ length: 100 });
+  admitted(primary, append(50, 1));
+  admitted(primary, write(150, 10, 1));
+  t.is(primary.visibleLength(160), 100);
+  for (const member of [0, 1]) primary.applied(0, member);
+  t.is(primary.visibleLength(160), 100);
+  primary.applied(0, 2);
+  t.is(primary.visibleLength(160), 160);
+});
+
+interface Sent {
+  readonly order: Order;
+  readonly byte: number;
+}
+
+/** A replica as dumb as can be. */
+class Model {
+  readonly bytes = Buffer.alloc(CHUNK_SIZE_BYTES);
+  length = 0;
+  sealed = false;
+
+  apply({ order, byte }: Sent): void {
+    if (order.kind === 'seal') this.sealed = true;
+    else {
+      this.bytes.fill(byte, order.chunkOffset, order.chunkOffset + order.length);
+      this.length = Math.max(this.length, order.chunkOffset + order.length);
+    }
+  }
+}
+
+const requests = fc.record({
+  kind: fc.constantFrom<'write' | 'append'>('write', 'append'),
+  writer: fc.integer({ min: 1, max: 3 }),
+  chunkOffset: fc.integer({ min: 0, max: CHUNK_SIZE_BYTES }),
+  length: fc.integer({ min: 1, max: CHUNK_SIZE_BYTES / 4 }),
+  repeated: fc.boolean(),
+});
+
+test('whatever way orders take, all members end up with what was answered', (t) => {
+  fc.assert(
+    fc.property(fc.array(requests, { maxLength: 40 }), fc.infiniteStream(fc.nat()), (wanted, dice) => {
+      const next = () => dice.next().value ?? 0;
+      const primary = primaryOf();
+      const members = [0, 1, 2].map(() => ({
+        model: new Model(),
+        queue: new SerialQueue<Sent>({ chunk: 1, next: 0 }),
+        inbox: [] as Sent[],
+      }));
+      const answered: Sent[] = [];
+      const orders = new Map<number, Sent>();
+      const records: { chunkOffset: number; length: number; byte: number; serial: number }[] = [];
+      const deliver = () => {
+        const busy = members.filter(({ inbox }) => inbox.length > 0);
+        const member = busy[next() % Math.max(1, busy.length)];
+        if (member === undefined) return;
+        const [sent] = member.inbox.splice(next() % member.inbox.length, 1);
+        if (sent === undefined) return;
+        const ready = member.queue.offer(sent.order.serial, sent, 0);
+        if (!ready.ok) throw new Error(ready.error.message);
+        for (const one of ready.value) {
+          member.model.apply(one);
+          for (const serial of primary.applied(one.order.serial, members.indexOf(member))) {
+            const committed = orders.get(serial);
+            if (committed === undefined) throw new Error('what is committed was ordered');
+            answered.push(committed);
+            // Answered means applied by all.
+            for (const { queue } of members) t.true(queue.next > serial);
+          }
+        }
+      };
+      for (const [index, request] of wanted.entries()) {
+        const number = index + 1;
+        const admission = primary.admit({ ...request, number }, 4);
+        if (admission.ok && admission.value.kind === 'order') {
+          const sent = { order: admission.value.order, byte: 1 + (index % 250) };
+          orders.set(sent.order.serial, sent);
+          if (sent.order.kind === 'append') records.push({ ...sent.order, byte: sent.byte });
+          for (const { inbox } of members) inbox.push(sent);
+          if (request.repeated && request.kind === sent.order.kind) {
+            const again = primary.admit({ ...request, number }, 4);
+            t.like(again, { value: { kind: 'repeat', serial: sent.order.serial } });
+          }
+        }
+        for (let count = next() % 4; count > 0; count -= 1) deliver();
+      }
+      while (members.some(({ inbox }) => inbox.length > 0)) deliver();
+      t.deepEqual(
+        answered.map(({ order }) => order.serial),
+        [...orders.keys()],
+      );
+      const model = new Model();
+      for (const sent of answered) model.apply(sent);
+      for (const { model: member } of members) {
+        t.true(member.bytes.equals(model.bytes));
+        t.is(member.length, model.length);
+        t.is(member.sealed, primary.sealed);
+      }
+      // No two records share a byte, and none reaches over the chunk's end.
+      records.sort((a, b) => a.chunkOffset - b.chunkOffset);
+      for (const [index, record] of records.entries()) {
+        t.true(record.chunkOffset + record.length <= (records[index + 1]?.chunkOffset ?? CHUNK_SIZE_BYTES));
+      }
+      t.is(primary.visibleLength(model.length), model.length);
+    }),
+    { numRuns: 60 },
+  );
+});
