@@ -1,0 +1,112 @@
+#!/usr/bin/env node
+import { resolve } from 'node:path';
+import { MASTER_ADDRESS_DEFAULT } from '../src/base/constants.ts';
+import { messageOf } from '../src/base/errors.ts';
+import { addLogKeys, runDaemon } from '../src/cli/daemon.ts';
+import type { LogLevel } from '../src/cli/logger.ts';
+import {
+  addConfigFile,
+  addKey,
+  createProgram,
+  EXIT_FAILURE,
+  parseAddresses,
+  parseChoice,
+  runProgram,
+  UsageError,
+} from '../src/cli/program.ts';
+import { checkTools } from '../src/cli/up/tools.ts';
+import { NodeNetwork } from '../src/rpc/node-network.ts';
+import { startInBackground } from './background.ts';
+import { type MountOptions, MountOptionsParser } from './mount-options.ts';
+import { serveMount } from './serve.ts';
+
+const TRANSPORTS = ['frames'] as const;
+type Transport = (typeof TRANSPORTS)[number];
+/** What stands for "the usual master" where /etc/fstab wants a device. */
+const SOURCE_NAMES = new Set(['gfs', 'none']);
+
+interface Keys {
+  readonly master?: string[];
+  readonly options: MountOptions;
+  readonly transport: Transport;
+  readonly foreground?: boolean;
+  readonly logFile?: string;
+  readonly logLevel: LogLevel;
+}
+
+const program = createProgram('gfs-mount', 'Mounts a gfs file system.');
+program.usage('[options] [SOURCE] MOUNTPOINT');
+program.argument('<place...>', 'where to mount; before it, as in /etc/fstab, the masters or "gfs"');
+addKey(
+  program,
+  '--master <host:port,...>',
+  `the master; several are tried in turn (default: ${MASTER_ADDRESS_DEFAULT})`,
+  { parse: parseAddresses },
+);
+const parser = new MountOptionsParser();
+addKey(program, '-o, --options <option,...>', 'options of the mount, see below', {
+  parse: (text) => parser.add(text).options,
+  default: parser.options,
+  defaultText: 'rw,nosuid,nodev,default_permissions',
+});
+addKey(program, '--transport <protocol>', `how to talk to the daemons: ${TRANSPORTS.join(' or ')}`, {
+  parse: parseChoice(TRANSPORTS),
+  default: 'frames',
+});
+program.option('-f, --foreground', 'stay in front rather than serve in the background');
+addKey(program, '--log-file <file>', 'where a mount in the background writes its log (default: nowhere)');
+addLogKeys(program);
+addConfigFile(program);
+program.addHelpText(
+  'after',
+  `
+Mount options:
+  ro, rw, nosuid, suid, nodev, dev, noexec, exec, sync, dirsync, noatime: as for other file systems
+  allow_other            users other than the one who mounts may use it
+  no_default_permissions leave all permission checks to the master
+  attr_timeout=SPAN      how long the kernel believes attributes (default: 1s)
+  entry_timeout=SPAN     how long the kernel believes what a name means (default: 1s)
+  io_timeout=SPAN        how long an operation is tried while the cluster does not answer (default: 60s)
+  fsname=NAME            what df and mount show as the device (default: the masters)
+  readers=N              threads that take requests from the kernel (default: 2)
+  What /etc/fstab says to others (defaults, noauto, user, _netdev, x-...) is passed over.
+
+Examples:
+  gfs-mount --master 10.0.0.1:7400 /mnt/gfs
+  gfs-mount 10.0.0.1:7400,10.0.0.2:7400 /mnt/gfs -o allow_other,attr_timeout=5`,
+);
+
+program.action(async (places: string[], keys: Keys) => {
+  const { masters, path } = placesOf(places, keys.master);
+  checkTools();
+  if (!keys.foreground) {
+    const failure = await startInBackground(keys.logFile);
+    if (failure === undefined) process.exit(0);
+    process.stderr.write(`gfs-mount: ${failure}\n`);
+    process.exit(EXIT_FAILURE);
+  }
+  // A terminal that closes asks to stop, too.
+  process.on('SIGHUP', () => process.kill(process.pid, 'SIGTERM'));
+  await runDaemon('gfs-mount', keys.logLevel, async (env, onFatal) => {
+    const network = new NodeNetwork({ env, onBug: onFatal });
+    const running = await serveMount({ env, network, masters, path, options: keys.options, onFatal });
+    // The directory that it was started in can be unmounted and removed.
+    process.chdir('/');
+    return running;
+  });
+});
+await runProgram(program);
+
+function placesOf(places: readonly string[], master: string[] | undefined) {
+  const [first = '', second] = places;
+  if (places.length > 2) throw new UsageError(`one mount point is wanted, not ${places.join(' ')}`);
+  const path = resolve(second ?? first);
+  if (master?.length === 0) throw new UsageError('--master names no address');
+  const usual = master ?? [MASTER_ADDRESS_DEFAULT];
+  if (second === undefined || SOURCE_NAMES.has(first)) return { masters: usual, path };
+  try {
+    return { masters: master ?? parseAddresses(first), path };
+  } catch (error) {
+    throw new UsageError(`source: ${messageOf(error)}`);
+  }
+}
