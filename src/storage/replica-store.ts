@@ -299,6 +299,8 @@ export class ReplicaStore {
       const quietSince = this.#env.monotonicMs() - QUIET_MS;
       for (const replica of [...this.#unsynced]) {
         if (this.#closing !== undefined) return;
+        // It may have been deleted while others were settled.
+        if (!this.#unsynced.has(replica)) continue;
         if (replica.changedAtMs > quietSince || !replica.idle) continue;
         await replica.settle();
         if (!replica.unsynced) this.#unsynced.delete(replica);
