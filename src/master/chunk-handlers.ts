@@ -1,9 +1,10 @@
 import { GfsError } from '../base/errors.ts';
-import { inodeId, sessionId } from '../base/ids.ts';
+import { hex, type InodeId, inodeId, sessionId } from '../base/ids.ts';
 import { unwrap } from '../base/result.ts';
+import { INTERNAL } from '../core/metadata/commands.ts';
 import { FILE_LENGTH_MAX } from '../core/metadata/extents.ts';
 import { type Extent, FileType } from '../core/metadata/rows.ts';
-import type { FindChunksRequest } from '../rpc/messages.ts';
+import type { AddChunkRequest, FindChunksRequest } from '../rpc/messages.ts';
 import { contextOf } from './command-context.ts';
 import { checkFileAccess } from './file-access.ts';
 import type { MasterHandlers, MasterParts } from './master-parts.ts';
@@ -47,6 +48,7 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
       const { goal, type } = unwrap(state.attributes(inode));
       if (type !== FileType.REGULAR) throw new GfsError('INVALID_ARGUMENT', `inode ${inode} is no file`);
       checkFileAccess(parts.access, { caller, session, openId, inode, write: true });
+      if (message.sealedChunk !== 0) await recordSeal(inode, message);
       const there = state.extentAt(inode, fileOffset);
       if (there !== undefined) return { message: { extent: locator.locate(there, env.monotonicMs()) } };
       const chunk = newChunks.proposeOrThrow(goal);
@@ -60,6 +62,21 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
       return { message: {} };
     },
   };
+
+  /** The primary of the extent before this offset sealed it. Told again, or by another client too, it is the same. */
+  async function recordSeal(inode: InodeId, request: AddChunkRequest): Promise<void> {
+    const { fileOffset, sealedChunk, sealedLength } = request;
+    const extent = state.tables.extentAtOrBefore(inode, fileOffset - 1);
+    if (extent?.chunk !== sealedChunk) {
+      throw new GfsError(
+        'NO_SUCH_CHUNK',
+        `chunk ${hex(sealedChunk)} does not lie before offset ${fileOffset}`,
+      );
+    }
+    if (extent.sealedLength !== undefined) return;
+    const { start, chunk } = extent;
+    unwrap(await metadata.execute(INTERNAL, 'sealExtent', { inode, start, chunk, length: sealedLength }));
+  }
 
   function extentsOf({ inode, last, fileOffset, count }: FindChunksRequest): Extent[] {
     if (last) return lastExtent(inode);
