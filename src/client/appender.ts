@@ -40,8 +40,7 @@ export class Appender {
       const { span, answer } = await this.#pursue(access, at, mutation, patience);
       if (answer.sealed) {
         // It is not in that chunk and never will be (P16, P17): the next one begins where it ends.
-        at = span.start + answer.chunkLength;
-        this.#locations.forget(access.inode, span);
+        at = await this.#behind(access, span, answer.chunkLength, patience);
         continue;
       }
       const fileOffset = span.start + answer.chunkOffset;
@@ -59,9 +58,22 @@ export class Appender {
     // The file may have been extended over the replica's end: an append would land below the file's length.
     const replica = await this.#writer.lengthOf(access, span.start, patience);
     if (span.start + replica.length >= fileLength) return span.start;
-    if (replica.sealed) return span.start + replica.length;
+    if (replica.sealed) return await this.#behind(access, span, replica.length, patience);
     await this.#extend(access, fileLength, patience);
     return span.start;
+  }
+
+  /** A file offset in the extent that follows one which was sealed. */
+  async #behind(access: Access, span: ExtentSpan, sealedLength: number, patience: Patience): Promise<number> {
+    try {
+      await this.#locations.addBehind(access, span, sealedLength, patience);
+      return span.start + sealedLength;
+    } catch (error) {
+      // The file was truncated meanwhile, or a write far behind has added an extent.
+      if (codeOf(error) !== 'NO_SUCH_CHUNK' && codeOf(error) !== 'INVALID_ARGUMENT') throw error;
+      await patience.pause(error);
+      return await this.#end(access, patience);
+    }
   }
 
   /** Makes the chunk reach up to the file's length, by its last byte: which is a zero, or it would reach already. */

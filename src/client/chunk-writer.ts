@@ -110,11 +110,18 @@ export class ChunkWriter {
         onWritten(span);
         return fits;
       } catch (error) {
-        const remedy = this.remedyFor(error, access, span);
+        const remedy = this.#remedyFor(error, span);
         if (remedy.kind === 'suspect') suspicion = remedy.suspicion;
         await patience.pause(error);
+        if (codeOf(error) === 'SEALED') await this.#leaveSealed(access, span, patience);
       }
     }
+  }
+
+  /** The rest belongs to another extent, which the master may not know to begin already. */
+  async #leaveSealed(access: Access, span: ExtentSpan, patience: Patience): Promise<void> {
+    const { length, sealed } = await this.lengthOf(access, span.start, patience);
+    if (sealed) await this.#options.locations.addBehind(access, span, length, patience);
   }
 
   /** One attempt at one mutation, at the primary that `span` names. */
@@ -202,7 +209,7 @@ export class ChunkWriter {
         await work(span);
         return;
       } catch (error) {
-        const remedy = this.remedyFor(error, access, span);
+        const remedy = this.#remedyFor(error, span);
         if (remedy.kind === 'suspect') suspicion = remedy.suspicion;
         await patience.pause(error);
       }
@@ -210,7 +217,7 @@ export class ChunkWriter {
   }
 
   /** What to do about a failed attempt; throws when nothing helps. */
-  remedyFor(error: unknown, access: Access, span: ExtentSpan): Remedy {
+  #remedyFor(error: unknown, span: ExtentSpan): Remedy {
     const { chunk, version } = span.location;
     switch (codeOf(error)) {
       case 'VERSION_MISMATCH':
@@ -222,9 +229,6 @@ export class ChunkWriter {
       case 'DEADLINE_EXCEEDED':
         return { kind: 'suspect', suspicion: { chunk, version } };
       case 'SEALED':
-        // The rest belongs to another extent.
-        this.#options.locations.forget(access.inode, span);
-        return { kind: 'wait' };
       case 'NOT_READY':
       case 'TOO_FEW_REPLICAS':
       case 'SERIAL_GAP':

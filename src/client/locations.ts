@@ -153,6 +153,29 @@ export class Locations {
     return { span, fileLength: found.fileLength };
   }
 
+  /** The primary sealed this extent's chunk at that length: the master is told, and the next extent begins there. */
+  async addBehind(
+    access: Access,
+    { start, location }: ExtentSpan,
+    sealedLength: number,
+    patience: Patience,
+  ): Promise<void> {
+    const { inode, openId, caller } = access;
+    const request = {
+      context: undefined,
+      inode,
+      fileOffset: start + sealedLength,
+      openId,
+      sealedChunk: location.chunk,
+      sealedLength,
+    };
+    const answer = await this.#session.command(addChunk, request, caller, patience, true);
+    const next = must(answer.extent, 'AddChunk answers an extent');
+    const map = this.#map(inode);
+    const sealed = { ...location, sealed: true, sealedLength };
+    this.#learn(inode, map, start, map.endOf(next), [sealed, next]);
+  }
+
   /** All extents, fresh from the master. */
   async all(access: Access, patience: Patience): Promise<ExtentLocation[]> {
     const extents: ExtentLocation[] = [];
@@ -223,7 +246,7 @@ export class Locations {
 
   async #add(access: Access, fileOffset: number, patience: Patience): Promise<void> {
     const { inode, openId } = access;
-    const request = { context: undefined, inode, fileOffset, openId };
+    const request = { context: undefined, inode, fileOffset, openId, sealedChunk: 0, sealedLength: 0 };
     const answer = await this.#session.command(addChunk, request, access.caller, patience, true);
     const extent = must(answer.extent, 'AddChunk answers an extent');
     const map = this.#map(inode);

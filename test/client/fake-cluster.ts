@@ -21,6 +21,8 @@ type AnyHandler = (incoming: unknown, context: unknown) => Promise<unknown>;
 
 export class FakeCluster {
   readonly chunkSizeBytes: number;
+  /** Of the master's clock: each time it tells is another. */
+  tick = 0;
   readonly master = new FakeMaster(this);
   readonly servers: FakeServer[] = [];
   readonly dead = new Set<number>();
@@ -30,7 +32,6 @@ export class FakeCluster {
   onAnswer: ((call: FakeCall) => void) | undefined;
   /** A mutation takes a moment. */
   pause: () => Promise<void> = async () => undefined;
-  tick = 0;
 
   constructor({ chunkSizeBytes = 256 * KiB, serverCount = 3 } = {}) {
     this.chunkSizeBytes = chunkSizeBytes;

@@ -63,15 +63,6 @@ export class FakeMaster {
     return node;
   }
 
-  /** The chunk's primary found it full. */
-  sealed(chunk: number, length: number): void {
-    for (const { extents } of this.nodes.values()) {
-      for (const extent of extents) {
-        if (extent.chunk === chunk) Object.assign(extent, { sealed: true, sealedLength: length });
-      }
-    }
-  }
-
   /** As another client would change a file's contents: at once, at all replicas. */
   overwrite(inode: number, fileOffset: number, bytes: Buffer): void {
     const node = this.node(inode);
@@ -178,12 +169,16 @@ export class FakeMaster {
         const attributes = this.#commit(message.inode, message.commit);
         return { message: { attributes } };
       },
-      commitLength: async ({ message }) => ({
-        message: { attributes: this.#commit(message.inode, message.commit) },
-      }),
+      commitLength: async ({ message }) => {
+        this.#check(message.context?.session ?? 0);
+        return { message: { attributes: this.#commit(message.inode, message.commit) } };
+      },
       findChunks: async ({ message }) => ({ message: this.#find(message) }),
-      addChunk: async ({ message: { inode, fileOffset } }) => {
+      addChunk: async ({ message: { context, inode, fileOffset, sealedChunk, sealedLength } }) => {
+        this.#check(context?.session ?? 0);
         const node = this.node(inode);
+        const full = node.extents.find(({ chunk }) => chunk === sealedChunk);
+        if (full !== undefined) Object.assign(full, { sealed: true, sealedLength });
         const found = node.extents.find(
           (extent) => extent.start <= fileOffset && fileOffset < this.#end(extent),
         );

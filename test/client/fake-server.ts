@@ -110,7 +110,7 @@ export class FakeServer {
     const replica = this.replica(chunk, version);
     const payload = [replica.data.subarray(chunkOffset, Math.min(replica.length, chunkOffset + length))];
     const checksums = checksumsOf(payload, chunkOffset);
-    if (replica.corrupt && checksums[0] !== undefined) checksums[0] ^= 1;
+    if (replica.corrupt && checksums[0] !== undefined) checksums[0] = (checksums[0] ^ 1) >>> 0;
     return { message: { chunkLength: replica.length, checksums, payload: EMPTY }, payload };
   }
 
@@ -161,7 +161,6 @@ export class FakeServer {
     if (found !== undefined) return { chunkOffset: found, chunkLength: replica.length, sealed: false };
     if (replica.sealed || replica.length + bytes.length > this.#cluster.chunkSizeBytes) {
       for (const member of this.#members(message.chunk, message.version)) member.sealed = true;
-      this.#cluster.master.sealed(message.chunk, replica.length);
       return { chunkOffset: 0, chunkLength: replica.length, sealed: true };
     }
     const chunkOffset = replica.length;

@@ -1,0 +1,96 @@
+// A real master and real chunkservers, on a simulated network and simulated disks.
+import { KiB } from '../../src/base/units.ts';
+import { ChunkServer } from '../../src/chunkserver/chunk-server.ts';
+import type { ClientOptions } from '../../src/client/api.ts';
+import { GfsClient } from '../../src/client/gfs-client.ts';
+import { MasterServer } from '../../src/master/master-server.ts';
+import { memoryMetaStores } from '../../src/storage/meta-store-memory.ts';
+import { SimDisk } from '../sim/sim-disk.ts';
+import { SimEnv } from '../sim/sim-env.ts';
+import { SimNetwork } from '../sim/sim-network.ts';
+import { Simulation } from '../sim/simulation.ts';
+
+export interface RealCluster {
+  readonly simulation: Simulation;
+  readonly network: SimNetwork;
+  readonly client: GfsClient;
+  connect(options?: Partial<ClientOptions>): Promise<GfsClient>;
+  /** Ends the process as kill -9 does; started again it is another process on the same disk. */
+  kill(machine: string): void;
+  start(machine: string): Promise<void>;
+  sleep(ms: number): Promise<void>;
+}
+
+const SERVERS = ['s1', 's2', 's3'];
+const MASTER = 'm:7400';
+
+export async function inRealCluster(
+  seed: string | number,
+  body: (cluster: RealCluster) => Promise<void>,
+): Promise<void> {
+  const simulation = new Simulation(seed);
+  if (process.env['GFS_TRACE'] !== undefined)
+    simulation.onTrace = (line) => process.stderr.write(`${line}\n`);
+  const network = new SimNetwork(simulation);
+  const disks = new Map<string, SimDisk>();
+  const running = new Map<string, { env: SimEnv; close: () => Promise<void> }>();
+  let processCount = 0;
+
+  const start = async (machine: string): Promise<void> => {
+    processCount += 1;
+    const env = new SimEnv(simulation, `${machine}.${processCount}`);
+    const simDisk = disks.get(machine) ?? new SimDisk(simulation, machine);
+    disks.set(machine, simDisk);
+    const disk = simDisk.processView(env);
+    const common = { env, disk, network: network.processView(env, machine), dataDirectory: '/data' };
+    const onFatal = (error: unknown) => {
+      throw error;
+    };
+    if (machine === 'm') {
+      const openStore = memoryMetaStores(disk);
+      const options = { ...common, openStore, listen: MASTER, chunkSizeBytes: 256 * KiB, onFatal };
+      running.set(machine, { env, close: await closerOf(MasterServer.start(options)) });
+    } else {
+      const options = { ...common, masters: [MASTER], listen: `${machine}:7500`, reserveBytes: 0, onFatal };
+      running.set(machine, { env, close: await closerOf(ChunkServer.start(options)) });
+    }
+  };
+  const kill = (machine: string): void => {
+    const process = running.get(machine);
+    if (process === undefined) throw new Error(`${machine} does not run`);
+    running.delete(machine);
+    process.env.kill();
+    network.processDied(process.env);
+  };
+  let clientCount = 0;
+  const connect = async (options: Partial<ClientOptions> = {}) => {
+    clientCount += 1;
+    const host = `c${clientCount}`;
+    const env = new SimEnv(simulation, host);
+    const view = network.processView(env, host);
+    return await GfsClient.connect({
+      env,
+      network: view,
+      masters: [MASTER],
+      host,
+      program: 'test',
+      ...options,
+    });
+  };
+
+  await simulation.run(async () => {
+    await start('m');
+    for (const machine of SERVERS) await start(machine);
+    const env = new SimEnv(simulation, 'test');
+    await env.sleep(2000);
+    const client = await connect();
+    await body({ simulation, network, client, connect, kill, start, sleep: (ms) => env.sleep(ms) });
+    await client.close();
+    for (const { close } of [...running.values()].reverse()) await close();
+  });
+}
+
+async function closerOf(starting: Promise<{ close(): Promise<void> }>): Promise<() => Promise<void>> {
+  const server = await starting;
+  return () => server.close();
+}
