@@ -187,7 +187,11 @@ export class Oplog {
       if (firstPosition !== undefined) this.#segments.push(await this.#readHeader(firstPosition));
       else if (name.endsWith(UNFINISHED)) await this.#disk.remove(`${this.#directory}/${name}`);
     }
-    if (this.#segments.length > 0) await this.#loadLast(this.#last());
+    if (this.#segments.length === 0) return;
+    // What a killed process left in the page cache may be gone after a power cut: it has to be durable before anybody is
+    // answered from it. So have the names, before more is written under them.
+    await this.#disk.syncDirectory(this.#directory);
+    await this.#loadLast(this.#last());
   }
 
   async #readHeader(firstPosition: number): Promise<Segment> {
@@ -217,10 +221,11 @@ export class Oplog {
     }
     this.#end = end;
     this.#filled = bytes.length;
-    if (isZero(bytes.subarray(end))) return;
-    await file.truncate(end);
+    if (!isZero(bytes.subarray(end))) {
+      await file.truncate(end);
+      this.#filled = end;
+    }
     await file.dataSync();
-    this.#filled = end;
   }
 
   async #readSegment(segment: Segment, next: Segment | undefined): Promise<Batch[]> {

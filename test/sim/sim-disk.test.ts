@@ -58,7 +58,7 @@ test('a killed process loses nothing that was done, and its locks', async (t) =>
     const disk = machine.start();
     await disk.lock('/lock');
     await writeFile(disk, '/a', 'written');
-    machine.env.kill();
+    machine.disk.kill(machine.env);
     const next = machine.start();
     t.is(await readFile(next, '/a'), 'written');
     await (await next.lock('/lock')).close();
@@ -71,8 +71,7 @@ test('what a process had in flight when it was killed is done, half done or not'
     const disk = machine.start();
     const file = await disk.open('/a', 'create');
     void file.write([Buffer.from('12')], 0);
-    machine.env.kill();
-    await machine.simulation.sleep(100);
+    machine.disk.kill(machine.env);
     return await readFile(machine.start(), '/a');
   });
   t.deepEqual([...found].sort(), ['', '1', '12']);

@@ -3,7 +3,7 @@
 // good file system loses, and just what `Disk` promises.
 import { assert } from '../../src/base/assert.ts';
 import type { Disk, DiskFile, DiskLock, DiskSpace, OpenMode } from '../../src/base/disk.ts';
-import { type ErrorCode, GfsError } from '../../src/base/errors.ts';
+import { type ErrorCode, GfsError, messageOf } from '../../src/base/errors.ts';
 import { TiB } from '../../src/base/units.ts';
 import type { Random } from './random.ts';
 import type { SimEnv } from './sim-env.ts';
@@ -51,7 +51,7 @@ export class SimDisk {
   failOperation: ((operation: DiskOperation, path: string) => ErrorCode | undefined) | undefined;
   readonly #locks = new Map<string, SimLock>();
   readonly #processes = new Set<SimEnv>();
-  #bootCount = 0;
+  readonly #underWay = new Set<UnderWay>();
   #bootId = '';
 
   constructor(simulation: Simulation, name: string, options: SimDiskOptions = {}) {
@@ -60,10 +60,6 @@ export class SimDisk {
     this.capacityBytes = options.capacityBytes ?? TiB;
     this.dice = simulation.random.fork(`disk ${name}`);
     this.#boot();
-  }
-
-  get bootCount(): number {
-    return this.#bootCount;
   }
 
   get bootId(): string {
@@ -76,11 +72,31 @@ export class SimDisk {
     return new ProcessView(this, env);
   }
 
-  /** Kills all processes of the machine. */
+  /**
+   * Kills the process. What it had under way at the disk happens, or half happens, or not; it is over when this
+   * returns, as it is when a killed process is gone and its locks are free.
+   */
+  kill(env: SimEnv): void {
+    env.kill();
+    this.#processes.delete(env);
+    for (const item of this.dice.shuffled([...this.#underWay])) {
+      if (item.env !== env) continue;
+      this.#underWay.delete(item);
+      if (this.dice.chance(0.5)) continue;
+      try {
+        item.halfEffect();
+      } catch (error) {
+        this.simulation.note(`${env.name} died before it could learn: ${messageOf(error)}`);
+      }
+    }
+  }
+
+  /** Kills all processes of the machine; what they had under way does not happen. */
   powerCut(): void {
     this.simulation.trace(`${this.name} power cut`);
     for (const env of this.#processes) env.kill();
     this.#processes.clear();
+    this.#underWay.clear();
     this.#locks.clear();
     this.names.losePower(this.dice);
     this.#boot();
@@ -99,12 +115,23 @@ export class SimDisk {
     return lock;
   }
 
-  latencyMs(operation: DiskOperation): number {
-    return LATENCY_MS[operation] * this.slowness * this.dice.between(0.5, 1.5);
+  /** Of a dead process nothing is done. */
+  start(operation: DiskOperation, item: UnderWay): void {
+    if (!item.env.alive) return;
+    this.#underWay.add(item);
+    const latencyMs = LATENCY_MS[operation] * this.slowness * this.dice.between(0.5, 1.5);
+    this.simulation.schedule(latencyMs, () => {
+      if (!this.#underWay.delete(item) || !item.env.alive) return;
+      this.simulation.trace(`${this.name} ${operation} ${item.path}`);
+      try {
+        item.finish();
+      } catch (error) {
+        item.reject(error);
+      }
+    });
   }
 
   #boot(): void {
-    this.#bootCount += 1;
     this.#bootId = this.dice.hex(32);
   }
 }
@@ -126,7 +153,15 @@ class SimLock {
   }
 }
 
-/** One thing that the machine's kernel does for a process. */
+/** One thing that the machine's kernel does for a process, while it does it. */
+interface UnderWay {
+  readonly env: SimEnv;
+  readonly path: string;
+  readonly finish: () => void;
+  readonly reject: (error: unknown) => void;
+  readonly halfEffect: () => void;
+}
+
 interface Work<T> {
   readonly operation: DiskOperation;
   readonly path: string;
@@ -208,25 +243,15 @@ class ProcessView implements Disk {
     return this.perform({ operation: 'read', path: 'boot id', effect: () => this.#disk.bootId });
   }
 
-  /**
-   * The work is done when its time is over. A process that dies meanwhile does not learn of it, and it is done, or half
-   * done, or not; when power is lost it is not.
-   */
+  /** The work is done when its time is over, unless its process ends before. */
   perform<T>({ operation, path, effect, halfEffect }: Work<T>): Promise<T> {
-    const disk = this.#disk;
-    const { bootCount } = disk;
     return new Promise((resolve, reject) => {
-      disk.simulation.schedule(disk.latencyMs(operation), () => {
-        if (disk.bootCount !== bootCount) return;
-        if (this.#env.alive) {
-          disk.simulation.trace(`${disk.name} ${operation} ${path}`);
-          const code = disk.failOperation?.(operation, path);
-          if (code === undefined) settleWith(effect, resolve, reject);
-          else reject(new GfsError(code, `${operation} ${path}: made to fail`));
-        } else if (disk.dice.chance(0.5)) {
-          settleWith<unknown>(halfEffect ?? effect, nobody, nobody);
-        }
-      });
+      const finish = () => {
+        const code = this.#disk.failOperation?.(operation, path);
+        if (code === undefined) resolve(effect());
+        else reject(new GfsError(code, `${operation} ${path}: made to fail`));
+      };
+      this.#disk.start(operation, { env: this.#env, path, finish, reject, halfEffect: halfEffect ?? effect });
     });
   }
 
@@ -323,20 +348,6 @@ class SimOpenFile implements DiskFile {
     }
   }
 }
-
-function settleWith<T>(effect: () => T, resolve: (value: T) => void, reject: (error: unknown) => void): void {
-  let value: T;
-  try {
-    value = effect();
-  } catch (error) {
-    reject(error);
-    return;
-  }
-  resolve(value);
-}
-
-/** Whoever waited for it is dead. */
-function nobody(): void {}
 
 function ignored(disk: SimDisk, path: string, kind: SyncCall['kind']): boolean {
   if (disk.ignoreSync === undefined) return false;
