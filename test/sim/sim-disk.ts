@@ -28,7 +28,7 @@ const LATENCY_MS: Readonly<Record<DiskOperation, number>> = {
 export interface SyncCall {
   readonly path: string;
   readonly kind: 'data' | 'directory';
-  /** The code that called, as "file:line". */
+  /** The code that called, as "Class.method file.js:line". */
   readonly site: string;
 }
 
@@ -356,9 +356,18 @@ function ignored(disk: SimDisk, path: string, kind: SyncCall['kind']): boolean {
   return ignore;
 }
 
-/** Who called into this file, as "replica-store.ts:120". */
+/** Who called into this file, as "Replica.#sync replica.js:120". Raw frames: mapping them to sources takes long. */
 function callSite(): string {
-  const lines = (new Error().stack ?? '').split('\n').slice(1);
-  const caller = lines.find((line) => !/\/sim\/sim-disk\.[jt]s:/.test(line));
-  return /([^/\s]+:\d+):\d+\)?$/.exec(caller ?? '')?.[1] ?? 'unknown';
+  const { prepareStackTrace } = Error;
+  Error.prepareStackTrace = (_, frames) => {
+    const caller = frames.find((frame) => !frame.getFileName()?.endsWith('/sim/sim-disk.js'));
+    const file = caller?.getFileName()?.replace(/.*\//, '');
+    const type = caller?.getTypeName() ?? '';
+    const method = caller?.getFunctionName()?.replace(/^async /, '') ?? '';
+    return `${method.includes('.') || type === '' ? method : `${type}.${method}`} ${file}:${caller?.getLineNumber()}`;
+  };
+  // Reading it is what makes it up.
+  const { stack } = new Error();
+  Error.prepareStackTrace = prepareStackTrace;
+  return String(stack);
 }
