@@ -1,3 +1,4 @@
+import type { BinaryWriter } from '@bufbuild/protobuf/wire';
 import type { Bytes } from '../base/bytes.ts';
 
 /**
@@ -46,7 +47,7 @@ export interface Method<Req, Res> {
 }
 
 export interface MessageType<T> {
-  encode(message: T): { finish(): Uint8Array };
+  encode(message: T, writer?: BinaryWriter): { finish(): Uint8Array };
   decode(input: Uint8Array): T;
   create(base?: never): T;
 }

@@ -171,7 +171,7 @@ export function compliance(transport: Transport): void {
     const call = p.connection.call(status, status.requestType.create(), { requestId: 'req-77' });
     t.is(await codeOf(call), 'INTERNAL');
     const line = p.log.lines.find(({ level }) => level === 'error');
-    t.is(line?.fields['requestId'], 'req-77');
+    t.is(line?.fields.requestId, 'req-77');
   });
 
   test(`${transport}: a request's id and peer are known to the handler, the id made up when absent`, async (t) => {
@@ -183,8 +183,8 @@ export function compliance(transport: Transport): void {
     t.regex(made?.requestId ?? '', /^[0-9a-z-]{4,20}$/);
     t.regex(given?.peer ?? '', /^127\.0\.0\.1:\d+$/);
     const served = p.log.lines.filter(({ level, message }) => level === 'debug' && message === 'served');
-    t.is(served[0]?.fields['requestId'], 'given-1');
-    t.is(served[0]?.fields['code'], 'OK');
+    t.is(served[0]?.fields.requestId, 'given-1');
+    t.is(served[0]?.fields.code, 'OK');
   });
 
   test(`${transport}: cancelling a call ends it at once and reaches the handler`, async (t) => {
