@@ -1,7 +1,8 @@
 import type { Socket } from 'node:net';
 import { messageOf } from '../base/errors.ts';
-import type { CallHome, ClientCall } from './client-call.ts';
+import type { CallHome } from './client-call.ts';
 import { lostError } from './failure.ts';
+import type { FrameCall } from './frame-call.ts';
 import { FrameDecoder } from './frame-decoder.ts';
 import type { Dialled } from './frame-dial.ts';
 import { KIND_PING, KIND_PONG } from './frame-format.ts';
@@ -23,7 +24,7 @@ export class ClientLink {
   readonly #home: CallHome;
   readonly #limits: Limits;
   readonly #events: LinkEvents;
-  readonly #calls = new Map<number, ClientCall>();
+  readonly #calls = new Map<number, FrameCall>();
   #streamCount = 0;
   #lastNumber = 0;
   #heardMs: number;
@@ -56,7 +57,9 @@ export class ClientLink {
     return this.#calls.size;
   }
 
-  hasRoomFor(call: ClientCall): boolean {
+  hasRoomFor(call: FrameCall): boolean {
+    // While a broken connection ends its calls, others must not take their places on it: nothing would end those.
+    if (!this.#socket.writable) return false;
     if (call.isStream) return this.#streamCount < this.#limits.streamsMax;
     return this.#calls.size - this.#streamCount < this.#limits.callsInFlightMax && !this.#writer.congested;
   }
@@ -70,7 +73,7 @@ export class ClientLink {
     return this.#writer.congested;
   }
 
-  begin(call: ClientCall): void {
+  begin(call: FrameCall): void {
     const number = this.#freeNumber();
     this.#calls.set(number, call);
     if (call.isStream) this.#streamCount += 1;
@@ -83,7 +86,7 @@ export class ClientLink {
   }
 
   /** The call is over: what still comes for it is ignored. */
-  forget(call: ClientCall): void {
+  forget(call: FrameCall): void {
     if (this.#calls.get(call.number) !== call) return;
     this.#calls.delete(call.number);
     if (call.isStream) this.#streamCount -= 1;

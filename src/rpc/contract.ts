@@ -64,10 +64,13 @@ export function routeById(id: number): Route | undefined {
 /** The handlers of the services that a listener serves. */
 export class Handlers {
   readonly #byId = new Map<number, unknown>();
-  readonly names: readonly string[];
+  /** "gfs.v1.Master", ... */
+  readonly serviceNames: readonly string[];
+  readonly #programs: string;
 
   constructor(services: readonly ServiceBinding[]) {
-    this.names = services.map(({ definition }) => definition.name.toLowerCase());
+    this.serviceNames = services.map(({ definition }) => definition.fullName);
+    this.#programs = services.map(({ definition }) => definition.name.toLowerCase()).join(' and ');
     for (const { definition, handlers } of services) {
       for (const route of routesOf(definition)) {
         const handler = handlers[route.key];
@@ -81,10 +84,7 @@ export class Handlers {
   of(route: Route): unknown {
     const handler = this.#byId.get(route.id);
     if (handler !== undefined) return handler;
-    throw new GfsError(
-      'WRONG_SERVICE',
-      `this is a gfs ${this.names.join(' and ')}, not a ${programOf(route)}`,
-    );
+    throw new GfsError('WRONG_SERVICE', `this is a gfs ${this.#programs}, not a ${programOf(route)}`);
   }
 }
 

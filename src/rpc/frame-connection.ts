@@ -1,9 +1,11 @@
 import type { Env } from '../base/env.ts';
 import { GfsError } from '../base/errors.ts';
-import { type CallHome, type ClientCall, StreamCall, UnaryCall } from './client-call.ts';
+import { parseAddress } from './address.ts';
+import type { CallHome } from './client-call.ts';
 import { ClientLink } from './client-link.ts';
 import { routeOf } from './contract.ts';
 import type { Deadlines } from './deadlines.ts';
+import { type FrameCall, StreamCall, UnaryCall } from './frame-call.ts';
 import { dialFrames } from './frame-dial.ts';
 import type { Limits } from './limits.ts';
 import type { CallOptions, ClientStream, Connection, Method, Reply, StreamOptions } from './network.ts';
@@ -26,8 +28,8 @@ export class FrameConnection implements Connection, CallHome {
   readonly #limits: Limits;
   readonly #lossListeners: ((error: Error) => void)[] = [];
   /** In line for the link; calls that are over are skipped when their turn comes. */
-  readonly #unaryLine: ClientCall[] = [];
-  readonly #streamLine: ClientCall[] = [];
+  readonly #unaryLine: FrameCall[] = [];
+  readonly #streamLine: FrameCall[] = [];
   #link: ClientLink | undefined;
   #dialling: AbortController | undefined;
   #drainAsked = false;
@@ -36,6 +38,8 @@ export class FrameConnection implements Connection, CallHome {
   #onQuiet: (() => void) | undefined;
 
   constructor(address: string, { env, deadlines, requestIds, limits }: ConnectionParts) {
+    // What is no address is the caller's mistake: said at once, not at the first call.
+    parseAddress(address);
     this.address = address;
     this.env = env;
     this.deadlines = deadlines;
@@ -72,13 +76,13 @@ export class FrameConnection implements Connection, CallHome {
     return this.#closing;
   }
 
-  ended(call: ClientCall): void {
+  ended(call: FrameCall): void {
     this.#link?.forget(call);
     if (this.#unaryLine.length > 0 || this.#streamLine.length > 0) this.#pump();
     if (this.#onQuiet !== undefined && this.#quiet()) this.#onQuiet();
   }
 
-  #begin(call: ClientCall, line: ClientCall[]): void {
+  #begin(call: FrameCall, line: FrameCall[]): void {
     if (this.#closed) {
       call.fail(new GfsError('CANCELLED', `the connection to ${this.address} was closed`));
       return;

@@ -8,7 +8,10 @@ export interface Limits {
   readonly pingAfterMs: number;
   /** ... and after this much silence gives the connection up. */
   readonly silenceMsMax: number;
-  /** Calls with one request that one client has in flight on a connection; further ones wait in line. */
+  /**
+   * Calls with one request that one client has in flight on a connection; further ones wait in line. With the
+   * size of their answers it bounds what a client that takes none of them costs the server.
+   */
   readonly callsInFlightMax: number;
   /** Streams open on one connection. */
   readonly streamsMax: number;
@@ -28,7 +31,7 @@ export const LIMITS_DEFAULT: Limits = {
   dialTimeoutMs: 3 * SECOND_MS,
   pingAfterMs: 5 * SECOND_MS,
   silenceMsMax: 15 * SECOND_MS,
-  callsInFlightMax: 256,
+  callsInFlightMax: 128,
   streamsMax: 256,
   callsWaitingMax: 16_384,
   requestBytesMax: 64 * MiB,

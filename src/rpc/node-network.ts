@@ -1,7 +1,9 @@
+import { unreachable } from '../base/assert.ts';
 import type { Env } from '../base/env.ts';
 import { Handlers } from './contract.ts';
 import { Deadlines } from './deadlines.ts';
 import { FrameConnection } from './frame-connection.ts';
+import { GrpcConnection } from './grpc-connection.ts';
 import type { HttpRoutes } from './http.ts';
 import { LIMITS_DEFAULT, type Limits } from './limits.ts';
 import type { Connection, Listener, Network, ServiceBinding } from './network.ts';
@@ -9,8 +11,12 @@ import { Port } from './port.ts';
 import { RequestIds } from './request-ids.ts';
 import { Serving } from './serving.ts';
 
+export type Transport = 'frames' | 'grpc';
+
 export interface NodeNetworkOptions {
   readonly env: Env;
+  /** What `connect` speaks; `listen` serves all. Frames unless said otherwise. */
+  readonly transport?: Transport | undefined;
   readonly limits?: Partial<Limits> | undefined;
   /** A failed assertion in a handler: the process should end. Without it the failure is logged only. */
   readonly onBug?: ((error: unknown) => void) | undefined;
@@ -24,13 +30,15 @@ export interface ListenOptions {
 /** `Network` over TCP. */
 export class NodeNetwork implements Network {
   readonly #env: Env;
+  readonly #transport: Transport;
   readonly #limits: Limits;
   readonly #deadlines: Deadlines;
   readonly #requestIds: RequestIds;
   readonly #onBug: (error: unknown) => void;
 
-  constructor({ env, limits, onBug }: NodeNetworkOptions) {
+  constructor({ env, transport, limits, onBug }: NodeNetworkOptions) {
     this.#env = env;
+    this.#transport = transport ?? 'frames';
     this.#limits = { ...LIMITS_DEFAULT, ...limits };
     this.#deadlines = new Deadlines(env);
     this.#requestIds = new RequestIds(env);
@@ -47,17 +55,26 @@ export class NodeNetwork implements Network {
       deadlines: this.#deadlines,
       limits: this.#limits,
       handlers: new Handlers(services),
+      requestIds: this.#requestIds,
       onBug: this.#onBug,
     });
-    return Port.open(address, serving, { http });
+    return Port.open(address, serving, http);
   }
 
   connect(address: string): Connection {
-    return new FrameConnection(address, {
+    const parts = {
       env: this.#env,
       deadlines: this.#deadlines,
       requestIds: this.#requestIds,
       limits: this.#limits,
-    });
+    };
+    switch (this.#transport) {
+      case 'frames':
+        return new FrameConnection(address, parts);
+      case 'grpc':
+        return new GrpcConnection(address, parts);
+      default:
+        return unreachable(this.#transport);
+    }
   }
 }

@@ -1,34 +1,36 @@
 import { createServer, type Server, type Socket } from 'node:net';
-import { GfsError } from '../base/errors.ts';
+import { GfsError, messageOf } from '../base/errors.ts';
 import { formatAddress, parseAddress } from './address.ts';
 import { wordsOf } from './failure.ts';
 import { FRAME_PREFACE } from './frame-format.ts';
 import { FrameSession } from './frame-session.ts';
+import type { GrpcSide } from './grpc-server.ts';
 import { createHttpServer, type HttpRoutes } from './http.ts';
 import type { Listener } from './network.ts';
 import type { Serving } from './serving.ts';
 
+/** HTTP/2's connection preface starts like this; no HTTP/1.1 method does. */
+const HTTP2_PREFACE = Buffer.from('PRI * HTTP/2.0', 'latin1');
 const HTTP1_METHODS = ['GET ', 'HEAD ', 'POST ', 'PUT ', 'DELETE ', 'OPTIONS ', 'PATCH '];
 /** The longest of all prefaces: with these many bytes the protocol is known or unknown for good. */
 const GREETING_BYTES = 14;
 
-type Protocol = 'frames' | 'http';
+type Protocol = 'frames' | 'grpc' | 'http';
 
-/** One listening port with several protocols on it, told apart by the first bytes of each connection. */
+/** One listening port with three protocols on it, told apart by the first bytes of each connection. */
 export class Port implements Listener {
   readonly address: string;
   readonly #server: Server;
   readonly #serving: Serving;
+  /** Made for the first gRPC connection: its packages take longer to load than all the rest of a daemon. */
+  #grpc: Promise<GrpcSide> | undefined;
   readonly #http: ReturnType<typeof createHttpServer>;
   readonly #sockets = new Set<Socket>();
+  readonly #adopted = new WeakSet<Socket>();
   readonly #sessions = new Set<FrameSession>();
   #closing: Promise<void> | undefined;
 
-  static async open(
-    address: string,
-    serving: Serving,
-    { http }: { http: HttpRoutes | undefined },
-  ): Promise<Port> {
+  static async open(address: string, serving: Serving, http: HttpRoutes | undefined): Promise<Port> {
     const wanted = parseAddress(address);
     const server = createServer({ noDelay: true, keepAlive: true, pauseOnConnect: false });
     await new Promise<void>((resolve, reject) => {
@@ -39,15 +41,10 @@ export class Port implements Listener {
     });
     const bound = server.address();
     const port = typeof bound === 'object' && bound !== null ? bound.port : wanted.port;
-    return new Port(formatAddress({ host: wanted.host, port }), server, serving, { http });
+    return new Port(formatAddress({ host: wanted.host, port }), server, serving, http);
   }
 
-  private constructor(
-    address: string,
-    server: Server,
-    serving: Serving,
-    { http }: { http: HttpRoutes | undefined },
-  ) {
+  private constructor(address: string, server: Server, serving: Serving, http: HttpRoutes | undefined) {
     this.address = address;
     this.#server = server;
     this.#serving = serving;
@@ -68,20 +65,26 @@ export class Port implements Listener {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     const quiet = this.#serving.quiet();
     for (const session of this.#sessions) session.endOpenStreams();
+    const grpc = await this.#grpc;
+    const grpcDrained = grpc?.drain();
     await quiet;
     // Last answers leave before the end of file does; a client that does not take them is cut off.
     for (const session of this.#sessions) session.end();
     this.#http.closeAllConnections();
     const { env, limits } = this.#serving;
     for (const socket of this.#sockets) {
+      // Sockets of gRPC are closed by their sessions, when the last answer has left.
+      if (this.#adopted.has(socket)) continue;
       if (socket.writableLength > 0) socket.destroySoon();
       else socket.destroy();
     }
     const timer = env.setTimer(limits.closeGraceMs, () => {
       for (const socket of this.#sockets) socket.destroy();
+      grpc?.destroy();
     });
-    await closed;
+    await Promise.all([closed, grpcDrained]);
     timer.cancel();
+    grpc?.destroy();
   }
 
   #greet(socket: Socket): void {
@@ -130,13 +133,33 @@ export class Port implements Listener {
     // Their parsers read the socket themselves: what we took for a look goes back first, in one piece.
     socket.pause();
     socket.unshift(received);
+    if (protocol === 'grpc') {
+      this.#handToGrpc(socket, peer);
+      return;
+    }
     this.#http.emit('connection', socket);
+    socket.resume();
+  }
+
+  #handToGrpc(socket: Socket, peer: string): void {
+    this.#adopted.add(socket);
+    this.#grpc ??= import('./grpc-server.ts').then((module) => new module.GrpcSide(this.#serving));
+    this.#grpc.then(
+      (grpc) => grpc.adopt(socket),
+      (error: unknown) => {
+        this.#serving.env.log.error({ peer }, `gRPC cannot be served: ${messageOf(error)}`);
+        socket.destroy();
+      },
+    );
   }
 }
 
 export function protocolOf(received: Buffer): Protocol | 'undecided' | 'unknown' {
   if (beginsLike(received, FRAME_PREFACE)) {
     return received.length >= FRAME_PREFACE.length ? 'frames' : 'undecided';
+  }
+  if (beginsLike(received, HTTP2_PREFACE)) {
+    return received.length >= HTTP2_PREFACE.length ? 'grpc' : 'undecided';
   }
   const start = received.toString('latin1', 0, GREETING_BYTES);
   if (HTTP1_METHODS.some((method) => start.startsWith(method))) return 'http';

@@ -13,7 +13,7 @@ export class ServerCall implements ServerContext {
   readonly requestId: string;
   readonly deadlineMs: number | undefined;
   readonly peer: string;
-  readonly #serving: Serving;
+  protected readonly serving: Serving;
   readonly #startMs: number;
   #abort: AbortController | undefined;
   #over: { error: unknown } | 'well' | undefined;
@@ -27,7 +27,7 @@ export class ServerCall implements ServerContext {
       peer,
     }: { requestId: string; deadlineLeftMs: number | undefined; peer: string },
   ) {
-    this.#serving = serving;
+    this.serving = serving;
     this.route = route;
     this.requestId = requestId;
     this.peer = peer;
@@ -39,7 +39,7 @@ export class ServerCall implements ServerContext {
     if (this.#abort === undefined) {
       this.#abort = new AbortController();
       if (this.#over !== undefined) this.#abort.abort(this.#over === 'well' ? undefined : this.#over.error);
-      else if (this.deadlineMs !== undefined) this.#serving.deadlines.add(this.deadlineMs, this);
+      else if (this.deadlineMs !== undefined) this.serving.deadlines.add(this.deadlineMs, this);
     }
     return this.#abort.signal;
   }
@@ -69,7 +69,7 @@ export class ServerCall implements ServerContext {
   /** What to tell the caller of what the handler threw; undefined: too late. */
   protected failWith(thrown: unknown): GfsError | undefined {
     if (this.#over !== undefined) return undefined;
-    const { env, onBug } = this.#serving;
+    const { env, onBug } = this.serving;
     const error = failureOf(thrown, {
       log: env.log,
       requestId: this.requestId,
@@ -86,7 +86,7 @@ export class ServerCall implements ServerContext {
   #finish(outcome: { error: unknown } | 'well'): boolean {
     if (this.#over !== undefined) return false;
     this.#over = outcome;
-    const { env, deadlines } = this.#serving;
+    const { env, deadlines } = this.serving;
     if (this.#abort !== undefined && this.deadlineMs !== undefined) deadlines.remove(this.deadlineMs, this);
     env.log.debug(
       {

@@ -2,12 +2,14 @@ import type { Env } from '../base/env.ts';
 import type { Handlers } from './contract.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Limits } from './limits.ts';
+import type { RequestIds } from './request-ids.ts';
 
 export interface ServingParts {
   readonly env: Env;
   readonly deadlines: Deadlines;
   readonly limits: Limits;
   readonly handlers: Handlers;
+  readonly requestIds: RequestIds;
   /** A failed assertion in a handler: the process should end. */
   readonly onBug: (error: unknown) => void;
 }
@@ -18,16 +20,18 @@ export class Serving {
   readonly deadlines: Deadlines;
   readonly limits: Limits;
   readonly handlers: Handlers;
+  readonly requestIds: RequestIds;
   readonly onBug: (error: unknown) => void;
   #running = 0;
   #closing = false;
   #onQuiet: (() => void) | undefined;
 
-  constructor({ env, deadlines, limits, handlers, onBug }: ServingParts) {
+  constructor({ env, deadlines, limits, handlers, requestIds, onBug }: ServingParts) {
     this.env = env;
     this.deadlines = deadlines;
     this.limits = limits;
     this.handlers = handlers;
+    this.requestIds = requestIds;
     this.onBug = onBug;
   }
 

@@ -1,5 +1,5 @@
 // Builds what is out of date, and nothing else:
-//   proto/**            -> src/gen/     (buf, ts-proto)
+//   proto/**            -> src/gen/     (buf, ts-proto), dist/proto/descriptors.binpb (buf)
 //   native/*.cc, *.h    -> dist/native/gfs.node   (the C++ compiler, called directly: nothing is downloaded)
 //   **/*.ts             -> dist/        (tsc)
 // Each step keeps a stamp in dist/ with a digest of its inputs. `--types` always runs the compiler (for `npm run check`).
@@ -67,6 +67,18 @@ step({
   build: () => {
     rmSync('src/gen', { recursive: true, force: true });
     run('buf', ['generate', 'proto', '--template', 'proto/buf.gen.yaml']);
+  },
+});
+
+// What gRPC's reflection tells about the services.
+step({
+  name: 'descriptors',
+  inputs: filesBelow('proto', () => true),
+  more: [digest([], lock)],
+  output: 'dist/proto/descriptors.binpb',
+  build: () => {
+    mkdirSync('dist/proto', { recursive: true });
+    run('buf', ['build', 'proto', '--exclude-source-info', '-o', 'dist/proto/descriptors.binpb']);
   },
 });
 

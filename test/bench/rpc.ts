@@ -31,8 +31,8 @@ export async function benchRpc(): Promise<void> {
       bare / (await seconds(() => roundTrips(echo, bare))),
       'trips/s',
     );
-    for (const transport of ['frames'] as const) {
-      const network = new NodeNetwork({ env: new NodeEnv(silentLogger) });
+    for (const transport of ['frames', 'grpc'] as const) {
+      const network = new NodeNetwork({ env: new NodeEnv(silentLogger), transport });
       const connection = network.connect(address);
       const scale = transport === 'frames' ? 1 : 0.1;
       await benchConnection(transport, connection, scale);

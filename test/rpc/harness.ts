@@ -18,7 +18,7 @@ import { simPair } from './sim-pair.ts';
 import { type CuttableWire, Wire } from './wire.ts';
 
 /** 'sim' is the simulator's network, turned by the real clock. */
-export type Transport = 'frames' | 'sim';
+export type Transport = 'frames' | 'grpc' | 'sim';
 
 interface AnyMethod {
   readonly name: string;
@@ -168,9 +168,20 @@ export type PairOptions = Pick<NodeNetworkOptions, 'limits' | 'onBug'> & {
   readonly services?: readonly ServiceDefinition[];
 };
 
-/** A server and a client in this process, over a real socket. */
+/** A server and a client in this process. */
 export async function pair(transport: Transport, options: PairOptions = {}): Promise<Pair> {
-  if (transport === 'sim') return await simPair(options);
+  return transport === 'sim' ? await simPair(options) : await socketPair(transport, options);
+}
+
+export interface SocketPair extends Pair {
+  throughWire(): Promise<{ connection: Connection; wire: Wire }>;
+}
+
+/** The same over a real socket. */
+export async function socketPair(
+  transport: 'frames' | 'grpc',
+  options: PairOptions = {},
+): Promise<SocketPair> {
   const services = new TestServices();
   const log = new LogBook();
   const env = new NodeEnv(silentLogger);
@@ -179,7 +190,7 @@ export async function pair(transport: Transport, options: PairOptions = {}): Pro
   const connections: Connection[] = [];
   const wires: Wire[] = [];
   const connect = (address = listener.address) => {
-    const network = new NodeNetwork({ env, limits: options.limits });
+    const network = new NodeNetwork({ env, transport, limits: options.limits });
     const connection = network.connect(address);
     connections.push(connection);
     return connection;

@@ -13,6 +13,8 @@ export interface CuttableWire {
 export class Wire implements CuttableWire {
   readonly #target: { host: string; port: number };
   readonly #sockets = new Set<Socket>();
+  /** Those towards the target: what they receive are answers. */
+  readonly #outgoing = new Set<Socket>();
   #server: Server;
   #port = 0;
 
@@ -47,6 +49,14 @@ export class Wire implements CuttableWire {
     }
   }
 
+  /** Requests pass; no answer does. */
+  freezeAnswers(): void {
+    for (const socket of this.#outgoing) {
+      socket.unpipe();
+      socket.pause();
+    }
+  }
+
   async close(): Promise<void> {
     this.cut();
     if (!this.#server.listening) return;
@@ -62,11 +72,13 @@ export class Wire implements CuttableWire {
   #create(): Server {
     return createServer({ noDelay: true }, (incoming) => {
       const outgoing = connect({ ...this.#target, noDelay: true });
+      this.#outgoing.add(outgoing);
       for (const socket of [incoming, outgoing]) {
         this.#sockets.add(socket);
         socket.on('error', () => undefined);
         socket.on('close', () => {
           this.#sockets.delete(socket);
+          this.#outgoing.delete(socket);
           incoming.destroy();
           outgoing.destroy();
         });
