@@ -175,7 +175,7 @@ export class Session {
   }
 
   async #announce(patience: Patience): Promise<void> {
-    const request = { session: this.#id, openFiles: [...this.#openFiles.values()] };
+    const request = { session: this.#id, openFiles: [...this.#openFiles.values()], complete: true };
     await this.#options.link.call(renewSession, request, patience);
   }
 
@@ -205,7 +205,8 @@ export class Session {
     let again = announce;
     try {
       const openFiles = announce ? [...this.#openFiles.values()] : [];
-      const answer = await link.call(renewSession, { session: this.#id, openFiles }, patience);
+      const request = { session: this.#id, openFiles, complete: announce };
+      const answer = await link.call(renewSession, request, patience);
       if (answer.sendOpenFiles && !announce) await this.#announce(patience);
       next = this.#intervalMs;
       again = false;

@@ -76,11 +76,14 @@ export class SessionTable {
   }
 
   /**
-   * The session lives; `files` is what it has open, when it tells. Answers whether it has to tell.
-   * An empty list says nothing (that is also what a session sends that does not know of the restart), so a session
-   * with nothing open is asked again until the grace after a restart is over.
+   * The session lives. Answers whether it has to tell what it has open: one that does not know of the master's restart
+   * says only that it lives, which is not to say that it has nothing open.
    */
-  renew(session: SessionId, files: readonly OpenFile[], nowMs: number): Result<{ tell: boolean }> {
+  renew(
+    session: SessionId,
+    { files, complete }: { files: readonly OpenFile[]; complete: boolean },
+    nowMs: number,
+  ): Result<{ tell: boolean }> {
     const entry = this.#sessions.get(session);
     if (entry === undefined) return unknown(session);
     entry.renewedAtMs = nowMs;
@@ -88,7 +91,7 @@ export class SessionTable {
       // What it opened under this master is known better here.
       if (!entry.files.has(file.openId)) this.#add(entry, file);
     }
-    if (files.length > 0 || nowMs >= this.#graceEndsMs) entry.announced = true;
+    if (complete || nowMs >= this.#graceEndsMs) entry.announced = true;
     return ok({ tell: !entry.announced });
   }
 

@@ -23,7 +23,8 @@ export function sessionHandlers(parts: MasterParts): Pick<MasterHandlers, Sessio
 
     renewSession: async ({ message }) => {
       const files = message.openFiles.map((file) => ({ ...file, inode: inodeId(file.inode) }));
-      const { tell } = unwrap(sessions.renew(sessionId(message.session), files, env.monotonicMs()));
+      const told = { files, complete: message.complete };
+      const { tell } = unwrap(sessions.renew(sessionId(message.session), told, env.monotonicMs()));
       return { message: { sendOpenFiles: tell } };
     },
 

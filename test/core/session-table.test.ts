@@ -15,6 +15,7 @@ function fresh(...sessions: (typeof S)[]): SessionTable {
   for (const session of sessions) sessionTable.begin({ session, host: 'h', program: 'p' }, 0);
   return sessionTable;
 }
+const LIVES = { files: [], complete: false };
 const file = (openId: number, write = false): OpenFile => ({ openId, inode: FILE, read: true, write });
 
 test('a file is open until its last close, whoever closes last', (t) => {
@@ -50,31 +51,34 @@ test('a session that says nothing for a minute has run out', (t) => {
   t.deepEqual(sessions.expired(69_999), []);
   t.deepEqual(sessions.expired(70_000), [S]);
   sessions.end(S);
-  const refused = sessions.renew(S, [], 70_001);
+  const refused = sessions.renew(S, LIVES, 70_001);
   t.is(refused.ok ? undefined : refused.error.code, 'NO_SUCH_SESSION');
 });
 
 test('after a restart nothing is complete until every session told what it has open, or its time ran out', (t) => {
   const sessions = table(S, T);
-  t.deepEqual(sessions.renew(S, [], 10), { ok: true, value: { tell: true } });
+  t.deepEqual(sessions.renew(S, LIVES, 10), { ok: true, value: { tell: true } });
   t.false(sessions.isComplete(10));
-  t.deepEqual(sessions.renew(S, [file(4, true)], 20), { ok: true, value: { tell: false } });
+  t.deepEqual(sessions.renew(S, { files: [file(4, true)], complete: true }, 20), {
+    ok: true,
+    value: { tell: false },
+  });
   t.deepEqual(sessions.writersOf(FILE), [S]);
   t.false(sessions.isComplete(20));
-  sessions.end(T);
-  t.true(sessions.isComplete(20));
+  t.deepEqual(sessions.renew(T, { files: [], complete: true }, 30), { ok: true, value: { tell: false } });
+  t.true(sessions.isComplete(30));
 });
 
 test('after the grace, silence about open files means none', (t) => {
   const sessions = table(S, T);
   t.true(sessions.isComplete(60_000));
-  t.deepEqual(sessions.renew(S, [], 60_000), { ok: true, value: { tell: false } });
+  t.deepEqual(sessions.renew(S, LIVES, 60_000), { ok: true, value: { tell: false } });
 });
 
 test('what was opened under this master survives the telling', (t) => {
   const sessions = table(S);
   sessions.open(S, file(7));
-  sessions.renew(S, [file(7), file(8)], 1);
+  sessions.renew(S, { files: [file(7), file(8)], complete: true }, 1);
   t.is(sessions.close(S, 7), undefined);
   t.is(sessions.close(S, 8), FILE);
 });

@@ -77,7 +77,7 @@ test('a restarted master keeps files without a name until their sessions told wh
   const { session } = client;
   t.true((await client.call(methods.renewSession, { session })).sendOpenFiles);
   const openFiles = [{ openId: kept.openId, inode: kept.inode, read: true, write: true }];
-  t.false((await client.call(methods.renewSession, { session, openFiles })).sendOpenFiles);
+  t.false((await client.call(methods.renewSession, { session, openFiles, complete: true })).sendOpenFiles);
   await eventually(t, 'what is not open goes', async () => !(await exists(client, dropped.inode)));
   t.true(await exists(client, kept.inode));
   await client.close(kept.inode, kept.openId, 5);
@@ -94,7 +94,7 @@ test('a session that a restarted master was not told of is asked by BAD_FILE', a
   await place.start();
   t.is(await codeFrom(client.close(inode, openId, 5)), 'BAD_FILE');
   const openFiles = [{ openId, inode, read: true, write: true }];
-  await client.call(methods.renewSession, { session: client.session, openFiles });
+  await client.call(methods.renewSession, { session: client.session, openFiles, complete: true });
   t.is((await client.close(inode, openId, 5)).attributes?.length, 5);
 });
 
