@@ -15,13 +15,12 @@ import {
   UsageError,
 } from '../src/cli/program.ts';
 import { checkTools } from '../src/cli/up/tools.ts';
-import { NodeNetwork } from '../src/rpc/node-network.ts';
+import { NodeNetwork, type Transport } from '../src/rpc/node-network.ts';
 import { startInBackground } from './background.ts';
 import { type MountOptions, MountOptionsParser } from './mount-options.ts';
 import { serveMount } from './serve.ts';
 
-const TRANSPORTS = ['frames'] as const;
-type Transport = (typeof TRANSPORTS)[number];
+const TRANSPORTS = ['frames', 'grpc'] as const satisfies Transport[];
 /** What stands for "the usual master" where /etc/fstab wants a device. */
 const SOURCE_NAMES = new Set(['gfs', 'none']);
 
@@ -88,7 +87,7 @@ program.action(async (places: string[], keys: Keys) => {
   // A terminal that closes asks to stop, too.
   process.on('SIGHUP', () => process.kill(process.pid, 'SIGTERM'));
   await runDaemon('gfs-mount', keys.logLevel, async (env, onFatal) => {
-    const network = new NodeNetwork({ env, onBug: onFatal });
+    const network = new NodeNetwork({ env, transport: keys.transport, onBug: onFatal });
     const running = await serveMount({ env, network, masters, path, options: keys.options, onFatal });
     // The directory that it was started in can be unmounted and removed.
     process.chdir('/');

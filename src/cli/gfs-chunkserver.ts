@@ -74,7 +74,7 @@ program.action((keys: Keys) =>
     const server = await ChunkServer.start({
       env,
       disk: new NodeDisk(),
-      network: new NodeNetwork({ env }),
+      network: new NodeNetwork({ env, onBug: onFatal }),
       dataDirectory: resolve(keys.data),
       masters: keys.master,
       listen: keys.listen,

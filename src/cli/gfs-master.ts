@@ -67,7 +67,7 @@ program.action((keys: Keys) =>
     const master = await MasterServer.start({
       env,
       disk,
-      network: new NodeNetwork({ env }),
+      network: new NodeNetwork({ env, onBug: onFatal }),
       dataDirectory: resolve(keys.data),
       listen: keys.listen,
       chunkSizeBytes: keys.chunkSize,
