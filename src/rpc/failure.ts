@@ -39,6 +39,10 @@ export function unreachableError(address: string, cause: unknown): GfsError {
   return new GfsError('UNAVAILABLE', `cannot reach ${address}: ${wordsOf(cause)}`, { cause });
 }
 
+export function silenceWords(ms: number): string {
+  return `no answer within ${Math.round(ms / 100) / 10} s`;
+}
+
 export function lostError(address: string, cause: unknown): GfsError {
   return new GfsError('UNAVAILABLE', `connection to ${address} lost: ${wordsOf(cause)}`, { cause });
 }

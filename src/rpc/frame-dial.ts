@@ -2,7 +2,7 @@ import { connect, type Socket } from 'node:net';
 import type { Env } from '../base/env.ts';
 import { GfsError } from '../base/errors.ts';
 import { parseAddress } from './address.ts';
-import { unreachableError } from './failure.ts';
+import { silenceWords, unreachableError } from './failure.ts';
 import { FRAME_PREFACE } from './frame-format.ts';
 
 export interface Dialled {
@@ -20,9 +20,7 @@ export function dialFrames(
 ): Promise<Dialled> {
   return new Promise((resolve, reject) => {
     const socket = connect({ ...parseAddress(address), noDelay: true, keepAlive: true });
-    const timer = env.setTimer(timeoutMs, () =>
-      socket.destroy(new Error(`no answer within ${Math.round(timeoutMs / 100) / 10} s`)),
-    );
+    const timer = env.setTimer(timeoutMs, () => socket.destroy(new Error(silenceWords(timeoutMs))));
     let received: Buffer = Buffer.alloc(0);
     const onAbort = () => socket.destroy(new Error('closed'));
     const settle = () => {

@@ -57,7 +57,7 @@ export abstract class GrpcCall extends ClientCall {
     const { error, typed } = errorOfStatus(found);
     if (typed) return this.asSeenHere(error);
     const { address } = this.home;
-    const cause = Object.assign(new Error(found.details), {
+    const cause = Object.assign(new Error(this.#channel?.reason ?? found.details), {
       code: /\bE[A-Z]{4,}\b/.exec(found.details)?.[0],
     });
     if (this.#channel?.wasReady !== true) {

@@ -1,11 +1,11 @@
 import { Client, connectivityState, credentials } from '@grpc/grpc-js';
-import type { Env } from '../base/env.ts';
+import type { Env, Timer } from '../base/env.ts';
 import { GfsError } from '../base/errors.ts';
 import { parseAddress } from './address.ts';
 import type { CallHome } from './client-call.ts';
 import { routeOf } from './contract.ts';
 import type { Deadlines } from './deadlines.ts';
-import { lostError } from './failure.ts';
+import { lostError, silenceWords } from './failure.ts';
 import type { ConnectionParts } from './frame-connection.ts';
 import { type GrpcCall, GrpcStreamCall, GrpcUnaryCall } from './grpc-call.ts';
 import { channelOptions, encodeWhole } from './grpc-wire.ts';
@@ -85,7 +85,7 @@ export class GrpcConnection implements Connection, CallHome {
   }
 
   #newChannel(): Channel {
-    const channel: Channel = new Channel(this.address, this.#limits, (wasReady) => {
+    const channel: Channel = new Channel(this.env, this.address, this.#limits, (wasReady) => {
       if (this.#channel === channel) this.#channel = undefined;
       if (!wasReady || this.#closed) return;
       const error = lostError(this.address, new Error('closed by the other side'));
@@ -107,7 +107,7 @@ export class GrpcConnection implements Connection, CallHome {
     }
     const error = new GfsError('CANCELLED', `the connection to ${this.address} was closed`);
     for (const call of [...this.#calls]) call.cancelWith(error);
-    this.#channel?.client.close();
+    this.#channel?.close();
   }
 }
 
@@ -115,11 +115,18 @@ export class GrpcConnection implements Connection, CallHome {
 export class Channel {
   readonly client: Client;
   readonly #onGone: (wasReady: boolean) => void;
+  readonly #patience: Timer;
   #wasReady = false;
   #gone = false;
+  #reason: string | undefined;
 
-  constructor(address: string, limits: Limits, onGone: (wasReady: boolean) => void) {
+  constructor(env: Env, address: string, limits: Limits, onGone: (wasReady: boolean) => void) {
     this.#onGone = onGone;
+    const { dialTimeoutMs } = limits;
+    this.#patience = env.setTimer(dialTimeoutMs, () => {
+      this.#reason = silenceWords(dialTimeoutMs);
+      this.#leave();
+    });
     this.client = new Client(address, credentials.createInsecure(), {
       ...channelOptions(limits),
       // Each connection is its own: one that is lost or closed must not be shared behind our back.
@@ -129,6 +136,17 @@ export class Channel {
       'grpc.keepalive_timeout_ms': limits.silenceMsMax - limits.pingAfterMs,
     });
     this.#watch();
+  }
+
+  /** Why it was given up, where grpc-js cannot know. */
+  get reason(): string | undefined {
+    return this.#reason;
+  }
+
+  close(): void {
+    this.#gone = true;
+    this.#patience.cancel();
+    this.client.close();
   }
 
   get wasReady(): boolean {
@@ -141,6 +159,7 @@ export class Channel {
     switch (state) {
       case connectivityState.READY:
         this.#wasReady = true;
+        this.#patience.cancel();
         break;
       case connectivityState.TRANSIENT_FAILURE:
         this.#leave();
@@ -164,6 +183,7 @@ export class Channel {
   #leave(): void {
     if (this.#gone) return;
     this.#gone = true;
+    this.#patience.cancel();
     this.#onGone(this.#wasReady);
     // Calls on it have failed or are about to: they are told by grpc-js before the channel is taken down.
     process.nextTick(() => this.client.close());

@@ -1,7 +1,7 @@
 // What strangers, and clients gone wrong, do to a port: it closes their connection with a line in the log, and serves on.
 import { once } from 'node:events';
 import { request } from 'node:http';
-import { connect, createServer, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import test from 'ava';
@@ -154,25 +154,51 @@ test.serial('a server that falls silent in the middle of calls is given up', asy
   t.is(lost, 1);
 });
 
-test.serial('what answers in another protocol is not a gfs daemon', async (t) => {
-  const web = createServer((socket) => {
+/** Somebody else's server, and what a caller of ours learns. */
+async function askStranger(
+  transport: 'frames' | 'grpc',
+  behave: (socket: Socket) => void,
+): Promise<GfsError> {
+  const sockets = new Set<Socket>();
+  const stranger = createServer((socket) => {
+    sockets.add(socket);
     socket.on('error', () => undefined);
-    socket.end('HTTP/1.1 400 Bad Request\r\n\r\n');
+    behave(socket);
   });
-  web.listen(0, '127.0.0.1');
-  await once(web, 'listening');
-  const address = web.address();
-  const port = typeof address === 'object' && address !== null ? address.port : 0;
-  const network = new NodeNetwork({ env: new NodeEnv(silentLogger) });
+  stranger.listen(0, '127.0.0.1');
+  await once(stranger, 'listening');
+  const { port } = stranger.address() as AddressInfo;
+  const limits = { dialTimeoutMs: 200 };
+  const network = new NodeNetwork({ env: new NodeEnv(silentLogger), transport, limits });
   const connection = network.connect(`127.0.0.1:${port}`);
-  const error = await t.throwsAsync(connection.call(status, status.requestType.create()), {
-    instanceOf: GfsError,
+  try {
+    await connection.call(status, status.requestType.create());
+    throw new Error('a stranger has answered');
+  } catch (error) {
+    if (!(error instanceof GfsError)) throw error;
+    return new GfsError(error.code, error.message.replace(String(port), 'PORT'));
+  } finally {
+    await connection.close();
+    for (const socket of sockets) socket.destroy();
+    stranger.close();
+  }
+}
+
+for (const transport of ['frames', 'grpc'] as const) {
+  test.serial(`${transport}: what answers in another protocol is not a gfs daemon`, async (t) => {
+    const error = await askStranger(transport, (socket) => {
+      socket.once('data', () => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'));
+    });
+    t.is(error.code, 'WRONG_SERVICE');
+    t.is(error.message, 'what answers at 127.0.0.1:PORT is not a gfs daemon');
   });
-  t.is(error.code, 'WRONG_SERVICE');
-  t.is(error.message, `what answers at 127.0.0.1:${port} is not a gfs daemon`);
-  await connection.close();
-  web.close();
-});
+
+  test.serial(`${transport}: one who takes the connection and says nothing is not waited for`, async (t) => {
+    const error = await askStranger(transport, () => undefined);
+    t.is(error.code, 'UNAVAILABLE');
+    t.is(error.message, 'cannot reach 127.0.0.1:PORT: no answer within 0.2 s');
+  });
+}
 
 test.serial('a name that nobody has, an address that is none', async (t) => {
   const network = new NodeNetwork({ env: new NodeEnv(silentLogger) });
