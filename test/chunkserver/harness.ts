@@ -1,7 +1,7 @@
 // Chunkservers over loopback and real files, with a master that only deals ids and listens.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { type Bytes, joined } from '../../src/base/bytes.ts';
 import { checksumsOf, crc32 } from '../../src/base/crc.ts';
 import { GfsError } from '../../src/base/errors.ts';
@@ -22,7 +22,13 @@ import {
   type ReportBadReplicaRequest,
   type VersionRecord,
 } from '../../src/rpc/messages.ts';
-import { bindService, type Connection, type Handlers, type Listener } from '../../src/rpc/network.ts';
+import {
+  bindService,
+  type Connection,
+  type Handlers,
+  type Listener,
+  type Network,
+} from '../../src/rpc/network.ts';
 import { NodeNetwork } from '../../src/rpc/node-network.ts';
 import { NodeDisk } from '../../src/storage/node-disk.ts';
 
@@ -43,7 +49,7 @@ export class FakeMaster {
   #listener: Listener | undefined;
   #serverCount = 0;
 
-  static async start(network: NodeNetwork, listen = '127.0.0.1:0'): Promise<FakeMaster> {
+  static async start(network: Network, listen = '127.0.0.1:0'): Promise<FakeMaster> {
     const master = new FakeMaster();
     master.#listener = await network.listen(listen, [bindService(MasterDefinition, master.#handlers())]);
     return master;
@@ -105,25 +111,53 @@ export interface TestServer {
   readonly fatal: unknown[];
 }
 
+/** Where a cluster lives: this machine, or a simulated world. */
+export interface World {
+  readonly root: string;
+  /** "host:0" that process `name` listens on. */
+  listenAt(name: string): string;
+  process(name: string): Pick<ChunkServerOptions, 'env' | 'disk' | 'network'>;
+  close(): Promise<void>;
+}
+
+async function nodeWorld(): Promise<World> {
+  const root = await mkdtemp(join(tmpdir(), 'gfs-chunkserver-'));
+  return {
+    root,
+    listenAt: () => '127.0.0.1:0',
+    process: () => ({ env, disk: new NodeDisk(), network: new NodeNetwork({ env }) }),
+    close: () => rm(root, { recursive: true, force: true }),
+  };
+}
+
 /** A master, some chunkservers, and what a client and a master would ask of them. */
 export class Cluster implements AsyncDisposable {
-  readonly network = new NodeNetwork({ env });
+  readonly world: World;
+  readonly network: Network;
   readonly servers: TestServer[] = [];
-  readonly root: string;
   master: FakeMaster;
   #number = 0;
 
-  private constructor(root: string, master: FakeMaster) {
-    this.root = root;
+  private constructor(world: World, master: FakeMaster) {
+    this.world = world;
+    this.network = world.process('client').network;
     this.master = master;
   }
 
-  static async start(count: number, options: Partial<ChunkServerOptions> = {}): Promise<Cluster> {
-    const root = await mkdtemp(join(tmpdir(), 'gfs-chunkserver-'));
-    const master = await FakeMaster.start(new NodeNetwork({ env }));
-    const cluster = new Cluster(root, master);
+  static async start(
+    count: number,
+    options: Partial<ChunkServerOptions> = {},
+    world?: World,
+  ): Promise<Cluster> {
+    const home = world ?? (await nodeWorld());
+    const master = await FakeMaster.start(home.process('master').network, home.listenAt('master'));
+    const cluster = new Cluster(home, master);
     for (let index = 0; index < count; index += 1) await cluster.add(options);
     return cluster;
+  }
+
+  get root(): string {
+    return this.world.root;
   }
 
   async add(options: Partial<ChunkServerOptions> = {}): Promise<TestServer> {
@@ -283,18 +317,17 @@ export class Cluster implements AsyncDisposable {
       await server.close();
     }
     await this.master.close();
-    await rm(this.root, { recursive: true, force: true });
+    await this.world.close();
   }
 
   async #open(directory: string, options: Partial<ChunkServerOptions>): Promise<TestServer> {
     const fatal: unknown[] = [];
+    const name = basename(directory);
     const server = await ChunkServer.start({
-      env,
-      disk: new NodeDisk(),
-      network: new NodeNetwork({ env, onBug: (error) => fatal.push(error) }),
+      ...this.world.process(name),
       dataDirectory: directory,
       masters: [this.master.address],
-      listen: '127.0.0.1:0',
+      listen: this.world.listenAt(name),
       onFatal: (error) => fatal.push(error),
       ...options,
     });

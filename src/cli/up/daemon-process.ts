@@ -18,7 +18,7 @@ export interface DaemonInit {
   readonly logFile: string;
   /** Marks the process as one of this cluster's (see `leftovers.ts`). */
   readonly environment: Readonly<Record<string, string>>;
-  /** The daemon ended and nobody had asked it to. */
+  /** The daemon ended after it was ready, and nobody had asked it to. */
   readonly onDied: (daemon: DaemonProcess, how: string) => void;
 }
 
@@ -31,6 +31,7 @@ export class DaemonProcess {
   readonly #child: ChildProcess;
   readonly #ended: Promise<string>;
   readonly #ready: Promise<Readonly<Record<string, unknown>>>;
+  #served = false;
   #stopping = false;
 
   constructor({ env, label, argv, logFile, environment, onDied }: DaemonInit) {
@@ -50,7 +51,7 @@ export class DaemonProcess {
       this.#child.once('exit', (code, signal) => {
         const how = signal === null ? `exit code ${code}` : signal;
         resolve(how);
-        if (!this.#stopping) onDied(this, how);
+        if (this.#served && !this.#stopping) onDied(this, how);
       });
     });
     this.#ready = this.#untilReady();
@@ -79,8 +80,10 @@ export class DaemonProcess {
     return new Promise((resolve, reject) => {
       let reason: string | undefined;
       this.#child.on('message', (message: ReadyMessage | FailedMessage) => {
-        if ('ready' in message) resolve(message.ready);
-        else reason = message.failed;
+        if ('ready' in message) {
+          this.#served = true;
+          resolve(message.ready);
+        } else reason = message.failed;
       });
       this.#child.once('error', (error) =>
         reject(new GfsError('UNAVAILABLE', `${this.label}: ${error.message}`)),

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Env } from '../../base/env.ts';
 import { codeOf, GfsError } from '../../base/errors.ts';
@@ -118,6 +118,8 @@ async function start(
     }),
   );
 
+  // A dead mount in the way is no obstacle: it cannot be made, nor need it be, and gfs-mount replaces it.
+  if (!isDeadMount(mountPoint)) makeDirectory(mountPoint, 'mount');
   const mount = launch('mount', 'mount/gfs-mount.js', [
     ...['-f', '--master', address, '--transport', options.transport],
     ...logLevel,
@@ -177,6 +179,15 @@ function makeDirectory(path: string, what: string): void {
       'IO_ERROR',
       `cannot create the ${what} directory ${path}: ${(error as Error).message}`,
     );
+  }
+}
+
+function isDeadMount(path: string): boolean {
+  try {
+    statSync(path);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOTCONN';
   }
 }
 

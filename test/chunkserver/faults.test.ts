@@ -1,0 +1,128 @@
+// What takes time: silent members, orders that never come, idle roles, a master that is away. On virtual time.
+import test from 'ava';
+import { codeOf } from '../../src/base/errors.ts';
+import { MINUTE_MS, MiB, SECOND_MS } from '../../src/base/units.ts';
+import { ChunkserverDefinition, MutationKind } from '../../src/rpc/messages.ts';
+import { sample } from './harness.ts';
+import { simulate } from './sim-world.ts';
+
+const CHUNK = 5;
+const { methods } = ChunkserverDefinition;
+
+async function codeOfFailure(work: Promise<unknown>): Promise<string> {
+  return await work.then(
+    () => 'ok',
+    (error: unknown) => codeOf(error),
+  );
+}
+
+test('a silent member ends the role within seconds, and the rest goes on under the next version', async (t) => {
+  await simulate(1, async (cluster, world) => {
+    await cluster.write(CHUNK, 0, sample(1000));
+    world.network.partition('server-0', 'server-2');
+    const startMs = world.simulation.nowMs;
+    t.is(await codeOfFailure(cluster.write(CHUNK, 0, sample(1000, 2))), 'NOT_PRIMARY');
+    t.true(world.simulation.nowMs - startMs < 20 * SECOND_MS);
+    const record = { ...cluster.record(CHUNK, 2), members: [cluster.replica(0), cluster.replica(1)] };
+    for (const index of [0, 1]) {
+      const request = { incarnation: cluster.incarnation(index), records: [record] };
+      await cluster.at(index).connection.call(methods.setVersion, request);
+    }
+    await cluster.write(CHUNK, 0, sample(1000, 3), { version: 2 });
+    for (const index of [0, 1]) t.deepEqual(await cluster.read(index, CHUNK, 0, 5000, 2), sample(1000, 3));
+    // The one that was left behind still serves what it knows, to those who still ask for it.
+    t.is((await cluster.read(2, CHUNK, 0, 5000)).length, 1000);
+  });
+});
+
+test('a member shows appended bytes when it knows that all have them, asked or told', async (t) => {
+  await simulate(2, async (cluster, world) => {
+    await cluster.append(CHUNK, sample(100), { writer: 1, number: 1 });
+    t.is((await cluster.read(1, CHUNK, 0, 1000)).length, 100);
+    await cluster.append(CHUNK, sample(100), { writer: 1, number: 2 });
+    world.network.partition('server-0', 'server-1');
+    // It has them, cannot ask, and was not told that the others have them too.
+    t.is((await cluster.read(1, CHUNK, 0, 1000)).length, 100);
+    await world.simulation.sleep(5 * SECOND_MS);
+    t.is((await cluster.read(1, CHUNK, 0, 1000)).length, 100);
+    t.is((await cluster.read(2, CHUNK, 0, 1000)).length, 200);
+    // Told while nobody asked: now it cannot ask, and need not.
+    await world.simulation.sleep(5 * SECOND_MS);
+    world.network.partition('server-0', 'server-2');
+    t.is((await cluster.read(2, CHUNK, 0, 1000)).length, 200);
+  });
+});
+
+test('an order whose predecessor never comes is given up', async (t) => {
+  await simulate(3, async (cluster, world) => {
+    await cluster.write(CHUNK, 0, sample(10));
+    const startMs = world.simulation.nowMs;
+    const order = {
+      chunk: CHUNK,
+      version: 1,
+      serial: 5,
+      kind: MutationKind.MUTATION_KIND_SEAL,
+      writer: 0,
+      number: 0,
+      chunkOffset: 0,
+      length: 0,
+      pushId: undefined,
+      checksums: [],
+      first: undefined,
+      committedSerial: 0,
+      payload: Buffer.alloc(0),
+    };
+    t.is(await codeOfFailure(cluster.at(1).connection.call(methods.apply, order)), 'SERIAL_GAP');
+    t.true(world.simulation.nowMs - startMs < 8 * SECOND_MS);
+    t.is(await codeOfFailure(cluster.write(CHUNK, 0, sample(10))), 'NOT_PRIMARY');
+  });
+});
+
+test('a role that nobody uses is released; what it wrote can still be synced', async (t) => {
+  await simulate(4, async (cluster, world) => {
+    await cluster.write(CHUNK, 0, sample(10));
+    await world.simulation.sleep(20 * SECOND_MS);
+    t.true(
+      cluster.master.heartbeats.some(({ leases }) =>
+        leases.some(({ chunk, active }) => chunk === CHUNK && !active),
+      ),
+    );
+    t.is(await codeOfFailure(cluster.write(CHUNK, 0, sample(10))), 'NOT_PRIMARY');
+    const asked = { chunk: CHUNK, version: 1, replicaOnly: false };
+    await cluster.at(0).connection.call(methods.sync, asked);
+    await world.simulation.sleep(2 * MINUTE_MS);
+    await cluster.at(0).connection.call(methods.sync, asked);
+    t.deepEqual(await cluster.read(1, CHUNK, 0, 1 * MiB), sample(10));
+  });
+});
+
+test('while the master is away, work goes on longer than a lease lasts', async (t) => {
+  await simulate(5, async (cluster, world) => {
+    await cluster.write(CHUNK, 0, sample(10));
+    for (const index of [0, 1, 2]) world.network.partition(`server-${index}`, 'master');
+    for (let second = 0; second < 150; second += 5) {
+      await world.simulation.sleep(5 * SECOND_MS);
+      await cluster.write(CHUNK, second, sample(100, second));
+    }
+    t.is((await cluster.read(2, CHUNK, 0, 1 * MiB)).length, 245);
+  });
+});
+
+test('a member that cannot write to its disk ends the role; the next version copies what it lacks', async (t) => {
+  await simulate(6, async (cluster, world) => {
+    await cluster.write(CHUNK, 0, sample(1000));
+    const disk = world.disks.get('server-1');
+    if (disk === undefined) throw new Error('no such disk');
+    disk.failOperation = (operation) => (operation === 'write' ? 'IO_ERROR' : undefined);
+    t.is(await codeOfFailure(cluster.write(CHUNK, 500, sample(1000, 2))), 'NOT_PRIMARY');
+    disk.failOperation = undefined;
+    await cluster.raise(CHUNK, 2, 0);
+    await cluster.write(CHUNK, 0, sample(1, 9), { version: 2 });
+    const expected = Buffer.concat([sample(500), sample(1000, 2)]);
+    sample(1, 9).copy(expected);
+    sample(1000).copy(expected, 1, 1, 500);
+    for (const index of [0, 1, 2]) {
+      t.deepEqual(await cluster.read(index, CHUNK, 0, 5000, 2), expected, `server ${index}`);
+    }
+  });
+});
