@@ -81,7 +81,7 @@ export class FakeMaster {
             server,
             filesystemId: 'fs',
             chunkSizeBytes: CHUNK_SIZE_BYTES,
-            heartbeatIntervalMs: 20,
+            heartbeatIntervalMs: 50,
           },
         };
       },

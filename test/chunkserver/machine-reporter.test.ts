@@ -7,6 +7,7 @@ import { env, until } from './harness.ts';
 
 test('the report on this machine has plausible numbers', async (t) => {
   const reporter = MachineReporter.start({ env, directories: [tmpdir()] });
+  t.teardown(() => reporter.close());
   const report = await reporter.collect();
   await reporter.close();
   t.deepEqual(report.problems, []);
@@ -32,8 +33,9 @@ test('a child that hangs is killed, what it said counts, and the next round has 
     directories: ['/'],
     script,
     intervalMs: 100,
-    collectMsMax: 500,
+    collectMsMax: 3_000,
   });
+  t.teardown(() => reporter.close());
   const collecting = reporter.collect();
   await until('the child runs', () => reporter.childPid !== undefined);
   const pid = reporter.childPid ?? 0;
@@ -61,6 +63,7 @@ test('a child that cannot run is said, not waited for', async (t) => {
     script: '/nowhere.js',
     collectMsMax: 20_000,
   });
+  t.teardown(() => reporter.close());
   const report = await reporter.collect();
   t.is(report.problems.length, 2);
   await reporter.close();

@@ -9,7 +9,7 @@ import { NodeNetwork } from '../../src/rpc/node-network.ts';
 import { NodeDisk } from '../../src/storage/node-disk.ts';
 import { Cluster, env, FakeMaster, sample, until } from './harness.ts';
 
-test('a server keeps its id in its directory, and introduces itself anew at each start', async (t) => {
+test.serial('a server keeps its id in its directory, and introduces itself anew at each start', async (t) => {
   await using cluster = await Cluster.start(2);
   const { serverId, address } = cluster.at(1).server;
   await cluster.restart(1);
@@ -23,7 +23,7 @@ test('a server keeps its id in its directory, and introduces itself anew at each
   t.not(second?.incarnation, first?.incarnation);
 });
 
-test('a master that comes late, goes, and comes back is found again', async (t) => {
+test.serial('a master that comes late, goes, and comes back is found again', async (t) => {
   const network = new NodeNetwork({ env });
   const first = await FakeMaster.start(network);
   const { address } = first;
@@ -57,7 +57,7 @@ test('a master that comes late, goes, and comes back is found again', async (t) 
 });
 
 for (const code of ['WRONG_FILESYSTEM', 'WRONG_SERVICE'] as const) {
-  test(`a master that refuses with ${code} ends the server, with its words`, async (t) => {
+  test.serial(`a master that refuses with ${code} ends the server, with its words`, async (t) => {
     await using cluster = await Cluster.start(1);
     cluster.master.refusal = new GfsError(code, 'this is not yours');
     const fatal: unknown[] = [];
@@ -80,7 +80,7 @@ for (const code of ['WRONG_FILESYSTEM', 'WRONG_SERVICE'] as const) {
   });
 }
 
-test('what answers at the master address but is no master ends the server', async (t) => {
+test.serial('what answers at the master address but is no master ends the server', async (t) => {
   await using cluster = await Cluster.start(1);
   const fatal: unknown[] = [];
   const server = await ChunkServer.start({
@@ -96,7 +96,7 @@ test('what answers at the master address but is no master ends the server', asyn
   await server.close();
 });
 
-test('a data directory that is in use is refused', async (t) => {
+test.serial('a data directory that is in use is refused', async (t) => {
   await using cluster = await Cluster.start(1);
   const again = ChunkServer.start({
     env,
@@ -110,7 +110,7 @@ test('a data directory that is in use is refused', async (t) => {
   await t.throwsAsync(again, { code: 'ALREADY_RUNNING' });
 });
 
-test('a flipped bit is an error to its reader, is counted, and the master is told', async (t) => {
+test.serial('a flipped bit is an error to its reader, is counted, and the master is told', async (t) => {
   await using cluster = await Cluster.start(2);
   const data = sample(200 * KiB);
   const pushId = await cluster.push(3, 0, data);
@@ -138,7 +138,7 @@ test('a flipped bit is an error to its reader, is counted, and the master is tol
   );
 });
 
-test('a copied directory has its identity, and the master decides', async (t) => {
+test.serial('a copied directory has its identity, and the master decides', async (t) => {
   await using cluster = await Cluster.start(1);
   const copy = join(cluster.root, 'copy');
   await cp(cluster.at(0).directory, copy, { recursive: true });

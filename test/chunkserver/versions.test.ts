@@ -57,7 +57,7 @@ async function applyAlone(
   );
 }
 
-test('a raised version confers the role on its primary, and ends the old one', async (t) => {
+test.serial('a raised version confers the role on its primary, and ends the old one', async (t) => {
   await using cluster = await Cluster.start(3);
   await cluster.write(CHUNK, 0, sample(1000));
   const results = await cluster.raise(CHUNK, 2, 1);
@@ -73,7 +73,7 @@ test('a raised version confers the role on its primary, and ends the old one', a
   for (const member of [0, 1, 2]) t.deepEqual(await cluster.read(member, CHUNK, 0, 5000, 2), expected);
 });
 
-test('members that differ from their new primary are made equal to it', async (t) => {
+test.serial('members that differ from their new primary are made equal to it', async (t) => {
   await using cluster = await Cluster.start(3);
   const data = sample(500 * KiB);
   await cluster.write(CHUNK, 0, data.subarray(0, 64 * KiB));
@@ -90,7 +90,7 @@ test('members that differ from their new primary are made equal to it', async (t
   await sameOnAll(t, cluster, 2, data);
 });
 
-test('a member that lost its replica altogether gets it from the primary', async (t) => {
+test.serial('a member that lost its replica altogether gets it from the primary', async (t) => {
   await using cluster = await Cluster.start(2);
   const data = sample(200_000);
   const pushId = await cluster.push(CHUNK, 0, data);
@@ -101,26 +101,29 @@ test('a member that lost its replica altogether gets it from the primary', async
   await sameOnAll(t, cluster, 2, data);
 });
 
-test('a restarted server serves reads, and nothing else until a higher version makes it equal', async (t) => {
-  await using cluster = await Cluster.start(3);
-  await cluster.write(CHUNK, 0, sample(100_000 / 2));
-  await cluster.write(CHUNK, 50_000, sample(50_000, 2));
-  const data = Buffer.concat([sample(50_000), sample(50_000, 2)]);
-  await cluster.restart(0);
-  t.deepEqual(await cluster.read(0, CHUNK, 0, 1 * MiB), data);
-  await t.throwsAsync(cluster.write(CHUNK, 0, sample(1)), { code: 'NOT_PRIMARY' });
-  await t.throwsAsync(applyAlone(cluster, 0, 2, 0, sample(1)), { code: 'NOT_READY' });
-  const asked = { chunk: CHUNK, version: 1, replicaOnly: false };
-  await t.throwsAsync(cluster.at(0).connection.call(methods.sync, asked), { code: 'NOT_PRIMARY' });
-  await cluster.raise(CHUNK, 2, 0);
-  await active(cluster, 2);
-  await sameOnAll(t, cluster, 2, data);
-  await cluster.write(CHUNK, 10, sample(10, 9), { version: 2 });
-  sample(10, 9).copy(data, 10);
-  for (const member of [0, 1, 2]) t.deepEqual(await cluster.read(member, CHUNK, 0, 1 * MiB, 2), data);
-});
+test.serial(
+  'a restarted server serves reads, and nothing else until a higher version makes it equal',
+  async (t) => {
+    await using cluster = await Cluster.start(3);
+    await cluster.write(CHUNK, 0, sample(100_000 / 2));
+    await cluster.write(CHUNK, 50_000, sample(50_000, 2));
+    const data = Buffer.concat([sample(50_000), sample(50_000, 2)]);
+    await cluster.restart(0);
+    t.deepEqual(await cluster.read(0, CHUNK, 0, 1 * MiB), data);
+    await t.throwsAsync(cluster.write(CHUNK, 0, sample(1)), { code: 'NOT_PRIMARY' });
+    await t.throwsAsync(applyAlone(cluster, 0, 2, 0, sample(1)), { code: 'NOT_READY' });
+    const asked = { chunk: CHUNK, version: 1, replicaOnly: false };
+    await t.throwsAsync(cluster.at(0).connection.call(methods.sync, asked), { code: 'NOT_PRIMARY' });
+    await cluster.raise(CHUNK, 2, 0);
+    await active(cluster, 2);
+    await sameOnAll(t, cluster, 2, data);
+    await cluster.write(CHUNK, 10, sample(10, 9), { version: 2 });
+    sample(10, 9).copy(data, 10);
+    for (const member of [0, 1, 2]) t.deepEqual(await cluster.read(member, CHUNK, 0, 1 * MiB, 2), data);
+  },
+);
 
-test('a version is recorded upwards only, and by the incarnation that was meant', async (t) => {
+test.serial('a version is recorded upwards only, and by the incarnation that was meant', async (t) => {
   await using cluster = await Cluster.start(2);
   await cluster.write(CHUNK, 0, sample(10));
   await cluster.raise(CHUNK, 5, 0);
@@ -140,7 +143,7 @@ test('a version is recorded upwards only, and by the incarnation that was meant'
   t.like(absent, { recorded: false, code: 'NO_SUCH_CHUNK' });
 });
 
-test('a truncation that comes with a version is done by every member', async (t) => {
+test.serial('a truncation that comes with a version is done by every member', async (t) => {
   await using cluster = await Cluster.start(2);
   await cluster.write(CHUNK, 0, sample(64 * KiB));
   await cluster.write(CHUNK, 64 * KiB, sample(30_000, 2));
@@ -154,7 +157,7 @@ test('a truncation that comes with a version is done by every member', async (t)
   await sameOnAll(t, cluster, 2, expected);
 });
 
-test('an append after a raise is still known by its number', async (t) => {
+test.serial('an append after a raise is still known by its number', async (t) => {
   await using cluster = await Cluster.start(2);
   await cluster.append(CHUNK, sample(100), { writer: 3, number: 8 });
   await cluster.raise(CHUNK, 2, 1);
@@ -165,7 +168,7 @@ test('an append after a raise is still known by its number', async (t) => {
   t.is(next.chunkOffset, 100);
 });
 
-test('a clone is a whole copy, and a source that is not there is an error', async (t) => {
+test.serial('a clone is a whole copy, and a source that is not there is an error', async (t) => {
   await using cluster = await Cluster.start(1);
   const data = sample(1 * MiB);
   const pushId = await cluster.push(CHUNK, 0, data);
@@ -182,7 +185,7 @@ test('a clone is a whole copy, and a source that is not there is an error', asyn
   t.like(state, { chunk: CHUNK, whole: true, length: data.length });
 });
 
-test('the master creates a chunk that no member has, at any version', async (t) => {
+test.serial('the master creates a chunk that no member has, at any version', async (t) => {
   await using cluster = await Cluster.start(2);
   const record = cluster.record(CHUNK, 3);
   for (const { connection } of cluster.servers)
@@ -194,7 +197,7 @@ test('the master creates a chunk that no member has, at any version', async (t) 
   for (const member of [0, 1]) t.deepEqual(await cluster.read(member, CHUNK, 0, 100, 3), expected);
 });
 
-test('a replica whose file is gone is lost, not absent, and the master is told', async (t) => {
+test.serial('a replica whose file is gone is lost, not absent, and the master is told', async (t) => {
   await using cluster = await Cluster.start(2);
   await cluster.write(CHUNK, 0, sample(200_000 / 4));
   await cluster.restart(1);

@@ -6,7 +6,7 @@ import { CHUNK_SIZE_BYTES, Cluster, sample, until } from './harness.ts';
 
 const CHUNK = 7;
 
-test('writes of all sizes and offsets read the same from every member', async (t) => {
+test.serial('writes of all sizes and offsets read the same from every member', async (t) => {
   await using cluster = await Cluster.start(3);
   const model = Buffer.alloc(CHUNK_SIZE_BYTES);
   let length = 0;
@@ -38,7 +38,7 @@ test('writes of all sizes and offsets read the same from every member', async (t
   }
 });
 
-test('many writes in flight on a new chunk all arrive, and only their last state stays', async (t) => {
+test.serial('many writes in flight on a new chunk all arrive, and only their last state stays', async (t) => {
   await using cluster = await Cluster.start(3);
   const model = Buffer.alloc(200 * 1000);
   const writes = [];
@@ -51,7 +51,7 @@ test('many writes in flight on a new chunk all arrive, and only their last state
   for (const member of [0, 1, 2]) t.deepEqual(await cluster.read(member, CHUNK, 0, 1 * MiB), model);
 });
 
-test('pushed data goes along the chain and is written by a mutation without data', async (t) => {
+test.serial('pushed data goes along the chain and is written by a mutation without data', async (t) => {
   await using cluster = await Cluster.start(3);
   for (const [chunkOffset, size, pieceBytes] of [
     [0, 700 * KiB, 256 * KiB],
@@ -67,7 +67,7 @@ test('pushed data goes along the chain and is written by a mutation without data
   }
 });
 
-test('a member that lost pushed data is sent it with the order', async (t) => {
+test.serial('a member that lost pushed data is sent it with the order', async (t) => {
   await using cluster = await Cluster.start(3);
   const data = sample(300 * KiB);
   const pushId = await cluster.push(CHUNK, 0, data, { chain: [0, 1] });
@@ -76,7 +76,7 @@ test('a member that lost pushed data is sent it with the order', async (t) => {
   await cluster.write(CHUNK, 0, sample(10));
 });
 
-test('pushed data that the primary does not have is asked for again', async (t) => {
+test.serial('pushed data that the primary does not have is asked for again', async (t) => {
   await using cluster = await Cluster.start(2);
   const pushId = { writer: 9, number: 9 };
   await t.throwsAsync(cluster.write(CHUNK, 0, sample(10), { pushId }), { code: 'NO_SUCH_PUSH' });
@@ -87,7 +87,7 @@ test('pushed data that the primary does not have is asked for again', async (t) 
   await t.throwsAsync(cluster.write(CHUNK, 0, data, { pushId: used }), { code: 'NO_SUCH_PUSH' });
 });
 
-test('damaged data is refused before anything changes', async (t) => {
+test.serial('damaged data is refused before anything changes', async (t) => {
   await using cluster = await Cluster.start(3);
   await cluster.write(CHUNK, 0, sample(100));
   await t.throwsAsync(cluster.write(CHUNK, 0, sample(50, 2), { checksums: [1] }), {
@@ -100,20 +100,23 @@ test('damaged data is refused before anything changes', async (t) => {
   await cluster.write(CHUNK, 0, sample(50, 3));
 });
 
-test('a push is refused at another version, for a chain that cannot be reached, beyond the buffer', async (t) => {
-  await using cluster = await Cluster.start(2, { pushBufferBytes: 500 * KiB });
-  await cluster.write(CHUNK, 0, sample(10));
-  const data = sample(300 * KiB);
-  await t.throwsAsync(cluster.push(CHUNK, 0, data, { version: 2 }), { code: 'VERSION_MISMATCH' });
-  await cluster.push(CHUNK, 0, data);
-  await t.throwsAsync(cluster.push(CHUNK, 0, data), { code: 'NOT_READY' });
-  const gone = cluster.replica(1).server;
-  await cluster.at(1).server.close();
-  const error = await t.throwsAsync(cluster.push(CHUNK, 0, sample(10)), { code: 'UNAVAILABLE' });
-  t.is((error as unknown as { fields: Record<string, string> }).fields.server, String(gone));
-});
+test.serial(
+  'a push is refused at another version, for a chain that cannot be reached, beyond the buffer',
+  async (t) => {
+    await using cluster = await Cluster.start(2, { pushBufferBytes: 500 * KiB });
+    await cluster.write(CHUNK, 0, sample(10));
+    const data = sample(300 * KiB);
+    await t.throwsAsync(cluster.push(CHUNK, 0, data, { version: 2 }), { code: 'VERSION_MISMATCH' });
+    await cluster.push(CHUNK, 0, data);
+    await t.throwsAsync(cluster.push(CHUNK, 0, data), { code: 'NOT_READY' });
+    const gone = cluster.replica(1).server;
+    await cluster.at(1).server.close();
+    const error = await t.throwsAsync(cluster.push(CHUNK, 0, sample(10)), { code: 'UNAVAILABLE' });
+    t.is((error as unknown as { fields: Record<string, string> }).fields.server, String(gone));
+  },
+);
 
-test('mutations and reads with bad arguments are refused', async (t) => {
+test.serial('mutations and reads with bad arguments are refused', async (t) => {
   await using cluster = await Cluster.start(2);
   const refused = (promise: Promise<unknown>, code: string) => t.throwsAsync(promise, { code });
   await refused(cluster.read(0, CHUNK, 0, 10), 'NO_SUCH_CHUNK');
@@ -135,7 +138,7 @@ test('mutations and reads with bad arguments are refused', async (t) => {
   );
 });
 
-test('a write sent twice is applied once', async (t) => {
+test.serial('a write sent twice is applied once', async (t) => {
   await using cluster = await Cluster.start(3);
   await cluster.write(CHUNK, 0, sample(100, 1), { writer: 5, number: 1 });
   await cluster.write(CHUNK, 0, sample(100, 2), { writer: 5, number: 2 });
@@ -144,7 +147,7 @@ test('a write sent twice is applied once', async (t) => {
   for (const member of [0, 1, 2]) t.deepEqual(await cluster.read(member, CHUNK, 0, 1000), sample(100, 2));
 });
 
-test('appends from many writers are whole, once, and in the order they were answered', async (t) => {
+test.serial('appends from many writers are whole, once, and in the order they were answered', async (t) => {
   await using cluster = await Cluster.start(3);
   const answers = await Promise.all(
     Array.from({ length: 50 }, async (_, writer) => {
@@ -168,7 +171,7 @@ test('appends from many writers are whole, once, and in the order they were answ
   }
 });
 
-test('a chunk that a record does not fit into is sealed, and says so to everybody', async (t) => {
+test.serial('a chunk that a record does not fit into is sealed, and says so to everybody', async (t) => {
   await using cluster = await Cluster.start(3);
   const record = sample(CHUNK_SIZE_BYTES / 4);
   for (let number = 1; number <= 3; number += 1) {
@@ -189,7 +192,7 @@ test('a chunk that a record does not fit into is sealed, and says so to everybod
   await cluster.write(CHUNK, full.chunkLength - 1, sample(1));
 });
 
-test('orders from the past, from another version and with gaps are refused by a member', async (t) => {
+test.serial('orders from the past, from another version and with gaps are refused by a member', async (t) => {
   await using cluster = await Cluster.start(2);
   await cluster.write(CHUNK, 0, sample(10));
   const order = {
@@ -218,7 +221,7 @@ test('orders from the past, from another version and with gaps are refused by a 
   await early;
 });
 
-test('a member that fails ends the role, and nothing is half-acknowledged', async (t) => {
+test.serial('a member that fails ends the role, and nothing is half-acknowledged', async (t) => {
   await using cluster = await Cluster.start(3);
   await cluster.write(CHUNK, 0, sample(10));
   await cluster.at(2).server.close();
@@ -226,7 +229,7 @@ test('a member that fails ends the role, and nothing is half-acknowledged', asyn
   await t.throwsAsync(cluster.write(CHUNK, 0, sample(10, 3)), { code: 'NOT_PRIMARY' });
 });
 
-test('sync reaches all members, and the length is confirmed by them', async (t) => {
+test.serial('sync reaches all members, and the length is confirmed by them', async (t) => {
   await using cluster = await Cluster.start(3);
   await cluster.write(CHUNK, 0, sample(1000));
   const { sync, chunkLength } = ChunkserverDefinition.methods;
@@ -240,7 +243,7 @@ test('sync reaches all members, and the length is confirmed by them', async (t) 
   await t.throwsAsync(connection.call(sync, asked), { code: 'NOT_PRIMARY' });
 });
 
-test('deleted chunks are gone, and the master is told of what comes and goes', async (t) => {
+test.serial('deleted chunks are gone, and the master is told of what comes and goes', async (t) => {
   await using cluster = await Cluster.start(2);
   await cluster.write(CHUNK, 0, sample(1000));
   const told = (deleted: boolean) =>
