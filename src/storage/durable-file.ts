@@ -13,7 +13,19 @@ export async function writeDurably(disk: Disk, path: string, text: string): Prom
     await file.close();
   }
   await disk.rename(temporary, path);
-  await disk.syncDirectory(path.slice(0, path.lastIndexOf('/')));
+  await disk.syncDirectory(parentOf(path));
+}
+
+/** With the parents that are missing; the names of all that it makes are durable when it resolves. */
+export async function makeDirectoryDurably(disk: Disk, path: string): Promise<void> {
+  const parent = parentOf(path);
+  if (parent !== path && !(await disk.exists(parent))) await makeDirectoryDurably(disk, parent);
+  await disk.makeDirectory(path);
+  await disk.syncDirectory(parent);
+}
+
+export function parentOf(path: string): string {
+  return path.slice(0, path.lastIndexOf('/')) || '/';
 }
 
 /** Undefined: there is none. */

@@ -1,8 +1,8 @@
 import type { Disk, DiskLock } from '../base/disk.ts';
 import type { Env } from '../base/env.ts';
 import { codeOf, GfsError } from '../base/errors.ts';
-import { readWhole, writeDurably } from './durable-file.ts';
-import { parseReplicaName } from './replica-files.ts';
+import { makeDirectoryDurably, readWhole, writeDurably } from './durable-file.ts';
+import { parseReplicaName, type ReplicaNames } from './replica-files.ts';
 
 /** Who the server is. Absent until it has joined a file system. */
 export interface ServerIdentity {
@@ -26,7 +26,7 @@ interface Mark {
  * A chunkserver's data directory, locked: `lock`, `identity.json`, `mark.json`, and `chunks/XX/` for the replicas whose
  * handles end in XX.
  */
-export class ReplicaDirectory {
+export class ReplicaDirectory implements ReplicaNames {
   readonly path: string;
   readonly epoch: string;
   /** Power was lost since the last run: this machine has booted, and there was no clean mark. */
@@ -36,6 +36,8 @@ export class ReplicaDirectory {
   readonly #disk: Disk;
   readonly #lock: DiskLock;
   readonly #bootId: string;
+  /** Directories of chunks that are there, and whether their own names are known to be on disk. */
+  readonly #made = new Map<string, 'made' | 'durable'>();
   #identity: ServerIdentity | undefined;
 
   private constructor(
@@ -56,12 +58,11 @@ export class ReplicaDirectory {
 
   /** Makes it if missing; ALREADY_RUNNING when another process has it. */
   static async open(env: Env, disk: Disk, path: string): Promise<ReplicaDirectory> {
-    await disk.makeDirectory(path);
+    // Also where it is there: the process that made it may have been killed at once.
+    await makeDirectoryDurably(disk, path);
     const lock = await disk.lock(`${path}/lock`);
     try {
       await disk.makeDirectory(chunksIn(path));
-      // Its own name; the names in it are made durable with the mark.
-      await disk.syncDirectory(path.slice(0, path.lastIndexOf('/')) || '/');
       const text = await readWhole(disk, `${path}/identity.json`);
       const identity = text === undefined ? undefined : parseIdentity(path, text);
       const { mark, powerLost, clean } = await takeMark(env, disk, path);
@@ -90,6 +91,7 @@ export class ReplicaDirectory {
     const found = new Set<number>();
     for (const directory of await this.#disk.list(this.chunks)) {
       const path = `${this.chunks}/${directory}`;
+      this.#made.set(path, this.clean ? 'durable' : 'made');
       const leftovers: string[] = [];
       for (const name of await this.#disk.list(path)) {
         const parsed = parseReplicaName(name);
@@ -103,6 +105,22 @@ export class ReplicaDirectory {
       }
     }
     return found;
+  }
+
+  /** Before files are made in one of the 256 directories. */
+  async make(directory: string): Promise<void> {
+    if (this.#made.has(directory)) return;
+    await this.#disk.makeDirectory(directory);
+    if (!this.#made.has(directory)) this.#made.set(directory, 'made');
+  }
+
+  /** The names in it are on disk when it resolves, and its own. */
+  async syncNames(directory: string): Promise<void> {
+    if (this.#made.get(directory) !== 'durable') {
+      await this.#disk.syncDirectory(this.chunks);
+      this.#made.set(directory, 'durable');
+    }
+    await this.#disk.syncDirectory(directory);
   }
 
   /** `clean`: everything in it is synced. */
@@ -130,8 +148,8 @@ async function takeMark(
   const powerLost = text !== undefined && (old === undefined || (!clean && old.bootId !== bootId));
   const epoch = old === undefined || powerLost ? env.uniqueId() : old.epoch;
   const mark = { bootId, epoch, clean: false };
-  const isSame = old !== undefined && !old.clean && old.bootId === bootId && old.epoch === epoch;
-  if (!isSame) await writeMark(disk, path, mark);
+  // Even where it reads the same: the process that wrote it may have been killed before it was on disk.
+  await writeMark(disk, path, mark);
   return { mark, powerLost, clean };
 }
 

@@ -1,7 +1,7 @@
 import { must } from '../base/assert.ts';
 import { type Bytes, lengthOf } from '../base/bytes.ts';
 import type { Disk, DiskFile } from '../base/disk.ts';
-import { codeOf, GfsError } from '../base/errors.ts';
+import { GfsError } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
 import { KiB } from '../base/units.ts';
 import type { Segment, SegmentMap } from '../core/replica-map.ts';
@@ -37,6 +37,20 @@ export function parseReplicaName(
   return Number.isSafeInteger(chunk) ? { chunk, extension: match[2] } : undefined;
 }
 
+/** The directories that replicas lie in. */
+export interface ReplicaNames {
+  /** Before files are made in one. */
+  make(directory: string): Promise<void>;
+  /** The names in it are on disk when it resolves, and its own. */
+  syncNames(directory: string): Promise<void>;
+}
+
+export interface ReplicaPlace {
+  readonly disk: Disk;
+  readonly names: ReplicaNames;
+  readonly paths: ReplicaPaths;
+}
+
 /** What is being written right now: readers take it from memory. */
 interface Pending {
   readonly at: number;
@@ -59,6 +73,7 @@ export interface PlannedWrites {
 export class ReplicaFiles {
   readonly paths: ReplicaPaths;
   readonly #disk: Disk;
+  readonly #names: ReplicaNames;
   #log: DiskFile | undefined;
   #data: DiskFile | undefined;
   #logEnd = 0;
@@ -68,7 +83,8 @@ export class ReplicaFiles {
   #logUnsynced = false;
   #dataUnsynced = false;
   #namesUnsynced = false;
-  #dataEnd = 0;
+  /** Length of the data file. */
+  #dataBytes = 0;
   #pendingLog: Pending[] = [];
   #pendingData: Pending[] = [];
   #planned: PlannedWrites = nothingPlanned();
@@ -76,9 +92,10 @@ export class ReplicaFiles {
   #plannedEnd = 0;
   #plannedChain: number;
 
-  constructor(disk: Disk, paths: ReplicaPaths, chunk: number) {
-    this.#disk = disk;
-    this.paths = paths;
+  constructor(place: ReplicaPlace, chunk: number) {
+    this.#disk = place.disk;
+    this.#names = place.names;
+    this.paths = place.paths;
     this.#chain = chainSeed(chunk);
     this.#plannedChain = this.#chain;
   }
@@ -87,16 +104,16 @@ export class ReplicaFiles {
   adopt(
     log: DiskFile,
     data: DiskFile | undefined,
-    state: { end: number; chain: number; baseBytes: number; dataEnd: number; synced: boolean },
+    state: { end: number; chain: number; baseBytes: number; dataBytes: number; synced: boolean },
   ): void {
     this.#log = log;
     this.#data = data;
     this.#logEnd = state.end;
     this.#chain = state.chain;
     this.#baseBytes = state.baseBytes;
-    this.#dataEnd = state.dataEnd;
+    this.#dataBytes = state.dataBytes;
     this.#logUnsynced = !state.synced;
-    this.#dataUnsynced = !state.synced && state.dataEnd > 0;
+    this.#dataUnsynced = !state.synced && data !== undefined;
     this.#namesUnsynced = !state.synced;
     this.#forgetPlanned();
   }
@@ -109,7 +126,7 @@ export class ReplicaFiles {
     return this.#logUnsynced || this.#dataUnsynced || this.#namesUnsynced;
   }
   get diskBytes(): number {
-    return this.#logEnd + this.#dataEnd;
+    return this.#logEnd + this.#dataBytes;
   }
   /** Of the log, behind its base. */
   get changeBytes(): number {
@@ -150,8 +167,9 @@ export class ReplicaFiles {
     if (this.#planned.logBytes === 0) return;
     if (this.#planned.data.length > 0) await this.#writePlannedData();
     if (this.#log === undefined) {
+      await this.#names.make(this.paths.directory);
       this.#namesUnsynced = true;
-      this.#log = await this.#create(this.paths.log, 'exclusive');
+      this.#log = await this.#disk.open(this.paths.log, 'exclusive');
     }
     this.#logUnsynced = true;
     await this.#log.write(this.#planned.log, this.#logEnd);
@@ -177,13 +195,17 @@ export class ReplicaFiles {
     return false;
   }
 
-  /** The log, names and data are on disk when it resolves. Data comes before the records that speak of it. */
+  /**
+   * The data file is on disk when it resolves, with its name: only then may a record say so.
+   */
   async syncData(): Promise<void> {
     if (!this.#dataUnsynced) return;
     await this.#dataFile().dataSync();
+    await this.syncNames();
     this.#dataUnsynced = false;
   }
 
+  /** The log is on disk when it resolves, with its name. */
   async syncLog(): Promise<void> {
     if (this.#logUnsynced) {
       await must(this.#log, 'what is unsynced was written').dataSync();
@@ -194,7 +216,7 @@ export class ReplicaFiles {
 
   async syncNames(): Promise<void> {
     if (!this.#namesUnsynced) return;
-    await this.#disk.syncDirectory(this.paths.directory);
+    await this.#names.syncNames(this.paths.directory);
     this.#namesUnsynced = false;
   }
 
@@ -203,7 +225,7 @@ export class ReplicaFiles {
     const file = this.#data ?? (await this.#createData());
     this.#dataUnsynced = true;
     await file.write(bytes, at);
-    this.#dataEnd = Math.max(this.#dataEnd, at + lengthOf(bytes));
+    this.#dataBytes = Math.max(this.#dataBytes, at + lengthOf(bytes));
   }
 
   /**
@@ -242,9 +264,9 @@ export class ReplicaFiles {
 
   /** Gives back what lies behind the replica's end. */
   async trimData(length: number): Promise<void> {
-    if (this.#dataEnd <= length) return;
+    if (this.#dataBytes <= length) return;
     await this.#dataFile().truncate(length);
-    this.#dataEnd = length;
+    this.#dataBytes = length;
   }
 
   /**
@@ -297,25 +319,15 @@ export class ReplicaFiles {
     this.#dataUnsynced = true;
     for (const run of this.#planned.data) {
       await file.write(run.bytes, run.at);
-      this.#dataEnd = Math.max(this.#dataEnd, run.end);
+      this.#dataBytes = Math.max(this.#dataBytes, run.end);
     }
   }
 
   async #createData(): Promise<DiskFile> {
+    await this.#names.make(this.paths.directory);
     this.#namesUnsynced = true;
-    this.#data = await this.#create(this.paths.data, 'create');
+    this.#data = await this.#disk.open(this.paths.data, 'create');
     return this.#data;
-  }
-
-  async #create(path: string, mode: 'create' | 'exclusive'): Promise<DiskFile> {
-    try {
-      return await this.#disk.open(path, mode);
-    } catch (error) {
-      if (codeOf(error) !== 'NOT_FOUND') throw error;
-      await this.#disk.makeDirectory(this.paths.directory);
-      await this.#disk.syncDirectory(parentOf(this.paths.directory));
-      return await this.#disk.open(path, mode);
-    }
   }
 
   #forgetPlanned(): void {
@@ -412,8 +424,4 @@ function nearby(segments: readonly Segment[], logEnd: number): Segment[][] {
     end = segment.at + segment.end - segment.start;
   }
   return groups;
-}
-
-function parentOf(directory: string): string {
-  return directory.slice(0, directory.lastIndexOf('/'));
 }

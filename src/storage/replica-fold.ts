@@ -22,7 +22,10 @@ const SETTLE_BYTES_MAX = 1 * MiB;
 export async function foldReplica(
   content: ReplicaContent,
   files: ReplicaFiles,
-  switched: (content: ReplicaContent) => void,
+  {
+    switched,
+    synced,
+  }: { switched: (content: ReplicaContent) => void; synced: (sync: () => Promise<void>) => Promise<void> },
 ): Promise<void> {
   const { segments } = content.map;
   const inDataFile = segments.some((segment) => segment.source === 'data');
@@ -49,8 +52,7 @@ export async function foldReplica(
     else folded.push({ start: segment.start, end: segment.end, source, at: 0 });
   }
   if (run !== undefined) await settle(content, files, run);
-  await files.syncData();
-  await files.syncNames();
+  await synced(() => files.syncData());
   await begin(content, files, folded, [], switched);
   await files.trimData(folded.reduce((end, { source, end: to }) => (source === 'data' ? to : end), 0));
 }

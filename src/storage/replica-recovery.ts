@@ -6,7 +6,7 @@ import { hex } from '../base/ids.ts';
 import { KiB } from '../base/units.ts';
 import { ReplicaContent } from '../core/replica-content.ts';
 import type { BaseRecord, ChangeRecord, ReplicaRecord, WriteRecord } from '../core/replica-records.ts';
-import { ReplicaFiles, type ReplicaPaths } from './replica-files.ts';
+import { ReplicaFiles, type ReplicaPlace } from './replica-files.ts';
 import { chainSeed, encodeRecord, scanRecord } from './replica-format.ts';
 
 /**
@@ -41,8 +41,7 @@ export interface RecoveredReplica {
 }
 
 export interface RecoveryOptions {
-  readonly disk: Disk;
-  readonly paths: ReplicaPaths;
+  readonly place: ReplicaPlace;
   readonly chunk: number;
   /** The store's: another one in the log means that power was lost since. */
   readonly epoch: string;
@@ -52,7 +51,7 @@ export interface RecoveryOptions {
 
 /** Undefined in the cases A and B; CORRUPT in case C. */
 export async function recoverReplica(options: RecoveryOptions): Promise<RecoveredReplica | undefined> {
-  const { disk, paths } = options;
+  const { disk, paths } = options.place;
   const log = await openUnlessMissing(disk, paths.log);
   if (log === undefined) {
     await disk.remove(paths.data);
@@ -72,7 +71,8 @@ async function recoverFromLog(
   log: DiskFile,
   opened: DiskFile[],
 ): Promise<RecoveredReplica | undefined> {
-  const { disk, paths, chunk, epoch } = options;
+  const { chunk, epoch } = options;
+  const { disk, paths } = options.place;
   const bytes = await readAll(log);
   const scan = scanLog(bytes, chunk);
   if (scan === undefined) {
@@ -91,19 +91,18 @@ async function recoverFromLog(
   const applied = await replay(content, scan, powerLost ? data : 'trusted');
   const cut = applied.count < scan.changes.length;
   const found = caseOf({ tail: scan.tail, powerLost, cut });
-  const dataEnd = lastDataEnd(content);
   const dataBytes = data === undefined ? 0 : await data.size();
-  if (powerLost || dataBytes < dataEnd) content.noteDamage();
+  if (powerLost || dataBytes < lastDataEnd(content)) content.noteDamage();
 
-  const files = new ReplicaFiles(disk, paths, chunk);
+  const files = new ReplicaFiles(options.place, chunk);
   const { end, chain } = applied;
-  files.adopt(log, data, { end, chain, baseBytes: scan.baseEnd, dataEnd, synced: options.synced });
+  files.adopt(log, data, { end, chain, baseBytes: scan.baseEnd, dataBytes, synced: options.synced });
   if (found === 'E') await log.truncate(applied.end);
   if (found === 'F' || found === 'H' || found === 'I') {
     content.noteDamage();
     const mark = { kind: 'mark', epoch, whole: false } as const;
     const encoded = encodeRecord(mark, [], applied.chain);
-    if (data !== undefined) await files.syncData();
+    await files.syncData();
     const state = { chain: encoded.chain, baseBytes: scan.baseEnd };
     await files.replaceLog([bytes.subarray(0, applied.end), ...encoded.buffers], state, () => {
       content.apply(mark, 0);

@@ -9,7 +9,7 @@ import type { BaseRecord } from '../core/replica-records.ts';
 import type { ReplicaState, VersionRecord } from '../core/replica-types.ts';
 import { Replica, type ReplicaHost } from './replica.ts';
 import { ReplicaDirectory, type ServerIdentity } from './replica-directory.ts';
-import { ReplicaFiles, replicaPaths } from './replica-files.ts';
+import { ReplicaFiles, type ReplicaPlace, replicaPaths } from './replica-files.ts';
 import { SpaceGuard } from './space-guard.ts';
 
 export type { ReadAnswer, Replica } from './replica.ts';
@@ -92,7 +92,6 @@ export class ReplicaStore {
     this.#tasks = new TaskGroup((error) => this.#fail(error));
     this.#host = {
       env: this.#env,
-      disk: this.#disk,
       tasks: this.#tasks,
       epoch: found.directory.epoch,
       logBytesMax: options.logBytesMax ?? LOG_BYTES_MAX_DEFAULT,
@@ -180,7 +179,7 @@ export class ReplicaStore {
       segments: [],
       table: [],
     };
-    const replica = Replica.create(this.#host, this.#pathsOf(chunk), initial);
+    const replica = Replica.create(this.#host, this.#placeOf(chunk), initial);
     this.#replicas.set(chunk, replica);
     return replica;
   }
@@ -208,7 +207,7 @@ export class ReplicaStore {
       this.#open.delete(replica);
       this.#unsynced.delete(replica);
     } else if (this.#unseen.has(chunk)) {
-      await new ReplicaFiles(this.#disk, this.#pathsOf(chunk), chunk).removeAll();
+      await new ReplicaFiles(this.#placeOf(chunk), chunk).removeAll();
       this.#unseen.delete(chunk);
     }
   }
@@ -239,12 +238,13 @@ export class ReplicaStore {
     });
     const settled = await Promise.allSettled(closes);
     await this.#tasks.drain();
-    const isSynced = settled.every(({ status }) => status === 'fulfilled') && !this.#failed;
+    for (const end of settled) if (end.status === 'rejected') this.#fail(end.reason);
+    const isSynced = !this.#failed;
     await this.#directory.close({ clean: isSynced });
   }
 
   async #find(chunk: number): Promise<Replica | undefined> {
-    const replica = await Replica.find(this.#host, this.#pathsOf(chunk), chunk, this.#directory.clean);
+    const replica = await Replica.find(this.#host, this.#placeOf(chunk), chunk, this.#directory.clean);
     this.#unseen.delete(chunk);
     if (replica !== undefined) this.#replicas.set(chunk, replica);
     return replica;
@@ -267,8 +267,9 @@ export class ReplicaStore {
     }
   }
 
-  #pathsOf(chunk: number) {
-    return replicaPaths(this.#directory.chunks, chunk);
+  #placeOf(chunk: number): ReplicaPlace {
+    const paths = replicaPaths(this.#directory.chunks, chunk);
+    return { disk: this.#disk, names: this.#directory, paths };
   }
 
   #noteUse(replica: Replica): void {

@@ -1,7 +1,6 @@
 import { assert, must } from '../base/assert.ts';
 import { type Bytes, lengthOf, NO_BYTES } from '../base/bytes.ts';
 import { CHECKSUM_BLOCK_BYTES, CHUNK_SIZE_BYTES_MAX } from '../base/constants.ts';
-import type { Disk } from '../base/disk.ts';
 import type { Env } from '../base/env.ts';
 import { codeOf, GfsError, messageOf } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
@@ -26,7 +25,7 @@ import {
   planWrite,
   sumAfterCut,
 } from './replica-changes.ts';
-import { ReplicaFiles, type ReplicaPaths } from './replica-files.ts';
+import { ReplicaFiles, type ReplicaPlace } from './replica-files.ts';
 import { foldReplica } from './replica-fold.ts';
 import { corruptBlock, readVerified } from './replica-reads.ts';
 import { recoverReplica } from './replica-recovery.ts';
@@ -42,7 +41,6 @@ const READ_TIME_ERROR_MS_MAX = 1 * HOUR_MS;
 /** What replicas need of the store that holds them. */
 export interface ReplicaHost {
   readonly env: Env;
-  readonly disk: Disk;
   readonly tasks: TaskGroup;
   /** See `MarkRecord`. */
   readonly epoch: string;
@@ -87,7 +85,7 @@ interface Job {
 export class Replica {
   readonly chunk: number;
   readonly #host: ReplicaHost;
-  readonly #paths: ReplicaPaths;
+  readonly #place: ReplicaPlace;
   /** Of a replica that is not on disk yet. */
   #initial: BaseRecord | undefined;
   #loaded: { readonly content: ReplicaContent; readonly files: ReplicaFiles } | undefined;
@@ -105,13 +103,13 @@ export class Replica {
 
   private constructor(
     host: ReplicaHost,
-    paths: ReplicaPaths,
+    place: ReplicaPlace,
     chunk: number,
     from: { initial?: BaseRecord; synced: boolean },
   ) {
     this.chunk = chunk;
     this.#host = host;
-    this.#paths = paths;
+    this.#place = place;
     this.#initial = from.initial;
     this.#restarted = from.initial === undefined;
     this.#unsynced = !from.synced;
@@ -119,8 +117,8 @@ export class Replica {
   }
 
   /** One that is nowhere yet. */
-  static create(host: ReplicaHost, paths: ReplicaPaths, initial: BaseRecord): Replica {
-    const replica = new Replica(host, paths, initial.record.chunk, { initial, synced: true });
+  static create(host: ReplicaHost, place: ReplicaPlace, initial: BaseRecord): Replica {
+    const replica = new Replica(host, place, initial.record.chunk, { initial, synced: true });
     replica.#begin();
     return replica;
   }
@@ -128,11 +126,11 @@ export class Replica {
   /** One that an earlier process left; undefined if nothing was acknowledged of it, CORRUPT if its log is damaged. */
   static async find(
     host: ReplicaHost,
-    paths: ReplicaPaths,
+    place: ReplicaPlace,
     chunk: number,
     synced: boolean,
   ): Promise<Replica | undefined> {
-    const replica = new Replica(host, paths, chunk, { synced });
+    const replica = new Replica(host, place, chunk, { synced });
     const found = await replica.#recover();
     return found ? replica : undefined;
   }
@@ -299,7 +297,7 @@ export class Replica {
   settle(): Promise<void> {
     return this.#enqueue('alone', async () => {
       const { content } = this.#context();
-      if (content.inlineBytes > CHECKSUM_BLOCK_BYTES) await this.#foldUnlessFull();
+      if (content.inlineBytes > CHECKSUM_BLOCK_BYTES) await this.#tryToFold();
       else await this.#sync();
     });
   }
@@ -308,7 +306,7 @@ export class Replica {
   delete(): Promise<void> {
     return this.#enqueue('ending', async () => {
       if (this.#deleted) return;
-      const files = this.#loaded?.files ?? new ReplicaFiles(this.#host.disk, this.#paths, this.chunk);
+      const files = this.#loaded?.files ?? new ReplicaFiles(this.#place, this.chunk);
       this.#deleted = true;
       this.#loaded = undefined;
       this.#unsynced = false;
@@ -372,7 +370,7 @@ export class Replica {
     while (this.#queue.length > 0) {
       if (this.#queue[0]?.kind === 'change') await this.#runChanges();
       else await this.#runAlone();
-      if (this.#isTimeToFold()) await this.#foldUnlessFull();
+      if (this.#isTimeToFold()) await this.#tryToFold();
     }
     this.#draining = false;
   }
@@ -504,28 +502,31 @@ export class Replica {
     try {
       await sync();
     } catch (error) {
-      this.#break(error);
-      this.#host.onFatal(error);
+      this.#fail(error);
       throw error;
     }
+  }
+
+  #fail(error: unknown): void {
+    this.#break(error);
+    this.#host.onFatal(error);
   }
 
   #isTimeToFold(): boolean {
     if (this.#loaded === undefined || this.#broken !== undefined) return false;
     const { content, files } = this.#loaded;
-    const grown = files.changeBytes - this.#foldFailedAtBytes;
-    return (
-      grown > this.#host.logBytesMax || (content.map.segmentCount > SEGMENTS_MAX && content.inlineBytes > 0)
-    );
+    if (files.changeBytes - this.#foldFailedAtBytes > this.#host.logBytesMax) return true;
+    const { segmentCount } = content.map;
+    return segmentCount > SEGMENTS_MAX && content.inlineBytes > 0 && this.#foldFailedAtBytes === 0;
   }
 
-  async #foldUnlessFull(): Promise<void> {
+  async #tryToFold(): Promise<void> {
     try {
       await this.#fold();
     } catch (error) {
-      if (codeOf(error) !== 'NO_SPACE') return;
+      if (this.#broken !== undefined) return;
       const fields = { chunk: hex(this.chunk), error: messageOf(error) };
-      this.#host.env.log.warn(fields, 'no space to fold the log of a chunk; it grows on');
+      this.#host.env.log.warn(fields, 'the log of a chunk cannot be folded now; it grows on');
       this.#foldFailedAtBytes = this.#loaded?.files.changeBytes ?? 0;
     }
   }
@@ -534,14 +535,18 @@ export class Replica {
     await this.#sync();
     const { content, files } = must(this.#loaded, 'loaded before it runs');
     if (content.wantsMark) throw new GfsError('NO_SPACE', 'no space for a mark');
+    let hasSwitched = false;
     try {
-      await foldReplica(content, files, (folded) => {
-        this.#loaded = { content: folded, files };
+      await foldReplica(content, files, {
+        synced: (sync) => this.#synced(sync),
+        switched: (folded) => {
+          hasSwitched = true;
+          this.#loaded = { content: folded, files };
+        },
       });
     } catch (error) {
-      if (codeOf(error) === 'NO_SPACE') throw error;
-      this.#break(error);
-      this.#host.onFatal(error);
+      // Which of the two logs a recovery would find is not known now.
+      if (hasSwitched) this.#fail(error);
       throw error;
     }
     this.#foldFailedAtBytes = 0;
@@ -591,7 +596,7 @@ export class Replica {
 
   #begin(): void {
     const initial = must(this.#initial, 'it is not on disk yet');
-    const files = new ReplicaFiles(this.#host.disk, this.#paths, this.chunk);
+    const files = new ReplicaFiles(this.#place, this.chunk);
     this.#loaded = { content: new ReplicaContent(initial, 0), files };
     this.#publish();
   }
@@ -612,9 +617,9 @@ export class Replica {
   }
 
   async #recover(): Promise<boolean> {
-    const { disk, env, epoch } = this.#host;
+    const { env, epoch } = this.#host;
     const synced = !this.#unsynced;
-    const found = await recoverReplica({ disk, paths: this.#paths, chunk: this.chunk, epoch, synced });
+    const found = await recoverReplica({ place: this.#place, chunk: this.chunk, epoch, synced });
     if (found === undefined) return false;
     if (found.found !== 'D' && found.found !== 'G') {
       env.log.warn({ chunk: hex(this.chunk), case: found.found }, 'the log of a chunk had a broken tail');
