@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import { type Bytes, lengthOf } from '../base/bytes.ts';
 import { checksumsMatch } from '../base/crc.ts';
 import type { Env } from '../base/env.ts';
@@ -18,6 +19,7 @@ const READ_ATTEMPT_MS = 5 * SECOND_MS;
 const STRETCH_BYTES = 8 * MiB;
 /** Rounds in which every replica answered, and badly. More rounds would not mend them. */
 const BAD_ROUNDS_MAX = 2;
+const BAD_REPLICAS_MAX = 4096;
 
 const ZEROS = Buffer.alloc(1 * MiB);
 
@@ -52,6 +54,8 @@ type Outcome =
  */
 export class ChunkReader {
   readonly #options: ChunkReaderOptions;
+  /** Replicas that were bad at their version: told once, asked last. A repaired one has another version. */
+  readonly #bad = new LRUCache<string, true>({ max: BAD_REPLICAS_MAX });
 
   constructor(options: ChunkReaderOptions) {
     this.#options = options;
@@ -138,9 +142,11 @@ export class ChunkReader {
     const { pool, host } = this.#options;
     const { chunk, members, primary } = span.location;
     const turn = chunk + Math.floor(chunkOffset / STRETCH_BYTES);
-    let order = nearestFirst(members, host, turn, (address) => pool.isSuspect(address));
+    const isSuspect = (member: Replica) => pool.isSuspect(member.address) || this.#isBad(span, member);
+    let order = nearestFirst(members, host, turn, isSuspect);
     const absent: Replica[] = [];
-    let failure: unknown;
+    let failure: unknown =
+      order.length < members.length ? new GfsError('UNAVAILABLE', 'a member has no address yet') : undefined;
     let longest: Bytes = [];
     for (let member = order.shift(); member !== undefined; member = order.shift()) {
       try {
@@ -192,10 +198,21 @@ export class ChunkReader {
 
   /** A member without a replica of which another one holds bytes has lost its own. */
   #reportAbsent(span: ExtentSpan, absent: Replica[]): void {
+    for (const member of absent.splice(0)) this.#report(span, member, 'NO_SUCH_CHUNK');
+  }
+
+  #report(span: ExtentSpan, { server }: Replica, reason: ErrorCode): void {
     const { chunk, version } = span.location;
-    for (const { server } of absent.splice(0)) {
-      this.#options.onBadReplica({ chunk, version, server, reason: 'NO_SUCH_CHUNK' });
-    }
+    const key = `${chunk}.${version}.${server}`;
+    if (this.#bad.has(key)) return;
+    this.#bad.set(key, true);
+    const { env, onBadReplica } = this.#options;
+    env.log.warn({ chunk: hex(chunk), version, server, reason }, 'a replica is bad; others are read');
+    onBadReplica({ chunk, version, server, reason });
+  }
+
+  #isBad({ location: { chunk, version } }: ExtentSpan, { server }: Replica): boolean {
+    return this.#bad.size > 0 && this.#bad.has(`${chunk}.${version}.${server}`);
   }
 
   async #readFrom(
@@ -229,8 +246,7 @@ export class ChunkReader {
     span: ExtentSpan,
     patience: Patience,
   ): 'fatal' | 'stale' | 'absent' | 'bad' | 'silent' {
-    const { env, pool, onBadReplica } = this.#options;
-    const { chunk, version } = span.location;
+    const { env, pool } = this.#options;
     const code = codeOf(error);
     switch (code) {
       case 'NO_SUCH_CHUNK':
@@ -240,11 +256,7 @@ export class ChunkReader {
       case 'CHECKSUM_MISMATCH':
       case 'CORRUPT':
       case 'IO_ERROR':
-        env.log.warn(
-          { error, chunk: hex(chunk), server: member.server },
-          'a replica is bad; the next is read',
-        );
-        onBadReplica({ chunk, version, server: member.server, reason: code });
+        this.#report(span, member, code);
         return 'bad';
       case 'UNAVAILABLE':
       case 'DEADLINE_EXCEEDED':

@@ -251,7 +251,7 @@ export class ChunkWriter {
   ): Promise<number[]> {
     const { pool, host } = this.#options;
     const { chunk, version, members } = span.location;
-    const [first, ...chain] = nearestFirst(members, host, chunk, (address) => pool.isSuspect(address));
+    const [first, ...chain] = nearestFirst(members, host, chunk, ({ address }) => pool.isSuspect(address));
     if (first === undefined) throw new GfsError('NOT_READY', `chunk ${hex(chunk)} has no members`);
     const all: number[] = [];
     await pool.streaming(first.address, push, patience.attempt(MUTATE_ATTEMPT_MS), async (stream) => {

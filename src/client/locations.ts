@@ -298,6 +298,9 @@ interface Question {
 }
 
 function isWritable(location: ExtentLocation, suspicion: Suspicion | undefined): boolean {
-  if (!location.members.some(({ server }) => server === location.primary)) return false;
+  const { members, primary } = location;
+  if (!members.some(({ server }) => server === primary)) return false;
+  // A restarted master has not heard of that member yet; without it no mutation completes.
+  if (members.some(({ address }) => address === '')) return false;
   return suspicion?.chunk !== location.chunk || location.version > suspicion.version;
 }

@@ -8,21 +8,21 @@ export function isLocal(address: string, host: string): boolean {
 
 /**
  * Members in the order to ask them: on this machine first, then the others; equally near ones in turn, by `turn`, so
- * that readers spread; suspects last.
+ * that readers spread; suspects last. One that a restarted master has not heard of yet has no address and is left out.
  */
 export function nearestFirst(
   members: readonly Replica[],
   host: string,
   turn: number,
-  isSuspect: (address: string) => boolean,
+  isSuspect: (member: Replica) => boolean,
 ): Replica[] {
   const near: Replica[] = [];
   const far: Replica[] = [];
   const suspects: Replica[] = [];
   members.forEach((_, index) => {
     const member = members[(index + turn) % members.length];
-    if (member === undefined) return;
-    if (isSuspect(member.address)) suspects.push(member);
+    if (member === undefined || member.address === '') return;
+    if (isSuspect(member)) suspects.push(member);
     else if (isLocal(member.address, host)) near.push(member);
     else far.push(member);
   });
