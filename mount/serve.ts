@@ -40,13 +40,14 @@ export async function serveMount(options: ServeOptions): Promise<Running> {
 }
 
 async function connect({ env, network, masters, path, options }: ServeOptions): Promise<GfsClient> {
+  const patienceMs = Math.min(CONNECT_PATIENCE_MS, options.ioTimeoutMs ?? CONNECT_PATIENCE_MS);
   try {
     return await GfsClient.connect(
       {
         ...{ env, network, masters, host: hostname(), program: `mount ${path}` },
         ...(options.ioTimeoutMs === undefined ? {} : { ioTimeoutMs: options.ioTimeoutMs }),
       },
-      { deadlineMs: env.monotonicMs() + CONNECT_PATIENCE_MS },
+      { deadlineMs: env.monotonicMs() + patienceMs },
     );
   } catch (error) {
     throw new GfsError(codeOf(error), `no master at ${masters.join(', ')}: ${messageOf(error)}`, {
