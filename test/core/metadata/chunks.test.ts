@@ -1,0 +1,185 @@
+import test from 'ava';
+import type { ServerId } from '../../../src/base/ids.ts';
+import { unwrap } from '../../../src/base/result.ts';
+import type { Extent } from '../../../src/core/metadata/rows.ts';
+import { checkInvariants } from './invariants.ts';
+import { ALICE, bytes, CHUNK_SIZE, codeOf, newWorld, ROOT, type World } from './world.ts';
+
+type FileId = ReturnType<World['file']>;
+
+function addChunk(world: World, inode: FileId, fileOffset: number): Extent {
+  return unwrap(world.run('addChunk', { inode, fileOffset, chunk: world.newChunk() }));
+}
+
+function raiseOf(world: World, extent: Extent) {
+  const { version } = unwrap({ ok: true, value: world.state.chunk(extent.chunk) ?? { version: 0 } });
+  return { chunk: extent.chunk, version, members: [1, 2] as ServerId[], primary: 2 as ServerId, loss: false };
+}
+
+test('a new extent lies on the grid, and whoever comes second gets the same one', async (t) => {
+  const world = await newWorld();
+  const inode = world.file(ROOT, 'a');
+  const first = addChunk(world, inode, 2 * CHUNK_SIZE + 7);
+  t.is(first.start, 2 * CHUNK_SIZE);
+  t.deepEqual(addChunk(world, inode, 3 * CHUNK_SIZE - 1), first);
+  t.is(addChunk(world, inode, 0).start, 0);
+  t.is(addChunk(world, inode, 3 * CHUNK_SIZE).start, 3 * CHUNK_SIZE);
+  t.deepEqual(
+    world.state.extents(inode, CHUNK_SIZE, 10).map(({ start }) => start / CHUNK_SIZE),
+    [2, 3],
+    'asked for in a hole: those behind it',
+  );
+  t.deepEqual(
+    world.state.extents(inode, 5, 2).map(({ start }) => start / CHUNK_SIZE),
+    [0, 2],
+  );
+  t.is(world.state.extentAt(inode, CHUNK_SIZE), undefined);
+  const row = world.state.chunk(first.chunk);
+  t.deepEqual(row, {
+    version: 1,
+    members: [1, 2, 3] as ServerId[],
+    primary: 1 as ServerId,
+    cut: undefined,
+    loss: 0,
+    referenceCount: 1,
+    goal: 3,
+  });
+  checkInvariants(world.state);
+});
+
+test('after a sealed extent the grid starts again at its end', async (t) => {
+  const world = await newWorld();
+  const inode = world.file(ROOT, 'a', { firstChunk: world.newChunk() });
+  const [first] = world.state.extents(inode, 0, 1) as [Extent];
+  const seal = { inode, start: 0, chunk: first.chunk, length: 1000 };
+  t.is(unwrap(world.run('sealExtent', seal)).sealedLength, 1000);
+  t.is(unwrap(world.run('sealExtent', { ...seal, length: 2000 })).sealedLength, 1000, 'once and for all');
+  t.is(world.attributes(inode).length, 1000);
+  t.is(world.state.extentAt(inode, 999)?.start, 0);
+  t.is(world.state.extentAt(inode, 1000), undefined);
+  t.is(addChunk(world, inode, 1000 + CHUNK_SIZE).start, 1000 + CHUNK_SIZE);
+  t.is(addChunk(world, inode, 1000 + CHUNK_SIZE - 1).start, 1000);
+  t.deepEqual(
+    world.state.extents(inode, 0, 10).map(({ start }) => start),
+    [0, 1000, 1000 + CHUNK_SIZE],
+  );
+  t.is(world.code('sealExtent', { ...seal, start: 1000 }), 'NO_SUCH_CHUNK');
+  const second = world.state.extentAt(inode, 1000) as Extent;
+  t.is(world.code('sealExtent', { inode, start: 1000, chunk: second.chunk, length: 5 }), 'INVALID_ARGUMENT');
+  checkInvariants(world.state);
+});
+
+test('a version is raised by compare-and-set, to members that were some before', async (t) => {
+  const world = await newWorld();
+  const inode = world.file(ROOT, 'a', { firstChunk: world.newChunk() });
+  const [{ chunk }] = world.state.extents(inode, 0, 1) as [Extent];
+  const raise = { chunk, version: 1, members: [3, 1] as ServerId[], primary: 3 as ServerId, loss: false };
+  t.is(world.code('raiseVersion', { ...raise, primary: 2 as ServerId }), 'INVALID_ARGUMENT');
+  t.is(world.code('raiseVersion', { ...raise, members: [] }), 'TOO_FEW_REPLICAS');
+  t.is(world.code('raiseVersion', { ...raise, members: [1, 4] as ServerId[] }), 'INVALID_ARGUMENT');
+  const raised = unwrap(world.run('raiseVersion', raise));
+  t.like(raised, { version: 2, members: [3, 1], primary: 3, loss: 0 });
+  const late = world.run('raiseVersion', raise);
+  t.is(codeOf(late), 'VERSION_MISMATCH');
+  t.is(late.ok ? '' : late.error.fields?.version, '2');
+  t.is(
+    world.code('raiseVersion', { ...raise, version: 2, members: [2, 3] as ServerId[] }),
+    'INVALID_ARGUMENT',
+  );
+  const lost = unwrap(world.run('raiseVersion', { ...raise, version: 2, primary: 0, loss: true }));
+  t.like(lost, { version: 3, loss: 3, primary: 0 });
+  t.is(unwrap(world.run('raiseVersion', { ...raise, version: 3 })).loss, 3, 'a loss is remembered');
+  t.is(world.code('raiseVersion', { ...raise, chunk: 99 as typeof chunk }), 'NO_SUCH_CHUNK');
+});
+
+test('a shorter file: extents behind the end go, the one at the end is cut under a higher version', async (t) => {
+  const world = await newWorld();
+  const inode = world.file(ROOT, 'a');
+  const extents = [0, 1, 2].map((index) => addChunk(world, inode, index * CHUNK_SIZE));
+  world.run('commitLength', { inode, length: 3 * CHUNK_SIZE, mtime: undefined });
+  const [first, second, third] = extents as [Extent, Extent, Extent];
+  const length = CHUNK_SIZE + 100;
+  t.is(codeOf(world.setAttributes(inode, { length })), 'VERSION_MISMATCH', 'not without a cut');
+  t.is(codeOf(world.setAttributes(inode, { length, cut: raiseOf(world, first) })), 'VERSION_MISMATCH');
+  const old = { ...raiseOf(world, second), version: 7 };
+  t.is(codeOf(world.setAttributes(inode, { length, cut: old })), 'VERSION_MISMATCH');
+  t.is(world.attributes(inode).length, 3 * CHUNK_SIZE);
+  t.is(unwrap(world.setAttributes(inode, { length, cut: raiseOf(world, second) })).length, length);
+  t.deepEqual(world.state.extents(inode, 0, 9), [first, second]);
+  t.deepEqual(
+    world.state.garbage(0, 9).map(({ chunk }) => chunk),
+    [third.chunk],
+  );
+  t.like(world.state.chunk(second.chunk), {
+    version: 2,
+    members: [1, 2],
+    primary: 2,
+    cut: { version: 2, length: 100 },
+  });
+  const next = unwrap(world.run('raiseVersion', { ...raiseOf(world, second), members: [2] as ServerId[] }));
+  t.deepEqual(next.cut, { version: 2, length: 100 }, 'later raises repeat it');
+
+  t.is(
+    codeOf(world.setAttributes(inode, { length: CHUNK_SIZE })),
+    'OK',
+    'at an extent boundary nothing is cut',
+  );
+  t.is(codeOf(world.setAttributes(inode, { length: 9 * CHUNK_SIZE })), 'OK', 'a longer file needs no cut');
+  t.deepEqual(world.state.extents(inode, 0, 9), [first]);
+  checkInvariants(world.state);
+});
+
+test('a sealed extent that is cut is shorter, and the next one starts at its new end', async (t) => {
+  const world = await newWorld();
+  const inode = world.file(ROOT, 'a', { firstChunk: world.newChunk() });
+  const [first] = world.state.extents(inode, 0, 1) as [Extent];
+  world.run('sealExtent', { inode, start: 0, chunk: first.chunk, length: 1000 });
+  addChunk(world, inode, 1000);
+  t.is(codeOf(world.setAttributes(inode, { length: 400, cut: raiseOf(world, first) })), 'OK');
+  t.deepEqual(world.state.extents(inode, 0, 9), [{ ...first, sealedLength: 400 }]);
+  t.is(addChunk(world, inode, 400).start, 400);
+  checkInvariants(world.state);
+});
+
+test('a file truncated to nothing begins with a new chunk, by open or by create', async (t) => {
+  const world = await newWorld();
+  const inode = world.file(ROOT, 'a', { firstChunk: world.newChunk(), mode: 0o666 });
+  world.run('commitLength', { inode, length: 50, mtime: undefined });
+  const second = world.newChunk();
+  t.is(unwrap(world.setAttributes(inode, { length: 0, firstChunk: second })).length, 0);
+  t.is(world.state.extentAt(inode, 0)?.chunk, second.chunk);
+  world.run('commitLength', { inode, length: 50, mtime: undefined });
+  const third = world.newChunk();
+  const opened = unwrap(
+    world.as(ALICE).create(ROOT, 'a', { exclusive: false, truncate: true, firstChunk: third }),
+  );
+  t.like(opened, { created: false, attributes: { inode, length: 0 } });
+  t.is(world.state.extentAt(inode, 0)?.chunk, third.chunk);
+  t.is(world.state.garbage(0, 9).length, 2);
+  const unused = world.newChunk();
+  t.false(unwrap(world.create(ROOT, 'a', { exclusive: false, firstChunk: unused })).created);
+  t.is(world.state.chunk(unused.chunk), undefined);
+  t.true(world.newChunk().chunk > unused.chunk, 'and its handle is not dealt again');
+  t.is(codeOf(world.create(ROOT, 'b', { firstChunk: third })), 'INVALID_ARGUMENT', 'nor taken again');
+  checkInvariants(world.state);
+});
+
+test('a committed length never shortens a file', async (t) => {
+  const world = await newWorld();
+  const inode = world.file(ROOT, 'a');
+  const mtime = { seconds: 77, nanos: 8 };
+  t.like(unwrap(world.run('commitLength', { inode, length: 100, mtime })), { length: 100, mtime });
+  t.is(unwrap(world.run('commitLength', { inode, length: 60, mtime: undefined })).length, 100);
+  t.is(world.code('commitLength', { inode, length: 2 ** 53 - 1, mtime: undefined }), 'FILE_TOO_LARGE');
+  t.is(world.code('commitLength', { inode: ROOT, length: 1, mtime: undefined }), 'IS_DIRECTORY');
+});
+
+test('thousands of extents go at once', async (t) => {
+  const world = await newWorld();
+  const inode = world.file(ROOT, 'a');
+  for (let index = 0; index < 1000; index += 1) addChunk(world, inode, index * CHUNK_SIZE);
+  world.run('unlink', { parent: ROOT, name: bytes('a') });
+  world.run('reap', { inodes: [inode] });
+  t.is(world.state.garbage(0, 2000).length, 1000);
+  checkInvariants(world.state);
+});

@@ -1,0 +1,60 @@
+import { assert } from '../../../src/base/assert.ts';
+import { ROOT_CALLER } from '../../../src/core/metadata/commands.ts';
+import { FileType, type Inode } from '../../../src/core/metadata/rows.ts';
+import type { MetadataState } from '../../../src/core/metadata/state.ts';
+import { bytes, ROOT } from './world.ts';
+
+/** What holds between the tables after every command. Walks everything. */
+export function checkInvariants(state: MetadataState): void {
+  const linkCounts = new Map<number, number>();
+  const references = new Map<number, number>();
+  const add = (counts: Map<number, number>, id: number, count: number) =>
+    counts.set(id, (counts.get(id) ?? 0) + count);
+  const inodes = new Map<number, Inode>();
+  const visit = (id: Inode['inode']) => {
+    const inode = state.inodeOf(id);
+    inodes.set(id, inode);
+    if (inode.type === FileType.DIRECTORY) add(linkCounts, id, 2);
+  };
+  visit(ROOT);
+  for (const { inode: id } of inodes.values()) {
+    if (inodes.get(id)?.type !== FileType.DIRECTORY) continue;
+    const page = state.list(ROOT_CALLER, id, { after: bytes(''), limit: 1e9, withAttributes: false });
+    assert(page.ok, 'a directory can be listed');
+    for (const entry of page.value.entries) {
+      if (entry.type === FileType.DIRECTORY) {
+        assert(!inodes.has(entry.inode), `directory ${entry.inode} has one name`);
+        add(linkCounts, id, 1);
+        assert(state.inodeOf(entry.inode).parent === id, `".." of ${entry.inode}`);
+      } else {
+        add(linkCounts, entry.inode, 1);
+      }
+      if (!inodes.has(entry.inode)) visit(entry.inode);
+      assert(state.inodeOf(entry.inode).type === entry.type, `the dirent of ${entry.inode} knows its type`);
+    }
+  }
+  for (const id of state.orphans(0, 1e9)) {
+    assert(!inodes.has(id), `orphan ${id} has no name`);
+    inodes.set(id, state.inodeOf(id));
+  }
+  for (const [id, inode] of inodes) {
+    assert(inode.linkCount === (linkCounts.get(id) ?? 0), `link count of ${id}`);
+    let end = 0;
+    for (const extent of state.tables.extentsFrom(inode.inode, 0, 1e9)) {
+      assert(inode.type === FileType.REGULAR, `inode ${id} may have extents`);
+      assert(extent.start >= end, `extents of ${id} do not overlap`);
+      end = extent.start + (extent.sealedLength ?? state.chunkSizeBytes);
+      add(references, extent.chunk, 1);
+      assert(extent.chunk < state.progress.nextChunk, 'a handle in use is not dealt again');
+    }
+    assert(id < state.progress.nextInode, 'an inode in use is not dealt again');
+  }
+  assert(state.inodeCount === inodes.size, `${state.inodeCount} inodes counted, ${inodes.size} there`);
+  const chunks = state.chunks(0, 1e9);
+  assert(state.chunkCount === chunks.length, `${state.chunkCount} chunks counted, ${chunks.length} there`);
+  assert(chunks.length === references.size, 'every chunk is referred to');
+  for (const { chunk, row } of chunks) {
+    assert(row.referenceCount === references.get(chunk), `reference count of ${chunk}`);
+    assert(!state.isGarbage(chunk), `chunk ${chunk} in use is no garbage`);
+  }
+}
