@@ -1,7 +1,8 @@
 import type { Bytes } from '../../src/base/bytes.ts';
+import { MUTATION_BYTES_MAX } from '../../src/base/constants.ts';
 import { inodeId } from '../../src/base/ids.ts';
 import { KiB } from '../../src/base/units.ts';
-import type { OpenedFile, OpenMode } from '../../src/client/api.ts';
+import type { GfsFile, OpenedFile, OpenMode } from '../../src/client/api.ts';
 import type { Caller, Files, WriteBuffer } from '../file-system.ts';
 import { FOPEN, OPEN } from '../wire/numbers.ts';
 import type { Entry, OpenReply } from '../wire/replies.ts';
@@ -51,11 +52,8 @@ export class GfsFiles implements Files {
   async write({ node, openFile, offset, flags, data }: requests.Write, buffer: WriteBuffer): Promise<number> {
     const { file } = this.#context.openFiles.get(openFile);
     try {
-      if (flags & OPEN.APPEND) {
-        // Where the end is only the primary of the last chunk knows; what the kernel believes does not count.
-        await file.append([data]);
-        return data.length;
-      }
+      // Where the end is only the primary of the last chunk knows; what the kernel believes does not count.
+      if (flags & OPEN.APPEND) return await this.#append(file, data);
       const release = data.length < KEPT_BYTES_MIN ? undefined : buffer.keep();
       if (release === undefined) await file.write(offset, [data]);
       else await file.writeTaken(offset, [data], release);
@@ -65,14 +63,31 @@ export class GfsFiles implements Files {
     }
   }
 
+  /** As one record, or as several where chunks are too small for that. Tells how far it came, if it came anywhere. */
+  async #append(file: GfsFile, data: Buffer): Promise<number> {
+    const recordBytesMax = Math.min(MUTATION_BYTES_MAX, this.#context.client.chunkSizeBytes / 4);
+    let done = 0;
+    do {
+      const record = data.subarray(done, done + recordBytesMax);
+      try {
+        await file.append([record]);
+      } catch (error) {
+        if (done === 0) throw error;
+        break;
+      }
+      done += record.length;
+    } while (done < data.length);
+    return done;
+  }
+
   async flush({ openFile }: requests.Flush): Promise<void> {
     const { file, writable } = this.#context.openFiles.get(openFile);
     if (writable) await file.flush();
   }
 
+  /** Also by a descriptor that may only read: sync(1) opens a file like that to have others' writes on the disks. */
   async sync({ openFile }: requests.Sync): Promise<void> {
-    const { file, writable } = this.#context.openFiles.get(openFile);
-    if (writable) await file.sync();
+    await this.#context.openFiles.get(openFile).file.sync();
   }
 
   async release({ openFile }: requests.Release): Promise<void> {

@@ -1,0 +1,135 @@
+import test from 'ava';
+import { createContext } from '../../../mount/gfs/context.ts';
+import { GfsFiles } from '../../../mount/gfs/files.ts';
+import { FOPEN, OPEN } from '../../../mount/wire/numbers.ts';
+import { lengthOf } from '../../../src/base/bytes.ts';
+import { GfsError } from '../../../src/base/errors.ts';
+import { silentLogger } from '../../../src/base/log.ts';
+import { NodeEnv } from '../../../src/base/node-env.ts';
+import type { GfsClient, OpenMode } from '../../../src/client/api.ts';
+
+const NODE = 7;
+const ROOT = { uid: 0, gid: 0, pid: 1 };
+
+/** Files on a client that only writes down what it is asked. */
+function recorded({ unchanged = false } = {}) {
+  const calls: unknown[][] = [];
+  let failing = Number.POSITIVE_INFINITY;
+  /** The call of this number, counted from 1 on, is the first that fails. */
+  const failAt = (number: number) => {
+    failing = number;
+  };
+  const record =
+    (name: string, answer?: unknown) =>
+    async (...args: unknown[]) => {
+      calls.push([name, ...args]);
+      if (calls.length >= failing) throw new GfsError('NO_SPACE', 'full');
+      return answer;
+    };
+  const file = {
+    write: record('write'),
+    writeTaken: async (offset: number, bytes: Uint8Array[], release: () => void) => {
+      calls.push(['writeTaken', offset, bytes]);
+      release();
+    },
+    ...{
+      append: record('append', 1000),
+      flush: record('flush'),
+      sync: record('sync'),
+      close: record('close'),
+    },
+  };
+  const client = {
+    chunkSizeBytes: 2 ** 20,
+    open: async (inode: number, mode: OpenMode) => {
+      if (inode !== NODE) throw new GfsError('NOT_FOUND', 'gone');
+      calls.push(['open', mode]);
+      return { file, attributes: undefined, unchanged };
+    },
+  } as unknown as GfsClient;
+  const timeouts = { attributeTimeoutMs: 1000, entryTimeoutMs: 1000 };
+  const files = new GfsFiles(createContext(new NodeEnv(silentLogger), client, timeouts));
+  return { files, calls, failAt };
+}
+
+async function openFlags(flags: number, options: { unchanged?: boolean } = {}): Promise<number> {
+  const { files } = recorded(options);
+  return (await files.open({ kind: 'open', node: NODE, flags }, ROOT)).flags;
+}
+
+test('how a file is opened decides what the kernel keeps and asks', async (t) => {
+  t.is(await openFlags(OPEN.READ_ONLY), FOPEN.NOFLUSH);
+  t.is(await openFlags(OPEN.READ_ONLY, { unchanged: true }), FOPEN.NOFLUSH | FOPEN.KEEP_CACHE);
+  t.is(await openFlags(OPEN.READ_WRITE), 0);
+  t.is(await openFlags(OPEN.WRITE_ONLY, { unchanged: true }), FOPEN.KEEP_CACHE);
+  t.is(await openFlags(OPEN.WRITE_ONLY | OPEN.APPEND, { unchanged: true }), FOPEN.DIRECT_IO);
+  t.is(await openFlags(OPEN.READ_ONLY | OPEN.APPEND), FOPEN.NOFLUSH, 'who only reads appends nothing');
+});
+
+test('a file that is gone is stale: the kernel looks its name up anew', async (t) => {
+  const { files } = recorded();
+  const error = await t.throwsAsync(files.open({ kind: 'open', node: 8, flags: 0 }, ROOT));
+  t.is(error?.name, 'ErrnoError');
+});
+
+test('an append ignores the offset, large writes keep the buffer while there are buffers, small ones copy', async (t) => {
+  const { files, calls } = recorded();
+  const { openFile } = await files.open({ kind: 'open', node: NODE, flags: OPEN.WRITE_ONLY }, ROOT);
+  calls.length = 0;
+  let released = 0;
+  const release = () => {
+    released += 1;
+  };
+  const buffer = { keep: () => release };
+  const scarce = { keep: () => undefined };
+  const [small, large] = [Buffer.alloc(4096), Buffer.alloc(2 ** 20)];
+  const write = { kind: 'write', node: NODE, openFile, offset: 5 } as const;
+  t.is(await files.write({ ...write, flags: OPEN.APPEND, data: small }, buffer), small.length);
+  t.is(await files.write({ ...write, flags: 0, data: small }, buffer), small.length);
+  t.is(await files.write({ ...write, flags: 0, data: large }, buffer), large.length);
+  t.is(await files.write({ ...write, flags: 0, data: large }, scarce), large.length);
+  t.deepEqual(
+    calls.map((call) => call.slice(0, 2)),
+    [
+      ['append', [small]],
+      ['write', 5],
+      ['writeTaken', 5],
+      ['write', 5],
+    ],
+  );
+  t.is(released, 1);
+});
+
+test('an append that is longer than a record goes in several, and tells how far it came', async (t) => {
+  const { files, calls, failAt } = recorded();
+  const { openFile } = await files.open(
+    { kind: 'open', node: NODE, flags: OPEN.WRITE_ONLY | OPEN.APPEND },
+    ROOT,
+  );
+  const data = Buffer.alloc(600_000);
+  const write = { kind: 'write', node: NODE, openFile, offset: 5, flags: OPEN.APPEND, data } as const;
+  const buffer = { keep: () => undefined };
+  calls.length = 0;
+  t.is(await files.write(write, buffer), data.length);
+  t.deepEqual(
+    calls.map(([, bytes]) => lengthOf(bytes as Buffer[])),
+    [262_144, 262_144, 75_712],
+  );
+  failAt(calls.length + 2);
+  t.is(await files.write(write, buffer), 262_144, 'the rest is tried again by the caller, and fails then');
+  failAt(calls.length + 1);
+  await t.throwsAsync(files.write(write, buffer), { code: 'NO_SPACE' });
+});
+
+test('closing asks nothing for who only reads, fsync always does', async (t) => {
+  const { files, calls } = recorded();
+  const node = NODE;
+  const reader = (await files.open({ kind: 'open', node, flags: OPEN.READ_ONLY }, ROOT)).openFile;
+  const writer = (await files.open({ kind: 'open', node, flags: OPEN.READ_WRITE }, ROOT)).openFile;
+  calls.length = 0;
+  await files.flush({ kind: 'flush', node, openFile: reader });
+  await files.sync({ kind: 'sync', node, openFile: reader, dataOnly: false });
+  await files.flush({ kind: 'flush', node, openFile: writer });
+  await files.release({ kind: 'release', node, openFile: writer });
+  t.deepEqual(calls, [['sync'], ['flush'], ['close']]);
+});
