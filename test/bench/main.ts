@@ -1,8 +1,13 @@
 // npm run bench [-- NAME...]: all benchmarks, or those named.
+import { benchMetadata } from './metadata.ts';
 import { benchMount } from './mount.ts';
 import { benchRpc } from './rpc.ts';
 
-const BENCHES: Readonly<Record<string, () => Promise<void>>> = { rpc: benchRpc, mount: benchMount };
+const BENCHES: Readonly<Record<string, () => Promise<void>>> = {
+  rpc: benchRpc,
+  metadata: benchMetadata,
+  mount: benchMount,
+};
 
 const wanted = process.argv.slice(2);
 for (const name of wanted) {

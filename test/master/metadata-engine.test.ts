@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
@@ -239,3 +239,39 @@ test('a cheap refusal is not logged', async (t) => {
   await t.throwsAsync(makeDirectory(engine, 'a'), { code: 'EXISTS' });
   t.is(engine.state.position, position);
 });
+
+test('a store from before the machine was booted is thrown away, unless it was closed', async (t) => {
+  const place = new Place(t);
+  let engine = await place.start({ disk: new RebootedDisk('first boot') });
+  await makeDirectory(engine, 'a');
+  await engine.checkpoint();
+  await makeDirectory(engine, 'b');
+  await engine.close();
+  const mark = readFileSync(place.path('store.mark'), 'latin1');
+  t.regex(mark, /first-boot clean/);
+
+  // As the process would have left it, and the power cut then did: the mark open, the store's pages never written.
+  writeFileSync(place.path('store.mark'), mark.replace('clean', 'open'));
+  writeFileSync(place.path('store.mdb'), Buffer.alloc(100_000, 'not a store'));
+  engine = await place.start({ disk: new RebootedDisk('second boot') });
+  t.deepEqual(names(engine), ['a', 'b']);
+  await engine.close();
+
+  const inode = statSync(place.path('store.mdb')).ino;
+  engine = await place.start({ disk: new RebootedDisk('third boot') });
+  t.deepEqual(names(engine), ['a', 'b']);
+  t.is(statSync(place.path('store.mdb')).ino, inode, 'a clean one is used as it is');
+});
+
+class RebootedDisk extends NodeDisk {
+  readonly #bootId: string;
+
+  constructor(boot: string) {
+    super();
+    this.#bootId = boot.replace(' ', '-');
+  }
+
+  override async bootId(): Promise<string> {
+    return this.#bootId;
+  }
+}
