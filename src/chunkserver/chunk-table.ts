@@ -81,6 +81,7 @@ export class ChunkTable {
 
   /** Records a version durably; the role that it confers begins here (P2, P5). */
   async setVersion(held: HeldChunk, record: VersionRecord): Promise<void> {
+    this.#registered();
     const { state } = held.replica;
     if (
       record.version === state.record.version &&
@@ -204,9 +205,10 @@ export class ChunkTable {
   }
 
   #add(record: VersionRecord, kind: 'first' | 'copy'): HeldChunk {
-    const self = this.#roleParts()?.self;
+    const { self } = this.#registered();
     if (!isMember(record, self)) {
-      throw new GfsError('INVALID_ARGUMENT', `server ${self} is no member of chunk ${hex(record.chunk)}`);
+      // Another server had this address before: whoever asks has an old word of where the chunk is.
+      throw new GfsError('NO_SUCH_CHUNK', `server ${self} is no member of chunk ${hex(record.chunk)}`);
     }
     const held = new HeldChunk(this.#store.create(record, kind), this.#env.monotonicMs());
     this.#held.set(record.chunk, held);
@@ -215,10 +217,17 @@ export class ChunkTable {
     return held;
   }
 
-  #confer(held: HeldChunk, kind: 'first' | 'raised'): void {
+  /** The master may know us a moment before we know that it does: a role taken then would be a role lost. */
+  #registered(): RoleParts {
     const parts = this.#roleParts();
+    if (parts === undefined) throw new GfsError('NOT_READY', 'this server is not registered yet');
+    return parts;
+  }
+
+  #confer(held: HeldChunk, kind: 'first' | 'raised'): void {
+    const parts = this.#registered();
     const { record } = held.replica.state;
-    if (parts === undefined || record.primary !== parts.self) return;
+    if (record.primary !== parts.self) return;
     // Never twice under one version (P5): its serials would begin again.
     if (held.roleVersion === record.version) return;
     held.confer(

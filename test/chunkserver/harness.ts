@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import type { ExecutionContext } from 'ava';
 import { type Bytes, joined } from '../../src/base/bytes.ts';
 import { checksumsOf, crc32 } from '../../src/base/crc.ts';
 import { GfsError } from '../../src/base/errors.ts';
@@ -363,4 +364,13 @@ export async function until(what: string, holds: () => boolean | Promise<boolean
     if (env.monotonicMs() > endMs) throw new Error(`not so after 10 s: ${what}`);
     await env.sleep(10);
   }
+}
+
+/** ava's `deepEqual` takes seconds for a megabyte, and meanwhile every server of the test looks silent. */
+export function sameBytes(t: ExecutionContext, found: Buffer, expected: Buffer, message?: string): void {
+  const firstDifference = found.equals(expected)
+    ? -1
+    : found.findIndex((byte, index) => byte !== expected[index]);
+  t.is(found.length, expected.length, message);
+  t.is(firstDifference, -1, message);
 }
