@@ -122,6 +122,8 @@ async function start(
   if (!isDeadMount(mountPoint)) makeDirectory(mountPoint, 'mount');
   const mount = launch('mount', 'mount/gfs-mount.js', [
     ...['-f', '--master', address, '--transport', options.transport],
+    // As any other file system that root mounts; for others, fusermount3 may forbid it.
+    ...(process.getuid?.() === 0 ? ['-o', 'allow_other'] : []),
     ...logLevel,
     mountPoint,
   ]);
