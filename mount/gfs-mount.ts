@@ -35,7 +35,7 @@ interface Keys {
 
 const program = createProgram('gfs-mount', 'Mounts a gfs file system.');
 program.usage('[options] [SOURCE] MOUNTPOINT');
-program.argument('<place...>', 'where to mount; before it, as in /etc/fstab, the masters or "gfs"');
+program.argument('<mountpoint...>', 'where to mount; before it, as in /etc/fstab, the masters or "gfs"');
 addKey(
   program,
   '--master <host:port,...>',

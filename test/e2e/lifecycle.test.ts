@@ -157,7 +157,7 @@ test.serial(
       await new Promise((resolve) => own.once('exit', resolve));
       const refused = await run(process.execPath, [...argv, master.address]);
       t.is(refused.code, 1);
-      t.regex(refused.stderr, /another file system/);
+      t.regex(refused.stderr, /belongs to file system/);
     } finally {
       rmSync(stranger, { recursive: true, force: true });
     }
