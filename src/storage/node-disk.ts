@@ -128,9 +128,12 @@ class NodeDiskFile implements DiskFile {
   async read(into: Uint8Array, position: number): Promise<number> {
     this.#begin();
     try {
-      let filled = this.#readCached(into, position);
+      let filled = 0;
       while (filled < into.length) {
-        const count = await this.#readSome(into, filled, position + filled);
+        // Asked again after a short answer: then it knows that the file ends there, and nobody has to wait for that.
+        const count =
+          this.#readCached(into.subarray(filled), position + filled) ??
+          (await this.#readSome(into, filled, position + filled));
         if (count === 0) break;
         filled += count;
       }
@@ -210,9 +213,10 @@ class NodeDiskFile implements DiskFile {
   }
 
   /** What the page cache holds from `position` on, up to the first page that it does not. */
-  #readCached(into: Uint8Array, position: number): number {
+  /** Undefined: only the disk can tell. */
+  #readCached(into: Uint8Array, position: number): number | undefined {
     try {
-      return preadNowait(this.#fd, into, position) ?? 0;
+      return preadNowait(this.#fd, into, position);
     } catch (error) {
       throw diskError('read', this.#path, error);
     }
