@@ -111,7 +111,9 @@ export class FieldReader {
   #counted<T>(itemBytesMin: number, read: () => T): T[] {
     const count = this.u32();
     if (count * itemBytesMin > this.#buffer.length - this.#position) this.fail('a list is too long');
-    return Array.from({ length: count }, read);
+    const items: T[] = [];
+    for (let index = 0; index < count; index += 1) items.push(read());
+    return items;
   }
 
   #advance(count: number): number {

@@ -208,8 +208,11 @@ function lastDataEnd(content: ReplicaContent): number {
   return content.map.segments.reduce((end, { source, end: to }) => (source === 'data' ? to : end), 0);
 }
 
+/** The log of a small file is not longer; it is read in one call. */
+const FIRST_READ_BYTES = 16 * KiB;
+
 async function readAll(file: DiskFile): Promise<Buffer> {
-  const first = Buffer.allocUnsafeSlow(64 * KiB);
+  const first = Buffer.allocUnsafeSlow(FIRST_READ_BYTES);
   const count = await file.read(first, 0);
   if (count < first.length) return first.subarray(0, count);
   const size = await file.size();
