@@ -53,8 +53,8 @@ export class Locations {
   });
   /** Questions under way: many readers and writers of one file ask once. */
   readonly #asking = new Map<string, Promise<void>>();
-  /** New chunks that took a mutation of ours: they need no creating any more. */
-  readonly #begun = new LRUCache<number, true>({ max: SPAN_COUNT_MAX });
+  /** New chunks that took a mutation of ours: they need no creating any more. (`max` would take room for all at once.) */
+  readonly #begun = new LRUCache<number, true>({ maxSize: SPAN_COUNT_MAX, sizeCalculation: () => 1 });
 
   constructor(env: Env, session: Session) {
     this.#env = env;

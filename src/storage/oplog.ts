@@ -295,7 +295,7 @@ async function readAll(file: DiskFile, length: number): Promise<Buffer> {
 }
 
 function isZero(bytes: Buffer): boolean {
-  return bytes.every((byte) => byte === 0);
+  return bytes.equals(Buffer.alloc(bytes.length));
 }
 
 function corrupt(path: string, offset: number, what: string): GfsError {
