@@ -185,7 +185,10 @@ export function planRaise(
   const whole = present.filter((member) => isWhole(answerOf(member)));
   if (holders.length === 0 || whole.length > 0) {
     const candidates = holders.length === 0 ? present : whole;
-    return ok({ version, members: present, primary: best(candidates, rank), loss: false });
+    // All empty: nobody wrote, or all lost power before the first sync and have nothing left. Whoever has an
+    // acknowledgement learns by the loss which it was (P14).
+    const loss = holders.length === 0;
+    return ok({ version, members: present, primary: best(candidates, rank), loss });
   }
   if (silentCount > 0) return refuse('NOT_READY', `${name(chunk)}: no whole replica is there, others may be`);
   // P7: all said that power was lost under them. The longest serves; what was not synced may be gone.

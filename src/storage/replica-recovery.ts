@@ -15,7 +15,8 @@ import { chainSeed, encodeRecord, scanRecord } from './replica-format.ts';
  *         log            its tail         power     data behind the      replica            files
  *                                         lost      last mark
  *     A   missing        -                -         -                    none               data removed
- *     B   ends in base   -                -         -                    none               all removed
+ *     B   ends in base,  -                -         -                    none               all removed
+ *         or unwritten
  *     C   base damaged   -                -         -                    lost: CORRUPT      kept for people
  *     D   base whole     whole            no        not looked at        as recorded        -
  *     E   base whole     torn             no        not looked at        as recorded        tail cut
@@ -26,7 +27,8 @@ import { chainSeed, encodeRecord, scanRecord } from './replica-format.ts';
  *     J   any of D to I, and the data file is missing or short           not whole          -
  *
  * *Torn*: the file ends within a record whose header is right; only the last write before a kill looks so, and nobody
- * was told of it (B likewise: a log gets its name durably only after its base). *Damaged*: anything else that is not a
+ * was told of it (B likewise: a log gets its name durably only after its base). *Unwritten*: it begins with a sector of
+ * zeros; the name and a length reached the disk before the first sync, the base did not. *Damaged*: anything else that is not a
  * record. *Power lost*: the epoch of the last mark is not the store's: what was written since may be there in any
  * part. Then bytes in the data file are taken only as far as they match the checksums of the records; without a loss
  * of power the OS kept them all, and reads verify them. After a loss of power the last records may also be gone without
@@ -131,10 +133,18 @@ interface Scan {
   readonly markedCount: number;
 }
 
-/** Undefined: the log ends within its base. */
+/** What a disk writes whole or not at all. */
+const SECTOR_BYTES = 512;
+
+/** The first sector never reached the disk: a log that nobody synced, since a sync covers its base. */
+function beginsUnwritten(log: Uint8Array): boolean {
+  return log.subarray(0, SECTOR_BYTES).every((byte) => byte === 0);
+}
+
+/** Undefined: the log ends within its base, or its base never reached the disk. */
 function scanLog(log: Uint8Array, chunk: number): Scan | undefined {
   const first = scanRecord(log, 0, chainSeed(chunk));
-  if (first.kind === 'end' || first.kind === 'torn') return undefined;
+  if (first.kind === 'end' || first.kind === 'torn' || beginsUnwritten(log)) return undefined;
   if (first.kind === 'damaged' || first.record.kind !== 'base' || first.record.record.chunk !== chunk) {
     throw new GfsError('CORRUPT', `the log of chunk ${hex(chunk)} does not begin with its base`);
   }

@@ -60,8 +60,8 @@ test('nobody whole, and all answered: the longest serves, and the loss is logged
   t.is(plan([torn(1), torn(3), lost]), '1,2 by 2 with loss');
 });
 
-test('absent is not empty unless all members report absent', (t) => {
-  t.is(plan([absent, absent, absent]), '1,2,3 by 1');
+test('absent is not empty unless all members report absent, and then it may be a loss', (t) => {
+  t.is(plan([absent, absent, absent]), '1,2,3 by 1 with loss');
   t.is(plan([absent, absent, dead]), 'NOT_READY');
   t.is(plan([absent, absent, lost]), 'NOT_READY');
   t.is(plan([absent, holds(), absent]), '1,2,3 by 2');
