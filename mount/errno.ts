@@ -77,6 +77,7 @@ export function errnoOfCode(code: ErrorCode): number {
     case 'CHECKSUM_MISMATCH':
     case 'NO_SUCH_PUSH':
     case 'TOO_FEW_REPLICAS':
+    case 'WRITES_LOST':
     case 'CHUNK_LOST':
     case 'NO_SUCH_SESSION':
     case 'WRONG_FILESYSTEM':

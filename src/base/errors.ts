@@ -35,6 +35,7 @@ export const ERROR_CODES = [
   'CHECKSUM_MISMATCH',
   'NO_SUCH_PUSH', // pushed data expired or never came: push again
   'TOO_FEW_REPLICAS', // fewer members than the minimum can be reached
+  'WRITES_LOST', // power was lost before writes that had been acknowledged were synced: told once, by sync (P14)
   'CHUNK_LOST', // no replica is left that could be read
   // Sessions, servers, file systems.
   'NO_SUCH_SESSION',

@@ -36,8 +36,12 @@ export function memberHandlers(parts: ServerParts): Pick<ChunkserverHandlers, Me
 
     sync: async ({ message }) => {
       const held = await heldAt(parts, message.chunk, message.version);
-      if (message.replicaOnly) await held.replica.sync();
-      else await syncMembers(parts, held);
+      if (message.replicaOnly) {
+        await held.replica.sync();
+      } else {
+        mustHaveKept(held, message.acknowledgedVersion);
+        await syncMembers(parts, held);
+      }
       held.checkVersion(message.version);
       return { message: { serial: held.replica.state.stream.nextSerial } };
     },
@@ -116,6 +120,16 @@ function mutationOf(message: ApplyRequest, bytes: Bytes): Mutation {
   }
 }
 
+/** What was acknowledged before a loss of power on all members is nowhere for certain: a sync of it would be a lie (P14). */
+function mustHaveKept({ chunk, replica }: HeldChunk, acknowledgedVersion: number): void {
+  const { loss } = replica.state.record;
+  if (acknowledgedVersion === 0 || acknowledgedVersion >= loss) return;
+  throw new GfsError(
+    'WRITES_LOST',
+    `writes to chunk ${hex(chunk)} at version ${acknowledgedVersion} were lost with the power of all its servers`,
+  );
+}
+
 /**
  * Syncs all members (P14). It needs the version's reconciled primary but not its lease: what was acknowledged under this
  * version is applied on all members, and each that is still at this version puts it on its disk.
@@ -127,7 +141,12 @@ async function syncMembers(parts: ServerParts, held: HeldChunk): Promise<void> {
     throw new GfsError('NOT_READY', `chunk ${hex(held.chunk)} is being reconciled`);
   const { sync } = ChunkserverDefinition.methods;
   const rounds = held.syncRounds(async () => {
-    const request = { chunk: record.chunk, version: record.version, replicaOnly: true };
+    const request = {
+      chunk: record.chunk,
+      version: record.version,
+      replicaOnly: true,
+      acknowledgedVersion: 0,
+    };
     const deadlineMs = parts.env.monotonicMs() + SYNC_MS_MAX;
     const others = record.members.filter(({ server }) => server !== parts.self());
     const synced = await Promise.allSettled([

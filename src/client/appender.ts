@@ -44,7 +44,7 @@ export class Appender {
         continue;
       }
       const fileOffset = span.start + answer.chunkOffset;
-      state.unsynced.set(span.location.chunk, span.start);
+      state.acknowledged(span);
       return fileOffset;
     }
   }

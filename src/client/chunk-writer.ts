@@ -13,6 +13,7 @@ import {
   type Replica,
 } from '../rpc/messages.ts';
 import type { ExtentSpan } from './extent-map.ts';
+import type { Unsynced } from './file-state.ts';
 import type { Access, Locations, Suspicion } from './locations.ts';
 import { nearestFirst } from './nearness.ts';
 import type { Patience } from './patience.ts';
@@ -163,11 +164,18 @@ export class ChunkWriter {
     return reply.message;
   }
 
-  /** All members sync what they have of the extent at `fileOffset` (P14). A hole has nothing to sync. */
-  async sync(access: Access, fileOffset: number, patience: Patience): Promise<void> {
-    await this.atPrimary(access, fileOffset, patience, async (span) => {
+  /**
+   * All members sync what they have of the extent at `start` (P14); WRITES_LOST when they do not have any more what they
+   * acknowledged. A hole has nothing to sync.
+   */
+  async sync(
+    access: Access,
+    { start, version: acknowledgedVersion }: Unsynced,
+    patience: Patience,
+  ): Promise<void> {
+    await this.atPrimary(access, start, patience, async (span) => {
       const { chunk, version } = span.location;
-      const request = { chunk, version, replicaOnly: false };
+      const request = { chunk, version, replicaOnly: false, acknowledgedVersion };
       const options = patience.attempt(MUTATE_ATTEMPT_MS);
       await this.#options.pool.call(primaryOf(span).address, sync, request, options);
     });

@@ -3,12 +3,19 @@ import type { InodeId } from '../base/ids.ts';
 import { Mutex } from '../base/mutex.ts';
 import { type Attributes, FileType, type Time } from '../rpc/messages.ts';
 import type { BlockCache, Contents } from './block-cache.ts';
+import type { ExtentSpan } from './extent-map.ts';
 import type { Access } from './locations.ts';
 import type { ReadStream } from './read-stream.ts';
 import type { WriteBehind } from './write-behind.ts';
 
 /** By what one sees whether somebody else changed a file. */
 type Stamp = Pick<Attributes, 'length' | 'mtime' | 'ctime'>;
+
+/** A chunk's extent, by its file offset, and the lowest version under which mutations of it wait for a sync. */
+export interface Unsynced {
+  readonly start: number;
+  readonly version: number;
+}
 
 /** Counts what this client changes, over all its files: an answer that was asked for before a change is old. */
 export class ChangeClock {
@@ -51,8 +58,6 @@ export class FileState implements Contents {
   readonly truncating = new Mutex();
   readonly committing = new Mutex();
   readonly syncing = new Mutex();
-  /** Chunks with acknowledged mutations that were not synced since: chunk to file offset of its extent. */
-  unsynced = new Map<number, number>();
 
   readonly #options: FileStateOptions;
   #generation = 0;
@@ -73,6 +78,8 @@ export class FileState implements Contents {
   #mtime: Time | undefined;
   #errorCount = 0;
   #lastError: unknown;
+  /** Chunks with acknowledged mutations that were not synced since. */
+  #unsynced = new Map<number, Unsynced>();
 
   constructor(inode: InodeId, options: FileStateOptions) {
     this.inode = inode;
@@ -171,6 +178,23 @@ export class FileState implements Contents {
   written(start: number, end: number): void {
     this.#writtenEnd = Math.max(this.#writtenEnd, end);
     this.#changed(start, end);
+  }
+
+  /** A mutation of this extent was acknowledged; it is not on the disks yet. */
+  acknowledged({ start, location: { chunk, version } }: ExtentSpan): void {
+    this.stillUnsynced(chunk, { start, version });
+  }
+
+  stillUnsynced(chunk: number, unsynced: Unsynced): void {
+    const { version } = this.#unsynced.get(chunk) ?? unsynced;
+    this.#unsynced.set(chunk, { start: unsynced.start, version: Math.min(version, unsynced.version) });
+  }
+
+  /** What a sync that begins now has to sync. */
+  takeUnsynced(): ReadonlyMap<number, Unsynced> {
+    const taken = this.#unsynced;
+    this.#unsynced = new Map();
+    return taken;
   }
 
   /** Writes were given up: the file is as long as what arrived, or was there before. */

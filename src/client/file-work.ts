@@ -131,16 +131,23 @@ export class FileWork {
   /** All members of all chunks with unsynced mutations of this client sync them. */
   async sync(state: FileState, access: Access, patience: Patience): Promise<void> {
     using _ = await state.syncing.acquire();
-    const chunks = state.unsynced;
-    if (chunks.size === 0) return;
-    state.unsynced = new Map();
-    try {
-      const { writer } = this.#options;
-      await Promise.all([...chunks.values()].map((start) => writer.sync(access, start, patience)));
-    } catch (error) {
-      state.unsynced = new Map([...chunks, ...state.unsynced]);
-      throw error;
-    }
+    const chunks = state.takeUnsynced();
+    const results = await Promise.allSettled(
+      [...chunks].map(async ([chunk, unsynced]) => {
+        try {
+          await this.#options.writer.sync(access, unsynced, patience);
+        } catch (error) {
+          if (codeOf(error) !== 'WRITES_LOST') {
+            state.stillUnsynced(chunk, unsynced);
+            throw error;
+          }
+          // Told once to each open file, as any write that failed after it was taken.
+          state.failed(error);
+        }
+      }),
+    );
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
   }
 
   /** Sets the length, and what else is asked, with nothing of this file on its way meanwhile. */
@@ -200,7 +207,7 @@ export class FileWork {
           fileOffset,
           bytes,
           this.patience(undefined),
-          (span) => state.unsynced.set(span.location.chunk, span.start),
+          (span) => state.acknowledged(span),
         ),
       onWritten: (start, end) => state.written(start, end),
       onFailed: (error) => state.failed(error),

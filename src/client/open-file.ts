@@ -139,6 +139,8 @@ export class OpenFile implements GfsFile {
       this.#work.sync(this.#state, this.#access, patience),
       this.#work.commit(this.#state, this.#access, patience),
     ]);
+    // Of writes that were acknowledged and lost since.
+    this.#tellError();
   }
 
   close(waiting?: Waiting): Promise<void> {

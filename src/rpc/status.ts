@@ -49,6 +49,7 @@ export function statusOf(code: ErrorCode): status {
     case 'UNAVAILABLE':
       return status.UNAVAILABLE;
     case 'CHECKSUM_MISMATCH':
+    case 'WRITES_LOST':
     case 'CHUNK_LOST':
     case 'CORRUPT':
       return status.DATA_LOSS;

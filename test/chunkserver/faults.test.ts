@@ -88,7 +88,7 @@ test('a role that nobody uses is released; what it wrote can still be synced', a
       ),
     );
     t.is(await codeOfFailure(cluster.write(CHUNK, 0, sample(10))), 'NOT_PRIMARY');
-    const asked = { chunk: CHUNK, version: 1, replicaOnly: false };
+    const asked = { chunk: CHUNK, version: 1, replicaOnly: false, acknowledgedVersion: 0 };
     await cluster.at(0).connection.call(methods.sync, asked);
     await world.simulation.sleep(2 * MINUTE_MS);
     await cluster.at(0).connection.call(methods.sync, asked);

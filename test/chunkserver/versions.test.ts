@@ -112,7 +112,7 @@ test.serial(
     sameBytes(t, await cluster.read(0, CHUNK, 0, 1 * MiB), data);
     await t.throwsAsync(cluster.write(CHUNK, 0, sample(1)), { code: 'NOT_PRIMARY' });
     await t.throwsAsync(applyAlone(cluster, 0, 2, 0, sample(1)), { code: 'NOT_READY' });
-    const asked = { chunk: CHUNK, version: 1, replicaOnly: false };
+    const asked = { chunk: CHUNK, version: 1, replicaOnly: false, acknowledgedVersion: 0 };
     await t.throwsAsync(cluster.at(0).connection.call(methods.sync, asked), { code: 'NOT_PRIMARY' });
     await cluster.raise(CHUNK, 2, 0);
     await active(cluster, 2);

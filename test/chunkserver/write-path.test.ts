@@ -233,7 +233,7 @@ test.serial('sync reaches all members, and the length is confirmed by them', asy
   await using cluster = await Cluster.start(3);
   await cluster.write(CHUNK, 0, sample(1000));
   const { sync, chunkLength } = ChunkserverDefinition.methods;
-  const asked = { chunk: CHUNK, version: 1, replicaOnly: false };
+  const asked = { chunk: CHUNK, version: 1, replicaOnly: false, acknowledgedVersion: 0 };
   const { connection } = cluster.at(0);
   await Promise.all([connection.call(sync, asked), connection.call(sync, asked)]);
   t.is((await connection.call(chunkLength, asked)).message.length, 1000);

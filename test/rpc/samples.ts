@@ -141,7 +141,7 @@ export const CHUNKSERVER_SAMPLES: Samples<ChunkserverDefinition> = {
     { chunk: 99, version: 7 },
     { length: 10, sealed: true },
   ],
-  sync: [{ chunk: 99, version: 7, replicaOnly: true }, { serial: 3 }],
+  sync: [{ chunk: 99, version: 7, replicaOnly: true, acknowledgedVersion: 6 }, { serial: 3 }],
   apply: [
     {
       chunk: 99,
