@@ -17,8 +17,8 @@ import type { SimEnv } from './sim-env.ts';
 import type { Frame, LinkEnd, LinkUser } from './sim-link.ts';
 import { packed, SimSender, windowBytesOf } from './sim-stream.ts';
 
-/** Resolves to a link, or to why there is none. */
-export type Dial = (address: string) => Promise<LinkEnd | string>;
+/** Rejects with what the calls that wait for the link fail with. */
+export type Dial = (address: string) => Promise<LinkEnd>;
 
 export interface SimConnectionParts {
   readonly env: SimEnv;
@@ -118,15 +118,15 @@ export class SimConnection implements Connection, LinkUser {
 
   async #establish(): Promise<void> {
     this.#dialling = true;
-    const outcome = await this.#dial(this.address);
-    this.#dialling = false;
-    if (typeof outcome === 'string') {
-      const error = new GfsError('UNAVAILABLE', `cannot reach ${this.address}: ${outcome}`);
+    try {
+      const link = await this.#dial(this.address);
+      link.serve(this);
+      this.#link = link;
+    } catch (error) {
       for (const call of [...this.#calls.values()]) call.fail(error);
-      return;
+    } finally {
+      this.#dialling = false;
     }
-    outcome.serve(this);
-    this.#link = outcome;
     this.#beginCalls();
   }
 

@@ -117,18 +117,19 @@ export class SimNetwork implements Carrier {
     return listener;
   }
 
-  /** The client's end of a new link, or why there is none. */
-  async dial(env: SimEnv, machine: string, address: string): Promise<LinkEnd | string> {
+  /** The client's end of a new link; rejects as `NodeNetwork`'s calls do. */
+  async dial(env: SimEnv, machine: string, address: string): Promise<LinkEnd> {
     const { simulation } = this;
     const [host] = splitAddress(address);
+    const unreachable = (why: string) => new GfsError('UNAVAILABLE', `cannot reach ${address}: ${why}`);
     const startMs = simulation.nowMs;
     await simulation.sleep(this.#latencyMs() + this.#latencyMs(), env);
     while (!this.#reaches(machine, host)) {
-      if (simulation.nowMs - startMs >= DIAL_TIMEOUT_MS) return 'no answer';
+      if (simulation.nowMs - startMs >= DIAL_TIMEOUT_MS) throw unreachable('no answer');
       await simulation.sleep(SECOND_MS, env);
     }
     const listener = this.#listeners.get(address);
-    if (listener === undefined || !listener.accepting) return 'connection refused';
+    if (listener === undefined || !listener.accepting) throw unreachable('connection refused');
     this.#portNext += 1;
     const near = new LinkEnd(this, { env, machine, address: `${machine}:${this.#portNext}` });
     const far = new LinkEnd(this, { env: listener.env, machine: host, address });
@@ -137,7 +138,8 @@ export class SimNetwork implements Carrier {
     listener.accept(far);
     simulation.trace(`${env.name} connects to ${listener.env.name}`);
     await simulation.sleep(this.#latencyMs(), env);
-    return near.open ? near : 'closed by the other side';
+    if (!near.open) throw unreachable('closed by the other side');
+    return near;
   }
 
   carry(from: LinkEnd, to: LinkEnd, frame: Frame): void {
@@ -154,6 +156,8 @@ export class SimNetwork implements Carrier {
       to.held.push(frame);
     } else if (to.env.alive && to.open) {
       this.simulation.trace(`${from.env.name} > ${to.env.name} ${textOf(frame)}`);
+      if (frame.kind === 'open' && this.simulation.onTrace !== undefined)
+        this.simulation.note(requestText(frame));
       to.arrive(frame);
       if (!to.open) this.#ends.delete(to);
     } else if (frame.kind !== 'closed') {
@@ -259,4 +263,10 @@ function textOf(frame: Frame): string {
 function digestOf(data: Encoded | undefined): string {
   if (data === undefined) return '-';
   return `${data.sizeBytes} ${crc32OfBytes([data.message, ...data.payload]).toString(16)}`;
+}
+
+/** The request itself, for people. */
+function requestText({ route, data }: Extract<Frame, { kind: 'open' }>): string {
+  if (data === undefined) return '';
+  return `  ${route.method.name} ${JSON.stringify(route.method.requestType.decode(data.message))}`;
 }

@@ -1,0 +1,108 @@
+import { KiB, MiB } from '../../src/base/units.ts';
+import { ChunkServer } from '../../src/chunkserver/chunk-server.ts';
+import { GfsClient } from '../../src/client/gfs-client.ts';
+import { MasterServer } from '../../src/master/master-server.ts';
+import { KeptStores } from './kept-stores.ts';
+import { type Launch, Node, type Process } from './node.ts';
+import { SimNetwork } from './sim-network.ts';
+import type { Simulation } from './simulation.ts';
+
+const MASTER_ADDRESS = 'master:7400';
+/** The smallest there is: borders are met often. */
+export const CHUNK_SIZE_BYTES = 256 * KiB;
+const REPLICATION = 3;
+
+/** What runs on a client's machine, once it is connected; it rejects when it found something wrong. */
+export type ClientProgram = (client: GfsClient, process: Process) => Promise<void>;
+
+export interface ClusterOptions {
+  readonly serverCount: number;
+  readonly clients: readonly ClientProgram[];
+}
+
+/** The real master, chunkservers and clients, on machines made of nothing. */
+export class Cluster {
+  readonly simulation: Simulation;
+  readonly network: SimNetwork;
+  readonly master: Node;
+  readonly servers: readonly Node[];
+  readonly clients: readonly Node[];
+
+  constructor(simulation: Simulation, { serverCount, clients }: ClusterOptions) {
+    this.simulation = simulation;
+    this.network = new SimNetwork(simulation);
+    const stores = new KeptStores(simulation.random.fork('stores'));
+    this.master = this.#node('master', masterProgram(stores));
+    this.master.onPowerLost.push(() => stores.losePower());
+    this.servers = Array.from({ length: serverCount }, (_, index) =>
+      this.#node(`server${index + 1}`, runServer),
+    );
+    this.clients = clients.map((program, index) => this.#node(`client${index + 1}`, clientProgram(program)));
+  }
+
+  get nodes(): readonly Node[] {
+    return [this.master, ...this.servers, ...this.clients];
+  }
+
+  start(): void {
+    for (const node of this.nodes) node.start();
+  }
+
+  /** One more client, which stays until the end. */
+  addClient(name: string, program: ClientProgram): void {
+    this.#node(name, clientProgram(program)).start();
+  }
+
+  #node(name: string, launch: Launch): Node {
+    return new Node(this.simulation, this.network, name, launch);
+  }
+}
+
+function masterProgram(stores: KeptStores): Launch {
+  return async ({ env, disk, network, onFatal }) => {
+    await MasterServer.start({
+      env,
+      disk,
+      network,
+      openStore: stores.opener(disk),
+      dataDirectory: '/data',
+      listen: MASTER_ADDRESS,
+      chunkSizeBytes: CHUNK_SIZE_BYTES,
+      replication: REPLICATION,
+      onFatal,
+    });
+  };
+}
+
+async function runServer({ env, disk, network, onFatal }: Process): Promise<void> {
+  const [machine] = env.name.split('.');
+  await ChunkServer.start({
+    env,
+    disk,
+    network,
+    dataDirectory: '/data',
+    masters: [MASTER_ADDRESS],
+    listen: `${machine}:7401`,
+    onFatal,
+  });
+}
+
+function clientProgram(program: ClientProgram): Launch {
+  return async (process) => {
+    const { env, network } = process;
+    const host = env.name.split('.')[0] ?? '';
+    const options = {
+      env,
+      network,
+      masters: [MASTER_ADDRESS],
+      host,
+      program: 'simulation',
+      // Small enough to be full.
+      cacheBytes: 1 * MiB,
+      writeBehindBytes: 1 * MiB,
+      readaheadBytes: 512 * KiB,
+    };
+    const client = await GfsClient.connect(options, { deadlineMs: Number.POSITIVE_INFINITY });
+    await program(client, process);
+  };
+}

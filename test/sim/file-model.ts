@@ -1,0 +1,141 @@
+// What a file may hold. Every write fills its range with its own number, so each word read says which write it is of.
+import { assert } from '../../src/base/assert.ts';
+
+const WORD_BYTES = 4;
+
+interface Range {
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface ModelWrite {
+  readonly id: number;
+  readonly offset: number;
+  readonly bytes: Buffer;
+}
+
+/** A file with one writer at a time. Numbers of writes rise. */
+export class FileModel {
+  readonly name: string;
+  readonly sizeMax: number;
+  /** By word: the newest write that a sync has covered; nothing older may ever be read there again. */
+  readonly #floor: Uint32Array;
+  /** By word: the newest write that was begun. */
+  readonly #latest: Uint32Array;
+  readonly #writes = new Map<number, Range>();
+  /** Taken by the client, and no sync has covered them yet. */
+  #unsynced: number[] = [];
+  #idNext = 1;
+  /** What the writer wrote from this one on it reads back exactly. */
+  #exactFrom = 1;
+  #lengthSynced = 0;
+
+  constructor(name: string, sizeMax: number) {
+    this.name = name;
+    this.sizeMax = sizeMax;
+    this.#floor = new Uint32Array(sizeMax / WORD_BYTES);
+    this.#latest = new Uint32Array(sizeMax / WORD_BYTES);
+  }
+
+  /** The file is at least this long for every reader. */
+  get lengthSynced(): number {
+    return this.#lengthSynced;
+  }
+
+  get syncedWriteCount(): number {
+    return new Set(this.#floor).size - 1;
+  }
+
+  begin(offset: number, length: number): ModelWrite {
+    assert(offset % WORD_BYTES === 0 && length % WORD_BYTES === 0, 'writes are of whole words');
+    const id = this.#idNext;
+    this.#idNext += 1;
+    const range = { start: offset / WORD_BYTES, end: (offset + length) / WORD_BYTES };
+    this.#writes.set(id, range);
+    this.#latest.fill(id, range.start, range.end);
+    const words = new Uint32Array(length / WORD_BYTES).fill(id);
+    return { id, offset, bytes: Buffer.from(words.buffer) };
+  }
+
+  taken({ id }: ModelWrite): void {
+    this.#unsynced.push(id);
+  }
+
+  /** What a sync that starts now will cover. */
+  syncPoint(): readonly number[] {
+    return [...this.#unsynced];
+  }
+
+  synced(point: readonly number[]): void {
+    for (const id of point) {
+      const { start, end } = this.#writes.get(id) ?? { start: 0, end: 0 };
+      for (let word = start; word < end; word += 1) {
+        this.#floor[word] = Math.max(this.#floor[word] ?? 0, id);
+      }
+      this.#lengthSynced = Math.max(this.#lengthSynced, end * WORD_BYTES);
+    }
+    const covered = new Set(point);
+    this.#unsynced = this.#unsynced.filter((id) => !covered.has(id));
+  }
+
+  /** The writer was told of a failure, or died: of what was not synced anything may be there, for ever. */
+  lost(): void {
+    this.#unsynced = [];
+    this.#exactFrom = this.#idNext;
+  }
+
+  /** A machine lost power: what was acknowledged and not synced may vanish before the writer is told. */
+  powerLost(): void {
+    this.#exactFrom = this.#idNext;
+  }
+
+  /** What any reader who opens the file now has to see at least. */
+  snapshot(): Uint32Array {
+    return this.#floor.slice();
+  }
+
+  /** What was read at `offset`, by somebody who opened the file at the time of the snapshot. */
+  check(bytes: Buffer, offset: number, floor: Uint32Array): void {
+    let known: Range = { start: 0, end: 0 };
+    let knownId = -1;
+    const words = wordsOf(bytes);
+    for (let index = 0; index < words.length; index += 1) {
+      const id = words[index] ?? 0;
+      const word = offset / WORD_BYTES + index;
+      if (id !== knownId) {
+        knownId = id;
+        known = this.#writes.get(id) ?? { start: 0, end: id === 0 ? floor.length : 0 };
+      }
+      if (word < known.start || word >= known.end) throw this.#wrong(word, id, 'was never written there');
+      const oldest = floor[word] ?? 0;
+      if (id < oldest) throw this.#wrong(word, id, `is older than ${oldest}, which was synced`);
+    }
+  }
+
+  /** What the writer itself read. */
+  checkOwn(bytes: Buffer, offset: number): void {
+    this.check(bytes, offset, this.#floor);
+    const words = wordsOf(bytes);
+    for (let index = 0; index < words.length; index += 1) {
+      const id = words[index] ?? 0;
+      const word = offset / WORD_BYTES + index;
+      const latest = this.#latest[word] ?? 0;
+      if (latest < this.#exactFrom || id === latest) continue;
+      throw this.#wrong(word, id, `is not ${latest}, which was written last`);
+    }
+  }
+
+  #wrong(word: number, id: number, what: string): WrongBytes {
+    return new WrongBytes(`${this.name}, byte ${word * WORD_BYTES}: write ${id} ${what}`);
+  }
+}
+
+function wordsOf(bytes: Buffer): Uint32Array {
+  const copy = Uint8Array.from(bytes);
+  return new Uint32Array(copy.buffer, 0, Math.floor(copy.length / WORD_BYTES));
+}
+
+/** A promise was broken. */
+export class WrongBytes extends Error {
+  override name = 'WrongBytes';
+}

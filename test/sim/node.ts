@@ -1,0 +1,84 @@
+import type { Disk } from '../../src/base/disk.ts';
+import { messageOf } from '../../src/base/errors.ts';
+import type { Network } from '../../src/rpc/network.ts';
+import { SimDisk } from './sim-disk.ts';
+import { SimEnv } from './sim-env.ts';
+import type { SimNetwork } from './sim-network.ts';
+import type { Simulation } from './simulation.ts';
+
+/** The world as a program gets it from the machine that starts it. */
+export interface Process {
+  readonly env: SimEnv;
+  readonly disk: Disk;
+  readonly network: Network;
+  /** The program says that it cannot go on. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+/** A program; what it is when it rejects is for the node to judge. */
+export type Launch = (process: Process) => Promise<void>;
+
+/** A machine with one program, which is started again after each of its ends. */
+export class Node {
+  readonly name: string;
+  readonly disk: SimDisk;
+  /** Called when power is lost, for what is kept beside the disk. */
+  readonly onPowerLost: (() => void)[] = [];
+  readonly #simulation: Simulation;
+  readonly #network: SimNetwork;
+  readonly #launch: Launch;
+  #process: Process | undefined;
+  #starts = 0;
+
+  constructor(simulation: Simulation, network: SimNetwork, name: string, launch: Launch) {
+    this.name = name;
+    this.#simulation = simulation;
+    this.#network = network;
+    this.#launch = launch;
+    this.disk = new SimDisk(simulation, name);
+  }
+
+  get up(): boolean {
+    return this.#process !== undefined;
+  }
+
+  start(): void {
+    if (this.#process !== undefined) return;
+    this.#network.powerOn(this.name);
+    this.#starts += 1;
+    const env = new SimEnv(this.#simulation, `${this.name}.${this.#starts}`);
+    this.#simulation.trace(`${env.name} starts`);
+    const process: Process = {
+      env,
+      disk: this.disk.processView(env),
+      network: this.#network.processView(env, this.name),
+      onFatal: (error) => this.#onFailed(env, error),
+    };
+    this.#process = process;
+    this.#launch(process).catch((error: unknown) => this.#onFailed(env, error));
+  }
+
+  /** kill -9: the disk loses nothing, peers are told by the machine. */
+  kill(): void {
+    const env = this.#process?.env;
+    if (env === undefined) return;
+    this.#simulation.trace(`${env.name} is killed`);
+    this.#process = undefined;
+    this.disk.kill(env);
+    this.#network.processDied(env);
+  }
+
+  /** The machine is gone until `start`, with all that was not synced. */
+  powerCut(): void {
+    this.#process = undefined;
+    this.#network.powerOff(this.name);
+    this.disk.powerCut();
+    for (const listener of this.onPowerLost) listener();
+  }
+
+  /** Nothing that happens here is a reason for a program to give up. */
+  #onFailed(env: SimEnv, error: unknown): void {
+    if (env.alive)
+      this.#simulation.fail(new Error(`${env.name} gave up: ${messageOf(error)}`, { cause: error }));
+  }
+}
