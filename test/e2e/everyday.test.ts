@@ -3,10 +3,10 @@ import { existsSync } from 'node:fs';
 import test from 'ava';
 import { isMounted, skips, TestCluster } from './cluster.ts';
 
-/** Makes, outside the mount, a source tree of a few thousand small files in $TREE. */
+/** Makes, outside the mount, a source tree of $PARTS folders with 50 small files each in $TREE. */
 const MAKE_TREE = `
 mkdir -p $TREE && cd $TREE
-for d in $(seq 40); do
+for d in $(seq $PARTS); do
   mkdir -p "part$d/deep er"
   for f in $(seq 25); do echo "file $f of $d" > "part$d/file$f.txt"; head -c $((f * 97)) /dev/urandom > "part$d/deep er/f$f.bin"; done
   ln -s ../part1/file1.txt "part$d/link"
@@ -23,14 +23,18 @@ printf 'prog: main.o a.o\\n\\tcc -o $@ $^\\n%%.o: %%.c\\n\\tcc -c -o $@ $<\\ncle
 make -j2 && test "$(./prog)" = 42 && touch a.c && make && make -q && test "$(./prog)" = 42
 `;
 
+/** gRPC is several times slower, and the same code above it: a smaller tree shows as much. */
+const PARTS = { frames: 24, grpc: 7 } as const;
+
 for (const transport of ['frames', 'grpc'] as const) {
   test.serial(`everyday tools work and what they wrote survives a restart (${transport})`, async (t) => {
     if (skips(t)) return;
-    t.timeout(240_000);
+    t.timeout(600_000);
     await using cluster = new TestCluster({ transport, chunkSize: '4MiB' });
     await cluster.start();
     const { mount, directory } = cluster;
-    const shell = (script: string) => cluster.shell(`TREE=${directory}/tree\nMNT=${mount}\n${script}`);
+    const shell = (script: string) =>
+      cluster.shell(`TREE=${directory}/tree\nPARTS=${PARTS[transport]}\nMNT=${mount}\n${script}`);
 
     await shell(MAKE_TREE);
     await shell('cp -a $TREE copy && diff -r --no-dereference $TREE copy');
@@ -53,7 +57,7 @@ for (const transport of ['frames', 'grpc'] as const) {
       'seq 1 1000 > numbers && for i in $(seq 1001 1100); do echo $i >> numbers; done; seq 1 1100 | cmp - numbers',
     );
     await shell(
-      'mkdir many && cd many && seq 1 3000 | xargs touch && test $(ls | wc -l) = 3000 && rm -rf ../many',
+      'mkdir many && cd many && seq 1 1000 | xargs touch && test $(ls | wc -l) = 1000 && rm -rf ../many',
     );
 
     const stat = await cluster.gfs('stat', '--json', '/big');
