@@ -90,7 +90,10 @@ export interface ReplicaState {
   readonly standing: Standing;
   /** The version under which it was last reconciled, durably; 0: never. A restart does not change it. */
   readonly reconciledVersion: number;
-  /** Nothing acknowledged is missing; false after power was lost (P7) or its files were found damaged. */
+  /**
+   * Nothing acknowledged is missing; false after power was lost (P7) or its files were found damaged: it may then be
+   * shorter or older than it was, so nobody but a reconcile should read from it.
+   */
   readonly whole: boolean;
   readonly length: number;
   readonly sealed: boolean;

@@ -5,7 +5,7 @@ import type { Env } from '../base/env.ts';
 import { codeOf, GfsError, messageOf } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
 import type { TaskGroup } from '../base/task-group.ts';
-import { HOUR_MS, MiB } from '../base/units.ts';
+import { HOUR_MS } from '../base/units.ts';
 import { ReplicaContent } from '../core/replica-content.ts';
 import type { BaseRecord } from '../core/replica-records.ts';
 import type {
@@ -27,12 +27,10 @@ import {
 } from './replica-changes.ts';
 import { ReplicaFiles, type ReplicaPlace } from './replica-files.ts';
 import { foldReplica } from './replica-fold.ts';
+import { type JobKind, ReplicaQueue } from './replica-queue.ts';
 import { corruptBlock, readVerified } from './replica-reads.ts';
 import { recoverReplica } from './replica-recovery.ts';
 
-/** Changes that go out in one write. (Kernels take 4 MiB in one call far slower, now and then, than four times 1 MiB.) */
-const BATCH_BYTES_MAX = 1 * MiB;
-const BATCH_COUNT_MAX = 1024;
 /** A fragmented replica is slow to read. */
 const SEGMENTS_MAX = 4096;
 /** The time of the last read is remembered durably this coarsely, as with `relatime`. */
@@ -64,17 +62,6 @@ export interface ReadAnswer {
   readonly chunkLength: number;
 }
 
-interface Job {
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
-  /**
-   * A change goes out with its neighbours in one write; other work has the replica for itself. `ending` is work on a
-   * replica that need not be usable.
-   */
-  readonly kind: 'change' | 'alone' | 'ending';
-  readonly run: () => Promise<void>;
-}
-
 /**
  * One chunk's replica. Changes are taken one after another from a queue; reads go beside them. Errors:
  * VERSION_MISMATCH, NOT_READY (standing), SERIAL_GAP, SEALED, CHECKSUM_MISMATCH (fields chunk, block), NO_SPACE,
@@ -96,8 +83,7 @@ export class Replica {
   #readAtMs = 0;
   #deleted = false;
   #broken: GfsError | undefined;
-  readonly #queue: Job[] = [];
-  #draining = false;
+  readonly #queue: ReplicaQueue;
   #foldFailedAtBytes = 0;
   #changedAtMs: number;
 
@@ -114,6 +100,13 @@ export class Replica {
     this.#restarted = from.initial === undefined;
     this.#unsynced = !from.synced;
     this.#changedAtMs = host.env.monotonicMs();
+    this.#queue = new ReplicaQueue({
+      tasks: host.tasks,
+      prepare: () => this.#prepare(),
+      plannedBytes: () => this.#plannedBytes(),
+      write: () => this.#write(),
+      afterwards: () => (this.#isTimeToFold() ? this.#tryToFold() : undefined),
+    });
   }
 
   /** One that is nowhere yet. */
@@ -151,7 +144,7 @@ export class Replica {
   }
   /** Nothing waits or runs, and nothing would be lost by `unload`. */
   get idle(): boolean {
-    return !this.#draining && this.#loading === undefined && this.#initial === undefined;
+    return !this.#queue.busy && this.#loading === undefined && this.#initial === undefined;
   }
   /** Monotonic time of the last change. */
   get changedAtMs(): number {
@@ -358,60 +351,14 @@ export class Replica {
     }
   }
 
-  #enqueue(kind: Job['kind'], run: () => Promise<void>): Promise<void> {
-    return new Promise<void>((resolve, reject) => {
-      this.#queue.push({ kind, run, resolve, reject });
-      if (!this.#draining) this.#host.tasks.run(() => this.#drain());
-    });
+  #enqueue(kind: JobKind, run: () => Promise<void>): Promise<void> {
+    return this.#queue.add(kind, run);
   }
 
-  async #drain(): Promise<void> {
-    this.#draining = true;
-    while (this.#queue.length > 0) {
-      if (this.#queue[0]?.kind === 'change') await this.#runChanges();
-      else await this.#runAlone();
-      if (this.#isTimeToFold()) await this.#tryToFold();
-    }
-    this.#draining = false;
-  }
-
-  async #runAlone(): Promise<void> {
-    const job = must(this.#queue.shift(), 'the queue is not empty');
-    try {
-      if (job.kind === 'alone') {
-        if (this.#loaded === undefined) await this.#load();
-        this.#assertUsable();
-      }
-      await job.run();
-      job.resolve();
-    } catch (error) {
-      job.reject(error);
-    }
-  }
-
-  /** All changes that wait go out in one write; each is refused or planned on its own. */
-  async #runChanges(): Promise<void> {
-    const planned: Job[] = [];
-    for (let job = this.#queue[0]; job?.kind === 'change'; job = this.#queue[0]) {
-      this.#queue.shift();
-      try {
-        if (this.#loaded === undefined) await this.#load();
-        this.#assertUsable();
-        await job.run();
-        planned.push(job);
-      } catch (error) {
-        job.reject(error);
-      }
-      const bytes = this.#plannedBytes();
-      if (bytes >= BATCH_BYTES_MAX || planned.length >= BATCH_COUNT_MAX) break;
-    }
-    if (planned.length === 0) return;
-    try {
-      await this.#write();
-      for (const job of planned) job.resolve();
-    } catch (error) {
-      for (const job of planned) job.reject(error);
-    }
+  #prepare(): Promise<void> | undefined {
+    if (this.#loaded === undefined) return this.#load();
+    this.#assertUsable();
+    return undefined;
   }
 
   #plannedBytes(): number {
