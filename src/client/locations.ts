@@ -105,18 +105,28 @@ export class Locations {
     patience: Patience,
   ): Promise<ExtentSpan> {
     for (;;) {
-      const span = await this.withPrimary(access, fileOffset, suspicion, patience);
+      const span = await this.#withPrimary(access, fileOffset, suspicion, patience, { forWrite: true });
       if (span !== undefined) return span;
       await this.#once(this.#writeKey(access, fileOffset), () => this.#add(access, fileOffset, patience));
     }
   }
 
-  /** As `forWrite`, but a hole stays one, and is answered as nothing. */
-  async withPrimary(
+  /** With a primary, to sync there or ask for the length; a hole stays one, and is answered as nothing. */
+  withPrimary(
     access: Access,
     fileOffset: number,
     suspicion: Suspicion | undefined,
     patience: Patience,
+  ): Promise<ExtentSpan | undefined> {
+    return this.#withPrimary(access, fileOffset, suspicion, patience, { forSync: true });
+  }
+
+  async #withPrimary(
+    access: Access,
+    fileOffset: number,
+    suspicion: Suspicion | undefined,
+    patience: Patience,
+    purpose: { forWrite: true } | { forSync: true },
   ): Promise<ExtentSpan | undefined> {
     for (;;) {
       const span = this.cached(access.inode, fileOffset);
@@ -126,7 +136,7 @@ export class Locations {
       await this.#once(this.#writeKey(access, fileOffset), async () => {
         const found = await this.#find(
           access,
-          { fileOffset, count: 1, forWrite: true, suspectVersion: suspected },
+          { fileOffset, count: 1, ...purpose, suspectVersion: suspected },
           patience,
         );
         const first = found.extents[0];
@@ -235,6 +245,7 @@ export class Locations {
         fileOffset: question.fileOffset,
         count: question.count,
         forWrite: question.forWrite ?? false,
+        forSync: question.forSync ?? false,
         session,
         openId,
         suspectVersion: question.suspectVersion ?? 0,
@@ -293,6 +304,7 @@ interface Question {
   readonly fileOffset: number;
   readonly count: number;
   readonly forWrite?: boolean;
+  readonly forSync?: boolean;
   readonly suspectVersion?: number;
   readonly last?: boolean;
 }

@@ -22,14 +22,14 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
   return {
     findChunks: async ({ message }) => {
       const inode = inodeId(message.inode);
-      const { caller, session, openId, forWrite: write } = message;
+      const { caller, session, openId, forWrite: write, forSync } = message;
       if (session !== 0) unwrap(sessions.touch(sessionId(session), env.monotonicMs()));
       const before = unwrap(state.attributes(inode));
       if (before.type !== FileType.REGULAR)
         throw new GfsError('INVALID_ARGUMENT', `inode ${inode} is no file`);
       checkFileAccess(parts.access, { caller, session, openId, inode, write });
       let extents = extentsOf(message);
-      if (write && (await givePrimaries(message, extents))) {
+      if ((write || forSync) && (await givePrimaries(message, extents))) {
         // We were away: a truncation may have dropped extents, another writer may have added some.
         extents = extentsOf(message);
       }

@@ -198,7 +198,12 @@ export class FakeMaster {
       ? node.extents.slice(-1)
       : node.extents.filter((extent) => this.#end(extent) > message.fileOffset).slice(0, message.count);
     const suspect = wanted[0] && this.#chunk(wanted[0].chunk);
-    if (message.forWrite && wanted[0] && suspect && suspect.version === message.suspectVersion) {
+    if (
+      (message.forWrite || message.forSync) &&
+      wanted[0] &&
+      suspect &&
+      suspect.version === message.suspectVersion
+    ) {
       this.raise(wanted[0].chunk);
     }
     return {

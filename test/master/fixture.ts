@@ -150,6 +150,7 @@ export class Client {
       count: 10,
       fileOffset: options.offset ?? 0,
       forWrite: options.forWrite ?? false,
+      forSync: false,
       suspectVersion: options.suspectVersion ?? 0,
     });
   }
