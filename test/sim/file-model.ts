@@ -14,6 +14,11 @@ export interface ModelWrite {
   readonly bytes: Buffer;
 }
 
+export interface ModelTruncate {
+  readonly id: number;
+  readonly length: number;
+}
+
 /** A file with one writer at a time. Numbers of writes rise. */
 export class FileModel {
   readonly name: string;
@@ -22,6 +27,8 @@ export class FileModel {
   readonly #floor: Uint32Array;
   /** By word: the newest write that was begun. */
   readonly #latest: Uint32Array;
+  /** By word: the newest truncation that was begun below it; since then it may be zero. */
+  readonly #zeroed: Uint32Array;
   readonly #writes = new Map<number, Range>();
   /** Taken by the client, and no sync has covered them yet. */
   #unsynced: number[] = [];
@@ -35,6 +42,7 @@ export class FileModel {
     this.sizeMax = sizeMax;
     this.#floor = new Uint32Array(sizeMax / WORD_BYTES);
     this.#latest = new Uint32Array(sizeMax / WORD_BYTES);
+    this.#zeroed = new Uint32Array(sizeMax / WORD_BYTES);
   }
 
   /** The file is at least this long for every reader. */
@@ -61,6 +69,22 @@ export class FileModel {
     this.#unsynced.push(id);
   }
 
+  /** Cuts or extends the file: all from `length` on is zero. */
+  beginTruncate(length: number): ModelTruncate {
+    const id = this.#idNext;
+    this.#idNext += 1;
+    this.#latest.fill(id, length / WORD_BYTES);
+    this.#zeroed.fill(id, length / WORD_BYTES);
+    this.#lengthSynced = Math.min(this.#lengthSynced, length);
+    return { id, length };
+  }
+
+  /** It is in the master's log: nothing older will be seen there again. */
+  truncated({ id, length }: ModelTruncate): void {
+    this.#floor.fill(id, length / WORD_BYTES);
+    this.#lengthSynced = length;
+  }
+
   /** What a sync that starts now will cover. */
   syncPoint(): readonly number[] {
     return [...this.#unsynced];
@@ -71,8 +95,10 @@ export class FileModel {
       const { start, end } = this.#writes.get(id) ?? { start: 0, end: 0 };
       for (let word = start; word < end; word += 1) {
         this.#floor[word] = Math.max(this.#floor[word] ?? 0, id);
+        // What was cut off since does not count, nor what may have been.
+        if ((this.#zeroed[word] ?? 0) < id)
+          this.#lengthSynced = Math.max(this.#lengthSynced, (word + 1) * WORD_BYTES);
       }
-      this.#lengthSynced = Math.max(this.#lengthSynced, end * WORD_BYTES);
     }
     const covered = new Set(point);
     this.#unsynced = this.#unsynced.filter((id) => !covered.has(id));
@@ -97,18 +123,21 @@ export class FileModel {
   /** What was read at `offset`, by somebody who opened the file at the time of the snapshot. */
   check(bytes: Buffer, offset: number, floor: Uint32Array): void {
     let known: Range = { start: 0, end: 0 };
-    let knownId = -1;
+    let knownId = 0;
     const words = wordsOf(bytes);
     for (let index = 0; index < words.length; index += 1) {
       const id = words[index] ?? 0;
       const word = offset / WORD_BYTES + index;
-      if (id !== knownId) {
+      if (id !== 0 && id !== knownId) {
         knownId = id;
-        known = this.#writes.get(id) ?? { start: 0, end: id === 0 ? floor.length : 0 };
+        known = this.#writes.get(id) ?? { start: 0, end: 0 };
       }
-      if (word < known.start || word >= known.end) throw this.#wrong(word, id, 'was never written there');
+      if (id !== 0 && (word < known.start || word >= known.end)) {
+        throw this.#wrong(word, id, 'was never written there');
+      }
       const oldest = floor[word] ?? 0;
-      if (id < oldest) throw this.#wrong(word, id, `is older than ${oldest}, which was synced`);
+      if (this.#age(id, word) < oldest)
+        throw this.#wrong(word, id, `is older than ${oldest}, which was synced`);
     }
   }
 
@@ -120,13 +149,20 @@ export class FileModel {
       const id = words[index] ?? 0;
       const word = offset / WORD_BYTES + index;
       const latest = this.#latest[word] ?? 0;
-      if (latest < this.#exactFrom || id === latest) continue;
+      if (latest < this.#exactFrom || this.#age(id, word) === latest) continue;
       throw this.#wrong(word, id, `is not ${latest}, which was written last`);
     }
   }
 
+  /** The newest of what a word of this content may come from. */
+  #age(id: number, word: number): number {
+    return id === 0 ? (this.#zeroed[word] ?? 0) : id;
+  }
+
   #wrong(word: number, id: number, what: string): WrongBytes {
-    return new WrongBytes(`${this.name}, byte ${word * WORD_BYTES}: write ${id} ${what}`);
+    return new WrongBytes(
+      `${this.name}, byte ${word * WORD_BYTES}: ${id === 0 ? 'nothing' : `write ${id}`} ${what}`,
+    );
   }
 }
 

@@ -38,6 +38,14 @@ export interface RunResult {
   readonly syncedWriteCount: number;
 }
 
+type Step = 'write' | 'sync' | 'read' | 'read other' | 'truncate';
+
+/** As often as they stand here. */
+const STEPS: readonly Step[] = [
+  ...(['write', 'write', 'write', 'write', 'write', 'write'] as const),
+  ...(['sync', 'sync', 'read', 'read', 'read other', 'read other', 'truncate'] as const),
+];
+
 /** Rejects with what the seed found. */
 export async function randomWrites(seed: number, options: RunOptions = {}): Promise<RunResult> {
   const simulation = new Simulation(`random-writes ${seed}`);
@@ -128,7 +136,7 @@ class RandomWrites {
   }
 
   async #step(client: GfsClient, file: GfsFile, model: FileModel, dice: Random): Promise<void> {
-    const step = dice.pick(['write', 'write', 'write', 'sync', 'read', 'read other'] as const);
+    const step = dice.pick(STEPS);
     switch (step) {
       case 'write': {
         const { offset, length } = randomRange(dice);
@@ -136,6 +144,14 @@ class RandomWrites {
         this.#simulation.trace(`${model.name} write ${write.id} ${offset}+${length}`);
         await file.write(offset, [write.bytes]);
         model.taken(write);
+        break;
+      }
+      case 'truncate': {
+        const length = 4 * dice.below(FILE_BYTES_MAX / 4);
+        this.#simulation.trace(`${model.name} truncate ${length}`);
+        const truncate = model.beginTruncate(length);
+        await file.truncate(length);
+        model.truncated(truncate);
         break;
       }
       case 'sync':
@@ -213,7 +229,8 @@ async function readFresh(
   const { file } = await client.open(inode, { read: true }, ROOT);
   try {
     const bytes = Buffer.from(joined(await file.read(offset, length)));
-    const expected = Math.min(length, lengthSynced - offset);
+    // Its writer may have cut it meanwhile.
+    const expected = Math.min(length, Math.min(lengthSynced, model.lengthSynced) - offset);
     assert(
       bytes.length >= expected,
       `${model.name} is ${lengthSynced} bytes long, but a read at ${offset} ends early`,

@@ -358,7 +358,8 @@ function ignored(disk: SimDisk, path: string, kind: SyncCall['kind']): boolean {
 
 /** Who called into this file, as "Replica.#sync replica.js:120". Raw frames: mapping them to sources takes long. */
 function callSite(): string {
-  const { prepareStackTrace } = Error;
+  const { prepareStackTrace, stackTraceLimit } = Error;
+  Error.stackTraceLimit = 10;
   Error.prepareStackTrace = (_, frames) => {
     const caller = frames.find((frame) => !frame.getFileName()?.endsWith('/sim/sim-disk.js'));
     const file = caller?.getFileName()?.replace(/.*\//, '');
@@ -368,6 +369,6 @@ function callSite(): string {
   };
   // Reading it is what makes it up.
   const { stack } = new Error();
-  Error.prepareStackTrace = prepareStackTrace;
+  Object.assign(Error, { prepareStackTrace, stackTraceLimit });
   return String(stack);
 }
