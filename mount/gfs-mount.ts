@@ -15,12 +15,11 @@ import {
   UsageError,
 } from '../src/cli/program.ts';
 import { checkTools } from '../src/cli/up/tools.ts';
-import { NodeNetwork, type Transport } from '../src/rpc/node-network.ts';
+import { NodeNetwork, TRANSPORTS, type Transport } from '../src/rpc/node-network.ts';
 import { startInBackground } from './background.ts';
 import { type MountOptions, MountOptionsParser } from './mount-options.ts';
 import { serveMount } from './serve.ts';
 
-const TRANSPORTS = ['frames', 'grpc'] as const satisfies Transport[];
 /** What stands for "the usual master" where /etc/fstab wants a device. */
 const SOURCE_NAMES = new Set(['gfs', 'none']);
 

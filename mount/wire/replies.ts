@@ -1,4 +1,3 @@
-import { assert } from '../../src/base/assert.ts';
 import type { Time } from '../../src/rpc/messages.ts';
 
 /** What the kernel keeps of a node. */
@@ -167,12 +166,6 @@ export function writeInitialise(out: Buffer, at: number, reply: InitialiseReply)
   out.writeUInt16LE(reply.pageCountMax, at + 28);
   out.writeUInt32LE(reply.flags2, at + 32);
   return at + 64;
-}
-
-export function writeBytes(out: Buffer, at: number, bytes: Uint8Array): number {
-  assert(at + bytes.length <= out.length, 'a reply fits the room for it');
-  out.set(bytes, at);
-  return at + bytes.length;
 }
 
 export function writeUint64(out: Buffer, at: number, value: number): void {

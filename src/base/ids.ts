@@ -17,7 +17,6 @@ export const inodeId = (value: number): InodeId => checked(value, 'inode') as In
 export const chunkHandle = (value: number): ChunkHandle => checked(value, 'chunk') as ChunkHandle;
 export const serverId = (value: number): ServerId => checked(value, 'server') as ServerId;
 export const sessionId = (value: number): SessionId => checked(value, 'session') as SessionId;
-export const writerId = (value: number): WriterId => checked(value, 'writer') as WriterId;
 
 function checked(value: number, what: string): number {
   if (!Number.isSafeInteger(value) || value < 0) {

@@ -1,34 +1,19 @@
 #!/usr/bin/env node
 import { resolve } from 'node:path';
-import {
-  HEARTBEAT_INTERVAL_MS,
-  MASTER_ADDRESS_DEFAULT,
-  REPLICATION_MAX,
-  SESSION_TIMEOUT_MS,
-} from '../base/constants.ts';
+import { HEARTBEAT_INTERVAL_MS, MASTER_ADDRESS_DEFAULT, SESSION_TIMEOUT_MS } from '../base/constants.ts';
 import { MasterServer } from '../master/master-server.ts';
 import { NodeNetwork } from '../rpc/node-network.ts';
 import { lmdbMetaStores } from '../storage/meta-store-lmdb.ts';
 import { NodeDisk } from '../storage/node-disk.ts';
 import { addLogKeys, runDaemon } from './daemon.ts';
+import { addFormatKeys, type FormatKeys } from './format-keys.ts';
 import type { LogLevel } from './logger.ts';
-import {
-  addConfigFile,
-  addKey,
-  createProgram,
-  parseAddress,
-  parseCount,
-  parseSize,
-  parseSpan,
-  runProgram,
-} from './program.ts';
+import { addConfigFile, addKey, createProgram, parseAddress, parseSpan, runProgram } from './program.ts';
 import { VERSION } from './version.ts';
 
-interface Keys {
+interface Keys extends FormatKeys {
   readonly data: string;
   readonly listen: string;
-  readonly chunkSize?: number;
-  readonly replication?: number;
   readonly heartbeatInterval: number;
   readonly sessionTimeout: number;
   readonly logLevel: LogLevel;
@@ -43,12 +28,7 @@ addKey(program, '--listen <host:port>', 'address to serve on', {
   parse: parseAddress,
   default: MASTER_ADDRESS_DEFAULT,
 });
-addKey(program, '--chunk-size <size>', 'bytes in a chunk; fixed at the first start (default: 64MiB)', {
-  parse: parseSize,
-});
-addKey(program, '--replication <n>', 'copies of each chunk; fixed at the first start (default: 3)', {
-  parse: parseCount({ min: 1, max: REPLICATION_MAX }),
-});
+addFormatKeys(program);
 addKey(program, '--heartbeat-interval <span>', 'how often chunkservers report', {
   parse: parseSpan,
   default: HEARTBEAT_INTERVAL_MS,

@@ -11,7 +11,8 @@ import { Port } from './port.ts';
 import { RequestIds } from './request-ids.ts';
 import { Serving } from './serving.ts';
 
-export type Transport = 'frames' | 'grpc';
+export const TRANSPORTS = ['frames', 'grpc'] as const;
+export type Transport = (typeof TRANSPORTS)[number];
 
 export interface NodeNetworkOptions {
   readonly env: Env;

@@ -1,21 +1,21 @@
 import type { Command } from 'commander';
-import { MASTER_ADDRESS_DEFAULT, REPLICATION_MAX } from '../../base/constants.ts';
+import { MASTER_ADDRESS_DEFAULT } from '../../base/constants.ts';
 import { NodeEnv } from '../../base/node-env.ts';
+import { TRANSPORTS, type Transport } from '../../rpc/node-network.ts';
 import { addLogKeys } from '../daemon.ts';
+import { addFormatKeys, type FormatKeys } from '../format-keys.ts';
 import { createLogger, type LogLevel } from '../logger.ts';
 import { addConfigFile, addKey, parseAddress, parseChoice, parseCount, parseSize } from '../program.ts';
 import { defaultDataDirectory, defaultMountPoint } from '../up/tools.ts';
 import { up } from '../up/up.ts';
 
-interface Keys {
+interface Keys extends FormatKeys {
   readonly data?: string;
   readonly mount?: string;
   readonly chunkservers: number;
   readonly listen: string;
-  readonly chunkSize?: number;
-  readonly replication?: number;
   readonly reserve?: number;
-  readonly transport: 'frames' | 'grpc';
+  readonly transport: Transport;
   readonly logLevel: LogLevel;
 }
 
@@ -41,24 +41,14 @@ export function addUp(gfs: Command): void {
     parse: parseAddress,
     default: MASTER_ADDRESS_DEFAULT,
   });
-  addKey(command, '--chunk-size <size>', 'bytes in a chunk; fixed at the first start (default: 64MiB)', {
-    parse: parseSize,
-  });
-  addKey(command, '--replication <n>', 'copies of each chunk; fixed at the first start (default: 3)', {
-    parse: parseCount({ min: 1, max: REPLICATION_MAX }),
-  });
+  addFormatKeys(command);
   addKey(command, '--reserve <size>', 'space on the disk that stays free (default: 1GiB)', {
     parse: parseSize,
   });
-  addKey<'frames' | 'grpc'>(
-    command,
-    '--transport <name>',
-    'how the mount talks to the daemons: frames or grpc',
-    {
-      parse: parseChoice(['frames', 'grpc']),
-      default: 'frames',
-    },
-  );
+  addKey<Transport>(command, '--transport <name>', 'how the mount talks to the daemons: frames or grpc', {
+    parse: parseChoice(TRANSPORTS),
+    default: 'frames',
+  });
   addLogKeys(command);
   addConfigFile(command);
   command.addHelpText('after', '\nExample: gfs up --data /srv/gfs --mount /mnt/gfs --chunkservers 3');

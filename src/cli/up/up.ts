@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import type { Env } from '../../base/env.ts';
 import { codeOf, GfsError } from '../../base/errors.ts';
 import { formatSize } from '../../base/units.ts';
+import type { Transport } from '../../rpc/node-network.ts';
 import { NodeDisk } from '../../storage/node-disk.ts';
 import { PACKAGE_ROOT } from '../version.ts';
 import { DaemonProcess } from './daemon-process.ts';
@@ -17,8 +18,8 @@ export interface UpOptions {
   readonly listen: string;
   readonly chunkSizeBytes?: number | undefined;
   readonly replication?: number | undefined;
-  /** Passed on to the mount: "frames" or "grpc". */
-  readonly transport: string;
+  /** Of the mount. */
+  readonly transport: Transport;
   readonly reserveBytes?: number | undefined;
   readonly logLevel: string;
   /** Resolves when the person wants the cluster to stop. */
