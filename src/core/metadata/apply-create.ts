@@ -4,6 +4,7 @@ import type { InodeId } from '../../base/ids.ts';
 import { type Result, refuse } from '../../base/result.ts';
 import { badNewChunk, dropExtentsFrom, putFirstChunk, useChunkId } from './chunk-rows.ts';
 import type { Caller, Command, CommandBodies } from './commands.ts';
+import { withLink } from './links.ts';
 import { badName } from './names.ts';
 import {
   denied,
@@ -108,7 +109,6 @@ export const prepareMakeNode: Prepare<'makeNode'> = (state, body, { context: { c
       linkCount: isDirectory ? 2 : 1,
       length: isSymlink ? body.symlinkTarget.length : 0,
       rdev: isDevice(body.type) ? body.rdev : 0,
-      parent: isDirectory ? body.parent : 0,
     };
     addEntry(state, { directory: directory.value, name: body.name, inode, time });
     if (isSymlink) state.tables.putSymlink(inode.inode, body.symlinkTarget);
@@ -154,7 +154,7 @@ export const prepareMakeLink: Prepare<'makeLink'> = (state, body, { context: { c
   if (inode.linkCount >= LINK_COUNT_MAX)
     return refuse('TOO_MANY_LINKS', `inode ${inode.inode} has ${inode.linkCount} links`);
   return ready(() => {
-    const linked: Inode = { ...inode, linkCount: inode.linkCount + 1, ctime: time };
+    const linked: Inode = { ...withLink(state, inode, body.parent), ctime: time };
     state.tables.putInode(linked);
     state.tables.putDirent(body.parent, body.name, { inode: inode.inode, type: inode.type });
     state.tables.putInode({ ...directory.value, mtime: time, ctime: time });
@@ -212,7 +212,7 @@ function newInode(
     ctime: time,
     btime: time,
     goal,
-    parent: 0,
+    parent: directory.inode,
   };
 }
 

@@ -3,6 +3,7 @@ import type { InodeId } from '../../base/ids.ts';
 import { ok, type Result, refuse } from '../../base/result.ts';
 import { searchable } from './apply-create.ts';
 import type { Caller } from './commands.ts';
+import { withoutLink } from './links.ts';
 import { denied, MAY_WRITE, mayAccess, maySteal } from './permissions.ts';
 import { type Prepare, ready } from './prepared.ts';
 import { FileType, type Inode, type Time } from './rows.ts';
@@ -20,7 +21,7 @@ export const prepareUnlink: Prepare<'unlink'> = (state, { parent, name }, { cont
   return ready(() => {
     state.tables.removeDirent(parent, name);
     state.tables.putInode({ ...directory, mtime: time, ctime: time });
-    return { inode: dropLink(state, inode, time) };
+    return { inode: dropLink(state, inode, { directory: parent, time }) };
   });
 };
 
@@ -66,11 +67,15 @@ export function isEmpty(state: MetadataState, directory: InodeId): boolean {
 }
 
 /**
- * The inode with one link less. With none left, a file becomes an orphan, since somebody may have it open; the master
+ * The inode with one link less, of those in the directory. With none left, a file becomes an orphan, since somebody may have it open; the master
  * reaps it when nobody has. Everything else goes at once.
  */
-export function dropLink(state: MetadataState, inode: Inode, time: Time): Inode {
-  const left: Inode = { ...inode, linkCount: inode.linkCount - 1, ctime: time };
+export function dropLink(
+  state: MetadataState,
+  inode: Inode,
+  { directory, time }: { directory: InodeId; time: Time },
+): Inode {
+  const left: Inode = { ...withoutLink(state, inode, directory), ctime: time };
   if (left.linkCount > 0) {
     state.tables.putInode(left);
   } else if (inode.type === FileType.REGULAR) {

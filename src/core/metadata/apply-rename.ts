@@ -4,6 +4,7 @@ import { ok, type Result, refuse } from '../../base/result.ts';
 import { searchable } from './apply-create.ts';
 import { dropLink, isEmpty, removable, removeEmptyDirectory } from './apply-remove.ts';
 import type { Caller, Command, CommandBodies, Renamed } from './commands.ts';
+import { withLink, withoutLink } from './links.ts';
 import { denied, MAY_WRITE, mayAccess, maySteal } from './permissions.ts';
 import { type Prepare, type Prepared, ready } from './prepared.ts';
 import { FileType, type Inode, type Time } from './rows.ts';
@@ -113,7 +114,7 @@ function replace(
   state: MetadataState,
   { body, other, time }: { body: Body; other: Inode; time: Time },
 ): Inode {
-  if (other.type !== FileType.DIRECTORY) return dropLink(state, other, time);
+  if (other.type !== FileType.DIRECTORY) return dropLink(state, other, { directory: body.newParent, time });
   addLinks(state, body.newParent, -1);
   return removeEmptyDirectory(state, other, time);
 }
@@ -145,7 +146,9 @@ function place(
     addLinks(state, from, -1);
     addLinks(state, to, 1);
   }
-  const placed: Inode = { ...state.inodeOf(inode.inode), parent: isDirectory ? to : 0, ctime: time };
+  const row = state.inodeOf(inode.inode);
+  const there = isDirectory ? { ...row, parent: to } : withLink(state, withoutLink(state, row, from), to);
+  const placed: Inode = { ...there, ctime: time };
   state.tables.putInode(placed);
   return placed;
 }

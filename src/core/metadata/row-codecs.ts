@@ -19,7 +19,7 @@ import type {
  * How each table's value is packed (keys: `tables.ts`). Changing one needs another STORE_FORMAT; the store is then
  * rebuilt or refused, never misread. A small file's four rows (dirent, inode, extent, chunk) take about 100 bytes with their keys.
  */
-export const STORE_FORMAT = 1;
+export const STORE_FORMAT = 2;
 
 /** Type in the low three bits, then which times differ from the birth time: a new file stores one time, not four. */
 const ATIME_DIFFERS = 0x08;

@@ -42,8 +42,12 @@ export interface Attributes {
   readonly goal: number;
 }
 
-/** An inode's row: its attributes, and of a directory also where ".." leads (0 for everything else). */
+/** An inode's row: its attributes, and where it lies. */
 export interface Inode extends Attributes {
+  /**
+   * Of a directory: where ".." leads. Of anything else: the directory of one of its names (0: it has none any more);
+   * where the others are, the table of links says (`links.ts`).
+   */
   readonly parent: InodeId | 0;
 }
 

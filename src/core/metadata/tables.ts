@@ -42,6 +42,7 @@ const Table = {
   SESSION: 11, // session
   RESULT: 12, // session, number -> result, see result-codec.ts
   SERVER: 13, // server
+  LINK: 14, // inode, directory -> how many of its names beside the one its row counts are there
 } as const;
 type Table = (typeof Table)[keyof typeof Table];
 
@@ -188,6 +189,37 @@ export class Tables {
     this.#removeExisting(this.#numberKey(Table.SYMLINK, inode), 'a removed symlink was there');
   }
 
+  /** How many names of the inode that directory holds, the one that the inode's row counts left out. */
+  linksIn(inode: InodeId, directory: InodeId): number {
+    return this.#read(this.#linkKey(inode, directory))?.number() ?? 0;
+  }
+  putLinksIn(inode: InodeId, directory: InodeId, count: number): void {
+    this.#store.put(this.#linkKey(inode, directory), this.#value.begin().number(count).finish());
+  }
+  removeLinksIn(inode: InodeId, directory: InodeId): void {
+    this.#removeExisting(this.#linkKey(inode, directory), 'a removed link was there');
+  }
+  /** Directories above `after` that hold further names of the inode, in order. */
+  linkDirectories(inode: InodeId, after: InodeId | 0, limit: number): InodeId[] {
+    const found: InodeId[] = [];
+    const range = {
+      from: this.#linkKey(inode, after + 1),
+      end: this.#endKey
+        .begin()
+        .byte(Table.LINK)
+        .ordered(inode + 1)
+        .finish(),
+    };
+    this.#store.scan(range, (key) => {
+      const reader = this.#keyReader.begin(key);
+      reader.byte();
+      reader.ordered();
+      found.push(reader.ordered() as InodeId);
+      return found.length < limit;
+    });
+    return found;
+  }
+
   isOrphan(inode: InodeId): boolean {
     return this.#store.has(this.#numberKey(Table.ORPHAN, inode));
   }
@@ -301,6 +333,10 @@ export class Tables {
 
   #extentKey(inode: InodeId, start: number): Uint8Array {
     return this.#table(Table.EXTENT).ordered(inode).ordered(start).finish();
+  }
+
+  #linkKey(inode: InodeId, directory: number): Uint8Array {
+    return this.#table(Table.LINK).ordered(inode).ordered(directory).finish();
   }
 
   #resultKey(session: SessionId, number: number): Uint8Array {

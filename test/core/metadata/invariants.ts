@@ -8,6 +8,7 @@ import { bytes, ROOT } from './world.ts';
 export function checkInvariants(state: MetadataState): void {
   const linkCounts = new Map<number, number>();
   const references = new Map<number, number>();
+  const directoriesOf = new Map<number, number[]>();
   const add = (counts: Map<number, number>, id: number, count: number) =>
     counts.set(id, (counts.get(id) ?? 0) + count);
   const inodes = new Map<number, Inode>();
@@ -28,6 +29,7 @@ export function checkInvariants(state: MetadataState): void {
         assert(state.inodeOf(entry.inode).parent === id, `".." of ${entry.inode}`);
       } else {
         add(linkCounts, entry.inode, 1);
+        directoriesOf.set(entry.inode, [...(directoriesOf.get(entry.inode) ?? []), id]);
       }
       if (!inodes.has(entry.inode)) visit(entry.inode);
       assert(state.inodeOf(entry.inode).type === entry.type, `the dirent of ${entry.inode} knows its type`);
@@ -39,6 +41,7 @@ export function checkInvariants(state: MetadataState): void {
   }
   for (const [id, inode] of inodes) {
     assert(inode.linkCount === (linkCounts.get(id) ?? 0), `link count of ${id}`);
+    checkDirectories(state, inode, directoriesOf.get(id) ?? []);
     let end = 0;
     for (const extent of state.tables.extentsFrom(inode.inode, 0, 1e9)) {
       assert(inode.type === FileType.REGULAR, `inode ${id} may have extents`);
@@ -57,4 +60,19 @@ export function checkInvariants(state: MetadataState): void {
     assert(row.referenceCount === references.get(chunk), `reference count of ${chunk}`);
     assert(!state.isGarbage(chunk), `chunk ${chunk} in use is no garbage`);
   }
+}
+
+/** The inode's row and the table of links name the directories of its names, each as often as it holds one. */
+function checkDirectories(state: MetadataState, inode: Inode, directories: readonly number[]): void {
+  const further = state.tables.linkDirectories(inode.inode, 0, 1e9);
+  if (inode.type === FileType.DIRECTORY) {
+    assert(further.length === 0, `directory ${inode.inode} has one name`);
+    return;
+  }
+  const counted = further.flatMap((directory) =>
+    Array.from({ length: state.tables.linksIn(inode.inode, directory) }, () => directory as number),
+  );
+  if (inode.parent !== 0) counted.push(inode.parent);
+  const sorted = (ids: readonly number[]) => [...ids].sort((one, other) => one - other).join();
+  assert(sorted(counted) === sorted(directories), `directories of the names of ${inode.inode}`);
 }

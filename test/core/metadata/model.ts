@@ -183,6 +183,17 @@ export class Model {
     return may(caller, node, 4) ? 'OK' : 'PERMISSION_DENIED';
   }
 
+  /** All nodes that a walk from the root meets, through directories that the caller may search. */
+  reachable(caller: Caller): Set<number> {
+    const found = new Set([1]);
+    for (const id of found) {
+      const node = this.node(id);
+      if (node.type !== 'directory' || !may(caller, node, 1)) continue;
+      for (const entry of node.entries.values()) found.add(entry);
+    }
+    return found;
+  }
+
   /** Nodes that no name leads to are forgotten; files may still be open, but that is not the tree's business. */
   forgetNameless(): void {
     const named = new Set([1]);

@@ -2,13 +2,15 @@ import type { Buffer } from 'node:buffer';
 import test, { type ExecutionContext } from 'ava';
 import type { InodeId } from '../../../src/base/ids.ts';
 import { unwrap } from '../../../src/base/result.ts';
-import { ROOT_CALLER } from '../../../src/core/metadata/commands.ts';
+import { type Caller, ROOT_CALLER } from '../../../src/core/metadata/commands.ts';
 import { FileType } from '../../../src/core/metadata/rows.ts';
 import { Random } from '../../sim/random.ts';
 import { checkInvariants } from './invariants.ts';
 import { Model, type ModelNode } from './model.ts';
 import { ALICE, BOB, bytes, codeOf, newWorld, ROOT, type World } from './world.ts';
 
+const CAROL: Caller = { uid: 1003, gid: 500, groups: [101] };
+const REACHED = { ok: true, value: undefined } as const;
 const SEEDS = 40;
 const STEPS = 400;
 const NAMES = ['a', 'b', 'c', 'd', '\xff\xfe', 'a0'];
@@ -145,6 +147,18 @@ class Comparison {
     }
   }
 
+  /** For each inode that there is or was, whether a walk along all paths meets it. */
+  compareReach(caller: Caller): void {
+    const met = this.model.reachable(caller);
+    for (const id of this.#ids) {
+      if (!this.world.state.attributes(id).ok) continue;
+      const refusal = this.world.state.unreachable(caller, id);
+      const hasName = this.model.nodes.has(id);
+      const expected = met.has(id) || caller.uid === 0 ? 'OK' : hasName ? 'PERMISSION_DENIED' : 'NOT_FOUND';
+      this.#same('reach', refusal ?? REACHED, expected);
+    }
+  }
+
   #place(): { parent: InodeId; name: string } {
     return { parent: this.#inode(), name: this.dice.pick(NAMES) };
   }
@@ -200,6 +214,61 @@ test('random commands do what a dumb tree does', async (t) => {
   ]) {
     t.true(seen.has(key), key);
   }
+});
+
+test('an inode is reached by its number exactly where a walk along some path reaches it', async (t) => {
+  const seen = new Map<string, number>();
+  for (let seed = 0; seed < SEEDS; seed += 1) {
+    const comparison = new Comparison(t, await newWorld(), `reach ${seed}`);
+    for (let step = 0; step < STEPS; step += 1) {
+      comparison.step();
+      if (step % 5 > 0) continue;
+      for (const caller of [ROOT_CALLER, ALICE, BOB, CAROL]) comparison.compareReach(caller);
+    }
+    checkInvariants(comparison.world.state);
+    t.true(t.passed, `seed ${seed}`);
+    if (!t.passed) return;
+    for (const [key, count] of comparison.seen) seen.set(key, (seen.get(key) ?? 0) + count);
+  }
+  for (const key of ['reach OK', 'reach PERMISSION_DENIED', 'reach NOT_FOUND']) {
+    t.true((seen.get(key) ?? 0) > 1000, `${key}: ${seen.get(key)}`);
+  }
+});
+
+test('a file is reached by whichever of its names is left, wherever that was moved', async (t) => {
+  const world = await newWorld();
+  const open = world.directory(ROOT, 'open', 0o711);
+  const closed = world.directory(ROOT, 'closed', 0o700);
+  const inode = world.file(closed, 'first');
+  const reaches = () => codeOf(world.state.unreachable(BOB, inode) ?? REACHED);
+  const at = (parent: InodeId, name: string) => ({ parent, name: bytes(name) });
+  const move = (from: [InodeId, string], to: [InodeId, string]) =>
+    unwrap(
+      world.run('rename', {
+        ...at(...from),
+        newParent: to[0],
+        newName: bytes(to[1]),
+        noReplace: false,
+        exchange: false,
+      }),
+    );
+  t.is(reaches(), 'PERMISSION_DENIED');
+  unwrap(world.run('makeLink', { inode, ...at(open, 'second') }));
+  t.is(reaches(), 'OK');
+  unwrap(world.run('makeLink', { inode, ...at(open, 'third') }));
+  unwrap(world.run('unlink', at(closed, 'first')));
+  t.is(reaches(), 'OK', 'the first name went');
+  move([open, 'second'], [closed, 'second']);
+  t.is(reaches(), 'OK', 'the third name is left there');
+  move([open, 'third'], [closed, 'third']);
+  t.is(reaches(), 'PERMISSION_DENIED');
+  unwrap(world.run('unlink', at(closed, 'second')));
+  move([closed, 'third'], [open, 'third']);
+  t.is(reaches(), 'OK');
+  world.file(closed, 'other');
+  move([closed, 'other'], [open, 'third']);
+  t.is(reaches(), 'NOT_FOUND', 'it was replaced');
+  checkInvariants(world.state);
 });
 
 test('names: too long, "." and "..", "/" and zero bytes are refused; everything else is a name', async (t) => {
