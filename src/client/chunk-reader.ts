@@ -55,7 +55,7 @@ type Outcome =
 export class ChunkReader {
   readonly #options: ChunkReaderOptions;
   /** Replicas that were bad at their version: told once, asked last. A repaired one has another version. */
-  readonly #bad = new LRUCache<string, true>({ max: BAD_REPLICAS_MAX });
+  readonly #bad = new LRUCache<string, true>({ maxSize: BAD_REPLICAS_MAX, sizeCalculation: () => 1 });
 
   constructor(options: ChunkReaderOptions) {
     this.#options = options;

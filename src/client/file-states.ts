@@ -10,7 +10,11 @@ const CLOSED_COUNT_MAX = 16 * 1024;
 export class FileStates {
   readonly #options: FileStateOptions;
   readonly #open = new Map<InodeId, FileState>();
-  readonly #closed = new LRUCache<InodeId, FileState>({ max: CLOSED_COUNT_MAX });
+  /** (`max` would take room for all at once.) */
+  readonly #closed = new LRUCache<InodeId, FileState>({
+    maxSize: CLOSED_COUNT_MAX,
+    sizeCalculation: () => 1,
+  });
 
   constructor(options: FileStateOptions) {
     this.#options = options;

@@ -1,6 +1,6 @@
 // npm run sim -- [--seed N] [--seeds COUNT] [--trace]: seeds of the simulated cluster, one after another, each twice.
 import { parseArgs } from 'node:util';
-import { randomWrites } from './random-writes.ts';
+import { randomWrites } from './workloads/random-writes.ts';
 
 const { values } = parseArgs({
   options: { seed: { type: 'string' }, seeds: { type: 'string' }, trace: { type: 'boolean' } },

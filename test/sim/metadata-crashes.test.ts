@@ -1,7 +1,7 @@
 import test from 'ava';
 import { messageOf } from '../../src/base/errors.ts';
-import { metadataCrashes } from './metadata-crashes.ts';
 import type { SyncCall } from './sim-disk.ts';
+import { metadataCrashes } from './workloads/metadata-crashes.ts';
 
 const SEEDS = 40;
 /** A missing sync is found sooner than this; most by the first few seeds. */

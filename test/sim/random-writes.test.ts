@@ -1,8 +1,8 @@
 import test from 'ava';
 import { SECOND_MS } from '../../src/base/units.ts';
 import type { Cluster } from './cluster.ts';
-import { randomWrites } from './random-writes.ts';
 import type { SyncCall } from './sim-disk.ts';
+import { randomWrites } from './workloads/random-writes.ts';
 
 const SEEDS = 24;
 /** Every so often a seed runs twice, which shows whether a run is a function of its seed. */

@@ -98,6 +98,7 @@ export class SimFile {
   }
 
   losePower(dice: Random): void {
+    if (this.#changes.length === 0) return;
     const survivor = new Contents(this.#durable);
     const ageOf = this.#ageDealer(dice);
     const ageOfLength = ageOf();

@@ -1,6 +1,6 @@
 // The network between simulated machines: connections that keep their order as TCP does, through latency, partitions,
 // dead processes (whose machine says so) and machines without power (which say nothing).
-import { crc32OfBytes } from '../../src/base/crc.ts';
+import { crc32 } from '../../src/base/crc.ts';
 import { GfsError } from '../../src/base/errors.ts';
 import { SECOND_MS } from '../../src/base/units.ts';
 import { Handlers } from '../../src/rpc/contract.ts';
@@ -259,10 +259,10 @@ function textOf(frame: Frame): string {
   }
 }
 
-/** Length and checksum: two runs that differ in a byte differ in their trace. */
+/** Length and checksum of the message. A payload's checksums are in the message or in what was read before it. */
 function digestOf(data: Encoded | undefined): string {
   if (data === undefined) return '-';
-  return `${data.sizeBytes} ${crc32OfBytes([data.message, ...data.payload]).toString(16)}`;
+  return `${data.sizeBytes} ${crc32(data.message).toString(16)}`;
 }
 
 /** The request itself, for people. */

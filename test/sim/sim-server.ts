@@ -132,11 +132,13 @@ class ServerCall implements ServerContext, ServerStream<unknown, unknown> {
   readonly #session: ServerSession;
   readonly #route: Route;
   readonly #onlyRequest: Encoded | undefined;
-  readonly #abort = new AbortController();
+  /** Made when somebody looks at it: few handlers do. */
+  #abort: AbortController | undefined;
   readonly #inbox: Inbox<unknown>;
   readonly #sender: SimSender<unknown>;
   readonly #timer: Timer | undefined;
   #over = false;
+  #error: GfsError | undefined;
 
   constructor(session: ServerSession, frame: Extract<Frame, { kind: 'open' }>) {
     const { call, route, requestId, deadlineLeftMs, data } = frame;
@@ -159,6 +161,10 @@ class ServerCall implements ServerContext, ServerStream<unknown, unknown> {
   }
 
   get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController();
+      if (this.#error !== undefined) this.#abort.abort(this.#error);
+    }
     return this.#abort.signal;
   }
 
@@ -242,7 +248,9 @@ class ServerCall implements ServerContext, ServerStream<unknown, unknown> {
     const { requestId, peer } = this;
     env.log.debug({ requestId, method: this.#route.fullName, peer, code: error?.code ?? 'OK' }, 'served');
     this.#session.ended(this);
-    if (error !== undefined) this.#abort.abort(error);
+    this.#error = error;
+    if (error !== undefined) this.#abort?.abort(error);
+    if (!this.isStream) return;
     const end = error ?? new GfsError('CANCELLED', 'the call has ended');
     this.#inbox.fail(end);
     this.#sender.stop(end);

@@ -1,17 +1,17 @@
 // The master's log and store under kills and power cuts: what was answered is there afterwards, what is there was asked
 // for, and a command that is sent again gets its first answer.
-import { assert } from '../../src/base/assert.ts';
-import { ROOT_INODE, type SessionId } from '../../src/base/ids.ts';
-import { unwrap } from '../../src/base/result.ts';
-import { KiB } from '../../src/base/units.ts';
-import { INTERNAL, ROOT_CALLER } from '../../src/core/metadata/commands.ts';
-import { FileType } from '../../src/core/metadata/rows.ts';
-import { MetadataEngine } from '../../src/master/metadata-engine.ts';
-import { KeptStores } from './kept-stores.ts';
-import type { Random } from './random.ts';
-import { SimDisk, type SyncCall } from './sim-disk.ts';
-import { SimEnv } from './sim-env.ts';
-import { Simulation } from './simulation.ts';
+import { assert } from '../../../src/base/assert.ts';
+import { ROOT_INODE, type SessionId } from '../../../src/base/ids.ts';
+import { unwrap } from '../../../src/base/result.ts';
+import { KiB } from '../../../src/base/units.ts';
+import { INTERNAL, ROOT_CALLER } from '../../../src/core/metadata/commands.ts';
+import { FileType } from '../../../src/core/metadata/rows.ts';
+import { MetadataEngine } from '../../../src/master/metadata-engine.ts';
+import { KeptStores } from '../kept-stores.ts';
+import type { Random } from '../random.ts';
+import { SimDisk, type SyncCall } from '../sim-disk.ts';
+import { SimEnv } from '../sim-env.ts';
+import { Simulation } from '../simulation.ts';
 
 const LIVES = 10;
 const WRITERS = 4;

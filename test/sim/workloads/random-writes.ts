@@ -1,19 +1,19 @@
 // The workload `random-writes`: files of several chunks, each written at random places, synced and read back by one client
 // and read by the other, while machines die around them. Then the faults stop, and all has to come right.
-import { assert } from '../../src/base/assert.ts';
-import { joined } from '../../src/base/bytes.ts';
-import { codeOf, GfsError } from '../../src/base/errors.ts';
-import { type InodeId, inodeId, ROOT_INODE } from '../../src/base/ids.ts';
-import { KiB, MINUTE_MS, SECOND_MS } from '../../src/base/units.ts';
-import type { GfsFile } from '../../src/client/api.ts';
-import type { GfsClient } from '../../src/client/gfs-client.ts';
-import { CHUNK_SIZE_BYTES, Cluster } from './cluster.ts';
-import { chooseFaults, type FaultMixture, injectFaults } from './faults.ts';
-import { FileModel } from './file-model.ts';
-import type { Process } from './node.ts';
-import type { Random } from './random.ts';
-import { compareReplicas } from './replicas.ts';
-import { Simulation } from './simulation.ts';
+import { assert } from '../../../src/base/assert.ts';
+import { joined } from '../../../src/base/bytes.ts';
+import { codeOf, GfsError } from '../../../src/base/errors.ts';
+import { type InodeId, inodeId, ROOT_INODE } from '../../../src/base/ids.ts';
+import { KiB, MINUTE_MS, SECOND_MS } from '../../../src/base/units.ts';
+import type { GfsFile } from '../../../src/client/api.ts';
+import type { GfsClient } from '../../../src/client/gfs-client.ts';
+import { FileModel } from '../checkers/acknowledged-bytes.ts';
+import { compareReplicas } from '../checkers/replicas-identical.ts';
+import { CHUNK_SIZE_BYTES, Cluster } from '../cluster.ts';
+import { chooseFaults, type FaultMixture, injectFaults } from '../faults/faults.ts';
+import type { Process } from '../node.ts';
+import type { Random } from '../random.ts';
+import { Simulation } from '../simulation.ts';
 
 const CLIENTS = 2;
 const FILES_PER_CLIENT = 2;
@@ -54,7 +54,7 @@ export async function randomWrites(seed: number, options: RunOptions = {}): Prom
   options.sabotage?.(run.cluster);
   const { stackTraceLimit } = Error;
   // Refusals are many here, and a fifth of the time went into where they come from.
-  if (options.onTrace === undefined) Error.stackTraceLimit = 1;
+  if (options.onTrace === undefined) Error.stackTraceLimit = 0;
   try {
     await simulation.run(() => run.main(), { untilMs: FAULTS_MS + CONVERGE_MS });
   } finally {

@@ -1,5 +1,5 @@
 // What a file may hold. Every write fills its range with its own number, so each word read says which write it is of.
-import { assert } from '../../src/base/assert.ts';
+import { assert } from '../../../src/base/assert.ts';
 
 const WORD_BYTES = 4;
 
@@ -36,6 +36,7 @@ export class FileModel {
   /** What the writer wrote from this one on it reads back exactly. */
   #exactFrom = 1;
   #lengthSynced = 0;
+  #syncedWriteCount = 0;
 
   constructor(name: string, sizeMax: number) {
     this.name = name;
@@ -51,7 +52,7 @@ export class FileModel {
   }
 
   get syncedWriteCount(): number {
-    return new Set(this.#floor).size - 1;
+    return this.#syncedWriteCount;
   }
 
   begin(offset: number, length: number): ModelWrite {
@@ -100,6 +101,7 @@ export class FileModel {
           this.#lengthSynced = Math.max(this.#lengthSynced, (word + 1) * WORD_BYTES);
       }
     }
+    this.#syncedWriteCount += point.length;
     const covered = new Set(point);
     this.#unsynced = this.#unsynced.filter((id) => !covered.has(id));
   }

@@ -1,10 +1,10 @@
-import { assert } from '../../src/base/assert.ts';
-import { joined } from '../../src/base/bytes.ts';
-import { codeOf } from '../../src/base/errors.ts';
-import { hex } from '../../src/base/ids.ts';
-import { ChunkserverDefinition, type ExtentLocation } from '../../src/rpc/messages.ts';
-import type { Network } from '../../src/rpc/network.ts';
-import { CHUNK_SIZE_BYTES } from './cluster.ts';
+import { assert } from '../../../src/base/assert.ts';
+import { joined } from '../../../src/base/bytes.ts';
+import { codeOf } from '../../../src/base/errors.ts';
+import { hex } from '../../../src/base/ids.ts';
+import { ChunkserverDefinition, type ExtentLocation } from '../../../src/rpc/messages.ts';
+import type { Network } from '../../../src/rpc/network.ts';
+import { CHUNK_SIZE_BYTES } from '../cluster.ts';
 
 const { read } = ChunkserverDefinition.methods;
 

@@ -1,7 +1,7 @@
-import { SECOND_MS } from '../../src/base/units.ts';
-import type { Cluster } from './cluster.ts';
-import type { Node } from './node.ts';
-import type { Random } from './random.ts';
+import { SECOND_MS } from '../../../src/base/units.ts';
+import type { Cluster } from '../cluster.ts';
+import type { Node } from '../node.ts';
+import type { Random } from '../random.ts';
 
 export const FAULTS = [
   'kill server',
