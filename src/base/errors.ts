@@ -62,13 +62,19 @@ export function isErrorCode(text: string): text is ErrorCode {
 
 export type ErrorFields = Readonly<Record<string, string>>;
 
-/** A fault of the world, or a refusal. (A bug is a failed `assert`.) */
+/**
+ * A fault of the world, or a refusal. (A bug is a failed `assert`.) It has no stack: it is an answer like others, given for every
+ * look-up of a name that is not there, and to walk the stack for it would cost more than the look-up.
+ */
 export class GfsError extends Error {
   readonly code: ErrorCode;
   readonly fields: ErrorFields;
 
   constructor(code: ErrorCode, message: string, options: { cause?: unknown; fields?: ErrorFields } = {}) {
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    Error.stackTraceLimit = stackTraceLimit;
     this.name = 'GfsError';
     this.code = code;
     this.fields = options.fields ?? {};
