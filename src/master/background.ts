@@ -13,9 +13,11 @@ export class Background {
   readonly #retryDelayMs: number;
   readonly #tasks: TaskGroup;
   #timer: Timer | undefined;
+  /** When the timer fires; undefined while none is set. */
+  #dueMs: number | undefined;
   #running = false;
-  /** Woken during a round: what woke it may have come too late for that round. */
-  #again = false;
+  /** Woken during a round, and within which time: what woke it may have come too late for that round. */
+  #againMs: number | undefined;
   #closed = false;
 
   constructor(
@@ -29,10 +31,10 @@ export class Background {
     this.#tasks = new TaskGroup((error) => env.log.error({ error }, `${options.name} failed`));
   }
 
-  /** Runs a round soon, never in this turn: what goes on in it ends first. */
-  wake(): void {
-    if (this.#running) this.#again = true;
-    else this.#runIn(0);
+  /** Runs a round within so many milliseconds, never in this turn: what goes on in it ends first. */
+  wake(withinMs = 0): void {
+    if (this.#running) this.#againMs = Math.min(withinMs, this.#againMs ?? withinMs);
+    else this.#runIn(withinMs);
   }
 
   /** No round starts any more; resolves when a running one has ended. */
@@ -44,14 +46,18 @@ export class Background {
 
   #runIn(delayMs: number): void {
     if (this.#closed) return;
+    const dueMs = this.#env.monotonicMs() + delayMs;
+    if (this.#dueMs !== undefined && this.#dueMs <= dueMs) return;
     this.#timer?.cancel();
+    this.#dueMs = dueMs;
     this.#timer = this.#env.setTimer(delayMs, () => this.#tasks.run(() => this.#run()));
   }
 
   async #run(): Promise<void> {
     if (this.#running || this.#closed) return;
     this.#running = true;
-    this.#again = false;
+    this.#dueMs = undefined;
+    this.#againMs = undefined;
     let delayMs: number | undefined;
     try {
       delayMs = await this.#round();
@@ -66,7 +72,7 @@ export class Background {
     } finally {
       this.#running = false;
     }
-    if (this.#again) this.#runIn(0);
-    else if (delayMs !== undefined) this.#runIn(delayMs);
+    if (delayMs !== undefined) this.#runIn(delayMs);
+    if (this.#againMs !== undefined) this.#runIn(this.#againMs);
   }
 }

@@ -11,6 +11,8 @@ import type { ChunkserverCalls } from './chunkserver-calls.ts';
 import type { Metadata } from './metadata.ts';
 
 const RETRY_DELAY_MS = 1 * SECOND_MS;
+/** New garbage gathers for so long, so that servers and log get one order for many chunks. */
+const GATHER_MS = 1 * SECOND_MS;
 /** Chunks in a round: a server deletes so many files at one order, and the log gets one command for them. */
 const PAGE_SIZE = 256;
 /** Between rounds, so that clients' work comes first. */
@@ -52,7 +54,7 @@ export class GarbageCollector {
 
   /** There is new garbage, or a server came back that may hold some. */
   wake(): void {
-    this.#work.wake();
+    this.#work.wake(GATHER_MS);
   }
 
   async close(): Promise<void> {

@@ -8,6 +8,8 @@ import { Background } from './background.ts';
 import type { Metadata } from './metadata.ts';
 
 const RETRY_DELAY_MS = 1 * SECOND_MS;
+/** What was let go gathers for so long: a command for each file would cost the log as much as its unlinking did. */
+const GATHER_MS = 1 * SECOND_MS;
 /** Files in one command: each may have many extents, and nobody waits for longer than one command takes. */
 const BATCH_SIZE_MAX = 64;
 const PAGE_SIZE = 1000;
@@ -43,7 +45,7 @@ export class OrphanReaper {
   consider(inodes: Iterable<InodeId>): void {
     const before = this.#candidates.size;
     for (const inode of inodes) this.#candidates.add(inode);
-    if (this.#candidates.size > before) this.#work.wake();
+    if (this.#candidates.size > before) this.#work.wake(GATHER_MS);
   }
 
   async close(): Promise<void> {
