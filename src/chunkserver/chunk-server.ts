@@ -1,4 +1,5 @@
 import { AssertionError, must } from '../base/assert.ts';
+import { MUTATION_BYTES_MAX } from '../base/constants.ts';
 import type { Env, Timer } from '../base/env.ts';
 import { codeOf, GfsError, messageOf } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
@@ -125,6 +126,7 @@ export class ChunkServer implements RunningChunkServer, AsyncDisposable {
       systemReporter: this.#options.systemReporter,
       incarnation: this.#incarnation,
       self: () => this.serverId,
+      mutationBytesMax: () => Math.max(MUTATION_BYTES_MAX, (this.#roleParts?.chunkSizeBytes ?? 0) / 4),
     };
     const handlers = this.#activity.counted({
       ...readHandlers(parts),

@@ -114,7 +114,7 @@ function mutationOf(message: ApplyRequest, bytes: Bytes): Mutation {
       return { kind: 'append', version, serial, chunkOffset, checksums, writer, number, recordChecksum };
     }
     case MutationKind.MUTATION_KIND_SEAL:
-      return { kind: 'seal', version, serial };
+      return { kind: 'seal', version, serial, length: chunkOffset };
     default:
       throw new GfsError('INVALID_ARGUMENT', `no order of kind ${kind}`);
   }

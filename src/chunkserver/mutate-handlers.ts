@@ -21,14 +21,22 @@ export function mutateHandlers(parts: ServerParts): Pick<ChunkserverHandlers, 'm
     mutate: async (incoming) => {
       const { message } = incoming;
       const kind = kindOf(message);
+      const { writer, number, chunkOffset, pushId } = message;
+      const length = kind === 'seal' ? 0 : message.length;
+      const recordChecksum = kind === 'append' ? checksumOfRecord(message) : 0;
+      const request = { kind, writer, number, chunkOffset, length, recordChecksum };
       const role = await activeRole(parts, message);
+      // What was done before is answered whether or not its data came again, and on a full disk too.
+      const known = role.recall(request);
+      if (known !== undefined) {
+        if (pushId !== undefined) parts.pushes.take(pushId.writer, pushId.number)?.release();
+        return { message: await known };
+      }
       const data = takeData(parts, kind, incoming);
-      const { writer, number, chunkOffset } = message;
-      const request = { kind, writer, number, chunkOffset, length: lengthOf(data.bytes) };
       const { release } = data;
       try {
         const answer = await role.mutate(request, data);
-        parts.space.take(request.length);
+        parts.space.take(length);
         return { message: answer };
       } catch (error) {
         release();
@@ -50,6 +58,12 @@ function kindOf({ kind }: MutateRequest): MutationRequest['kind'] {
       // A cut goes with a raise of the version (P19).
       throw new GfsError('INVALID_ARGUMENT', `no mutation of kind ${kind}`);
   }
+}
+
+function checksumOfRecord({ chunk, checksums }: MutateRequest): number {
+  const [checksum] = checksums;
+  if (checksum !== undefined && checksums.length === 1) return checksum;
+  throw new GfsError('INVALID_ARGUMENT', `a record for chunk ${hex(chunk)} has one checksum, of all of it`);
 }
 
 async function activeRole(parts: ServerParts, message: MutateRequest): Promise<PrimaryRole> {
@@ -79,8 +93,8 @@ function takeData(
 ): MutationData {
   if (kind === 'seal') return { bytes: NO_BYTES, checksums: [], pushId: undefined, release: nothing };
   const { chunk, chunkOffset, length, checksums, pushId } = message;
-  if (length > MUTATION_BYTES_MAX) {
-    throw new GfsError('INVALID_ARGUMENT', `a mutation of ${length} bytes; at most ${MUTATION_BYTES_MAX}`);
+  if (kind === 'write' && length > MUTATION_BYTES_MAX) {
+    throw new GfsError('INVALID_ARGUMENT', `a write of ${length} bytes; at most ${MUTATION_BYTES_MAX}`);
   }
   parts.space.check(length);
   if (pushId === undefined) {
@@ -113,9 +127,7 @@ function takeData(
 function checkData(kind: 'write' | 'append', message: MutateRequest, bytes: readonly Uint8Array[]): void {
   const { chunk, chunkOffset, checksums } = message;
   const matches =
-    kind === 'write'
-      ? checksumsMatch(bytes, chunkOffset, checksums)
-      : checksums.length === 1 && crc32OfBytes(bytes) === checksums[0];
+    kind === 'write' ? checksumsMatch(bytes, chunkOffset, checksums) : crc32OfBytes(bytes) === checksums[0];
   if (!matches)
     throw new GfsError('CHECKSUM_MISMATCH', `data for chunk ${hex(chunk)} got damaged on its way`);
 }

@@ -1,18 +1,26 @@
 import { assert, must } from '../base/assert.ts';
 import { type Bytes, NO_BYTES } from '../base/bytes.ts';
-import { LEASE_DURATION_MS } from '../base/constants.ts';
+import { LEASE_DURATION_MS, MUTATION_BYTES_MAX } from '../base/constants.ts';
 import { checksumsOf } from '../base/crc.ts';
 import { codeOf, GfsError, messageOf } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
+import { pushPieces } from '../base/pieces.ts';
 import { unwrap } from '../base/result.ts';
 import type { TaskGroup } from '../base/task-group.ts';
 import { SECOND_MS } from '../base/units.ts';
-import { type MutationAnswer, type MutationRequest, type Order, Primary } from '../core/primary.ts';
-import type { Member, Mutation, VersionRecord } from '../core/replica-types.ts';
+import {
+  type MutationAnswer,
+  type MutationRequest,
+  type Order,
+  Primary,
+  type Repeat,
+} from '../core/primary.ts';
+import type { BlockSums, Member, Mutation, VersionRecord } from '../core/replica-types.ts';
 import {
   type ApplyRequest,
   ChunkserverDefinition,
   MutationKind,
+  type PushHeader,
   type PushId,
   type VersionRecord as VersionRecordMessage,
 } from '../rpc/messages.ts';
@@ -103,7 +111,7 @@ export class PrimaryRole {
     this.#leaseEndsMs = this.#usedMs + LEASE_DURATION_MS;
     if (kind === 'first') {
       this.#first = messageOfRecord(record);
-      this.#activate({ length: 0, sealed: false, tableSize: 0 });
+      this.#activate({ length: 0, sealed: false, table: [] });
       this.#activation = Promise.resolve();
     } else {
       this.#activation = this.#reconcile();
@@ -165,21 +173,36 @@ export class PrimaryRole {
 
   /** Resolves when all members applied it, and all before it. */
   async mutate(request: MutationRequest, data: MutationData): Promise<MutationAnswer> {
-    let entry: Awaited<ReturnType<Replica['appendOf']>>;
-    if (request.kind === 'append' && this.#primary().wantsTableEntry(request.writer)) {
-      entry = await this.#replica.appendOf(request.writer);
-    }
     const primary = this.#primary();
-    const admission = unwrap(primary.admit(request, this.record.version, entry));
-    this.#usedMs = this.#parts.env.monotonicMs();
-    this.#usedSinceTold = true;
+    const admission = unwrap(primary.admit(request, this.record.version));
+    this.#used();
     if (admission.kind === 'order') {
       await this.#fly(primary, admission.order, request, data);
       return admission.answer;
     }
     data.release();
-    await this.#flights.get(admission.serial)?.promise;
-    return admission.answer;
+    return await this.#committed(admission);
+  }
+
+  /**
+   * The answer to a mutation that needs no data for it: it was taken before, or the chunk is sealed. Undefined: it is
+   * new. Resolves, as `mutate` does, when all members applied what the answer speaks of (P15).
+   */
+  recall(request: MutationRequest): Promise<MutationAnswer> | undefined {
+    const known = unwrap(this.#primary().recall(request, this.record.version));
+    if (known === undefined) return undefined;
+    this.#used();
+    return this.#committed(known);
+  }
+
+  async #committed({ serial, answer }: Repeat): Promise<MutationAnswer> {
+    await this.#flights.get(serial)?.promise;
+    return answer;
+  }
+
+  #used(): void {
+    this.#usedMs = this.#parts.env.monotonicMs();
+    this.#usedSinceTold = true;
   }
 
   /** The length that all members have, confirmed by each since the question was asked (P22). */
@@ -221,7 +244,7 @@ export class PrimaryRole {
     this.#ending.abort(error);
     for (const flight of this.#flights.values()) {
       flight.data.release();
-      flight.reject(error);
+      flight.reject(unknownOutcome(flight, error));
     }
     this.#flights.clear();
   }
@@ -241,16 +264,18 @@ export class PrimaryRole {
     try {
       const sums = await reconcileMembers(this.#parts, this.#replica, this.#parts.self, this.#ending.signal);
       if (this.#state.kind !== 'reconciling') return;
-      this.#activate({ length: sums.length, sealed: sums.sealed, tableSize: sums.table.length });
+      this.#activate(sums);
     } catch (error) {
       this.#resign('members could not be made equal', error);
     }
   }
 
-  #activate(start: { length: number; sealed: boolean; tableSize: number }): void {
+  #activate({ length, sealed, table }: Pick<BlockSums, 'length' | 'sealed' | 'table'>): void {
     const { chunk, version, members } = this.record;
     const { chunkSizeBytes } = this.#parts;
-    const primary = new Primary({ chunk, version, memberCount: members.length, chunkSizeBytes, ...start });
+    const memberCount = members.length;
+    const start = { length, sealed, table };
+    const primary = new Primary({ chunk, version, memberCount, chunkSizeBytes, ...start });
     this.#state = { kind: 'active', primary };
   }
 
@@ -289,14 +314,31 @@ export class PrimaryRole {
       .call(apply, flight.request, { payload, ...this.#callOptions() })
       .catch((error: unknown) => {
         if (codeOf(error) !== 'NO_SUCH_PUSH' || this.ended) throw error;
-        // It lost what was pushed (P11): this time the data goes with the order.
-        const request = { ...flight.request, pushId: undefined };
-        return connection.call(apply, request, { payload: flight.data.bytes, ...this.#callOptions() });
+        return this.#orderWithData(connection, flight);
       })
       .then(
         () => this.#applied(flight.order.serial, index),
         (error: unknown) => this.#resign(`server ${member.server} did not apply an order`, error),
       );
+  }
+
+  /** The member lost what was pushed (P11): this time the data goes with the order, or right before it. */
+  async #orderWithData(connection: Connection, { request, data }: Flight): Promise<unknown> {
+    const { apply, push } = ChunkserverDefinition.methods;
+    const { chunk, version, chunkOffset, length, pushId } = request;
+    if (length <= MUTATION_BYTES_MAX) {
+      const inline = { ...request, pushId: undefined };
+      return await connection.call(apply, inline, { payload: data.bytes, ...this.#callOptions() });
+    }
+    const stream = connection.stream(push, this.#callOptions());
+    let header: PushHeader | undefined = { pushId, chunk, version, chunkOffset, length, chain: [] };
+    for (const { bytes, checksums } of pushPieces(data.bytes, chunkOffset)) {
+      await stream.send({ header, checksums, payload: EMPTY }, bytes);
+      header = undefined;
+    }
+    stream.end();
+    await stream.finished();
+    return await connection.call(apply, request, this.#callOptions());
   }
 
   #applied(serial: number, member: number): void {
@@ -382,8 +424,17 @@ function mutationOf(apply: ApplyRequest, order: Order, data: MutationData): Muta
       return { kind: 'append', version, serial, chunkOffset, checksums, writer, number, recordChecksum };
     }
     case 'seal':
-      return { kind: 'seal', version, serial };
+      return { kind: 'seal', version, serial, length: chunkOffset };
   }
+}
+
+/**
+ * What to tell of a mutation that was ordered and not answered. An append may be on all members, and in their tables: that
+ * one of them has no space must not make its writer believe that it is nowhere (P17).
+ */
+function unknownOutcome({ order }: Flight, error: GfsError): GfsError {
+  if (order.kind !== 'append' || error.code === 'NOT_PRIMARY') return error;
+  return new GfsError('NOT_PRIMARY', error.message, { cause: error });
 }
 
 const WIRE_KINDS = {

@@ -1,6 +1,6 @@
 import type { Bytes } from '../base/bytes.ts';
 import { lengthOf } from '../base/bytes.ts';
-import { CHECKSUM_BLOCK_BYTES, MUTATION_BYTES_MAX } from '../base/constants.ts';
+import { CHECKSUM_BLOCK_BYTES } from '../base/constants.ts';
 import { checksumsMatch, checksumsOf } from '../base/crc.ts';
 import { codeOf, GfsError, messageOf } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
@@ -67,8 +67,9 @@ class Intake {
   ): Promise<Intake> {
     if (header?.pushId === undefined) throw new GfsError('INVALID_ARGUMENT', 'a push begins with its header');
     const { chunk, version, length } = header;
-    if (length === 0 || length > MUTATION_BYTES_MAX) {
-      throw new GfsError('INVALID_ARGUMENT', `a push of ${length} bytes; at most ${MUTATION_BYTES_MAX}`);
+    const lengthMax = Math.min(parts.mutationBytesMax(), parts.pushes.limitBytes);
+    if (length === 0 || length > lengthMax) {
+      throw new GfsError('INVALID_ARGUMENT', `a push of ${length} bytes; at most ${lengthMax}`);
     }
     // A chunk that is not here begins with its first mutation.
     const held = parts.chunks.peek(chunk) ?? (await parts.chunks.hold(chunk));

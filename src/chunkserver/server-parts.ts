@@ -22,6 +22,8 @@ export interface ServerParts {
   readonly incarnation: string;
   /** Undefined until the master has dealt one. */
   readonly self: () => number | undefined;
+  /** The most that one mutation may change: known when the master has told the size of chunks. */
+  readonly mutationBytesMax: () => number;
 }
 
 export type ChunkserverHandlers = Handlers<typeof ChunkserverDefinition>;

@@ -1,14 +1,16 @@
 import { type Bytes, lengthOf, slice } from '../base/bytes.ts';
-import { CHECKSUM_BLOCK_BYTES, INLINE_MUTATION_BYTES_MAX } from '../base/constants.ts';
+import { INLINE_MUTATION_BYTES_MAX } from '../base/constants.ts';
 import { checksumsOf, crc32OfBytes } from '../base/crc.ts';
 import type { Env } from '../base/env.ts';
 import { codeOf, GfsError } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
-import { KiB, SECOND_MS } from '../base/units.ts';
+import { pushPieces } from '../base/pieces.ts';
+import { SECOND_MS } from '../base/units.ts';
 import {
   ChunkserverDefinition,
   type MutateResponse,
   MutationKind,
+  type PushHeader,
   type PushId,
   type Replica,
 } from '../rpc/messages.ts';
@@ -21,7 +23,6 @@ import type { ServerPool } from './server-pool.ts';
 import type { Session } from './session.ts';
 
 const { push, mutate, sync, chunkLength } = ChunkserverDefinition.methods;
-const PUSH_PIECE_BYTES = 256 * KiB;
 /** A primary that is silent for so long is suspect. It may itself be waiting for the master to evict a member. */
 const MUTATE_ATTEMPT_MS = 15 * SECOND_MS;
 /** In the message beside the payload, which travels outside it. */
@@ -267,17 +268,11 @@ export class ChunkWriter {
       const finished = stream.finished();
       finished.catch(() => undefined);
       try {
-        for (let start = 0; start < length; ) {
-          const end = Math.min(
-            length,
-            start + PUSH_PIECE_BYTES - ((chunkOffset + start) % CHECKSUM_BLOCK_BYTES),
-          );
-          const piece = slice(bytes, start, end);
-          const checksums = checksumsOf(piece, chunkOffset + start);
+        let header: PushHeader | undefined = { pushId, chunk, version, chunkOffset, length, chain };
+        for (const { bytes: piece, checksums } of pushPieces(bytes, chunkOffset)) {
           for (const sum of checksums) all.push(sum);
-          const header = start === 0 ? { pushId, chunk, version, chunkOffset, length, chain } : undefined;
           await stream.send({ header, checksums, payload: NO_PAYLOAD }, piece);
-          start = end;
+          header = undefined;
         }
         stream.end();
       } catch (error) {

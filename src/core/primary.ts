@@ -10,15 +10,18 @@ export interface MutationRequest {
   readonly kind: 'write' | 'append' | 'seal';
   readonly writer: number;
   readonly number: number;
-  /** Of a write. */
+  /** A write's place. An append or a seal: where the chunk has to end at least before it, filled up with zeros. */
   readonly chunkOffset: number;
   readonly length: number;
+  /** Of an append: CRC-32 of the whole record. */
+  readonly recordChecksum: number;
 }
 
 /** A mutation in its place in the order: what all members apply. */
 export interface Order {
   readonly serial: number;
   readonly kind: 'write' | 'append' | 'seal';
+  /** Of a seal: the chunk's length for ever. */
   readonly chunkOffset: number;
   readonly length: number;
 }
@@ -33,11 +36,17 @@ export interface MutationAnswer {
 /** What became of a request. `answer` may go out once every serial up to and with `serial` is committed. */
 export type Admission =
   | { readonly kind: 'order'; readonly order: Order; readonly answer: MutationAnswer }
-  /** Taken before: it is not applied again. A negative serial: committed under an earlier version. */
-  | { readonly kind: 'repeat'; readonly serial: number; readonly answer: MutationAnswer };
+  | Repeat;
 
-/** An append that the chunk's table holds (P15). */
-type TableHit = Pick<AppendEntry, 'number' | 'chunkOffset'>;
+/** Taken before: it is not applied again. A negative serial: committed under an earlier version. */
+export interface Repeat {
+  readonly kind: 'repeat';
+  readonly serial: number;
+  readonly answer: MutationAnswer;
+}
+
+/** An entry of the table of appends (P15), with the serial that put it there. */
+type Append = Omit<AppendEntry, 'writer'> & { readonly serial: number };
 
 export interface PrimaryOptions {
   readonly chunk: number;
@@ -47,8 +56,8 @@ export interface PrimaryOptions {
   readonly chunkSizeBytes: number;
   readonly length: number;
   readonly sealed: boolean;
-  /** Writers in the replica's table of appends. */
-  readonly tableSize: number;
+  /** Of appends, as the replicas hold it. */
+  readonly table: readonly AppendEntry[];
 }
 
 /** The serial of what an earlier version committed: reconcile put it on all members before this one began. */
@@ -62,18 +71,14 @@ export const COMMITTED_BEFORE = -1;
 export class Primary {
   readonly #options: PrimaryOptions;
   readonly #writes = new WriteMemory();
-  /** Appends of this version, by writer: newer than what the replica's table may have by now. */
-  readonly #appends = new Map<
-    number,
-    TableHit & { readonly serial: number; readonly answer: MutationAnswer }
-  >();
+  /** The table of appends as it is when all that was ordered is applied, by writer. */
+  readonly #appends = new Map<number, Append>();
   readonly #inFlight = new Map<number, number>();
   readonly #tail = new AppendTail();
   readonly #allMembers: number;
   /** Length and seal when all that was ordered is applied. */
   #length: number;
   #sealedBy: number | undefined;
-  #tableSize: number;
   #nextSerial = 0;
   #committedSerial = 0;
 
@@ -83,7 +88,8 @@ export class Primary {
     this.#allMembers = 2 ** options.memberCount - 1;
     this.#length = options.length;
     this.#sealedBy = options.sealed ? COMMITTED_BEFORE : undefined;
-    this.#tableSize = options.tableSize;
+    for (const entry of options.table)
+      this.#appends.set(entry.writer, { ...entry, serial: COMMITTED_BEFORE });
   }
 
   get version(): number {
@@ -112,29 +118,45 @@ export class Primary {
     return this.#tail.visible(replicaLength);
   }
 
-  /** Whether an append of this writer needs its entry of the replica's table to be admitted. */
-  wantsTableEntry(writer: number): boolean {
-    return !this.#appends.has(writer);
+  /** Takes a mutation into the order, finds it taken before, or refuses it; a refusal changes nothing. */
+  admit(mutation: MutationRequest, version: number): Result<Admission> {
+    const known = this.recall(mutation, version);
+    if (!known.ok) return known;
+    if (known.value !== undefined) return ok(known.value);
+    switch (mutation.kind) {
+      case 'write':
+        return ok(this.#admitWrite(mutation));
+      case 'append':
+        return ok(this.#admitAppend(mutation));
+      case 'seal':
+        return ok(this.#seal(mutation.chunkOffset));
+    }
   }
 
   /**
-   * Takes a mutation into the order, finds it taken before, or refuses it; a refusal changes nothing. `entry` is what
-   * the replica's table has of an append's writer.
+   * As `admit`, as far as neither the data nor a place in the order is needed for it: what was taken before, what a
+   * sealed chunk answers, what is refused. Undefined: it is new.
    */
-  admit(mutation: MutationRequest, version: number, entry?: TableHit): Result<Admission> {
+  recall(mutation: MutationRequest, version: number): Result<Repeat | undefined> {
     if (version !== this.#options.version) {
       return refuse(
         'VERSION_MISMATCH',
         `chunk ${this.#name()} is at version ${this.#options.version}, not ${version}`,
       );
     }
+    const { chunkOffset, length } = mutation;
+    const end = mutation.kind === 'write' ? chunkOffset + length : chunkOffset;
+    if (!Number.isSafeInteger(end) || chunkOffset < 0 || end > this.#options.chunkSizeBytes) {
+      const message = `bytes ${chunkOffset} to ${end} are not inside chunk ${this.#name()}`;
+      return refuse('INVALID_ARGUMENT', message);
+    }
     switch (mutation.kind) {
       case 'write':
-        return this.#admitWrite(mutation);
+        return this.#recallWrite(mutation);
       case 'append':
-        return this.#admitAppend(mutation, entry);
+        return this.#recallAppend(mutation);
       case 'seal':
-        return ok(this.#seal());
+        return this.#recallSeal(mutation);
     }
   }
 
@@ -154,24 +176,12 @@ export class Primary {
     return committed;
   }
 
-  #admitWrite(mutation: MutationRequest): Result<Admission> {
-    const { chunkOffset, length, writer, number } = mutation;
+  #recallWrite({ chunkOffset, length, writer, number }: MutationRequest): Result<Repeat | undefined> {
     if (length <= 0) return refuse('INVALID_ARGUMENT', 'a write of nothing');
-    const end = chunkOffset + length;
-    if (!Number.isSafeInteger(end) || chunkOffset < 0 || end > this.#options.chunkSizeBytes) {
-      return refuse(
-        'INVALID_ARGUMENT',
-        `bytes ${chunkOffset} to ${end} are not inside chunk ${this.#name()}`,
-      );
-    }
     const remembered = this.#writes.find(writer, number);
     switch (remembered.kind) {
       case 'taken':
-        return ok({
-          kind: 'repeat',
-          serial: remembered.serial,
-          answer: { chunkOffset, chunkLength: this.#length, sealed: false },
-        });
+        return ok(this.#repeat(remembered.serial, chunkOffset));
       case 'tooOld':
         return refuse(
           'INVALID_ARGUMENT',
@@ -182,51 +192,74 @@ export class Primary {
       case 'new':
         break;
     }
-    if (this.#sealedBy !== undefined && end > this.#length) {
+    if (this.#sealedBy !== undefined && chunkOffset + length > this.#length) {
       return refuse('SEALED', `chunk ${this.#name()} is sealed at ${this.#length}`);
     }
-    this.#writes.remember(writer, number, this.#nextSerial);
-    this.#length = Math.max(this.#length, end);
-    return ok(this.#order('write', chunkOffset, length));
+    return ok(undefined);
   }
 
-  #admitAppend(mutation: MutationRequest, entry: TableHit | undefined): Result<Admission> {
-    const { length, writer, number } = mutation;
-    if (length <= 0 || length > this.#options.chunkSizeBytes / 4) {
-      return refuse('INVALID_ARGUMENT', `a record of ${length} bytes; at most a quarter chunk`); // §3.3
+  #recallAppend(mutation: MutationRequest): Result<Repeat | undefined> {
+    const { length, writer, number, recordChecksum } = mutation;
+    if (length <= 0) return refuse('INVALID_ARGUMENT', 'an append of nothing');
+    const lengthMax = this.#options.chunkSizeBytes / 4;
+    if (length > lengthMax) {
+      // §3.3: the rest of a chunk that a record does not fit into is never more than that.
+      const message = `a record of ${length} bytes is longer than ${lengthMax}, a quarter chunk`;
+      return refuse('INVALID_ARGUMENT', message);
     }
     const before = this.#appends.get(writer);
-    const hit = before ?? entry;
-    if (hit !== undefined && number < hit.number) {
-      return refuse(
-        'INVALID_ARGUMENT',
-        `append ${writer}/${number} comes after ${hit.number}: one at a time (P15)`,
-      );
+    if (before === undefined || number > before.number) return ok(this.#sealedAnswer());
+    if (number < before.number) {
+      const message = `append ${writer}/${number} comes after ${before.number}: one at a time (P15)`;
+      return refuse('INVALID_ARGUMENT', message);
     }
-    if (hit !== undefined && number === hit.number) {
-      if (before !== undefined) return ok({ kind: 'repeat', serial: before.serial, answer: before.answer });
-      const answer = { chunkOffset: hit.chunkOffset, chunkLength: this.#length, sealed: false };
-      return ok({ kind: 'repeat', serial: COMMITTED_BEFORE, answer });
+    if (length !== before.length || recordChecksum !== before.checksum) {
+      return refuse('INVALID_ARGUMENT', `append ${writer}/${number} was another record before`);
     }
-    // No padding (§3.3) but a seal: the record's chunk ends here, for every writer (P16).
-    const fits = this.#length + length <= this.#options.chunkSizeBytes;
-    const known = hit !== undefined || this.#tableSize < APPEND_ENTRIES_MAX;
-    if (this.#sealedBy !== undefined || !fits || !known) return ok(this.#seal());
-    const chunkOffset = this.#length;
-    this.#length += length;
-    if (hit === undefined) this.#tableSize += 1;
-    const admission = this.#order('append', chunkOffset, length);
-    const { serial } = admission.order;
-    this.#appends.set(writer, { number, chunkOffset, serial, answer: admission.answer });
-    this.#tail.appended(serial, chunkOffset);
-    return ok(admission);
+    return ok(this.#repeat(before.serial, before.chunkOffset));
   }
 
-  #seal(): Admission {
-    const answer = { chunkOffset: 0, chunkLength: this.#length, sealed: true };
-    if (this.#sealedBy !== undefined) return { kind: 'repeat', serial: this.#sealedBy, answer };
+  #recallSeal({ chunkOffset }: MutationRequest): Result<Repeat | undefined> {
+    const sealed = this.#sealedAnswer();
+    if (sealed !== undefined || this.#length > 0 || chunkOffset > 0) return ok(sealed);
+    return refuse('INVALID_ARGUMENT', `chunk ${this.#name()} is empty: nothing could follow its seal`);
+  }
+
+  #admitWrite({ chunkOffset, length, writer, number }: MutationRequest): Admission {
+    this.#writes.remember(writer, number, this.#nextSerial);
+    this.#length = Math.max(this.#length, chunkOffset + length);
+    return this.#order('write', chunkOffset, length);
+  }
+
+  #admitAppend({ length, writer, number, chunkOffset: end, recordChecksum }: MutationRequest): Admission {
+    const chunkOffset = Math.max(this.#length, end);
+    // No padding (§3.3) but a seal: the record's chunk ends here, for every writer (P16).
+    const fits = chunkOffset + length <= this.#options.chunkSizeBytes;
+    const known = this.#appends.has(writer) || this.#appends.size < APPEND_ENTRIES_MAX;
+    if (!fits || !known) return this.#seal(end);
+    this.#length = chunkOffset + length;
+    const admission = this.#order('append', chunkOffset, length);
+    const { serial } = admission.order;
+    this.#appends.set(writer, { number, chunkOffset, length, checksum: recordChecksum, serial });
+    this.#tail.appended(serial, chunkOffset);
+    return admission;
+  }
+
+  #seal(end: number): Admission {
     this.#sealedBy = this.#nextSerial;
-    return { ...this.#order('seal', this.#length, 0), answer };
+    this.#length = Math.max(this.#length, end);
+    const { order } = this.#order('seal', this.#length, 0);
+    return { kind: 'order', order, answer: { chunkOffset: 0, chunkLength: this.#length, sealed: true } };
+  }
+
+  #sealedAnswer(): Repeat | undefined {
+    if (this.#sealedBy === undefined) return undefined;
+    const answer = { chunkOffset: 0, chunkLength: this.#length, sealed: true };
+    return { kind: 'repeat', serial: this.#sealedBy, answer };
+  }
+
+  #repeat(serial: number, chunkOffset: number): Repeat {
+    return { kind: 'repeat', serial, answer: { chunkOffset, chunkLength: this.#length, sealed: false } };
   }
 
   #order(kind: Order['kind'], chunkOffset: number, length: number): Admission & { readonly kind: 'order' } {

@@ -20,13 +20,13 @@ export interface PushedData {
  * dropping somebody's data instead would only make two clients push again.
  */
 export class PushBuffer {
-  readonly #limitBytes: number;
+  readonly limitBytes: number;
   /** In order of arrival, so the oldest expire first. */
   readonly #entries = new Map<string, Entry>();
   #usedBytes = 0;
 
   constructor(options: { limitBytes: number }) {
-    this.#limitBytes = options.limitBytes;
+    this.limitBytes = options.limitBytes;
   }
 
   /** Memory that is taken or promised. */
@@ -40,7 +40,7 @@ export class PushBuffer {
 
   /** Room for a push that begins; undefined when there is none now. To be kept or released, once. */
   reserve(lengthBytes: number): Reservation | undefined {
-    if (this.#usedBytes + lengthBytes > this.#limitBytes) return undefined;
+    if (this.#usedBytes + lengthBytes > this.limitBytes) return undefined;
     this.#usedBytes += lengthBytes;
     let open = true;
     return {

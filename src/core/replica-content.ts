@@ -111,10 +111,6 @@ export class ReplicaContent {
     return this.#dataSinceMark || this.#lengthRecoverable !== this.length;
   }
 
-  appendOf(writer: number): AppendEntry | undefined {
-    return this.#table.get(writer);
-  }
-
   sums(): BlockSums {
     return {
       length: this.length,
@@ -146,7 +142,7 @@ export class ReplicaContent {
       case 'append':
         return this.#refusalOfData(mutation.chunkOffset, dataLength) ?? this.#refusalOfAppend(mutation);
       case 'seal':
-        return undefined;
+        return this.#refusalOfSeal(mutation.length);
       case 'cut':
         return isOffset(mutation.length)
           ? undefined
@@ -172,6 +168,7 @@ export class ReplicaContent {
         break;
       case 'seal':
         this.#takeSerial(change.serial);
+        this.#extend(change.length);
         this.#sealed = true;
         this.#writtenAtMs = change.writtenAtMs;
         break;
@@ -239,6 +236,13 @@ export class ReplicaContent {
     this.#writtenAtMs = change.writtenAtMs;
   }
 
+  /** With zeros. */
+  #extend(length: number): void {
+    this.#checksums.extend(length);
+    this.#map.setLength(this.length);
+    this.#lengthRecoverable = Math.max(this.#lengthRecoverable, this.length);
+  }
+
   #cut(length: number, lastSum: number): void {
     this.#checksums.cut(length, lastSum);
     this.#map.setLength(length);
@@ -266,6 +270,12 @@ export class ReplicaContent {
     if (this.#sealed && isLonger) return refuse('SEALED', `sealed at ${this.length}`).error;
     if (length > 0 && isOffset(chunkOffset) && chunkOffset + length <= CHUNK_SIZE_BYTES_MAX) return undefined;
     return refuse('INVALID_ARGUMENT', `no chunk takes ${length} bytes at ${chunkOffset}`).error;
+  }
+
+  #refusalOfSeal(length: number): Refusal | undefined {
+    const fits = isOffset(length) && length >= this.length && length <= CHUNK_SIZE_BYTES_MAX;
+    if (fits && (!this.#sealed || length === this.length)) return undefined;
+    return refuse('INVALID_ARGUMENT', `a chunk of ${this.length} bytes cannot be sealed at ${length}`).error;
   }
 
   #refusalOfAppend(mutation: Mutation): Refusal | undefined {

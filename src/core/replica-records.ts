@@ -52,6 +52,8 @@ export interface WriteRecord {
 export interface SealRecord {
   readonly kind: 'seal';
   readonly serial: number;
+  /** Of the replica from then on: as it was, or longer with zeros. */
+  readonly length: number;
   readonly writtenAtMs: number;
 }
 

@@ -58,6 +58,8 @@ export interface AppendMutation extends MutationOrder {
 }
 export interface SealMutation extends MutationOrder {
   readonly kind: 'seal';
+  /** The chunk's from now on; a shorter replica gets zeros up to there. */
+  readonly length: number;
 }
 export interface CutMutation extends MutationOrder {
   readonly kind: 'cut';

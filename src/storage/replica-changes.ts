@@ -49,7 +49,7 @@ export async function planMutation(context: ChangeContext, mutation: Mutation, d
       break;
     }
     case 'seal':
-      plan(context, { kind: 'seal', serial, writtenAtMs: nowMs });
+      plan(context, { kind: 'seal', serial, length: mutation.length, writtenAtMs: nowMs });
       break;
     case 'cut': {
       const length = Math.min(mutation.length, content.length);

@@ -19,7 +19,7 @@
  *              segments list (source u8: 0 zero, 1 data, 2 inline; length u53), table list; inline data of the segments
  *     write    flags u8 (1 in the data file, 2 ordered, 4 append), serial u53, written u53, offset u53, length u32,
  *              sums list of u32, table entry if append; the data unless in the data file
- *     seal     serial u53, written u53
+ *     seal     serial u53, written u53, length u53
  *     cut      flags u8 (2 ordered), serial u53, written u53, length u53, last sum u32
  *     version  flags u8 (1 whole, 2 cut), epoch text, version record, cut length u53 and last sum u32 if cut
  *     finish   flags u8 (2 sealed), version u53, epoch text, table list
@@ -40,7 +40,7 @@ import { FieldReader, FieldWriter } from './replica-fields.ts';
 export const RECORD_HEADER_BYTES = 12;
 
 const MAGIC = 0x52534647;
-const FORMAT = 1;
+const FORMAT = 2;
 
 const KINDS = ['base', 'write', 'seal', 'cut', 'version', 'finish', 'mark', 'read'] as const;
 const SOURCES: readonly SegmentSource[] = ['zero', 'data', 'log'];
@@ -137,6 +137,7 @@ function writeFields(writer: FieldWriter, record: ReplicaRecord): void {
     case 'seal':
       writer.u53(record.serial);
       writer.u53(record.writtenAtMs);
+      writer.u53(record.length);
       break;
     case 'cut':
       writer.u8(flags(false, record.serial !== undefined));
@@ -178,7 +179,7 @@ function readFields(reader: FieldReader): ReplicaRecord {
     case 'write':
       return readWrite(reader);
     case 'seal':
-      return { kind, serial: reader.u53(), writtenAtMs: reader.u53() };
+      return { kind, serial: reader.u53(), writtenAtMs: reader.u53(), length: reader.u53() };
     case 'cut': {
       const [, ordered] = unflags(reader.u8());
       const serial = reader.u53();

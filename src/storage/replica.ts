@@ -9,7 +9,6 @@ import { HOUR_MS } from '../base/units.ts';
 import { ReplicaContent } from '../core/replica-content.ts';
 import type { BaseRecord } from '../core/replica-records.ts';
 import type {
-  AppendEntry,
   BlockSums,
   Mutation,
   ReconcileEnd,
@@ -217,15 +216,6 @@ export class Replica {
       this.#restarted = false;
       this.#publish();
     });
-  }
-
-  /** After everything that was asked for before. */
-  async appendOf(writer: number): Promise<AppendEntry | undefined> {
-    let entry: AppendEntry | undefined;
-    await this.#enqueue('alone', async () => {
-      entry = this.#context().content.appendOf(writer);
-    });
-    return entry;
   }
 
   /** After everything that was asked for before. */

@@ -64,7 +64,7 @@ test('an order whose predecessor never comes is given up', async (t) => {
       kind: MutationKind.MUTATION_KIND_SEAL,
       writer: 0,
       number: 0,
-      chunkOffset: 0,
+      chunkOffset: 10,
       length: 0,
       pushId: undefined,
       checksums: [],

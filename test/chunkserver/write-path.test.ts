@@ -202,7 +202,7 @@ test.serial('orders from the past, from another version and with gaps are refuse
     kind: MutationKind.MUTATION_KIND_SEAL,
     writer: 0,
     number: 0,
-    chunkOffset: 0,
+    chunkOffset: 10,
     length: 0,
     pushId: undefined,
     checksums: [],

@@ -14,16 +14,19 @@ function primaryOf(options: Partial<ConstructorParameters<typeof Primary>[0]> = 
     chunkSizeBytes: CHUNK_SIZE_BYTES,
     length: 0,
     sealed: false,
-    tableSize: 0,
+    table: [],
     ...options,
   });
 }
 
 function write(chunkOffset: number, length: number, number: number, writer = 1): MutationRequest {
-  return { kind: 'write', writer, number, chunkOffset, length };
+  return { kind: 'write', writer, number, chunkOffset, length, recordChecksum: 0 };
 }
-function append(length: number, number: number, writer = 1): MutationRequest {
-  return { kind: 'append', writer, number, chunkOffset: 0, length };
+function append(length: number, number: number, writer = 1, recordChecksum = 7): MutationRequest {
+  return { kind: 'append', writer, number, chunkOffset: 0, length, recordChecksum };
+}
+function seal(chunkOffset = 0): MutationRequest {
+  return { kind: 'seal', writer: 1, number: 1, chunkOffset, length: 0, recordChecksum: 0 };
 }
 
 function admitted(primary: Primary, request: MutationRequest) {
@@ -94,15 +97,52 @@ test('appends follow one another, and one record is one place', (t) => {
   t.is(codeOfRefusal(primary, append(50, 1)), 'INVALID_ARGUMENT');
 });
 
-test("an append of an earlier version is known by the replica's table", (t) => {
-  const primary = primaryOf({ length: 100, tableSize: 1 });
-  t.true(primary.wantsTableEntry(9));
-  const entry = { number: 4, chunkOffset: 30 };
-  const again = primary.admit(append(10, 4, 9), 4, entry);
-  t.like(again, { value: { kind: 'repeat', serial: COMMITTED_BEFORE, answer: { chunkOffset: 30 } } });
-  t.false(primary.admit(append(10, 3, 9), 4, entry).ok);
-  t.like(primary.admit(append(10, 5, 9), 4, entry), { value: { order: { chunkOffset: 100 } } });
-  t.false(primary.wantsTableEntry(9));
+test("an append of an earlier version is known by the replica's table (P15, P18)", (t) => {
+  const entry = { writer: 9, number: 4, chunkOffset: 30, length: 10, checksum: 7 };
+  const primary = primaryOf({ length: 100, table: [entry] });
+  const again = admitted(primary, append(10, 4, 9));
+  t.like(again, { kind: 'repeat', serial: COMMITTED_BEFORE, answer: { chunkOffset: 30 } });
+  t.is(codeOfRefusal(primary, append(10, 3, 9)), 'INVALID_ARGUMENT');
+  t.like(admitted(primary, append(10, 5, 9)), { order: { chunkOffset: 100 } });
+  t.is(codeOfRefusal(primary, append(10, 4, 9)), 'INVALID_ARGUMENT');
+});
+
+test('a number that comes back with other bytes is refused (P15)', (t) => {
+  const primary = primaryOf({ table: [{ writer: 9, number: 4, chunkOffset: 30, length: 10, checksum: 7 }] });
+  t.is(codeOfRefusal(primary, append(10, 4, 9, 8)), 'INVALID_ARGUMENT');
+  t.is(codeOfRefusal(primary, append(11, 4, 9)), 'INVALID_ARGUMENT');
+  admitted(primary, append(10, 5, 9));
+  t.is(codeOfRefusal(primary, append(10, 5, 9, 8)), 'INVALID_ARGUMENT');
+  t.is(primary.nextSerial, 1);
+});
+
+test('the table takes 10,000 writers, and then the chunk is sealed: known writers are still answered (P16)', (t) => {
+  const primary = primaryOf();
+  for (let writer = 1; writer <= 10_000; writer += 1) admitted(primary, append(1, 1, writer));
+  t.like(admitted(primary, append(1, 2, 5)), { kind: 'order', order: { kind: 'append' } });
+  t.like(admitted(primary, append(1, 1, 10_001)), { order: { kind: 'seal' }, answer: { sealed: true } });
+  t.like(admitted(primary, append(1, 1, 6)), { kind: 'repeat', answer: { chunkOffset: 5, sealed: false } });
+  t.like(admitted(primary, append(1, 2, 6)), { kind: 'repeat', answer: { sealed: true } });
+});
+
+test('an append goes behind the offset that its writer names, and zeros are before it', (t) => {
+  const primary = primaryOf({ length: 100 });
+  const behind = (length: number, number: number, chunkOffset: number) =>
+    admitted(primary, { ...append(length, number), chunkOffset });
+  t.like(behind(50, 1, 50), { order: { chunkOffset: 100 } });
+  t.like(behind(50, 2, 1000), { order: { chunkOffset: 1000 }, answer: { chunkLength: 1050 } });
+  // The record that does not fit there seals the chunk where the file ends.
+  const end = CHUNK_SIZE_BYTES - 10;
+  t.like(behind(11, 3, end), { order: { kind: 'seal', chunkOffset: end }, answer: { chunkLength: end } });
+  t.is(codeOfRefusal(primary, { ...append(1, 4), chunkOffset: CHUNK_SIZE_BYTES + 1 }), 'INVALID_ARGUMENT');
+});
+
+test('a chunk that is empty is not sealed: nothing could follow it', (t) => {
+  t.is(codeOfRefusal(primaryOf(), seal()), 'INVALID_ARGUMENT');
+  t.like(admitted(primaryOf(), seal(5)), { order: { kind: 'seal', chunkOffset: 5 } });
+  const primary = primaryOf({ length: 3 });
+  t.like(admitted(primary, seal()), { order: { kind: 'seal', chunkOffset: 3 } });
+  t.like(admitted(primary, seal()), { kind: 'repeat', serial: 0, answer: { sealed: true, chunkLength: 3 } });
 });
 
 test('a record that does not fit seals the chunk, for appends and for growth (P16)', (t) => {
@@ -192,14 +232,14 @@ test('whatever way orders take, all members end up with what was answered', (t) 
       };
       for (const [index, request] of wanted.entries()) {
         const number = index + 1;
-        const admission = primary.admit({ ...request, number }, 4);
+        const admission = primary.admit({ ...request, recordChecksum: index, number }, 4);
         if (admission.ok && admission.value.kind === 'order') {
           const sent = { order: admission.value.order, byte: 1 + (index % 250) };
           orders.set(sent.order.serial, sent);
           if (sent.order.kind === 'append') records.push({ ...sent.order, byte: sent.byte });
           for (const { inbox } of members) inbox.push(sent);
           if (request.repeated && request.kind === sent.order.kind) {
-            const again = primary.admit({ ...request, number }, 4);
+            const again = primary.admit({ ...request, recordChecksum: index, number }, 4);
             t.like(again, { value: { kind: 'repeat', serial: sent.order.serial } });
           }
         }

@@ -1,7 +1,7 @@
 // A real cluster for end-to-end tests: processes on loopback, ports given by the kernel, everything in a temporary
 // directory that is gone afterwards, however the test ended.
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
-import { accessSync, constants, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,6 +9,7 @@ import { promisify } from 'node:util';
 
 export const ROOT = join(import.meta.dirname, '../../..');
 export const GFS = join(ROOT, 'dist/src/cli/gfs.js');
+const GFS_MOUNT = join(ROOT, 'dist/mount/gfs-mount.js');
 
 /** Why end-to-end tests cannot run here; undefined: they can. */
 const skipReason: string | undefined = (() => {
@@ -56,6 +57,7 @@ export class TestCluster {
   readonly data: string;
   readonly #options: ClusterOptions;
   #up: ChildProcess | undefined;
+  readonly #otherMounts: { readonly process: ChildProcess; readonly path: string }[] = [];
   stdout = '';
   stderr = '';
 
@@ -91,6 +93,20 @@ export class TestCluster {
     });
     await this.#until(() => this.stdout.includes('Ctrl-C stops it'), 'gfs up to be up');
     return this.file;
+  }
+
+  /** Mounts the file system at another place, by a process of its own; resolves to the place when it serves. */
+  async mountAgain(options = 'defaults'): Promise<string> {
+    const path = join(this.directory, `mnt${this.#otherMounts.length + 2}`);
+    mkdirSync(path);
+    const argv = [GFS_MOUNT, this.file.master.address, path, '-f', '-o', options];
+    const mount = spawn(process.execPath, argv, { stdio: 'ignore' });
+    this.#otherMounts.push({ process: mount, path });
+    while (!isMounted(path)) {
+      if (mount.exitCode !== null) throw new Error(`gfs-mount ended with ${mount.exitCode}`);
+      await sleep(20);
+    }
+    return path;
   }
 
   get up(): ChildProcess {
@@ -151,6 +167,7 @@ export class TestCluster {
 
   async [Symbol.asyncDispose](): Promise<void> {
     try {
+      await this.#unmountOthers();
       if (this.#up !== undefined && existsSync(join(this.data, 'cluster.json'))) {
         const stopped = await Promise.race([
           this.stop().then(() => true),
@@ -163,6 +180,16 @@ export class TestCluster {
     } finally {
       if (isMounted(this.mount)) execFileSync('umount', ['-l', this.mount]);
       rmSync(this.directory, { recursive: true, force: true });
+    }
+  }
+
+  async #unmountOthers(): Promise<void> {
+    for (const { process: mount, path } of this.#otherMounts) {
+      const pid = mount.pid ?? 0;
+      kill(pid, 'SIGTERM');
+      const ended = await Promise.race([gone(pid).then(() => true), sleep(10_000, false, { ref: false })]);
+      if (!ended) kill(pid);
+      if (isMounted(path)) execFileSync('umount', ['-l', path]);
     }
   }
 

@@ -58,7 +58,7 @@ export const STEPS: readonly LogStep[] = [
     record: { kind: 'cut', serial: 2, length: 5, lastSum: crc32(small.subarray(0, 5)), ...times },
     data: none(),
   },
-  { record: { kind: 'seal', serial: 3, ...times }, data: none() },
+  { record: { kind: 'seal', serial: 3, length: 1, ...times }, data: none() },
   { record: { kind: 'mark', epoch: EPOCH, whole: true }, data: none() },
   {
     record: {

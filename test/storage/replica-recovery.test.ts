@@ -61,7 +61,7 @@ const EXTENSION = Buffer.alloc(70_000, 'extension');
 const withData = buildLog([
   ...STEPS.slice(0, 1),
   extension(EXTENSION),
-  { record: { kind: 'seal', serial: 1, writtenAtMs: 9 }, data: Buffer.alloc(0) },
+  { record: { kind: 'seal', serial: 1, length: 1, writtenAtMs: 9 }, data: Buffer.alloc(0) },
 ]);
 
 function extension(data: Buffer): LogStep {

@@ -188,7 +188,9 @@ simTest('orders that are not the next one are refused, and change nothing', asyn
   // One that was applied before is taken for a repeat.
   t.is(await codeFrom(replica.apply({ ...order, version: 5, serial: 0 }, [data])), 'ok');
   t.deepEqual(await readAll(replica), pattern(100));
-  await replica.apply({ kind: 'seal', version: 5, serial: 1 }, []);
+  const seal = { kind: 'seal', version: 5, serial: 1 } as const;
+  t.is(await codeFrom(replica.apply({ ...seal, length: 99 }, [])), 'INVALID_ARGUMENT');
+  await replica.apply({ ...seal, length: 100 }, []);
   t.is(await codeFrom(write(replica, 95, data)), 'SEALED');
   await write(replica, 90, data);
   await replica.apply({ kind: 'cut', version: 5, serial: 3, length: 40 }, []);
@@ -281,8 +283,18 @@ simTest("a reconcile that began leaves a stream that equals nobody's", async (t,
   await replica.reconcileFinish(2, { length: BLOCK + 50, sealed: true, table });
   const again = await found(await server.start(), 1);
   t.deepEqual(await readAll(again), Buffer.concat([block, pattern(BLOCK + 100).subarray(BLOCK, BLOCK + 50)]));
-  t.deepEqual(await again.appendOf(9), table[0]);
-  t.is(await again.appendOf(8), undefined);
+  t.deepEqual((await again.blockChecksums()).table, table);
+});
+
+simTest('a seal behind the end of a replica fills it up with zeros', async (t, server) => {
+  const store = await server.start();
+  const replica = await settled(store, 1, pattern(BLOCK + 100));
+  const sealed = Buffer.concat([pattern(BLOCK + 100), Buffer.alloc(2 * BLOCK)]);
+  await replica.apply({ kind: 'seal', version: 1, serial: 1, length: sealed.length }, []);
+  t.deepEqual(await readAll(replica), sealed);
+  const again = await found(await server.start(), 1);
+  t.deepEqual(await readAll(again), sealed);
+  t.true(again.state.sealed);
 });
 
 simTest('a cut comes with a version once only', async (t, server) => {

@@ -109,7 +109,7 @@ export class Workload {
         this.#append(model, replica, last);
         break;
       case 'seal':
-        this.#mutate(model, replica, { kind: 'seal', ...order(last) }, Buffer.alloc(0));
+        this.#seal(model, replica, last);
         break;
       case 'cut': {
         const to = this.#dice.chance(0.3) ? BLOCK * this.#dice.below(4) : this.#dice.below(length + 10);
@@ -190,6 +190,12 @@ export class Workload {
       ...{ number: (last.table.get(writer)?.number ?? 0) + 1, recordChecksum: crc32(data) },
     } as const;
     this.#mutate(model, replica, mutation, data);
+  }
+
+  #seal(model: ChunkModel, replica: Replica, last: Snapshot): void {
+    const longer = last.sealed || this.#dice.chance(0.5) ? 0 : this.#gap();
+    const length = Math.min(Math.max(LENGTH_MAX, last.content.length), last.content.length + longer);
+    this.#mutate(model, replica, { kind: 'seal', ...order(last), length }, Buffer.alloc(0));
   }
 
   #mutate(model: ChunkModel, replica: Replica, mutation: Mutation, data: Buffer): void {

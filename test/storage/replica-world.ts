@@ -290,7 +290,12 @@ export function mutated(state: Snapshot, mutation: Mutation, data: Buffer): Snap
       return { ...state, stream, content: written(state.content, chunkOffset, data), table };
     }
     case 'seal':
-      return { ...state, stream, sealed: true };
+      return {
+        ...state,
+        stream,
+        sealed: true,
+        content: written(state.content, mutation.length, Buffer.alloc(0)),
+      };
     case 'cut':
       return { ...state, stream, content: state.content.subarray(0, mutation.length) };
   }
