@@ -1,8 +1,9 @@
+import { type Bytes, lengthOf } from '../base/bytes.ts';
 import type { Env } from '../base/env.ts';
 import type { InodeId } from '../base/ids.ts';
 import { Mutex } from '../base/mutex.ts';
-import { type Attributes, FileType, type Time } from '../rpc/messages.ts';
-import type { BlockCache, Contents } from './block-cache.ts';
+import { type Attributes, type CommitLengthResponse, FileType, type Time } from '../rpc/messages.ts';
+import { type BlockCache, type Contents, PAGE_BYTES } from './block-cache.ts';
 import type { ExtentSpan } from './extent-map.ts';
 import type { Access } from './locations.ts';
 import type { ReadStream } from './read-stream.ts';
@@ -10,6 +11,9 @@ import type { WriteBehind } from './write-behind.ts';
 
 /** By what one sees whether somebody else changed a file. */
 type Stamp = Pick<Attributes, 'length' | 'mtime' | 'ctime'>;
+
+/** The master's answer to a commit. */
+type Committed = Pick<CommitLengthResponse, 'attributes' | 'previousCtime'>;
 
 /** A chunk's extent, by its file offset, and the lowest version under which mutations of it wait for a sync. */
 export interface Unsynced {
@@ -175,9 +179,14 @@ export class FileState implements Contents {
   }
 
   /** Bytes are at the cluster. A reader may have been given what lay there before, up to this moment. */
-  written(start: number, end: number): void {
+  written(start: number, bytes: Bytes): void {
+    const end = start + lengthOf(bytes);
     this.#writtenEnd = Math.max(this.#writtenEnd, end);
     this.#changed(start, end);
+    // A small file is often read soon after it was written, and its copy costs nothing.
+    if (start === 0 && end === this.#length && end <= PAGE_BYTES) {
+      this.#options.cache.keep(this, start, bytes, this.#length);
+    }
   }
 
   /** A mutation of this extent was acknowledged; it is not on the disks yet. */
@@ -205,16 +214,17 @@ export class FileState implements Contents {
     this.#contentsChanged();
   }
 
-  /** The master was told of the first `writeCount` writes and answered these attributes. */
-  committed(attributes: Attributes | undefined, writeCount: number): void {
+  /** The master was told of the first `writeCount` writes and answered so. */
+  committed({ attributes, previousCtime }: Committed, writeCount: number): void {
     this.#committedCount = Math.max(this.#committedCount, writeCount);
     if (!this.isUncommitted) this.#mtime = undefined;
     this.#changedAt = this.#options.clock.advance();
     if (attributes === undefined) return;
     this.#masterLength = attributes.length;
     this.#setLength(Math.max(this.#length, attributes.length));
-    // Others may have written before our commit, and its new times hide theirs: the next `open` may not trust them.
-    this.#stamp = undefined;
+    // Others may have written before our commit, and its new times hide theirs.
+    const isOurs = this.#stamp !== undefined && sameTime(this.#stamp.ctime, previousCtime);
+    this.#stamp = isOurs ? attributes : undefined;
   }
 
   /** The length was set at the master, when nothing was outstanding here. */

@@ -1,5 +1,5 @@
 import { must } from '../base/assert.ts';
-import type { Bytes } from '../base/bytes.ts';
+import { type Bytes, lengthOf } from '../base/bytes.ts';
 import type { Env } from '../base/env.ts';
 import { codeOf, GfsError } from '../base/errors.ts';
 import { type Attributes, MasterDefinition } from '../rpc/messages.ts';
@@ -110,10 +110,8 @@ export class FileWork {
     // Writes of this client may lie at the end of the file.
     await this.drained(state, patience);
     const fileOffset = await this.#options.appender.append(access, state, bytes, patience);
-    let end = fileOffset;
-    for (const { length } of bytes) end += length;
-    state.wrote(fileOffset, end);
-    state.written(fileOffset, end);
+    state.wrote(fileOffset, fileOffset + lengthOf(bytes));
+    state.written(fileOffset, bytes);
     return fileOffset;
   }
 
@@ -125,7 +123,7 @@ export class FileWork {
     const told = state.writesToTell;
     const request = { context: undefined, inode: state.inode, commit: state.commit };
     const answer = await this.#options.session.command(commitLength, request, access.caller, patience, true);
-    state.committed(answer.attributes, told);
+    state.committed(answer, told);
   }
 
   /** All members of all chunks with unsynced mutations of this client sync them. */
@@ -186,7 +184,7 @@ export class FileWork {
     const request = { context: undefined, inode: state.inode, openId: access.openId, commit };
     try {
       const answer = await session.command(close, request, access.caller, patience, true);
-      if (commit !== undefined) state.committed(answer.attributes, told);
+      if (commit !== undefined) state.committed(answer, told);
     } catch (error) {
       // The master that forgot it has nothing to close.
       if (codeOf(error) !== 'BAD_FILE' || commit !== undefined) throw error;
@@ -209,7 +207,7 @@ export class FileWork {
           this.patience(undefined),
           (span) => state.acknowledged(span),
         ),
-      onWritten: (start, end) => state.written(start, end),
+      onWritten: (start, bytes) => state.written(start, bytes),
       onFailed: (error) => state.failed(error),
     });
   }

@@ -59,8 +59,8 @@ export interface WriteBehindOptions {
   readonly chunkSizeBytes: number;
   /** Brings one mutation's worth of bytes to the cluster; gives up by itself. */
   readonly write: (fileOffset: number, bytes: Bytes) => Promise<void>;
-  /** Bytes [start, end) are at the cluster. */
-  readonly onWritten: (start: number, end: number) => void;
+  /** These bytes are at the cluster. They are lent until it returns. */
+  readonly onWritten: (start: number, bytes: Bytes) => void;
   /** Some bytes could not be written; what was waiting behind them is dropped too. */
   readonly onFailed: (error: unknown) => void;
 }
@@ -184,7 +184,7 @@ export class WriteBehind {
     share.tasks.run(async () => {
       try {
         await write(mutation.start, mutation.bytes);
-        onWritten(mutation.start, mutation.end);
+        onWritten(mutation.start, mutation.bytes);
       } catch (error) {
         this.#dirty.dropAll();
         onFailed(error);

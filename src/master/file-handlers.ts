@@ -103,17 +103,16 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
       const inode = inodeId(message.inode);
       const context = contextIn(message.context);
       const session = sessionOf(context);
-      let attributes: Attributes | undefined;
-      if (message.commit !== undefined) {
-        const { caller } = context;
-        checkFileAccess(parts.access, { caller, session, openId: message.openId, inode, write: true });
-        attributes = await commit(context, inode, message.commit);
-      } else {
+      if (message.commit === undefined) {
         const row = state.attributes(inode);
-        if (row.ok) attributes = row.value;
+        forget(session, message.openId);
+        return { message: { attributes: row.ok ? row.value : undefined, previousCtime: undefined } };
       }
+      const { caller } = context;
+      checkFileAccess(parts.access, { caller, session, openId: message.openId, inode, write: true });
+      const committed = await commit(context, inode, message.commit);
       forget(session, message.openId);
-      return { message: { attributes } };
+      return { message: committed };
     },
 
     commitLength: async ({ message }) => {
@@ -122,7 +121,7 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
       const context = contextIn(message.context);
       const { caller, session } = context;
       checkWriteByInode(parts.access, { caller, session, inode });
-      return { message: { attributes: await commit(context, inode, message.commit) } };
+      return { message: await commit(context, inode, message.commit) };
     },
 
     setAttributes: async ({ message }) => {

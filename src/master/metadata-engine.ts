@@ -6,7 +6,7 @@ import { GfsError, messageOf } from '../base/errors.ts';
 import type { ChunkHandle, InodeId, ServerId, SessionId, WriterId } from '../base/ids.ts';
 import { type Result, unwrap } from '../base/result.ts';
 import { TaskGroup } from '../base/task-group.ts';
-import { MINUTE_MS, MiB } from '../base/units.ts';
+import { MINUTE_MS, MiB, SECOND_MS } from '../base/units.ts';
 import {
   type Command,
   type CommandBodies,
@@ -52,6 +52,8 @@ export interface MetadataEngineOptions {
 const ROOT_DEFAULT = { uid: 0, gid: 0, mode: 0o755 };
 /** Writers' ids are reserved in the log this many at a time; what is left of them at the end is skipped. */
 const WRITERS_RESERVED = 1024;
+/** Clocks are corrected by less than this without anybody noticing; more is somebody who sets them. */
+const CLOCK_BACK_MS_MAX = 1 * SECOND_MS;
 const CHECKPOINT_INTERVAL_MS = 5 * MINUTE_MS;
 const CHECKPOINT_LOG_BYTES = 64 * MiB;
 
@@ -73,6 +75,9 @@ export class MetadataEngine implements Metadata {
   readonly #checkpointLogBytes: number;
   /** Ids dealt but perhaps not yet logged are below these. */
   readonly #next: Counters;
+  /** Of the last command's time: milliseconds, and nanoseconds past them. */
+  #lastMs = 0;
+  #lastNanos = 0;
   #writersNext = 0;
   #writersEnd = 0;
   #writersComing: Promise<void> | undefined;
@@ -226,10 +231,19 @@ export class MetadataEngine implements Metadata {
     return results;
   }
 
+  /**
+   * The time of a command: no two have the same, so that whoever knows a file's ctime knows whether it was changed since.
+   * After a clock was set back, times go on from there.
+   */
   #now(): Time {
     const nowMs = Math.floor(this.#env.nowMs());
-    const seconds = Math.floor(nowMs / 1000);
-    return { seconds, nanos: (nowMs - seconds * 1000) * 1_000_000 };
+    if (nowMs <= this.#lastMs && this.#lastMs - nowMs < CLOCK_BACK_MS_MAX) this.#lastNanos += 1;
+    else {
+      this.#lastMs = nowMs;
+      this.#lastNanos = 0;
+    }
+    const seconds = Math.floor(this.#lastMs / 1000);
+    return { seconds, nanos: (this.#lastMs - seconds * 1000) * 1_000_000 + this.#lastNanos };
   }
 
   #mustRun(): void {

@@ -3,6 +3,7 @@ import { GfsError } from '../../src/base/errors.ts';
 import {
   type Attributes,
   type CommandContext,
+  type CommitLengthResponse,
   type ExtentLocation,
   FileType,
   type FindChunksRequest,
@@ -166,12 +167,11 @@ export class FakeMaster {
       }),
       close: async ({ message }) => {
         this.openFiles.delete(message.openId);
-        const attributes = this.#commit(message.inode, message.commit);
-        return { message: { attributes } };
+        return { message: this.#commit(message.inode, message.commit) };
       },
       commitLength: async ({ message }) => {
         this.#check(message.context?.session ?? 0);
-        return { message: { attributes: this.#commit(message.inode, message.commit) } };
+        return { message: this.#commit(message.inode, message.commit) };
       },
       findChunks: async ({ message }) => ({ message: this.#find(message) }),
       addChunk: async ({ message: { context, inode, fileOffset, sealedChunk, sealedLength } }) => {
@@ -254,13 +254,14 @@ export class FakeMaster {
     return { attributes: node.attributes, openId, extents };
   }
 
-  #commit(inode: number, commit: LengthCommit | undefined): Attributes {
+  #commit(inode: number, commit: LengthCommit | undefined): CommitLengthResponse {
     const node = this.node(inode);
+    const previousCtime = node.attributes.ctime;
     if (commit !== undefined) {
       this.#touch(node, commit.mtime);
       node.attributes.length = Math.max(node.attributes.length, commit.length);
     }
-    return node.attributes;
+    return { attributes: node.attributes, previousCtime };
   }
 
   #setAttributes(request: SetAttributesRequest): { attributes: Attributes } {

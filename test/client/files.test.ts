@@ -63,6 +63,30 @@ test('an open after another client closed sees its bytes', (t) =>
     await other.close();
   }));
 
+test('what a client wrote is not old to it, unless another wrote between its look and its commit', (t) =>
+  inWorld({}, async ({ client, cluster, connect, create }) => {
+    const { file } = await create('f');
+    await file.write(0, [pattern(5000)]);
+    await file.close();
+    cluster.counts();
+    const own = await client.open(file.inode, { read: true, write: true }, ME);
+    t.true(own.unchanged);
+    t.deepEqual(await readAll(own.file), pattern(5000));
+    t.deepEqual(cluster.counts(), { Open: 1 }, 'a small file is remembered as it was written');
+
+    const other = await connect();
+    const theirs = (await other.open(file.inode, { write: true }, ME)).file;
+    await theirs.write(0, [pattern(2500, 9)]);
+    await theirs.close();
+    await own.file.write(4000, [pattern(1000, 5)]);
+    await own.file.close();
+    const again = await client.open(file.inode, { read: true }, ME);
+    t.false(again.unchanged);
+    const expected = Buffer.concat([pattern(2500, 9), pattern(5000).subarray(2500, 4000), pattern(1000, 5)]);
+    t.deepEqual(await readAll(again.file), expected);
+    await other.close();
+  }));
+
 test('readers see what was written and is not at the cluster yet, through any open file', (t) =>
   inWorld({}, async ({ client, cluster, create }) => {
     const { file } = await create('f');

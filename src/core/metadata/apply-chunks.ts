@@ -31,7 +31,7 @@ export const prepareCommitLength: Prepare<'commitLength'> = (
       ctime: time,
     };
     state.tables.putInode(changed);
-    return changed;
+    return { attributes: changed, previousCtime: value.ctime };
   });
 };
 

@@ -137,7 +137,8 @@ export interface CommandResults {
   removeDirectory: Removed;
   rename: Renamed;
   setAttributes: Attributes;
-  commitLength: Attributes;
+  /** `previousCtime`: by which the writer sees whether anybody changed the file before this commit hid it. */
+  commitLength: { readonly attributes: Attributes; readonly previousCtime: Time };
   addChunk: Extent;
   raiseVersion: Chunk;
   sealExtent: Extent;

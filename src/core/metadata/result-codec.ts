@@ -3,7 +3,7 @@ import type { ChunkHandle, InodeId } from '../../base/ids.ts';
 import { ok, type Result, refuse } from '../../base/result.ts';
 import type { RowReader, RowWriter } from './codec.ts';
 import { type CommandCase, type CommandResult, type CommandResults, DONE } from './commands.ts';
-import { readChunk, readInode, writeChunk, writeInode } from './row-codecs.ts';
+import { readChunk, readInode, readTime, writeChunk, writeInode, writeTime } from './row-codecs.ts';
 import type { Attributes, Extent } from './rows.ts';
 
 /**
@@ -63,6 +63,11 @@ const createdFile: Shape<CommandResults['createFile']> = {
   read: (row) => ({ created: row.byte() === 1, attributes: attributes.read(row) }),
 };
 
+const committed: Shape<CommandResults['commitLength']> = {
+  write: (row, value) => attributes.write(writeTime(row, value.previousCtime), value.attributes),
+  read: (row) => ({ previousCtime: readTime(row), attributes: attributes.read(row) }),
+};
+
 const removed: Shape<CommandResults['unlink']> = {
   write: (row, value) => attributes.write(row, value.inode),
   read: (row) => ({ inode: attributes.read(row) }),
@@ -107,7 +112,7 @@ const SHAPES: { readonly [K in CommandCase]: Shape<CommandResults[K]> } = {
   removeDirectory: removed,
   rename: renamed,
   setAttributes: attributes,
-  commitLength: attributes,
+  commitLength: committed,
   addChunk: extent,
   raiseVersion: { write: writeChunk, read: readChunk },
   sealExtent: extent,
