@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
+import { NODE_FLAGS } from '../src/base/node-flags.ts';
 import type { FailedMessage, ReadyMessage } from '../src/cli/daemon.ts';
 
 /**
@@ -9,7 +10,7 @@ import type { FailedMessage, ReadyMessage } from '../src/cli/daemon.ts';
 export function startInBackground(logFile: string | undefined): Promise<string | undefined> {
   const [script = '', ...argv] = process.argv.slice(1);
   const log = logFile === undefined ? undefined : openSync(logFile, 'a');
-  const child = spawn(process.execPath, [script, '--foreground', ...argv], {
+  const child = spawn(process.execPath, [...NODE_FLAGS, script, '--foreground', ...argv], {
     detached: true,
     stdio: ['ignore', 'ignore', log ?? 'ignore', 'ipc'],
   });

@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --initial-old-space-size=128
 import { resolve } from 'node:path';
 import { MASTER_ADDRESS_DEFAULT } from '../src/base/constants.ts';
 import { messageOf } from '../src/base/errors.ts';

@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --initial-old-space-size=128
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { GiB } from '../base/units.ts';

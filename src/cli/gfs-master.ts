@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --initial-old-space-size=128
 import { resolve } from 'node:path';
 import { HEARTBEAT_INTERVAL_MS, MASTER_ADDRESS_DEFAULT, SESSION_TIMEOUT_MS } from '../base/constants.ts';
 import { MasterServer } from '../master/master-server.ts';

@@ -1,9 +1,11 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
+import { NODE_FLAGS } from '../../src/base/node-flags.ts';
 
+const DAEMONS = ['src/cli/gfs-master.js', 'src/cli/gfs-chunkserver.js', 'mount/gfs-mount.js'];
 const PROGRAM = new URL('./fixture-program.js', import.meta.url).pathname;
 
 interface Given {
@@ -79,4 +81,11 @@ test('--help and --version end well', (t) => {
   t.is(help.status, 0);
   t.regex(help.out, /--size <size>.*env: GFS_SIZE/);
   t.regex(check({ args: ['--version'] }).out, /^\d+\.\d+\.\d+$/);
+});
+
+test('a daemon that is started by its own name gets the same Node.js flags', (t) => {
+  for (const daemon of DAEMONS) {
+    const [firstLine] = readFileSync(new URL(`../../${daemon}`, import.meta.url), 'utf8').split('\n', 1);
+    t.is(firstLine, `#!/usr/bin/env -S node ${NODE_FLAGS.join(' ')}`, daemon);
+  }
 });

@@ -3,6 +3,7 @@ import { closeSync, existsSync, mkdirSync, openSync, renameSync, statSync } from
 import { dirname } from 'node:path';
 import type { Env } from '../../base/env.ts';
 import { GfsError } from '../../base/errors.ts';
+import { NODE_FLAGS } from '../../base/node-flags.ts';
 import { MiB } from '../../base/units.ts';
 import type { FailedMessage, ReadyMessage } from '../daemon.ts';
 
@@ -39,7 +40,7 @@ export class DaemonProcess {
     this.label = label;
     this.logFile = logFile;
     const log = openLog(logFile);
-    this.#child = spawn(process.execPath, [...argv], {
+    this.#child = spawn(process.execPath, [...NODE_FLAGS, ...argv], {
       detached: true,
       stdio: ['ignore', log, log, 'ipc'],
       env: { ...withoutKeys(process.env), ...environment },

@@ -19,7 +19,10 @@ export function findLeftovers(dataDirectory: string): Leftover[] {
   const found: Leftover[] = [];
   for (const name of readdirSync('/proc')) {
     if (!/^\d+$/.test(name) || Number(name) === process.pid) continue;
-    const program = /\/(gfs-[a-z]+)\.js$/.exec(readProc(name, 'cmdline')[1] ?? '')?.[1];
+    const script = readProc(name, 'cmdline')
+      .slice(1)
+      .find((argument) => !argument.startsWith('-'));
+    const program = /\/(gfs-[a-z]+)\.js$/.exec(script ?? '')?.[1];
     if (program !== undefined && readProc(name, 'environ').includes(marker))
       found.push({ pid: Number(name), program });
   }
