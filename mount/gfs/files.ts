@@ -1,5 +1,4 @@
 import type { Bytes } from '../../src/base/bytes.ts';
-import { MUTATION_BYTES_MAX } from '../../src/base/constants.ts';
 import { inodeId } from '../../src/base/ids.ts';
 import { KiB } from '../../src/base/units.ts';
 import type { GfsFile, OpenedFile, OpenMode } from '../../src/client/api.ts';
@@ -65,9 +64,9 @@ export class GfsFiles implements Files {
 
   /** As one record, or as several where chunks are too small for that. Tells how far it came, if it came anywhere. */
   async #append(file: GfsFile, data: Buffer): Promise<number> {
-    const recordBytesMax = Math.min(MUTATION_BYTES_MAX, this.#context.client.chunkSizeBytes / 4);
+    const recordBytesMax = this.#context.client.chunkSizeBytes / 4;
     let done = 0;
-    do {
+    while (done < data.length) {
       const record = data.subarray(done, done + recordBytesMax);
       try {
         await file.append([record]);
@@ -76,7 +75,7 @@ export class GfsFiles implements Files {
         break;
       }
       done += record.length;
-    } while (done < data.length);
+    }
     return done;
   }
 

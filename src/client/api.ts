@@ -172,6 +172,14 @@ export interface RenameOptions {
   readonly exchange?: boolean;
 }
 
+/** One sequence of appended records. */
+export interface AppendWriter {
+  /** As `GfsFile.append`. */
+  append(bytes: Bytes, waiting?: Waiting): Promise<number>;
+  /** Waits for the answers to what was asked for. `GfsFile.close` does it too. */
+  close(): Promise<void>;
+}
+
 /**
  * An open file. Writes are taken and sent later; what went wrong with them is told once, by the next `flush`, `sync`
  * or `close` of each file that was open then. Reads see all writes that were taken before, through whichever open
@@ -190,8 +198,16 @@ export interface GfsFile {
    * happens exactly once, also when the write is refused.
    */
   writeTaken(fileOffset: number, bytes: Bytes, release: () => void, waiting?: Waiting): Promise<void>;
-  /** At the end of the file, as one piece, wherever that is when it arrives; resolves to its file offset. */
+  /**
+   * Appends one record (§3.3): at the end of the file, wherever that is when it arrives, whole and once, whatever fails
+   * meanwhile; resolves to its file offset when all replicas have it. Records of one open file follow one another in the
+   * order of the calls; small ones that are asked for while one is on its way go out together. `bytes` are borrowed until
+   * then. INVALID_ARGUMENT: nothing, or more than a quarter of a chunk. After CANCELLED or DEADLINE_EXCEEDED the record
+   * may still appear, once.
+   */
   append(bytes: Bytes, waiting?: Waiting): Promise<number>;
+  /** Another writer of this open file: its records follow one another, and go beside those of others. */
+  newAppendWriter(): AppendWriter;
   truncate(length: number, waiting?: Waiting): Promise<void>;
 
   /** As the master has them, with what was written here and is not there yet. */

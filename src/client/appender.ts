@@ -1,107 +1,143 @@
-import { type Bytes, lengthOf } from '../base/bytes.ts';
-import { MUTATION_BYTES_MAX } from '../base/constants.ts';
-import { codeOf, GfsError } from '../base/errors.ts';
+import type { Bytes } from '../base/bytes.ts';
+import type { Env } from '../base/env.ts';
+import { codeOf } from '../base/errors.ts';
+import { SECOND_MS } from '../base/units.ts';
 import { type MutateResponse, MutationKind } from '../rpc/messages.ts';
-import type { ChunkWriter, Mutation } from './chunk-writer.ts';
+import type { ChunkWriter, MutationId } from './chunk-writer.ts';
 import type { ExtentSpan } from './extent-map.ts';
 import type { FileState } from './file-state.ts';
-import type { Access, Locations } from './locations.ts';
+import type { Access, Locations, Suspicion } from './locations.ts';
 import type { Patience } from './patience.ts';
 
+/** So long what was the file's last extent is taken for that without asking the master. */
+const LAST_EXTENT_AGE_MS_MAX = 1 * SECOND_MS;
+
+/** Where to append. */
+interface End {
+  /** A file offset inside the last extent, or inside the one that is to be begun. */
+  readonly fileOffset: number;
+  /** The file is at least this long. */
+  readonly fileLength: number;
+}
+
+/** What became of a record in one extent. */
+type Outcome =
+  | { readonly kind: 'done'; readonly span: ExtentSpan; readonly answer: MutateResponse }
+  /** It is not in that chunk, and never will be. */
+  | { readonly kind: 'sealed'; readonly span: ExtentSpan; readonly answer: MutateResponse }
+  /** The extent was truncated away, and what was tried there with it. */
+  | { readonly kind: 'gone' };
+
+interface AppendRecord {
+  readonly id: MutationId;
+  readonly bytes: Bytes;
+}
+
 /**
- * Record append (§3.3): the primary of the last chunk picks the offset. A record that does not fit seals the chunk at
- * its true length, and the next extent begins right there.
+ * Record append (§3.3): the primary of the last chunk picks the offset. A record that does not fit seals the chunk at its
+ * true length, and the next extent begins right there. A record is pursued where it was first tried, under one name, until
+ * that chunk is known not to have it (P17): so it is in the file once, whatever fails meanwhile.
  */
 export class Appender {
+  readonly #env: Env;
   readonly #locations: Locations;
   readonly #writer: ChunkWriter;
-  readonly #recordBytesMax: number;
 
-  constructor(locations: Locations, writer: ChunkWriter, chunkSizeBytes: number) {
+  constructor(env: Env, locations: Locations, writer: ChunkWriter) {
+    this.#env = env;
     this.#locations = locations;
     this.#writer = writer;
-    this.#recordBytesMax = Math.min(chunkSizeBytes / 4, MUTATION_BYTES_MAX);
   }
 
-  /** Appends one record, whole; resolves to its file offset. One append per file is under way at a time. */
-  async append(access: Access, state: FileState, bytes: Bytes, patience: Patience): Promise<number> {
-    const length = lengthOf(bytes);
-    if (length > this.#recordBytesMax) {
-      const message = `a record of ${length} bytes is longer than ${this.#recordBytesMax}, a quarter chunk`;
-      throw new GfsError('INVALID_ARGUMENT', message);
-    }
-    const mutation: Mutation = {
-      id: this.#writer.newId(),
-      kind: MutationKind.MUTATION_KIND_APPEND,
-      chunkOffset: 0,
-      bytes,
-    };
-    for (let at = await this.#end(access, patience); ; ) {
-      const { span, answer } = await this.#pursue(access, at, mutation, patience);
-      if (answer.sealed) {
-        // It is not in that chunk and never will be (P16, P17): the next one begins where it ends.
-        at = await this.#behind(access, span, answer.chunkLength, patience);
-        continue;
+  /**
+   * Appends one record, whole; resolves to its file offset. One append per writer is under way at a time (P15). When it
+   * fails by its deadline or signal, the record may still appear, once.
+   */
+  async append(access: Access, state: FileState, record: AppendRecord, patience: Patience): Promise<number> {
+    const known = this.#knownEnd(state);
+    let learntAtMs = known?.learntAtMs ?? this.#env.monotonicMs();
+    let end: End = known ?? (await this.#findEnd(access, patience));
+    for (;;) {
+      const outcome = await this.#pursue(access, end, record, patience);
+      if (outcome.kind === 'done') {
+        const { span, answer } = outcome;
+        state.acknowledged(span);
+        state.appendedTo = { start: span.start, learntAtMs };
+        return span.start + answer.chunkOffset;
       }
-      const fileOffset = span.start + answer.chunkOffset;
-      state.acknowledged(span);
-      return fileOffset;
+      state.appendedTo = undefined;
+      learntAtMs = this.#env.monotonicMs();
+      end =
+        outcome.kind === 'gone'
+          ? await this.#findEnd(access, patience)
+          : await this.#behind(access, outcome.span, outcome.answer.chunkLength, end, patience);
     }
   }
 
-  /** A file offset in the extent to append to: the last one, or one behind it. */
-  async #end(access: Access, patience: Patience): Promise<number> {
+  /** Where this client appended a moment ago. The primary knows how long that chunk is. */
+  #knownEnd({ appendedTo }: FileState): (End & { readonly learntAtMs: number }) | undefined {
+    if (appendedTo === undefined) return undefined;
+    const { start, learntAtMs } = appendedTo;
+    if (this.#env.monotonicMs() - learntAtMs >= LAST_EXTENT_AGE_MS_MAX) return undefined;
+    return { fileOffset: start, fileLength: 0, learntAtMs };
+  }
+
+  async #findEnd(access: Access, patience: Patience): Promise<End> {
     const { span, fileLength } = await this.#locations.last(access, patience);
-    if (span === undefined || span.end <= fileLength || span.location.sealed) {
-      return Math.max(fileLength, span?.end ?? 0);
-    }
-    // The file may have been extended over the replica's end: an append would land below the file's length.
-    const replica = await this.#writer.lengthOf(access, span.start, patience);
-    if (span.start + replica.length >= fileLength) return span.start;
-    if (replica.sealed) return await this.#behind(access, span, replica.length, patience);
-    await this.#extend(access, fileLength, patience);
-    return span.start;
+    if (span === undefined) return { fileOffset: fileLength, fileLength };
+    if (span.end > fileLength && !span.location.sealed) return { fileOffset: span.start, fileLength };
+    // It is full, or the file was extended over its end.
+    const end = Math.max(fileLength, span.end);
+    return { fileOffset: end, fileLength: end };
   }
 
-  /** A file offset in the extent that follows one which was sealed. */
-  async #behind(access: Access, span: ExtentSpan, sealedLength: number, patience: Patience): Promise<number> {
-    try {
-      await this.#locations.addBehind(access, span, sealedLength, patience);
-      return span.start + sealedLength;
-    } catch (error) {
-      // The file was truncated meanwhile, or a write far behind has added an extent.
-      if (codeOf(error) !== 'NO_SUCH_CHUNK' && codeOf(error) !== 'INVALID_ARGUMENT') throw error;
-      await patience.pause(error);
-      return await this.#end(access, patience);
-    }
-  }
-
-  /** Makes the chunk reach up to the file's length, by its last byte: which is a zero, or it would reach already. */
-  async #extend(access: Access, fileLength: number, patience: Patience): Promise<void> {
-    await this.#writer.write(access, fileLength - 1, [Buffer.alloc(1)], patience, () => undefined);
-  }
-
-  /** Asks the primary of the extent that holds `at` until it has answered: a record is tried in one chunk at a time. */
-  async #pursue(
+  /** The end of the file once one of its extents is known to be sealed at that length. */
+  async #behind(
     access: Access,
-    at: number,
-    mutation: Mutation,
+    span: ExtentSpan,
+    sealedLength: number,
+    { fileLength }: End,
     patience: Patience,
-  ): Promise<{ span: ExtentSpan; answer: MutateResponse }> {
-    let done: { span: ExtentSpan; answer: MutateResponse } | undefined;
-    await this.#locations.forWrite(access, at, undefined, patience);
-    await this.#writer.atPrimary(access, at, patience, async (span) => {
-      try {
-        done = { span, answer: await this.#writer.mutate(span, mutation, patience) };
-      } catch (error) {
-        if (codeOf(error) !== 'SEALED') throw error;
-        const { length } = await this.#writer.lengthOf(access, span.start, patience);
-        const answer = { chunkOffset: 0, chunkLength: length, sealed: true };
-        done = { span, answer };
+  ): Promise<End> {
+    try {
+      const next = await this.#locations.addBehind(access, span, sealedLength, patience);
+      // Others have been there, and further.
+      if (next.sealed) return await this.#findEnd(access, patience);
+      return { fileOffset: next.start, fileLength };
+    } catch (error) {
+      switch (codeOf(error)) {
+        case 'NO_SUCH_CHUNK':
+        case 'INVALID_ARGUMENT':
+        case 'VERSION_MISMATCH':
+          // The file was truncated meanwhile, or a write far behind has added an extent.
+          await patience.pause(error);
+          return await this.#findEnd(access, patience);
+        default:
+          throw error;
       }
-    });
-    if (done !== undefined) return done;
-    // The extent went while we asked: the file was truncated. What was tried there is gone with it (P17).
-    throw new GfsError('IO_ERROR', `the file was truncated below ${at} while a record was appended`);
+    }
+  }
+
+  /** Asks the primary of one extent, whichever server that is by then, until it has answered. */
+  async #pursue(access: Access, end: End, { id, bytes }: AppendRecord, patience: Patience): Promise<Outcome> {
+    const first = await this.#locations.forWrite(access, end.fileOffset, undefined, patience);
+    const { start } = first;
+    let span: ExtentSpan | undefined = first;
+    let { fileLength } = end;
+    let suspicion: Suspicion | undefined;
+    while (span?.start === start) {
+      const kind = MutationKind.MUTATION_KIND_APPEND;
+      const chunkOffset = Math.max(0, fileLength - start);
+      try {
+        const answer = await this.#writer.mutate(span, { id, kind, chunkOffset, bytes }, patience);
+        return { kind: answer.sealed ? 'sealed' : 'done', span, answer };
+      } catch (error) {
+        suspicion = await this.#writer.recover(error, span, suspicion, patience);
+      }
+      // A truncation may have been what came between: the end that was known before is no end any more.
+      if (chunkOffset > 0) fileLength = (await this.#locations.last(access, patience)).fileLength;
+      span = await this.#locations.forAppend(access, start, suspicion, patience);
+    }
+    return { kind: 'gone' };
   }
 }

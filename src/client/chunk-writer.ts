@@ -46,7 +46,7 @@ export interface MutationId {
 export interface Mutation {
   readonly id: MutationId;
   readonly kind: typeof MutationKind.MUTATION_KIND_WRITE | typeof MutationKind.MUTATION_KIND_APPEND;
-  /** 0 for an append: the primary chooses. */
+  /** Of an append: what the primary chooses is not below it. */
   readonly chunkOffset: number;
   readonly bytes: Bytes;
 }
@@ -112,9 +112,7 @@ export class ChunkWriter {
         onWritten(span);
         return fits;
       } catch (error) {
-        const remedy = this.#remedyFor(error, span);
-        if (remedy.kind === 'suspect') suspicion = remedy.suspicion;
-        await patience.pause(error);
+        suspicion = await this.recover(error, span, suspicion, patience);
         if (codeOf(error) === 'SEALED') await this.#leaveSealed(access, span, patience);
       }
     }
@@ -133,16 +131,16 @@ export class ChunkWriter {
     const { id, kind, chunkOffset, bytes } = mutation;
     const length = lengthOf(bytes);
     const primary = primaryOf(span);
-    let checksums: number[];
+    const isAppend = kind === MutationKind.MUTATION_KIND_APPEND;
+    let checksums: number[] | undefined;
     let pushId: PushId | undefined;
     if (length > INLINE_MUTATION_BYTES_MAX) {
       // Each push is a new one: of a broken one, some servers may still hold a part.
       pushId = this.newId();
-      checksums = await this.#push(span, pushId, chunkOffset, bytes, length, patience);
-    } else {
-      checksums = checksumsOf(bytes, chunkOffset);
+      checksums = await this.#push(span, pushId, isAppend ? 0 : chunkOffset, bytes, length, patience);
     }
-    if (kind === MutationKind.MUTATION_KIND_APPEND) checksums = [crc32OfBytes(bytes)];
+    if (isAppend) checksums = [crc32OfBytes(bytes)];
+    else checksums ??= checksumsOf(bytes, chunkOffset);
     const reply = await pool.call(
       primary.address,
       mutate,
@@ -218,11 +216,21 @@ export class ChunkWriter {
         await work(span);
         return;
       } catch (error) {
-        const remedy = this.#remedyFor(error, span);
-        if (remedy.kind === 'suspect') suspicion = remedy.suspicion;
-        await patience.pause(error);
+        suspicion = await this.recover(error, span, suspicion, patience);
       }
     }
+  }
+
+  /** After a failed attempt: waits for another one, and says whom that should not trust; throws when nothing helps. */
+  async recover(
+    error: unknown,
+    span: ExtentSpan,
+    suspicion: Suspicion | undefined,
+    patience: Patience,
+  ): Promise<Suspicion | undefined> {
+    const remedy = this.#remedyFor(error, span);
+    await patience.pause(error);
+    return remedy.kind === 'suspect' ? remedy.suspicion : suspicion;
   }
 
   /** What to do about a failed attempt; throws when nothing helps. */

@@ -57,8 +57,9 @@ export class FileState implements Contents {
   readonly streams = new Set<ReadStream>();
   /** Open files of this client. */
   openCount = 0;
-  /** One append, one truncation, one commit, one sync at a time. */
-  readonly appending = new Mutex();
+  /** The extent that this client's last append went to, and when it learnt that it is the last one. */
+  appendedTo: { readonly start: number; readonly learntAtMs: number } | undefined;
+  /** One truncation, one commit, one sync at a time. */
   readonly truncating = new Mutex();
   readonly committing = new Mutex();
   readonly syncing = new Mutex();
@@ -189,6 +190,15 @@ export class FileState implements Contents {
     }
   }
 
+  /** Somebody cut the file: what this client wrote behind this offset is not there any more, and not to be told of. */
+  cutElsewhere(length: number): void {
+    this.#writtenEnd = Math.min(this.#writtenEnd, length);
+    this.#masterLength = Math.min(this.#masterLength, length);
+    this.#length = Math.max(length, this.writeBehind?.end ?? 0);
+    this.#contentsChanged();
+    this.#options.forgetLocations(this.inode);
+  }
+
   /** A mutation of this extent was acknowledged; it is not on the disks yet. */
   acknowledged({ start, location: { chunk, version } }: ExtentSpan): void {
     this.stillUnsynced(chunk, { start, version });
@@ -229,6 +239,7 @@ export class FileState implements Contents {
 
   /** The length was set at the master, when nothing was outstanding here. */
   truncated(attributes: Attributes): void {
+    this.appendedTo = undefined;
     this.#writtenEnd = Math.min(this.#writtenEnd, attributes.length);
     this.#contentsChanged();
     this.#options.forgetLocations(this.inode);

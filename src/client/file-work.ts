@@ -4,6 +4,7 @@ import type { Env } from '../base/env.ts';
 import { codeOf, GfsError } from '../base/errors.ts';
 import { type Attributes, MasterDefinition } from '../rpc/messages.ts';
 import type { AttributeChanges, Waiting } from './api.ts';
+import { AppendQueue } from './append-queue.ts';
 import type { Appender } from './appender.ts';
 import type { BlockCache } from './block-cache.ts';
 import type { ChunkReader } from './chunk-reader.ts';
@@ -17,6 +18,7 @@ import { type ReadaheadBudget, ReadStream } from './read-stream.ts';
 import { attributesOf, attributesRequest, callerMessage } from './requests.ts';
 import type { Session } from './session.ts';
 import { WriteBehind, type WriteBehindShare } from './write-behind.ts';
+import type { Writer, Writers } from './writers.ts';
 
 const { close, commitLength, getAttributes, setAttributes } = MasterDefinition.methods;
 
@@ -30,6 +32,7 @@ export interface FileWorkOptions {
   readonly reader: ChunkReader;
   readonly writer: ChunkWriter;
   readonly appender: Appender;
+  readonly writers: Writers;
   readonly cache: BlockCache;
   readonly readahead: ReadaheadBudget;
   readonly share: WriteBehindShare;
@@ -93,6 +96,8 @@ export class FileWork {
     owner: Owner | undefined,
   ): void {
     state.writeBehind ??= this.#newWriteBehind(state);
+    // It may add an extent behind the one that was the last.
+    state.appendedTo = undefined;
     // The latest writer's right is good: an open file's writes are out before it is given back.
     state.writeAccess = access;
     state.wrote(fileOffset, fileOffset + bytes.length);
@@ -105,11 +110,32 @@ export class FileWork {
     await this.#within(state.writeBehind.drained(), patience);
   }
 
-  async append(state: FileState, access: Access, bytes: Bytes, patience: Patience): Promise<number> {
-    using _ = await state.appending.acquire();
+  /** The appends of another writer of this open file. */
+  newAppendQueue(state: FileState, access: Access): AppendQueue {
+    const { env, chunkSizeBytes, writers } = this.#options;
+    return new AppendQueue({
+      env,
+      recordBytesMax: chunkSizeBytes / 4,
+      takeWriter: (patience) => writers.take(patience),
+      giveBack: (writer) => writers.giveBack(writer),
+      append: (writer, bytes, patience) => this.#append(state, access, writer, bytes, patience),
+    });
+  }
+
+  async #append(
+    state: FileState,
+    access: Access,
+    writer: Writer,
+    bytes: Bytes,
+    patience: Patience,
+  ): Promise<number> {
     // Writes of this client may lie at the end of the file.
-    await this.drained(state, patience);
-    const fileOffset = await this.#options.appender.append(access, state, bytes, patience);
+    if (!state.isIdle) await this.drained(state, patience);
+    const record = { id: { writer: writer.id, number: writer.nextNumber() }, bytes };
+    const fileOffset = await this.#options.appender.append(access, state, record, patience);
+    // One writer's records follow one another.
+    if (fileOffset < writer.endIn(state.inode)) state.cutElsewhere(fileOffset);
+    writer.appendedTo(state.inode, fileOffset + lengthOf(bytes));
     state.wrote(fileOffset, fileOffset + lengthOf(bytes));
     state.written(fileOffset, bytes);
     return fileOffset;

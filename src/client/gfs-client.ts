@@ -45,6 +45,7 @@ import { resolve } from './resolve.ts';
 import { ServerPool } from './server-pool.ts';
 import { Session } from './session.ts';
 import { WriteBehindShare } from './write-behind.ts';
+import { Writers } from './writers.ts';
 
 const methods = MasterDefinition.methods;
 const IO_TIMEOUT_MS_DEFAULT = 60 * SECOND_MS;
@@ -132,7 +133,8 @@ class Client implements Api {
         onBadReplica: (bad) => this.#tasks.run(() => this.reportBadReplica(bad)),
       }),
       writer,
-      appender: new Appender(locations, writer, chunkSizeBytes),
+      appender: new Appender(env, locations, writer),
+      writers: new Writers(session),
       cache,
       readahead: new ReadaheadBudget(readaheadBytesMax * READERS_AHEAD),
       share: this.#share,

@@ -111,6 +111,16 @@ export class Locations {
     }
   }
 
+  /** As `forWrite`, but of what is there already: a hole stays one, and is answered as nothing. */
+  forAppend(
+    access: Access,
+    fileOffset: number,
+    suspicion: Suspicion | undefined,
+    patience: Patience,
+  ): Promise<ExtentSpan | undefined> {
+    return this.#withPrimary(access, fileOffset, suspicion, patience, { forWrite: true });
+  }
+
   /** With a primary, to sync there or ask for the length; a hole stays one, and is answered as nothing. */
   withPrimary(
     access: Access,
@@ -169,7 +179,7 @@ export class Locations {
     { start, location }: ExtentSpan,
     sealedLength: number,
     patience: Patience,
-  ): Promise<void> {
+  ): Promise<ExtentLocation> {
     const { inode, openId, caller } = access;
     const request = {
       context: undefined,
@@ -178,12 +188,14 @@ export class Locations {
       openId,
       sealedChunk: location.chunk,
       sealedLength,
+      sealedVersion: location.version,
     };
     const answer = await this.#session.command(addChunk, request, caller, patience, true);
     const next = must(answer.extent, 'AddChunk answers an extent');
     const map = this.#map(inode);
     const sealed = { ...location, sealed: true, sealedLength };
     this.#learn(inode, map, start, map.endOf(next), [sealed, next]);
+    return next;
   }
 
   /** All extents, fresh from the master. */
@@ -257,7 +269,15 @@ export class Locations {
 
   async #add(access: Access, fileOffset: number, patience: Patience): Promise<void> {
     const { inode, openId } = access;
-    const request = { context: undefined, inode, fileOffset, openId, sealedChunk: 0, sealedLength: 0 };
+    const request = {
+      context: undefined,
+      inode,
+      fileOffset,
+      openId,
+      sealedChunk: 0,
+      sealedLength: 0,
+      sealedVersion: 0,
+    };
     const answer = await this.#session.command(addChunk, request, access.caller, patience, true);
     const extent = must(answer.extent, 'AddChunk answers an extent');
     const map = this.#map(inode);

@@ -5,7 +5,8 @@ import { GfsError } from '../base/errors.ts';
 import type { InodeId } from '../base/ids.ts';
 import { SECOND_MS } from '../base/units.ts';
 import type { Attributes } from '../rpc/messages.ts';
-import type { GfsFile, OpenMode, Waiting } from './api.ts';
+import type { AppendWriter, GfsFile, OpenMode, Waiting } from './api.ts';
+import type { AppendQueue } from './append-queue.ts';
 import type { Owner } from './dirty-ranges.ts';
 import type { FileState } from './file-state.ts';
 import type { FileWork } from './file-work.ts';
@@ -36,6 +37,8 @@ export class OpenFile implements GfsFile {
   readonly #onClosed: () => void;
   /** Errors of write-behind up to this one are told, or were before this file was opened. */
   #errorsTold: number;
+  readonly #appendQueues = new Set<AppendQueue>();
+  #ownAppends: AppendWriter | undefined;
   #closing: Promise<void> | undefined;
 
   constructor({ work, state, access, mode, onClosed }: OpenFileOptions) {
@@ -103,11 +106,25 @@ export class OpenFile implements GfsFile {
     }
   }
 
-  async append(bytes: Bytes, waiting?: Waiting): Promise<number> {
-    this.#checkWritable(0, lengthOf(bytes));
-    const patience = this.#work.patience(waiting);
-    if (lengthOf(bytes) === 0) return this.#state.length;
-    return await this.#work.append(this.#state, this.#access, bytes, patience);
+  append(bytes: Bytes, waiting?: Waiting): Promise<number> {
+    this.#ownAppends ??= this.newAppendWriter();
+    return this.#ownAppends.append(bytes, waiting);
+  }
+
+  newAppendWriter(): AppendWriter {
+    this.#checkOpen();
+    const queue = this.#work.newAppendQueue(this.#state, this.#access);
+    this.#appendQueues.add(queue);
+    return {
+      append: async (bytes, waiting) => {
+        this.#checkWritable(0, lengthOf(bytes));
+        return await queue.append(bytes, this.#work.patience(waiting));
+      },
+      close: async () => {
+        await queue.close();
+        this.#appendQueues.delete(queue);
+      },
+    };
   }
 
   async truncate(length: number, waiting?: Waiting): Promise<void> {
@@ -152,6 +169,7 @@ export class OpenFile implements GfsFile {
     const state = this.#state;
     const patience = this.#work.patience(waiting);
     try {
+      await Promise.all([...this.#appendQueues].map((queue) => queue.close()));
       if (this.#mayWrite) await this.#work.drained(state, patience);
     } finally {
       state.streams.delete(this.#stream);

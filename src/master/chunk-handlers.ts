@@ -9,10 +9,12 @@ import { contextOf } from './command-context.ts';
 import { checkFileAccess } from './file-access.ts';
 import type { MasterHandlers, MasterParts } from './master-parts.ts';
 
-type ChunkMethods = 'findChunks' | 'addChunk' | 'reportBadReplica';
+type ChunkMethods = 'findChunks' | 'addChunk' | 'reportBadReplica' | 'dealWriters';
 
 /** Extents in one answer. */
 const EXTENTS_MAX = 1000;
+/** Writers' ids in one answer. */
+const WRITERS_MAX = 1024;
 
 /** Where a file's bytes are, and who orders their mutations. */
 export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMethods> {
@@ -61,11 +63,18 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
       badReplicas.report(message);
       return { message: {} };
     },
+
+    dealWriters: async ({ message: { count } }) => {
+      if (count < 1 || count > WRITERS_MAX) {
+        throw new GfsError('INVALID_ARGUMENT', `${count} writers; at most ${WRITERS_MAX} at a time`);
+      }
+      return { message: { first: await metadata.dealWriters(count) } };
+    },
   };
 
   /** The primary of the extent before this offset sealed it. Told again, or by another client too, it is the same. */
   async function recordSeal(inode: InodeId, request: AddChunkRequest): Promise<void> {
-    const { fileOffset, sealedChunk, sealedLength } = request;
+    const { fileOffset, sealedChunk, sealedLength: length, sealedVersion: version } = request;
     const extent = state.tables.extentAtOrBefore(inode, fileOffset - 1);
     if (extent?.chunk !== sealedChunk) {
       throw new GfsError(
@@ -73,9 +82,9 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
         `chunk ${hex(sealedChunk)} does not lie before offset ${fileOffset}`,
       );
     }
-    if (extent.sealedLength !== undefined) return;
     const { start, chunk } = extent;
-    unwrap(await metadata.execute(INTERNAL, 'sealExtent', { inode, start, chunk, length: sealedLength }));
+    if (extent.sealedLength === length && start + length === fileOffset) return;
+    unwrap(await metadata.execute(INTERNAL, 'sealExtent', { inode, start, chunk, length, version }));
   }
 
   function extentsOf({ inode, last, fileOffset, count }: FindChunksRequest): Extent[] {

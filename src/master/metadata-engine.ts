@@ -51,7 +51,7 @@ export interface MetadataEngineOptions {
 
 const ROOT_DEFAULT = { uid: 0, gid: 0, mode: 0o755 };
 /** Writers' ids are reserved in the log this many at a time; what is left of them at the end is skipped. */
-const WRITERS_RESERVED = 1024;
+const WRITERS_RESERVED = 16 * 1024;
 /** Clocks are corrected by less than this without anybody noticing; more is somebody who sets them. */
 const CLOCK_BACK_MS_MAX = 1 * SECOND_MS;
 const CHECKPOINT_INTERVAL_MS = 5 * MINUTE_MS;
@@ -160,14 +160,18 @@ export class MetadataEngine implements Metadata {
     return this.#next.nextSession++ as SessionId;
   }
 
-  async dealWriter(): Promise<WriterId> {
-    while (this.#writersNext === this.#writersEnd) {
+  async dealWriters(count: number): Promise<WriterId> {
+    assert(count <= WRITERS_RESERVED, 'a reservation is enough for an answer');
+    // What is left of a reservation and does not suffice is skipped.
+    while (this.#writersEnd - this.#writersNext < count) {
       this.#writersComing ??= this.#reserveWriters().finally(() => {
         this.#writersComing = undefined;
       });
       await this.#writersComing;
     }
-    return this.#writersNext++ as WriterId;
+    const first = this.#writersNext;
+    this.#writersNext += count;
+    return first as WriterId;
   }
 
   async #reserveWriters(): Promise<void> {

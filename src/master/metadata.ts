@@ -32,8 +32,11 @@ export interface Metadata {
   dealChunk(): ChunkHandle;
   dealServer(): ServerId;
   dealSession(): SessionId;
-  /** A writer's id outlives the master's memory of it (P15), so it is reserved in the log first; nearly always at once. */
-  dealWriter(): Promise<WriterId>;
+  /**
+   * So many consecutive ids; the first is answered. A writer's id outlives the master's memory of it (P15), so it is
+   * reserved in the log first, with many others: nearly always it is dealt at once.
+   */
+  dealWriters(count: number): Promise<WriterId>;
 
   /** The position of the newest checkpoint; 0: none yet. */
   readonly checkpointPosition: number;

@@ -52,6 +52,7 @@ export class FakeMaster {
   readonly #cluster: FakeCluster;
   readonly #results = new Map<string, unknown>();
   #nextId = 100;
+  #nextWriter = 1_000_000;
 
   constructor(cluster: FakeCluster) {
     this.#cluster = cluster;
@@ -184,6 +185,11 @@ export class FakeMaster {
         );
         return { message: { extent: this.#location(found ?? this.#addExtent(node, fileOffset)) } };
       },
+      dealWriters: async ({ message: { count } }) => {
+        const first = this.#nextWriter;
+        this.#nextWriter += count;
+        return { message: { first } };
+      },
       reportBadReplica: async ({ message }) => {
         this.badReplicas.push(message);
         return { message: {} };
@@ -274,6 +280,10 @@ export class FakeMaster {
 
   #truncate(node: FakeNode, length: number): void {
     if (length < node.attributes.length) {
+      // Nobody may go on writing to what is dropped: a cached location is worth nothing any more.
+      for (const { chunk } of node.extents.filter(({ start }) => start >= length)) {
+        for (const { replicas } of this.#cluster.servers) replicas.delete(chunk);
+      }
       node.extents = node.extents.filter(({ start }) => start < length);
       const last = node.extents.at(-1);
       if (last !== undefined && this.#end(last) > length) this.#cut(last, length - last.start);

@@ -159,11 +159,14 @@ export class FakeServer {
     const key = `${message.writer}.${message.number}`;
     const found = replica.appended.get(key);
     if (found !== undefined) return { chunkOffset: found, chunkLength: replica.length, sealed: false };
-    if (replica.sealed || replica.length + bytes.length > this.#cluster.chunkSizeBytes) {
-      for (const member of this.#members(message.chunk, message.version)) member.sealed = true;
+    const chunkOffset = Math.max(replica.length, message.chunkOffset);
+    if (replica.sealed || chunkOffset + bytes.length > this.#cluster.chunkSizeBytes) {
+      for (const member of this.#members(message.chunk, message.version)) {
+        if (!member.sealed) member.length = Math.max(member.length, message.chunkOffset);
+        member.sealed = true;
+      }
       return { chunkOffset: 0, chunkLength: replica.length, sealed: true };
     }
-    const chunkOffset = replica.length;
     for (const member of this.#members(message.chunk, message.version)) {
       bytes.copy(member.data, chunkOffset);
       member.length = chunkOffset + bytes.length;

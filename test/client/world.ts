@@ -1,4 +1,5 @@
 // A client and a fake cluster on a simulated network: virtual time, so that waiting costs nothing.
+import { must } from '../../src/base/assert.ts';
 import { joined } from '../../src/base/bytes.ts';
 import { codeOf, type ErrorCode } from '../../src/base/errors.ts';
 import { inodeId } from '../../src/base/ids.ts';
@@ -17,6 +18,8 @@ export interface World {
   readonly cluster: FakeCluster;
   readonly env: SimEnv;
   readonly client: GfsClient;
+  /** Of the client: deadlines are on its clock. */
+  readonly clientEnv: SimEnv;
   /** Another client, on a machine of its own. */
   connect(options?: Partial<ClientOptions>): Promise<GfsClient>;
   create(name: string): Promise<CreatedFile>;
@@ -40,6 +43,7 @@ export async function inWorld(options: WorldOptions, body: (world: World) => Pro
   const serverEnv = new SimEnv(simulation, 'cluster');
   cluster.pause = () => serverEnv.sleep(simulation.random.between(0, 3));
   let clientCount = 0;
+  let firstEnv: SimEnv | undefined;
   await simulation.run(async () => {
     await cluster.listen(
       (machine) => network.processView(serverEnv, machine),
@@ -49,6 +53,7 @@ export async function inWorld(options: WorldOptions, body: (world: World) => Pro
       clientCount += 1;
       const host = `c${clientCount}`;
       const env = new SimEnv(simulation, host);
+      firstEnv ??= env;
       const view = network.processView(env, host);
       const masters = [cluster.master.address];
       const given = { env, network: view, masters, host, program: 'test', ...clientOptions, ...more };
@@ -58,7 +63,9 @@ export async function inWorld(options: WorldOptions, body: (world: World) => Pro
     const client = await connect();
     const create = (name: string) => client.create(client.rootInode, Buffer.from(name), WRITING, ME);
     cluster.calls.length = 0;
-    await body({ simulation, cluster, env, client, connect, create, sleep: (ms) => env.sleep(ms) });
+    const clientEnv = must(firstEnv, 'a client has connected');
+    const sleep = (ms: number) => env.sleep(ms);
+    await body({ simulation, cluster, env, client, clientEnv, connect, create, sleep });
     await client.close();
   });
 }

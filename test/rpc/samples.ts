@@ -104,6 +104,7 @@ export const MASTER_SAMPLES: Samples<MasterDefinition> = {
     { extents: [extent, extent], fileLength: 2 ** 40 },
   ],
   addChunk: [{ context, inode: 5, fileOffset: 2 ** 40, openId: 9 }, { extent }],
+  dealWriters: [{ count: 3 }, { first: 2 ** 52 }],
   reportBadReplica: [{ chunk: 99, version: 7, server: 3, reason: 'CHECKSUM_MISMATCH' }, {}],
   register: [
     { server: 3, address: '127.0.0.1:1', incarnation: 'x', pid: 77 },

@@ -160,6 +160,7 @@ async function randomLog(seed: number): Promise<World> {
             start: extent.start,
             chunk: extent.chunk,
             length: 1 + dice.below(CHUNK_SIZE),
+            version: 1 + dice.below(4),
           });
         break;
       default:

@@ -57,13 +57,20 @@ export const prepareAddChunk: Prepare<'addChunk'> = (state, { inode, fileOffset,
 export const prepareRaiseVersion: Prepare<'raiseVersion'> = (state, raise) =>
   badRaise(state, raise) ?? ready(() => raised(state, raise));
 
-/** A sealed extent has its true length for ever (P16); the next one starts at its end. Only the last one is sealed. */
-export const prepareSealExtent: Prepare<'sealExtent'> = (state, { inode, start, chunk, length }) => {
+/**
+ * A sealed extent has its true length for ever (P16); the next one starts at its end. Only the last one is sealed. A
+ * compare-and-set: a seal that was told before a truncation inside the extent would bring back what that took away.
+ */
+export const prepareSealExtent: Prepare<'sealExtent'> = (state, { inode, start, chunk, length, version }) => {
   const file = regularFile(state, inode);
   if (!file.ok) return file;
   const extent = state.tables.extent(inode, start);
   if (extent === undefined || extent.chunk !== chunk)
     return refuse('NO_SUCH_CHUNK', `no chunk ${chunk} at ${start}`);
+  const cut = state.chunk(chunk)?.cut;
+  const cutSince = cut !== undefined && cut.version > version;
+  if (cutSince || (extent.sealedLength !== undefined && extent.sealedLength !== length))
+    return refuse('VERSION_MISMATCH', `chunk ${chunk} was cut after version ${version}`);
   if (extent.sealedLength !== undefined) return ready(() => extent);
   if (length < 1 || length > state.chunkSizeBytes)
     return refuse('INVALID_ARGUMENT', `a sealed length of ${length}`);

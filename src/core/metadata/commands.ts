@@ -113,6 +113,7 @@ export interface CommandBodies {
     readonly start: number;
     readonly chunk: ChunkHandle;
     readonly length: number;
+    readonly version: number;
   };
   reap: { readonly inodes: InodeId[] };
   forgetGarbage: { readonly chunks: ChunkHandle[] };

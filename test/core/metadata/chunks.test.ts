@@ -51,9 +51,10 @@ test('after a sealed extent the grid starts again at its end', async (t) => {
   const world = await newWorld();
   const inode = world.file(ROOT, 'a', { firstChunk: world.newChunk() });
   const [first] = world.state.extents(inode, 0, 1) as [Extent];
-  const seal = { inode, start: 0, chunk: first.chunk, length: 1000 };
+  const seal = { inode, start: 0, chunk: first.chunk, length: 1000, version: 1 };
   t.is(unwrap(world.run('sealExtent', seal)).sealedLength, 1000);
-  t.is(unwrap(world.run('sealExtent', { ...seal, length: 2000 })).sealedLength, 1000, 'once and for all');
+  t.is(unwrap(world.run('sealExtent', seal)).sealedLength, 1000, 'told again');
+  t.is(world.code('sealExtent', { ...seal, length: 2000 }), 'VERSION_MISMATCH', 'once and for all');
   t.is(world.attributes(inode).length, 1000);
   t.is(world.state.extentAt(inode, 999)?.start, 0);
   t.is(world.state.extentAt(inode, 1000), undefined);
@@ -65,7 +66,10 @@ test('after a sealed extent the grid starts again at its end', async (t) => {
   );
   t.is(world.code('sealExtent', { ...seal, start: 1000 }), 'NO_SUCH_CHUNK');
   const second = world.state.extentAt(inode, 1000) as Extent;
-  t.is(world.code('sealExtent', { inode, start: 1000, chunk: second.chunk, length: 5 }), 'INVALID_ARGUMENT');
+  t.is(
+    world.code('sealExtent', { ...seal, start: 1000, chunk: second.chunk, length: 5 }),
+    'INVALID_ARGUMENT',
+  );
   checkInvariants(world.state);
 });
 
@@ -133,11 +137,24 @@ test('a sealed extent that is cut is shorter, and the next one starts at its new
   const world = await newWorld();
   const inode = world.file(ROOT, 'a', { firstChunk: world.newChunk() });
   const [first] = world.state.extents(inode, 0, 1) as [Extent];
-  world.run('sealExtent', { inode, start: 0, chunk: first.chunk, length: 1000 });
+  world.run('sealExtent', { inode, start: 0, chunk: first.chunk, length: 1000, version: 1 });
   addChunk(world, inode, 1000);
   t.is(codeOf(world.setAttributes(inode, { length: 400, cut: raiseOf(world, first) })), 'OK');
   t.deepEqual(world.state.extents(inode, 0, 9), [{ ...first, sealedLength: 400 }]);
   t.is(addChunk(world, inode, 400).start, 400);
+  checkInvariants(world.state);
+});
+
+test('a seal that was told before a truncation does not bring back what that took away (P16)', async (t) => {
+  const world = await newWorld();
+  const inode = world.file(ROOT, 'a', { firstChunk: world.newChunk() });
+  world.run('commitLength', { inode, length: 1000, mtime: undefined });
+  const [first] = world.state.extents(inode, 0, 1) as [Extent];
+  t.is(codeOf(world.setAttributes(inode, { length: 400, cut: raiseOf(world, first) })), 'OK');
+  const seal = { inode, start: 0, chunk: first.chunk };
+  t.is(world.code('sealExtent', { ...seal, length: 1000, version: 1 }), 'VERSION_MISMATCH');
+  t.is(world.attributes(inode).length, 400);
+  t.is(unwrap(world.run('sealExtent', { ...seal, length: 400, version: 2 })).sealedLength, 400);
   checkInvariants(world.state);
 });
 

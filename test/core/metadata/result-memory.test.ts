@@ -67,7 +67,7 @@ test('every kind of answer, and a refusal with its fields, is remembered as it w
   check('exchange', (c) =>
     world.run('rename', { ...renamed, name: bytes('c'), newName: bytes('b'), exchange: true }, c),
   );
-  const seal = { inode, start: 0, chunk: file.firstChunk.chunk, length: 10 };
+  const seal = { inode, start: 0, chunk: file.firstChunk.chunk, length: 10, version: 1 };
   check('sealExtent', (c) => world.run('sealExtent', seal, c));
   check('unlink', (c) => world.run('unlink', { parent: ROOT, name: bytes('b') }, c));
   check('reap', (c) => world.run('reap', { inodes: [] }, c));
