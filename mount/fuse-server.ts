@@ -88,9 +88,12 @@ export class FuseServer {
     await this.#tasks.drain();
   }
 
-  /** Tells the kernel something unasked (`wire/notifications.ts`). Not awaited: it may need our answers first. */
-  notify(message: Uint8Array): void {
-    if (!this.#device.notify(message)) this.#log.warn({}, 'the kernel does not take notifications');
+  /**
+   * Tells the kernel something unasked (`wire/notifications.ts`), some time: it may need our answers first. False: too much
+   * waits to be told already. Once unmounted there is nobody to tell, and that is fine.
+   */
+  notify(message: Uint8Array): boolean {
+    return this.#device.ended || this.#device.notify(message);
   }
 
   #onRequest({ bytes, buffer, reader }: DeviceRequest): void {

@@ -6,6 +6,7 @@ import type { Timeouts } from './gfs/attributes.ts';
 import { createContext } from './gfs/context.ts';
 import { GfsDirectories } from './gfs/directories.ts';
 import { GfsFiles } from './gfs/files.ts';
+import type { KernelBelief, Notify } from './gfs/kernel-belief.ts';
 import { GfsNamespace } from './gfs/namespace.ts';
 import type { DirectoryItem } from './wire/directory.ts';
 import type { Entry, FilesystemStatistics, OpenReply, TimedAttributes } from './wire/replies.ts';
@@ -22,12 +23,19 @@ export class GfsFileSystem implements FileSystem {
   readonly #namespace: GfsNamespace;
   readonly #files: GfsFiles;
   readonly #directories: GfsDirectories;
+  readonly #belief: KernelBelief;
 
   constructor({ env, client, timeouts }: GfsFileSystemOptions) {
     const context = createContext(env, client, timeouts);
+    this.#belief = context.belief;
     this.#namespace = new GfsNamespace(context);
     this.#files = new GfsFiles(context);
     this.#directories = new GfsDirectories(context);
+  }
+
+  /** From now on the kernel hears of what others change. */
+  attach(notify: Notify): void {
+    this.#belief.attach(notify);
   }
 
   lookup(operation: requests.Lookup, caller: Caller): Promise<Entry> {

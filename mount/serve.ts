@@ -67,6 +67,7 @@ async function mountClient(
   try {
     const fileSystem = new GfsFileSystem({ env, client, timeouts: options });
     const server = new FuseServer({ fd: mountPoint.fd, readerCount, fileSystem, log, onFatal });
+    fileSystem.attach((message) => server.notify(message));
     await server.initialised;
     await mountPoint.raiseReadahead(READAHEAD_KIB);
     const close = async () => {

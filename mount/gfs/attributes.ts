@@ -2,7 +2,7 @@ import { unreachable } from '../../src/base/assert.ts';
 import { GfsError } from '../../src/base/errors.ts';
 import { type Attributes, FileType, type Time } from '../../src/rpc/messages.ts';
 import { PERMISSION_BITS, TYPE } from '../wire/numbers.ts';
-import type { Entry, NodeAttributes } from '../wire/replies.ts';
+import type { NodeAttributes } from '../wire/replies.ts';
 
 /** How long the kernel may believe what it is told. */
 export interface Timeouts {
@@ -26,10 +26,6 @@ export function nodeAttributes(attributes: Attributes): NodeAttributes {
     mtime: attributes.mtime ?? NO_TIME,
     ctime: attributes.ctime ?? NO_TIME,
   };
-}
-
-export function entryOf(attributes: Attributes, { attributeTimeoutMs, entryTimeoutMs }: Timeouts): Entry {
-  return { attributes: nodeAttributes(attributes), attributeTimeoutMs, entryTimeoutMs };
 }
 
 export function typeBits(type: FileType): number {

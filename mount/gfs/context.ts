@@ -1,8 +1,9 @@
 import type { Env } from '../../src/base/env.ts';
 import type { GfsClient } from '../../src/client/api.ts';
+import type { RecentChanges } from '../../src/client/recent-changes.ts';
 import type { Timeouts } from './attributes.ts';
 import { Callers } from './callers.ts';
-import { LocalChanges } from './local-changes.ts';
+import { KernelBelief } from './kernel-belief.ts';
 import { OpenFiles } from './open-files.ts';
 
 /** What the parts of a mounted file system share. */
@@ -10,14 +11,16 @@ export interface GfsContext {
   readonly env: Env;
   readonly client: GfsClient;
   readonly timeouts: Timeouts;
+  readonly belief: KernelBelief;
   readonly callers: Callers;
-  readonly changes: LocalChanges;
+  readonly changes: RecentChanges;
   readonly openFiles: OpenFiles;
 }
 
 export function createContext(env: Env, client: GfsClient, timeouts: Timeouts): GfsContext {
   return {
-    ...{ env, client, timeouts, callers: new Callers(env), changes: new LocalChanges() },
+    ...{ env, client, timeouts, callers: new Callers(env), changes: client.changes },
+    belief: new KernelBelief(env, client, timeouts),
     openFiles: new OpenFiles(),
   };
 }

@@ -6,7 +6,7 @@ import type { Attributes, DirectoryEntry } from '../../src/rpc/messages.ts';
 import { type DirectoryItem, itemCountMax } from '../wire/directory.ts';
 import { TYPE } from '../wire/numbers.ts';
 import type { ReadDirectory } from '../wire/requests.ts';
-import { entryOf, typeBits } from './attributes.ts';
+import { typeBits } from './attributes.ts';
 import type { GfsContext } from './context.ts';
 import { staleWhenGone } from './stale.ts';
 
@@ -101,11 +101,12 @@ export class DirectoryReader {
 
   /** The page's items from an index on, with attributes only where they are still as good as just fetched. */
   #fresh({ items, fetchedMs, changesUntil }: Page, index: number, countMax: number): DirectoryItem[] {
-    const { env, timeouts, changes } = this.#context;
+    const { env, timeouts, changes, belief } = this.#context;
     const old = env.monotonicMs() - fetchedMs > timeouts.attributeTimeoutMs;
     return items.slice(index, index + countMax).map(({ attributes, ...item }) => {
       const usable = attributes !== undefined && !old && !changes.changedSince(item.node, changesUntil);
-      return usable ? { ...item, entry: entryOf(attributes, timeouts) } : item;
+      if (!usable) return item;
+      return { ...item, entry: belief.entry(attributes, changesUntil, this.#directory, item.name) };
     });
   }
 }

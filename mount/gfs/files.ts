@@ -6,7 +6,7 @@ import type { Caller, Files, WriteBuffer } from '../file-system.ts';
 import { FOPEN, OPEN } from '../wire/numbers.ts';
 import type { Entry, OpenReply } from '../wire/replies.ts';
 import type * as requests from '../wire/requests.ts';
-import { entryOf, permissionBits } from './attributes.ts';
+import { permissionBits } from './attributes.ts';
 import type { GfsContext } from './context.ts';
 import { staleWhenGone } from './stale.ts';
 
@@ -23,16 +23,18 @@ export class GfsFiles implements Files {
 
   async create(operation: requests.Create, caller: Caller): Promise<Entry & OpenReply> {
     const { parent, name, mode, flags } = operation;
-    const { client, callers, changes, timeouts } = this.#context;
+    const { client, callers, changes, belief } = this.#context;
     const call = await callers.call(caller);
     const how = {
       ...openMode(flags),
       mode: permissionBits(mode),
       exclusive: (flags & OPEN.EXCLUSIVE) !== 0,
     };
+    const asked = belief.asking();
     const created = await client.create(inodeId(parent), name, how, call);
+    const entry = belief.entry(created.attributes, asked, inodeId(parent), name);
     if (how.truncate) changes.note(created.attributes.inode);
-    return { ...entryOf(created.attributes, timeouts), ...this.#opened(created, how) };
+    return { ...entry, ...this.#opened(created, how) };
   }
 
   async open({ node, flags }: requests.Open, caller: Caller): Promise<OpenReply> {

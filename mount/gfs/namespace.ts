@@ -6,8 +6,9 @@ import type { Caller, Namespace } from '../file-system.ts';
 import { RENAME_EXCHANGE, RENAME_NOREPLACE } from '../wire/numbers.ts';
 import type { Entry, FilesystemStatistics, TimedAttributes } from '../wire/replies.ts';
 import type * as requests from '../wire/requests.ts';
-import { entryOf, fileTypeOf, permissionBits } from './attributes.ts';
+import { fileTypeOf, permissionBits } from './attributes.ts';
 import type { GfsContext } from './context.ts';
+import type { Moment } from './kernel-belief.ts';
 import { staleWhenGone } from './stale.ts';
 
 /** Names and attributes, each operation one call of the client. */
@@ -21,24 +22,30 @@ export class GfsNamespace implements Namespace {
   }
 
   async lookup({ parent, name }: requests.Lookup, caller: Caller): Promise<Entry> {
-    return this.#entry(await this.#client.lookup(inodeId(parent), name, await this.#call(caller)));
+    const call = await this.#call(caller);
+    const asked = this.#context.belief.asking();
+    return this.#entry(await this.#client.lookup(inodeId(parent), name, call), asked, parent, name);
   }
 
   /** A node's id is its inode number, and nothing is kept for it here. */
   forgotten(): void {}
 
   async getAttributes({ node }: requests.GetAttributes, caller: Caller): Promise<TimedAttributes> {
+    const { belief } = this.#context;
     const call = await this.#call(caller);
-    return this.#entry(await staleWhenGone(this.#client.attributes(inodeId(node), call)));
+    const asked = belief.asking();
+    return belief.attributes(await staleWhenGone(this.#client.attributes(inodeId(node), call)), asked);
   }
 
   async setAttributes(operation: requests.SetAttributes, caller: Caller): Promise<TimedAttributes> {
     const call = await this.#call(caller);
     const inode = inodeId(operation.node);
+    const { belief, changes } = this.#context;
+    const asked = belief.asking();
     try {
-      return this.#entry(await staleWhenGone(this.#change(inode, operation, call)));
+      return belief.attributes(await staleWhenGone(this.#change(inode, operation, call)), asked);
     } finally {
-      this.#context.changes.note(inode);
+      changes.note(inode);
     }
   }
 
@@ -76,9 +83,10 @@ export class GfsNamespace implements Namespace {
     }
     const call = await this.#call(caller);
     const regular = { mode: permissionBits(mode), exclusive: true };
+    const asked = this.#context.belief.asking();
     const { file, attributes } = await this.#client.create(inodeId(parent), name, regular, call);
     await file.close();
-    return this.#entry(attributes);
+    return this.#entry(attributes, asked, parent, name);
   }
 
   async unlink({ parent, name }: requests.Unlink, caller: Caller): Promise<void> {
@@ -99,11 +107,14 @@ export class GfsNamespace implements Namespace {
     const noReplace = (flags & RENAME_NOREPLACE) !== 0;
     const exchange = (flags & RENAME_EXCHANGE) !== 0;
     await this.#client.rename(from, to, { noReplace, exchange }, await this.#call(caller));
+    this.#context.belief.renamed(to.parent, newName);
   }
 
   async makeLink({ node, newParent, newName }: requests.MakeLink, caller: Caller): Promise<Entry> {
     const call = await this.#call(caller);
-    return this.#entry(await this.#client.makeLink(inodeId(node), inodeId(newParent), newName, call));
+    const asked = this.#context.belief.asking();
+    const attributes = await this.#client.makeLink(inodeId(node), inodeId(newParent), newName, call);
+    return this.#entry(attributes, asked, newParent, newName);
   }
 
   async statFilesystem(): Promise<FilesystemStatistics> {
@@ -120,11 +131,12 @@ export class GfsNamespace implements Namespace {
 
   async #make(parent: number, name: Buffer, node: NodeDescription, caller: Caller): Promise<Entry> {
     const call = await this.#call(caller);
-    return this.#entry(await this.#client.makeNode(inodeId(parent), name, node, call));
+    const asked = this.#context.belief.asking();
+    return this.#entry(await this.#client.makeNode(inodeId(parent), name, node, call), asked, parent, name);
   }
 
-  #entry(attributes: Attributes): Entry {
-    return entryOf(attributes, this.#context.timeouts);
+  #entry(attributes: Attributes, asked: Moment, parent: number, name: Buffer): Entry {
+    return this.#context.belief.entry(attributes, asked, inodeId(parent), name);
   }
 
   #call(caller: Caller): Call | Promise<Call> {

@@ -1,4 +1,4 @@
-import { NOTIFY } from './numbers.ts';
+import { EXPIRE_ONLY, NOTIFY } from './numbers.ts';
 import { OUT_HEADER_BYTES, writeUint64 } from './replies.ts';
 
 // What we tell the kernel unasked. A notification is a reply to nobody: its unique is 0, its error the notification's code.
@@ -10,11 +10,22 @@ export function invalidateNode(node: number): Buffer {
   return message;
 }
 
-/** struct fuse_notify_inval_entry_out: parent u64, namelen u32, flags u32, name with a zero byte. Drops what a name means. */
-export function invalidateEntry(parent: number, name: Uint8Array): Buffer {
+/** As above with a negative offset: drops attributes alone. Pages go when a look shows another mtime or length. */
+export function expireNode(node: number): Buffer {
+  const message = invalidateNode(node);
+  message.writeBigInt64LE(-1n, OUT_HEADER_BYTES + 8);
+  return message;
+}
+
+/**
+ * struct fuse_notify_inval_entry_out: parent u64, namelen u32, flags u32, name with a zero byte. The name is looked up again
+ * before it is believed. (Kernels before 6.2 know no flags: they drop what the name means, and look it up then.)
+ */
+export function expireEntry(parent: number, name: Uint8Array): Buffer {
   const message = notification(NOTIFY.INVAL_ENTRY, 16 + name.length + 1);
   writeUint64(message, OUT_HEADER_BYTES, parent);
   message.writeUInt32LE(name.length, OUT_HEADER_BYTES + 8);
+  message.writeUInt32LE(EXPIRE_ONLY, OUT_HEADER_BYTES + 12);
   message.set(name, OUT_HEADER_BYTES + 16);
   return message;
 }

@@ -95,6 +95,9 @@ export const NOTIFY = {
   DELETE: 6,
 } as const;
 
+/** Flag of INVAL_ENTRY. */
+export const EXPIRE_ONLY = 1 << 0;
+
 /** Flags of open(2) on Linux, as the kernel passes them on. */
 export const OPEN = {
   ACCESS_MODE: 0o3,

@@ -13,6 +13,7 @@ import type {
   Time,
 } from '../rpc/messages.ts';
 import type { Network } from '../rpc/network.ts';
+import type { RecentChanges } from './recent-changes.ts';
 
 /** Who asks: the master checks owner, mode and groups by it. */
 export interface Identity {
@@ -109,6 +110,12 @@ export interface GfsClient {
   readonly session: SessionId;
   readonly rootInode: InodeId;
   readonly chunkSizeBytes: number;
+  /**
+   * What may be believed of answers for longer than it takes to give them on: what has not changed since it was asked. Of
+   * the rest the listeners hear.
+   */
+  readonly changes: RecentChanges;
+  onChange(listener: ChangeListener): void;
 
   lookup(parent: InodeId, name: Uint8Array, call: Call): Promise<Attributes>;
   attributes(inode: InodeId, call: Call): Promise<Attributes>;
@@ -140,6 +147,20 @@ export interface GfsClient {
 
   /** Sends what is still on its way, closes all open files and ends the session; safe to call twice. */
   close(): Promise<void>;
+}
+
+/** Hears of what others changed, so that what is kept of it outside this library can be dropped. */
+export interface ChangeListener {
+  /** Attributes or contents may be others now. */
+  inodeChanged(inode: InodeId): void;
+  /** `removed`: what the name meant, when that was its last name; 0: it means something else, or its inode has moved. */
+  nameChanged(change: {
+    readonly parent: InodeId;
+    readonly name: Uint8Array;
+    readonly removed: InodeId | 0;
+  }): void;
+  /** Anything that was answered before may be old. */
+  everythingChanged(): void;
 }
 
 /** What `GfsClient.connect` wants. */

@@ -62,24 +62,24 @@ export class ChunkReader {
   }
 
   /**
-   * All `length` bytes from `fileOffset`; the caller knows that the file is as long. `lengthLearntAtMs`: when it was
-   * told; an extent that was looked up before may have been sealed since, and have a follower.
+   * All `length` bytes from `fileOffset`; the caller knows that the file is as long. `grewAtMs`: since when. An extent that
+   * was looked up before may have been sealed since, and have a follower; a hole may have been filled.
    */
   async read(
     access: Access,
     fileOffset: number,
     length: number,
-    lengthLearntAtMs: number,
+    grewAtMs: number,
     patience: Patience,
   ): Promise<Bytes> {
-    return await this.#range(access, fileOffset, fileOffset + length, lengthLearntAtMs, patience, 0);
+    return await this.#range(access, fileOffset, fileOffset + length, grewAtMs, patience, 0);
   }
 
   async #range(
     access: Access,
     start: number,
     end: number,
-    lengthLearntAtMs: number,
+    grewAtMs: number,
     patience: Patience,
     round: number,
   ): Promise<Bytes> {
@@ -87,9 +87,14 @@ export class ChunkReader {
     try {
       for (let position = start; position < end; ) {
         const span = await this.#options.locations.forRead(access, position, patience);
+        if (!isExtent(span) && span.checkedAtMs <= grewAtMs && round === 0) {
+          this.#options.locations.forget(access.inode, span);
+          parts.push(this.#range(access, position, end, grewAtMs, patience, 1));
+          break;
+        }
         const to = Math.min(end, span.end);
         if (isExtent(span)) {
-          const part = this.#extent(access, span, position, to, lengthLearntAtMs, patience, round);
+          const part = this.#extent(access, span, position, to, grewAtMs, patience, round);
           // Whoever awaits all parts hears of it; meanwhile the next location is being looked up.
           part.catch(() => undefined);
           parts.push(part);
@@ -113,12 +118,12 @@ export class ChunkReader {
     span: ExtentSpan,
     start: number,
     end: number,
-    lengthLearntAtMs: number,
+    grewAtMs: number,
     patience: Patience,
     round: number,
   ): Promise<Bytes> {
     const fresh = round > 0;
-    const outcome = await this.#ask(span, start - span.start, end - start, lengthLearntAtMs, patience, fresh);
+    const outcome = await this.#ask(span, start - span.start, end - start, grewAtMs, patience, fresh);
     if (outcome.kind === 'data') return outcome.bytes;
     this.#options.locations.forget(access.inode, span);
     let next = round + 1;
@@ -127,7 +132,7 @@ export class ChunkReader {
       else if (next >= BAD_ROUNDS_MAX) throw outcome.error;
       await patience.pause(outcome.error);
     }
-    return await this.#range(access, start, end, lengthLearntAtMs, patience, next);
+    return await this.#range(access, start, end, grewAtMs, patience, next);
   }
 
   /** Asks member after member. `fresh`: the location was asked for on purpose of this read. */
@@ -135,7 +140,7 @@ export class ChunkReader {
     span: ExtentSpan,
     chunkOffset: number,
     length: number,
-    lengthLearntAtMs: number,
+    grewAtMs: number,
     patience: Patience,
     fresh: boolean,
   ): Promise<Outcome> {
@@ -191,7 +196,7 @@ export class ChunkReader {
     if (members.length === 0) {
       return { kind: 'failed', error: new GfsError('CHUNK_LOST', `chunk ${hex(chunk)} has no replica`) };
     }
-    const mayHaveFollower = span.checkedAtMs <= lengthLearntAtMs && !span.location.sealed;
+    const mayHaveFollower = span.checkedAtMs <= grewAtMs && !span.location.sealed;
     if (!fresh && (absent.length > 0 || mayHaveFollower)) return { kind: 'stale' };
     return { kind: 'data', bytes: [...longest, ...zeros(length - lengthOf(longest))] };
   }

@@ -8,6 +8,7 @@ import { pushPieces } from '../base/pieces.ts';
 import { SECOND_MS } from '../base/units.ts';
 import {
   ChunkserverDefinition,
+  type ExtentLocation,
   type MutateResponse,
   MutationKind,
   type PushHeader,
@@ -130,7 +131,7 @@ export class ChunkWriter {
     const { chunk, version } = span.location;
     const { id, kind, chunkOffset, bytes } = mutation;
     const length = lengthOf(bytes);
-    const primary = primaryOf(span);
+    const primary = primaryOf(span.location);
     const isAppend = kind === MutationKind.MUTATION_KIND_APPEND;
     let checksums: number[] | undefined;
     let pushId: PushId | undefined;
@@ -176,7 +177,7 @@ export class ChunkWriter {
       const { chunk, version } = span.location;
       const request = { chunk, version, replicaOnly: false, acknowledgedVersion };
       const options = patience.attempt(MUTATE_ATTEMPT_MS);
-      await this.#options.pool.call(primaryOf(span).address, sync, request, options);
+      await this.#options.pool.call(primaryOf(span.location).address, sync, request, options);
     });
   }
 
@@ -188,17 +189,22 @@ export class ChunkWriter {
   ): Promise<{ length: number; sealed: boolean }> {
     let result = { length: 0, sealed: false };
     await this.atPrimary(access, fileOffset, patience, async (span) => {
-      const { chunk, version } = span.location;
-      const options = patience.attempt(MUTATE_ATTEMPT_MS);
       try {
-        const { address } = primaryOf(span);
-        result = (await this.#options.pool.call(address, chunkLength, { chunk, version }, options)).message;
+        result = await this.lengthAt(span.location, patience);
       } catch (error) {
         const unwritten = this.#options.locations.firstRecord(span.location) !== undefined;
         if (codeOf(error) !== 'NO_SUCH_CHUNK' || !unwritten) throw error;
       }
     });
     return result;
+  }
+
+  /** One question to the primary that is named there: how long the chunk is on all members (P22). */
+  async lengthAt(location: ExtentLocation, patience: Patience): Promise<{ length: number; sealed: boolean }> {
+    const { chunk, version } = location;
+    const options = patience.attempt(MUTATE_ATTEMPT_MS);
+    const { address } = primaryOf(location);
+    return (await this.#options.pool.call(address, chunkLength, { chunk, version }, options)).message;
   }
 
   /** Does `work` at the primary of the extent at `fileOffset`, whichever that is when it succeeds. */
@@ -228,14 +234,13 @@ export class ChunkWriter {
     suspicion: Suspicion | undefined,
     patience: Patience,
   ): Promise<Suspicion | undefined> {
-    const remedy = this.#remedyFor(error, span);
+    const remedy = this.remedyFor(error, span.location);
     await patience.pause(error);
     return remedy.kind === 'suspect' ? remedy.suspicion : suspicion;
   }
 
   /** What to do about a failed attempt; throws when nothing helps. */
-  #remedyFor(error: unknown, span: ExtentSpan): Remedy {
-    const { chunk, version } = span.location;
+  remedyFor(error: unknown, { chunk, version }: ExtentLocation): Remedy {
     switch (codeOf(error)) {
       case 'VERSION_MISMATCH':
       case 'NOT_PRIMARY':
@@ -294,8 +299,7 @@ export class ChunkWriter {
   }
 }
 
-function primaryOf(span: ExtentSpan): Replica {
-  const { primary, members, chunk } = span.location;
+function primaryOf({ primary, members, chunk }: ExtentLocation): Replica {
   const found = members.find(({ server }) => server === primary);
   if (found === undefined) throw new GfsError('NOT_READY', `chunk ${hex(chunk)} has no primary`);
   return found;

@@ -68,6 +68,8 @@ export class FileState implements Contents {
   #generation = 0;
   #length = 0;
   #lengthLearntAtMs = 0;
+  #lengthIsOld = false;
+  #grewAtMs = 0;
   /** As the master said last. */
   #masterLength = 0;
   #stamp: Stamp | undefined;
@@ -102,6 +104,16 @@ export class FileState implements Contents {
 
   get lengthLearntAtMs(): number {
     return this.#lengthLearntAtMs;
+  }
+
+  /** The file may have another length by now: the master said so. */
+  get lengthIsOld(): boolean {
+    return this.#lengthIsOld;
+  }
+
+  /** When the length last became another by what others did: what was known of the file's chunks may be old since. */
+  get grewAtMs(): number {
+    return this.#grewAtMs;
   }
 
   /** Rises whenever contents change here: what was asked for before may be old. */
@@ -169,6 +181,19 @@ export class FileState implements Contents {
     this.#masterLength = attributes.length;
     this.#setLength(attributes.length);
     return attributes;
+  }
+
+  /** Somebody else changed the file: what is cached of it is old. */
+  changedElsewhere(): void {
+    this.#lengthIsOld = true;
+    this.#stamp = undefined;
+    this.#contentsChanged();
+    this.#options.forgetLocations(this.inode);
+  }
+
+  /** Somebody else may have changed the file, or not: the next look tells. */
+  mayHaveChanged(): void {
+    this.#lengthIsOld = true;
   }
 
   /** A write was taken. */
@@ -268,8 +293,11 @@ export class FileState implements Contents {
   }
 
   #setLength(length: number): void {
-    this.#length = length;
     this.#lengthLearntAtMs = this.#options.env.monotonicMs();
+    this.#lengthIsOld = false;
+    if (length === this.#length) return;
+    this.#length = length;
+    this.#grewAtMs = this.#lengthLearntAtMs;
   }
 
   #changed(start: number, end: number): void {

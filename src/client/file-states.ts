@@ -47,6 +47,12 @@ export class FileStates {
     this.#closed.set(state.inode, state);
   }
 
+  /** Nothing that is known of any file is certain any more. */
+  allMayHaveChanged(): void {
+    for (const state of this.#open.values()) state.mayHaveChanged();
+    for (const state of this.#closed.values()) state.mayHaveChanged();
+  }
+
   /** The attributes as they are with what was written here. */
   observe(attributes: Attributes, askedAt: number): Attributes {
     return this.find(attributes.inode as InodeId)?.observe(attributes, askedAt) ?? attributes;

@@ -10,17 +10,18 @@ import type { BlockCache } from './block-cache.ts';
 import type { ChunkReader } from './chunk-reader.ts';
 import type { ChunkWriter } from './chunk-writer.ts';
 import type { Owner } from './dirty-ranges.ts';
+import type { Entries } from './entries.ts';
 import type { FileState } from './file-state.ts';
 import type { FileStates } from './file-states.ts';
 import type { Access } from './locations.ts';
 import { Patience } from './patience.ts';
 import { type ReadaheadBudget, ReadStream } from './read-stream.ts';
-import { attributesOf, attributesRequest, callerMessage } from './requests.ts';
+import { attributesRequest } from './requests.ts';
 import type { Session } from './session.ts';
 import { WriteBehind, type WriteBehindShare } from './write-behind.ts';
 import type { Writer, Writers } from './writers.ts';
 
-const { close, commitLength, getAttributes, setAttributes } = MasterDefinition.methods;
+const { close, commitLength, setAttributes } = MasterDefinition.methods;
 
 export interface FileWorkOptions {
   readonly env: Env;
@@ -29,6 +30,7 @@ export interface FileWorkOptions {
   readonly chunkSizeBytes: number;
   readonly session: Session;
   readonly states: FileStates;
+  readonly entries: Entries;
   readonly reader: ChunkReader;
   readonly writer: ChunkWriter;
   readonly appender: Appender;
@@ -77,7 +79,7 @@ export class FileWork {
     const cached = cache.find(state, fileOffset, fileOffset + length);
     if (cached !== undefined) return cached;
     const { changeCount } = state;
-    const bytes = await reader.read(access, fileOffset, length, state.lengthLearntAtMs, patience);
+    const bytes = await reader.read(access, fileOffset, length, state.grewAtMs, patience);
     // If something was written meanwhile, this may be older than that.
     if (keep && state.changeCount === changeCount) cache.keep(state, fileOffset, bytes, state.length);
     return bytes;
@@ -187,19 +189,18 @@ export class FileWork {
     using _hold = state.writeBehind?.hold();
     // The master cuts the chunks of a file as long as it knows it to be.
     await this.commit(state, access, patience);
-    const { session } = this.#options;
+    const { session, entries } = this.#options;
     const request = attributesRequest(state.inode, changes, byOpenFile);
     const answer = await session.command(setAttributes, request, access.caller, patience, true);
-    const attributes = attributesOf(answer);
+    const attributes = await entries.exact(answer, access.caller, patience);
     state.truncated(attributes);
     return state.attributesSet(attributes, changes.mtime !== undefined);
   }
 
   async attributes(state: FileState, access: Access, patience: Patience): Promise<Attributes> {
     const askedAt = this.#options.states.now;
-    const request = { caller: callerMessage(access.caller), inode: state.inode };
-    const answer = await this.#options.session.ask(getAttributes, () => request, patience);
-    return state.observe(attributesOf(answer), askedAt);
+    const attributes = await this.#options.entries.attributes(state.inode, access.caller, patience);
+    return state.observe(attributes, askedAt);
   }
 
   /** Gives the open file back, with what the master does not know yet of its writes. */

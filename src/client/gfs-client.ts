@@ -14,6 +14,7 @@ import type {
   GfsClient as Api,
   AttributeChanges,
   Call,
+  ChangeListener,
   ClientOptions,
   CreatedFile,
   CreateMode,
@@ -31,15 +32,18 @@ import { Appender } from './appender.ts';
 import { BlockCache } from './block-cache.ts';
 import { ChunkReader } from './chunk-reader.ts';
 import { ChunkWriter } from './chunk-writer.ts';
+import { Entries } from './entries.ts';
 import { ChangeClock } from './file-state.ts';
 import { FileStates } from './file-states.ts';
 import { FileWork } from './file-work.ts';
 import { type Access, Locations } from './locations.ts';
 import { MasterLink } from './master-link.ts';
 import { Namespace } from './namespace.ts';
+import { NewsChannel } from './news-channel.ts';
 import { OpenFile } from './open-file.ts';
 import { Patience } from './patience.ts';
 import { ReadaheadBudget } from './read-stream.ts';
+import { RecentChanges } from './recent-changes.ts';
 import { attributesOf, attributesRequest, nameOf } from './requests.ts';
 import { resolve } from './resolve.ts';
 import { ServerPool } from './server-pool.ts';
@@ -76,6 +80,7 @@ class Client implements Api {
   readonly filesystemId: string;
   readonly rootInode: InodeId;
   readonly chunkSizeBytes: number;
+  readonly changes = new RecentChanges();
   readonly #options: ClientOptions;
   readonly #link: MasterLink;
   readonly #session: Session;
@@ -87,6 +92,9 @@ class Client implements Api {
   readonly #share: WriteBehindShare;
   readonly #tasks: TaskGroup;
   readonly #openFiles = new Set<OpenFile>();
+  readonly #entries: Entries;
+  readonly #channel: NewsChannel;
+  readonly #listeners: ChangeListener[] = [];
   #closing: Promise<void> | undefined;
 
   constructor(options: ClientOptions, link: MasterLink, session: Session) {
@@ -104,9 +112,14 @@ class Client implements Api {
     const cache = new BlockCache(options.cacheBytes ?? CACHE_BYTES_DEFAULT);
     const forgetLocations = (inode: InodeId) => this.#locations.forgetAll(inode);
     this.#states = new FileStates({ env, clock: new ChangeClock(), cache, forgetLocations });
+    const locations = this.#locations;
+    const pool = this.#pool;
+    const writer = new ChunkWriter({ env, pool, locations, session, host });
+    this.#entries = new Entries({ session, writer, changes: this.changes });
     this.#names = new Namespace({
       session,
       states: this.#states,
+      entries: this.#entries,
       patience: (waiting) => this.#patience(waiting),
     });
     this.#share = new WriteBehindShare(
@@ -114,9 +127,6 @@ class Client implements Api {
       this.#tasks,
       options.writeBehindBytes ?? WRITE_BEHIND_BYTES_DEFAULT,
     );
-    const locations = this.#locations;
-    const pool = this.#pool;
-    const writer = new ChunkWriter({ env, pool, locations, session, host });
     const readaheadBytesMax = options.readaheadBytes ?? READAHEAD_BYTES_DEFAULT;
     this.#work = new FileWork({
       env,
@@ -125,6 +135,7 @@ class Client implements Api {
       chunkSizeBytes,
       session,
       states: this.#states,
+      entries: this.#entries,
       reader: new ChunkReader({
         env,
         pool,
@@ -139,10 +150,17 @@ class Client implements Api {
       readahead: new ReadaheadBudget(readaheadBytesMax * READERS_AHEAD),
       share: this.#share,
     });
+    const { changes } = this;
+    this.#channel = new NewsChannel({ env, link, session, changes, listener: this.#newListener() });
+    this.#tasks.run(() => this.#channel.run());
   }
 
   get session(): SessionId {
     return this.#session.id;
+  }
+
+  onChange(listener: ChangeListener): void {
+    this.#listeners.push(listener);
   }
 
   lookup(parent: InodeId, name: Uint8Array, call: Call): Promise<Attributes> {
@@ -198,7 +216,7 @@ class Client implements Api {
     }
     const request = attributesRequest(inode, changes, false);
     const answer = await this.#session.command(methods.setAttributes, request, call.caller, patience, true);
-    const attributes = attributesOf(answer);
+    const attributes = await this.#entries.exact(answer, call.caller, patience);
     return state?.attributesSet(attributes, changes.mtime !== undefined) ?? attributes;
   }
 
@@ -251,7 +269,15 @@ class Client implements Api {
     using _hold = state?.writeBehind?.hold();
     const askedAt = this.#states.now;
     const answer = await this.#session.command(methods.open, request, call.caller, patience, true);
-    return this.#opened(answer, mode, call, { askedAt, truncated, whole: truncated });
+    const opened = this.#opened(answer, mode, call, { askedAt, truncated, whole: truncated });
+    if (!answer.beingWritten || mode.read !== true) return opened;
+    // Whoever reads wants to know how long it is.
+    try {
+      return { ...opened, attributes: await opened.file.attributes(call) };
+    } catch (error) {
+      await opened.file.close(call).catch(() => undefined);
+      throw error;
+    }
   }
 
   async status(waiting?: Waiting): Promise<StatusResponse> {
@@ -283,6 +309,7 @@ class Client implements Api {
       if (result.status === 'rejected') log.warn({ error: result.reason }, 'a file was not closed well');
     }
     this.#share.close();
+    this.#channel.close();
     await this.#tasks.drain();
     await this.#session.close();
     await this.#pool.close();
@@ -296,6 +323,11 @@ class Client implements Api {
     const { openId, extents } = answer;
     const { state, unchanged } = this.#states.acquire(inode, attributes, how.askedAt);
     if (how.truncated) state.truncated(attributes);
+    if (answer.beingWritten) {
+      // Its length is a lower bound, and nobody tells when it grows.
+      this.changes.note(inode);
+      state.mayHaveChanged();
+    }
     // A file of no length and no extents has no extents anywhere.
     const whole = how.whole || (extents.length === 0 && attributes.length === 0);
     this.#locations.learnFirst(inode, extents, whole);
@@ -309,7 +341,25 @@ class Client implements Api {
       onClosed: () => this.#openFiles.delete(file),
     });
     this.#openFiles.add(file);
-    return { file, attributes: state.observe(attributes, how.askedAt), unchanged };
+    const observed = answer.beingWritten ? attributes : state.observe(attributes, how.askedAt);
+    return { file, attributes: observed, unchanged: unchanged && !answer.beingWritten };
+  }
+
+  /** First what is kept here, then what others keep. */
+  #newListener(): ChangeListener {
+    return {
+      inodeChanged: (inode) => {
+        this.#states.find(inode)?.changedElsewhere();
+        for (const listener of this.#listeners) listener.inodeChanged(inode);
+      },
+      nameChanged: (change) => {
+        for (const listener of this.#listeners) listener.nameChanged(change);
+      },
+      everythingChanged: () => {
+        this.#states.allMayHaveChanged();
+        for (const listener of this.#listeners) listener.everythingChanged();
+      },
+    };
   }
 
   get #ioTimeoutMs(): number {
@@ -325,6 +375,7 @@ interface OpenAnswer {
   readonly attributes: Attributes | undefined;
   readonly openId: number;
   readonly extents: ExtentLocation[];
+  readonly beingWritten: boolean;
 }
 
 interface HowOpened {

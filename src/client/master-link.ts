@@ -1,7 +1,7 @@
 import { must } from '../base/assert.ts';
 import { codeOf, GfsError } from '../base/errors.ts';
 import { SECOND_MS } from '../base/units.ts';
-import type { Connection, Method, Network } from '../rpc/network.ts';
+import type { ClientStream, Connection, Method, Network } from '../rpc/network.ts';
 import { isTransient, type Patience } from './patience.ts';
 
 /** A master that is silent for so long is asked again, or the next one is. */
@@ -49,6 +49,11 @@ export class MasterLink {
   ): Promise<Res> {
     const connection = must(this.#connections[this.#current], 'the index stays within the list');
     return (await connection.call(method, request, options)).message;
+  }
+
+  /** A stream to the master in use; it ends with the connection. */
+  stream<Req, Res>(method: Method<Req, Res>, options: { signal: AbortSignal }): ClientStream<Req, Res> {
+    return must(this.#connections[this.#current], 'the index stays within the list').stream(method, options);
   }
 
   async close(): Promise<void> {

@@ -9,6 +9,7 @@ import type {
   RenameOptions,
   Waiting,
 } from './api.ts';
+import type { Entries } from './entries.ts';
 import type { FileStates } from './file-states.ts';
 import type { Patience } from './patience.ts';
 import { attributesOf, callerMessage, nameOf } from './requests.ts';
@@ -20,6 +21,7 @@ const NO_NAME = Buffer.alloc(0);
 export interface NamespaceOptions {
   readonly session: Session;
   readonly states: FileStates;
+  readonly entries: Entries;
   readonly patience: (waiting: Waiting | undefined) => Patience;
 }
 
@@ -27,26 +29,28 @@ export interface NamespaceOptions {
 export class Namespace {
   readonly #session: Session;
   readonly #states: FileStates;
+  readonly #entries: Entries;
   readonly #patience: (waiting: Waiting | undefined) => Patience;
 
-  constructor({ session, states, patience }: NamespaceOptions) {
+  constructor({ session, states, entries, patience }: NamespaceOptions) {
     this.#session = session;
     this.#states = states;
+    this.#entries = entries;
     this.#patience = patience;
   }
 
   async lookup(parent: InodeId, name: Uint8Array, call: Call): Promise<Attributes> {
     const askedAt = this.#states.now;
+    const patience = this.#patience(call);
     const request = { caller: callerMessage(call.caller), parent, name: nameOf(name) };
-    const answer = await this.#session.ask(methods.lookup, () => request, this.#patience(call));
-    return this.#states.observe(attributesOf(answer), askedAt);
+    const answer = await this.#session.ask(methods.lookup, (session) => ({ ...request, session }), patience);
+    return this.#states.observe(await this.#entries.exact(answer, call.caller, patience), askedAt);
   }
 
   async attributes(inode: InodeId, call: Call): Promise<Attributes> {
     const askedAt = this.#states.now;
-    const request = { caller: callerMessage(call.caller), inode };
-    const answer = await this.#session.ask(methods.getAttributes, () => request, this.#patience(call));
-    return this.#states.observe(attributesOf(answer), askedAt);
+    const attributes = await this.#entries.attributes(inode, call.caller, this.#patience(call));
+    return this.#states.observe(attributes, askedAt);
   }
 
   async readSymlink(inode: InodeId, call: Call): Promise<Buffer> {
@@ -65,7 +69,11 @@ export class Namespace {
       limit,
       withAttributes: withAttributes ?? false,
     };
-    const answer = await this.#session.ask(methods.listDirectory, () => request, this.#patience(call));
+    const answer = await this.#session.ask(
+      methods.listDirectory,
+      (session) => ({ ...request, session }),
+      this.#patience(call),
+    );
     for (const entry of answer.entries) {
       if (entry.attributes) entry.attributes = this.#states.observe(entry.attributes, askedAt);
     }
@@ -96,7 +104,7 @@ export class Namespace {
     const request = { context: undefined, inode, parent, name: nameOf(name) };
     const patience = this.#patience(call);
     const answer = await this.#session.command(methods.makeLink, request, call.caller, patience, false);
-    return this.#states.observe(attributesOf(answer), askedAt);
+    return this.#states.observe(await this.#entries.exact(answer, call.caller, patience), askedAt);
   }
 
   async unlink(parent: InodeId, name: Uint8Array, call: Call): Promise<void> {

@@ -59,7 +59,8 @@ export class OpenFile implements GfsFile {
     const patience = this.#work.patience(waiting);
     const state = this.#state;
     const wanted = fileOffset + length;
-    if (wanted > state.length && this.#work.nowMs() - state.lengthLearntAtMs > LENGTH_AGE_MS_MAX) {
+    const age = this.#work.nowMs() - state.lengthLearntAtMs;
+    if (state.lengthIsOld || (wanted > state.length && age > LENGTH_AGE_MS_MAX)) {
       await this.#work.attributes(state, this.#access, patience);
     }
     const end = Math.min(wanted, state.length);

@@ -110,6 +110,11 @@ export class Session {
     );
   }
 
+  /** The master does not know this session any more: a new one is opened soon, if it was not yet. */
+  ended(id: SessionId): void {
+    if (this.#id === id) this.#renewIn(0, true);
+  }
+
   opened(file: OpenFile): void {
     this.#openFiles.set(file.openId, file);
   }

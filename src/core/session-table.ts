@@ -148,6 +148,13 @@ export class SessionTable {
     return [...(this.#inodes.get(inode)?.writers.keys() ?? [])];
   }
 
+  /** Whether a session other than this one may be writing the file; ask `isComplete` too. */
+  isWrittenByOthers(inode: InodeId, session: SessionId | 0): boolean {
+    const writers = this.#inodes.get(inode)?.writers;
+    if (writers === undefined) return false;
+    return writers.size > (writers.has(session as SessionId) ? 1 : 0);
+  }
+
   fileOf(session: SessionId, openId: number): OpenFile | undefined {
     return this.#sessions.get(session)?.files.get(openId);
   }

@@ -19,7 +19,7 @@ const FIRST_EXTENTS = 4;
  * write of the log, nor does the close of a file that was not written.
  */
 export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMethods> {
-  const { env, config, metadata, sessions, locator, newChunks, reaper, garbage } = parts;
+  const { env, config, metadata, sessions, entries, channels, locator, newChunks, reaper, garbage } = parts;
   const { state } = metadata;
   const contextIn = (context: Parameters<typeof contextOf>[0]) =>
     contextOf(context, sessions, env.monotonicMs());
@@ -65,8 +65,11 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
       );
       if (truncate && !created) garbage.wake();
       begun(firstChunk, attributes.inode);
-      const openId = remember(context, attributes.inode, { read, write });
-      return { message: { attributes, openId, extents: firstExtents(attributes.inode), created } };
+      const { inode } = attributes;
+      const openId = remember(context, inode, { read, write });
+      if (write && !created) await channels.tellFirst(inode, context.session);
+      const beingWritten = entries.isBeingWritten(context.session, attributes);
+      return { message: { attributes, openId, extents: firstExtents(inode), created, beingWritten } };
     },
 
     open: async ({ message }) => {
@@ -82,7 +85,10 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
       }
       // Before anything is waited for: from now on the file stays, whoever unlinks it.
       const openId = remember(context, inode, { read, write });
-      if (!truncate) return { message: { attributes, openId, extents: firstExtents(inode) } };
+      entries.learn(context.session, inode);
+      const beingWritten = entries.isBeingWritten(context.session, attributes);
+      if (write) await channels.tellFirst(inode, context.session);
+      if (!truncate) return { message: { attributes, openId, extents: firstExtents(inode), beingWritten } };
       const firstChunk = write ? newChunks.proposeIfPossible(attributes.goal) : undefined;
       try {
         const emptied = await setAttributes(parts, context, {
@@ -92,7 +98,7 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
           firstChunk,
         });
         begun(firstChunk, inode);
-        return { message: { attributes: emptied, openId, extents: firstExtents(inode) } };
+        return { message: { attributes: emptied, openId, extents: firstExtents(inode), beingWritten } };
       } catch (error) {
         if (openId !== 0) forget(sessionOf(context), openId);
         throw error;
@@ -144,7 +150,7 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
         byOpenFile,
         firstChunk: undefined,
       });
-      return { message: { attributes } };
+      return { message: await entries.entry(context.session, attributes) };
     },
   };
 

@@ -10,10 +10,12 @@ import type { BadReplicas } from './bad-replicas.ts';
 import type { ChunkCensus } from './chunk-census.ts';
 import type { ChunkRaiser } from './chunk-raiser.ts';
 import type { ChunkserverCalls } from './chunkserver-calls.ts';
+import type { EntryAnswers } from './entry-answers.ts';
 import type { ExtentLocator } from './extent-locator.ts';
 import type { GarbageCollector } from './garbage-collector.ts';
 import type { Metadata } from './metadata.ts';
 import type { NewChunks } from './new-chunks.ts';
+import type { NewsChannels } from './news-channels.ts';
 import type { OrphanReaper } from './orphan-reaper.ts';
 import type { SessionKeeper } from './session-keeper.ts';
 
@@ -45,6 +47,9 @@ export interface MasterParts {
   readonly sessions: SessionTable;
   readonly access: { readonly state: MetadataState; readonly sessions: SessionTable };
   readonly sessionKeeper: SessionKeeper;
+  /** Who is told of what others change. */
+  readonly channels: NewsChannels;
+  readonly entries: EntryAnswers;
   readonly calls: ChunkserverCalls;
   readonly raiser: ChunkRaiser;
   readonly locator: ExtentLocator;

@@ -6,6 +6,7 @@ import {
 } from '../base/constants.ts';
 import { SECOND_MS } from '../base/units.ts';
 import { ChunkLocations } from '../core/chunk-locations.ts';
+import { tellOfCommand } from '../core/command-news.ts';
 import { LeaseTable } from '../core/lease-table.ts';
 import { ServerTable } from '../core/server-table.ts';
 import { SessionTable } from '../core/session-table.ts';
@@ -16,6 +17,7 @@ import { ChunkCensus } from './chunk-census.ts';
 import { chunkHandlers } from './chunk-handlers.ts';
 import { ChunkRaiser } from './chunk-raiser.ts';
 import { ChunkserverCalls } from './chunkserver-calls.ts';
+import { EntryAnswers } from './entry-answers.ts';
 import { ExtentLocator } from './extent-locator.ts';
 import { fileHandlers } from './file-handlers.ts';
 import { GarbageCollector } from './garbage-collector.ts';
@@ -24,6 +26,7 @@ import type { MasterConfig, MasterParts } from './master-parts.ts';
 import { MetadataEngine } from './metadata-engine.ts';
 import { namespaceHandlers } from './namespace-handlers.ts';
 import { NewChunks } from './new-chunks.ts';
+import { NewsChannels } from './news-channels.ts';
 import { OrphanReaper } from './orphan-reaper.ts';
 import { peopleHandlers } from './people-handlers.ts';
 import { serverHandlers } from './server-handlers.ts';
@@ -104,7 +107,10 @@ export class MasterServer implements RunningMaster {
   }
 
   async #close(): Promise<void> {
-    await this.#listener.close();
+    const closed = this.#listener.close();
+    // These calls would never end by themselves.
+    this.#parts.channels.close();
+    await closed;
     await closeParts(this.#parts);
     await this.#engine.close();
   }
@@ -134,8 +140,11 @@ function assemble(metadata: MetadataEngine, options: MasterOptions): MasterParts
   const leases = new LeaseTable({ durationMs: options.leaseDurationMs ?? LEASE_DURATION_MS });
   const known = metadata.state.sessions();
   const sessions = new SessionTable({ timeoutMs: sessionTimeoutMs, nowMs, known });
+  const channels = new NewsChannels({ env, sessions });
+  metadata.onApplied((command, result) => tellOfCommand(channels.news, command, result));
   const calls = new ChunkserverCalls({ env, network, servers });
   const locator = new ExtentLocator({ metadata, servers, leases });
+  const raiser = new ChunkRaiser({ env, metadata, servers, leases, calls, locator, memberPatienceMs });
   const garbage = new GarbageCollector({ env, metadata, servers, calls });
   const reaper = new OrphanReaper({ env, metadata, sessions, onReaped: () => garbage.wake() });
   return {
@@ -148,9 +157,13 @@ function assemble(metadata: MetadataEngine, options: MasterOptions): MasterParts
     leases,
     sessions,
     access: { state: metadata.state, sessions },
-    sessionKeeper: new SessionKeeper({ env, metadata, sessions, leases, reaper, sessionTimeoutMs }),
+    sessionKeeper: new SessionKeeper({
+      ...{ env, metadata, sessions, leases, reaper, channels, sessionTimeoutMs },
+    }),
+    channels,
+    entries: new EntryAnswers({ env, config, metadata, sessions, channels, locator, raiser }),
     calls,
-    raiser: new ChunkRaiser({ env, metadata, servers, leases, calls, locator, memberPatienceMs }),
+    raiser,
     locator,
     newChunks: new NewChunks({ env, config, metadata, servers, leases }),
     garbage,

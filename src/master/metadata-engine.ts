@@ -1,4 +1,4 @@
-import { assert } from '../base/assert.ts';
+import { assert, must } from '../base/assert.ts';
 import { CHUNK_SIZE_BYTES_DEFAULT, REPLICATION_DEFAULT } from '../base/constants.ts';
 import type { Disk } from '../base/disk.ts';
 import type { Env, Timer } from '../base/env.ts';
@@ -24,7 +24,7 @@ import type { MetaStoreFile, OpenMetaStore } from '../storage/meta-store-files.t
 import type { Oplog } from '../storage/oplog.ts';
 import { encodeCommand } from '../storage/oplog-codec.ts';
 import { CommandQueue } from './command-queue.ts';
-import type { Metadata } from './metadata.ts';
+import type { AppliedListener, Metadata } from './metadata.ts';
 import { type Recovered, recover } from './metadata-recovery.ts';
 
 export interface MetadataEngineOptions {
@@ -81,6 +81,7 @@ export class MetadataEngine implements Metadata {
   #writersNext = 0;
   #writersEnd = 0;
   #writersComing: Promise<void> | undefined;
+  #onApplied: AppliedListener = () => undefined;
   #checkpointPosition: number;
   #checkpointTimer: Timer | undefined;
   #checkpointing = false;
@@ -145,6 +146,10 @@ export class MetadataEngine implements Metadata {
     const result = this.state.remembered(command) ?? this.#queue.waiting(command);
     const answer = result ?? this.state.refusalOf(command) ?? this.#queue.add(command);
     return (await answer) as Result<CommandResults[K]>;
+  }
+
+  onApplied(listener: AppliedListener): void {
+    this.#onApplied = listener;
   }
 
   dealInode(): InodeId {
@@ -230,6 +235,9 @@ export class MetadataEngine implements Metadata {
   async #write(commands: readonly Command[]): Promise<Result<CommandResult>[]> {
     const position = await this.#oplog.append(commands.map(encodeCommand));
     const results = this.state.apply(commands, position);
+    for (const [index, command] of commands.entries()) {
+      this.#onApplied(command, must(results[index], 'a result each'));
+    }
     if (this.#oplog.appendedBytes - this.#checkpointedLogBytes >= this.#checkpointLogBytes)
       this.#checkpointSoon();
     return results;

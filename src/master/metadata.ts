@@ -1,12 +1,16 @@
 import type { ChunkHandle, InodeId, ServerId, SessionId, WriterId } from '../base/ids.ts';
 import type { Result } from '../base/result.ts';
 import type {
+  Command,
   CommandBodies,
   CommandCase,
   CommandContext,
+  CommandResult,
   CommandResults,
 } from '../core/metadata/commands.ts';
 import type { MetadataState } from '../core/metadata/state.ts';
+
+export type AppliedListener = (command: Command, result: Result<CommandResult>) => void;
 
 /**
  * The durable half of the master, as its services use it: look-ups on `state` at once, changes by `execute`.
@@ -26,6 +30,9 @@ export interface Metadata {
     $case: K,
     body: CommandBodies[K],
   ): Promise<Result<CommandResults[K]>>;
+
+  /** Called for each command in the order in which they are applied, before any of a batch is answered. */
+  onApplied(listener: AppliedListener): void;
 
   // Ids for the next command, never dealt twice; one that is not used is skipped.
   dealInode(): InodeId;

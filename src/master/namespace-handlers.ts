@@ -2,6 +2,7 @@ import { GfsError } from '../base/errors.ts';
 import { inodeId } from '../base/ids.ts';
 import { unwrap } from '../base/result.ts';
 import { type Attributes, FileType, type FileType as NodeType } from '../core/metadata/rows.ts';
+import type { EntryResponse } from '../rpc/messages.ts';
 import { callerOf, contextOf } from './command-context.ts';
 import type { MasterHandlers, MasterParts } from './master-parts.ts';
 
@@ -21,7 +22,7 @@ const LIST_ENTRIES_MAX = 4096;
 
 /** The tree of names. Look-ups are answered from the state at once; commands wait for the log. */
 export function namespaceHandlers(parts: MasterParts): Pick<MasterHandlers, NamespaceMethods> {
-  const { env, metadata, sessions, reaper } = parts;
+  const { env, metadata, sessions, reaper, entries } = parts;
   const { state } = metadata;
   const nowMs = () => env.monotonicMs();
 
@@ -33,14 +34,19 @@ export function namespaceHandlers(parts: MasterParts): Pick<MasterHandlers, Name
   };
 
   return {
-    lookup: async ({ message: { caller, parent, name } }) => ({
-      message: { attributes: unwrap(state.lookup(callerOf(caller), inodeId(parent), name)) },
-    }),
+    lookup: async ({ message: { caller, parent, name, session } }) => {
+      const asker = entries.asker(session);
+      const place = { parent: inodeId(parent), name };
+      const attributes = unwrap(state.lookup(callerOf(caller), place.parent, name));
+      return { message: await entries.entry(asker, attributes, place) };
+    },
 
     /** By inode, as fstat(2): whoever may know the number passed the directory that names it. */
-    getAttributes: async ({ message: { caller, inode } }) => {
+    getAttributes: async ({ message: { caller, inode, session, lengthBefore, suspectVersion } }) => {
       callerOf(caller);
-      return { message: { attributes: unwrap(state.attributes(inodeId(inode))) } };
+      const asker = entries.asker(session);
+      const attributes = unwrap(state.attributes(inodeId(inode)));
+      return { message: await entries.entry(asker, attributes, undefined, { lengthBefore, suspectVersion }) };
     },
 
     readSymlink: async ({ message: { caller, inode } }) => {
@@ -48,10 +54,16 @@ export function namespaceHandlers(parts: MasterParts): Pick<MasterHandlers, Name
       return { message: { target: unwrap(state.readSymlink(inodeId(inode))) } };
     },
 
-    listDirectory: async ({ message: { caller, inode, after, limit, withAttributes } }) => {
+    listDirectory: async ({ message: { caller, inode, after, limit, withAttributes, session } }) => {
       if (limit < 1) throw new GfsError('INVALID_ARGUMENT', 'no entries are wanted');
+      const asker = entries.asker(session);
+      const directory = inodeId(inode);
       const wanted = { after, limit: Math.min(limit, LIST_ENTRIES_MAX), withAttributes };
-      return { message: unwrap(state.list(callerOf(caller), inodeId(inode), wanted)) };
+      const page = unwrap(state.list(callerOf(caller), directory, wanted));
+      if (!withAttributes) return { message: page };
+      return {
+        message: { ...page, entries: page.entries.map((entry) => entries.listed(asker, directory, entry)) },
+      };
     },
 
     makeNode: async ({ message }) => {
@@ -66,13 +78,14 @@ export function namespaceHandlers(parts: MasterParts): Pick<MasterHandlers, Name
         rdev,
         symlinkTarget,
       });
-      return { message: { attributes: unwrap(attributes) } };
+      return { message: plain(unwrap(attributes)) };
     },
 
     makeLink: async ({ message }) => {
       const context = contextOf(message.context, sessions, nowMs());
       const body = { inode: inodeId(message.inode), parent: inodeId(message.parent), name: message.name };
-      return { message: { attributes: unwrap(await metadata.execute(context, 'makeLink', body)) } };
+      const attributes = unwrap(await metadata.execute(context, 'makeLink', body));
+      return { message: await entries.entry(context.session, attributes) };
     },
 
     unlink: async ({ message }) => {
@@ -113,4 +126,9 @@ const NODE_TYPES: ReadonlySet<number> = new Set(Object.values(FileType));
 function nodeTypeOf(type: number): NodeType {
   if (!NODE_TYPES.has(type)) throw new GfsError('INVALID_ARGUMENT', `${type} is no type of a node`);
   return type as NodeType;
+}
+
+/** Of what has no length that anybody could be adding to. */
+function plain(attributes: Attributes): EntryResponse {
+  return { attributes, beingWritten: false, tail: undefined };
 }

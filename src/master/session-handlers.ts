@@ -2,10 +2,10 @@ import { inodeId, ROOT_INODE, sessionId } from '../base/ids.ts';
 import { unwrap } from '../base/result.ts';
 import type { MasterHandlers, MasterParts } from './master-parts.ts';
 
-type SessionMethods = 'openSession' | 'renewSession' | 'closeSession';
+type SessionMethods = 'openSession' | 'renewSession' | 'closeSession' | 'listen';
 
 export function sessionHandlers(parts: MasterParts): Pick<MasterHandlers, SessionMethods> {
-  const { env, config, sessions, sessionKeeper } = parts;
+  const { env, config, sessions, sessionKeeper, channels } = parts;
   return {
     openSession: async ({ message: { host, program } }) => {
       const session = await sessionKeeper.begin(host, program);
@@ -32,5 +32,7 @@ export function sessionHandlers(parts: MasterParts): Pick<MasterHandlers, Sessio
       await sessionKeeper.end(sessionId(message.session));
       return { message: {} };
     },
+
+    listen: (stream, { signal }) => channels.serve(stream, signal),
   };
 }

@@ -7,6 +7,7 @@ import { INTERNAL } from '../core/metadata/commands.ts';
 import type { SessionTable } from '../core/session-table.ts';
 import { Background } from './background.ts';
 import type { Metadata } from './metadata.ts';
+import type { NewsChannels } from './news-channels.ts';
 import type { OrphanReaper } from './orphan-reaper.ts';
 
 const INTERVAL_MS_MAX = 5 * SECOND_MS;
@@ -18,6 +19,7 @@ export class SessionKeeper {
   readonly #sessions: SessionTable;
   readonly #leases: LeaseTable;
   readonly #reaper: OrphanReaper;
+  readonly #channels: NewsChannels;
   readonly #work: Background;
 
   constructor(parts: {
@@ -26,6 +28,7 @@ export class SessionKeeper {
     sessions: SessionTable;
     leases: LeaseTable;
     reaper: OrphanReaper;
+    channels: NewsChannels;
     sessionTimeoutMs: number;
   }) {
     this.#env = parts.env;
@@ -33,6 +36,7 @@ export class SessionKeeper {
     this.#sessions = parts.sessions;
     this.#leases = parts.leases;
     this.#reaper = parts.reaper;
+    this.#channels = parts.channels;
     const intervalMs = Math.min(INTERVAL_MS_MAX, parts.sessionTimeoutMs / 4);
     this.#work = new Background(parts.env, {
       name: 'ending silent sessions',
@@ -58,6 +62,7 @@ export class SessionKeeper {
     if (this.#sessions.get(session) === undefined) return;
     // First here, so that nothing is opened in it any more; durable afterwards.
     this.#reaper.consider(this.#sessions.end(session));
+    this.#channels.end(session);
     const ended = await this.#metadata.execute(INTERNAL, 'closeSession', { session });
     if (!ended.ok && ended.error.code !== 'NO_SUCH_SESSION') unwrap(ended);
     this.#env.log.info({ session }, 'a session ended');

@@ -118,14 +118,19 @@ export class FakeMaster {
         this.sessions.delete(session);
         return { message: {} };
       },
+      // A channel on which nothing is ever told.
+      listen: async (stream, { signal }) => {
+        for await (const _ of stream.requests) {
+          await stream.send({ everything: false, inodes: [], names: [] });
+          await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
+        }
+      },
       lookup: async ({ message: { parent, name } }) => {
         const inode = this.node(parent).entries.get(name.toString('latin1'));
         if (inode === undefined) throw new GfsError('NOT_FOUND', name.toString());
-        return { message: { attributes: this.node(inode).attributes } };
+        return { message: entryOf(this.node(inode).attributes) };
       },
-      getAttributes: async ({ message: { inode } }) => ({
-        message: { attributes: this.node(inode).attributes },
-      }),
+      getAttributes: async ({ message: { inode } }) => ({ message: entryOf(this.node(inode).attributes) }),
       readSymlink: async ({ message: { inode } }) => ({ message: { target: this.node(inode).target } }),
       createFile: async ({ message }) => ({
         message: this.#once(message.context, () => {
@@ -146,7 +151,7 @@ export class FakeMaster {
           if (entries.has(name)) throw new GfsError('EXISTS', name);
           const node = this.#make(message.type, undefined, message.symlinkTarget);
           entries.set(name, node.attributes.inode);
-          return { attributes: node.attributes };
+          return entryOf(node.attributes);
         }),
       }),
       unlink: async ({ message }) => ({
@@ -157,7 +162,7 @@ export class FakeMaster {
         }),
       }),
       setAttributes: async ({ message }) => ({
-        message: this.#once(message.context, () => this.#setAttributes(message)),
+        message: this.#once(message.context, () => entryOf(this.#setAttributes(message).attributes)),
       }),
       open: async ({ message }) => ({
         message: this.#once(message.context, () => {
@@ -253,11 +258,11 @@ export class FakeMaster {
     return node;
   }
 
-  #open(node: FakeNode): { attributes: Attributes; openId: number; extents: ExtentLocation[] } {
+  #open(node: FakeNode) {
     const openId = this.#nextId++;
     this.openFiles.set(openId, node.attributes.inode);
     const extents = node.extents.slice(0, 2).map((extent) => this.#location(extent));
-    return { attributes: node.attributes, openId, extents };
+    return { attributes: node.attributes, openId, extents, beingWritten: false };
   }
 
   #commit(inode: number, commit: LengthCommit | undefined): CommitLengthResponse {
@@ -342,4 +347,9 @@ export class FakeMaster {
     this.#cluster.tick += 1;
     return { seconds: 1_000_000, nanos: this.#cluster.tick };
   }
+}
+
+/** Nobody else ever writes here. */
+function entryOf(attributes: Attributes) {
+  return { attributes, beingWritten: false, tail: undefined };
 }

@@ -72,8 +72,18 @@ export const MASTER_SAMPLES: Samples<MasterDefinition> = {
   ],
   renewSession: [{ session: 12, openFiles: [{ openId: 1, inode: 2, write: true }] }, { sendOpenFiles: true }],
   closeSession: [{ session: 12 }, {}],
-  lookup: [{ caller, parent: 1, name }, { attributes }],
-  getAttributes: [{ caller, inode: 5 }, { attributes }],
+  listen: [
+    { session: 12 },
+    { everything: true, inodes: [2 ** 40, 5], names: [{ parent: 1, name, removedInode: 2 ** 40 }] },
+  ],
+  lookup: [
+    { caller, parent: 1, name, session: 12 },
+    { attributes, beingWritten: true, tail: extent },
+  ],
+  getAttributes: [
+    { caller, inode: 5, session: 12, lengthBefore: 2 ** 40, suspectVersion: 3 },
+    { attributes },
+  ],
   readSymlink: [{ caller, inode: 5 }, { target: name }],
   listDirectory: [
     { caller, inode: 1, after: name, limit: 100, withAttributes: true },

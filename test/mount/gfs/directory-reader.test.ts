@@ -5,6 +5,7 @@ import { inodeId, ROOT_INODE } from '../../../src/base/ids.ts';
 import { silentLogger } from '../../../src/base/log.ts';
 import { NodeEnv } from '../../../src/base/node-env.ts';
 import type { GfsClient, ListOptions } from '../../../src/client/api.ts';
+import { RecentChanges } from '../../../src/client/recent-changes.ts';
 import { type DirectoryEntry, FileType } from '../../../src/rpc/messages.ts';
 
 const PARENT = 77;
@@ -57,7 +58,9 @@ class ChangingDirectory {
 }
 
 function contextOf(directory: ChangingDirectory): GfsContext {
-  const client = { list: directory.list.bind(directory) } as unknown as GfsClient;
+  const changes = new RecentChanges();
+  changes.see();
+  const client = { list: directory.list.bind(directory), changes } as unknown as GfsClient;
   return createContext(new NodeEnv(silentLogger), client, {
     attributeTimeoutMs: 60_000,
     entryTimeoutMs: 60_000,

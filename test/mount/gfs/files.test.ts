@@ -7,6 +7,7 @@ import { GfsError } from '../../../src/base/errors.ts';
 import { silentLogger } from '../../../src/base/log.ts';
 import { NodeEnv } from '../../../src/base/node-env.ts';
 import type { GfsClient, OpenMode } from '../../../src/client/api.ts';
+import { RecentChanges } from '../../../src/client/recent-changes.ts';
 
 const NODE = 7;
 const ROOT = { uid: 0, gid: 0, pid: 1 };
@@ -41,6 +42,7 @@ function recorded({ unchanged = false } = {}) {
   };
   const client = {
     chunkSizeBytes: 2 ** 20,
+    changes: new RecentChanges(),
     open: async (inode: number, mode: OpenMode) => {
       if (inode !== NODE) throw new GfsError('NOT_FOUND', 'gone');
       calls.push(['open', mode]);

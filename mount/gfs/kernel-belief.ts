@@ -1,0 +1,121 @@
+import type { Env, Timer } from '../../src/base/env.ts';
+import { type InodeId, inodeId } from '../../src/base/ids.ts';
+import type { GfsClient } from '../../src/client/api.ts';
+import type { Attributes } from '../../src/rpc/messages.ts';
+import { deletedEntry, expireEntry, expireNode, invalidateNode } from '../wire/notifications.ts';
+import type { Entry, TimedAttributes } from '../wire/replies.ts';
+import { nodeAttributes, type Timeouts } from './attributes.ts';
+
+/** Beyond it the kernel is told to ask again for what it was told first. */
+const TOLD_COUNT_MAX = 256 * 1024;
+/** When the notifier's queue is full. */
+const RETRY_DELAY_MS = 50;
+
+/** Hands a message of `wire/notifications.ts` to the kernel's notifier; false: it has too many already. */
+export type Notify = (message: Uint8Array) => boolean;
+
+/** When a question was asked, on the client's clock of changes: an answer is judged by it. */
+export type Moment = number;
+
+/**
+ * How long the kernel may believe an answer, and what it has to be told when that is over sooner. An answer that was
+ * overtaken by a change while it was on its way, or of a file that another machine may be writing, is good for one look.
+ */
+export class KernelBelief {
+  readonly #env: Env;
+  readonly #client: GfsClient;
+  readonly #timeouts: Timeouts;
+  #notify: Notify = () => true;
+  /** Until when the kernel believes what it was told of nodes, and of names; the oldest first. */
+  readonly #nodes = new Map<number, number>();
+  readonly #names = new Map<string, number>();
+  #retry: Timer | undefined;
+
+  constructor(env: Env, client: GfsClient, timeouts: Timeouts) {
+    this.#env = env;
+    this.#client = client;
+    this.#timeouts = timeouts;
+  }
+
+  /** From now on the kernel hears of what others change. */
+  attach(notify: Notify): void {
+    this.#notify = notify;
+    this.#client.onChange({
+      inodeChanged: (inode) => this.#inodeChanged(inode),
+      nameChanged: ({ parent, name, removed }) => this.#nameChanged(parent, name, removed),
+      everythingChanged: () => this.#everythingChanged(),
+    });
+  }
+
+  /** Before a question whose answer goes to the kernel. */
+  asking(): Moment {
+    return this.#client.changes.now();
+  }
+
+  attributes(attributes: Attributes, asked: Moment): TimedAttributes {
+    const { inode } = attributes;
+    const { attributeTimeoutMs } = this.#timeouts;
+    const old = this.#client.changes.changedSince(inode, asked);
+    if (!old) this.#told(this.#nodes, inode, attributeTimeoutMs, expireNode);
+    return { attributes: nodeAttributes(attributes), attributeTimeoutMs: old ? 0 : attributeTimeoutMs };
+  }
+
+  entry(attributes: Attributes, asked: Moment, parent: InodeId, name: Uint8Array): Entry {
+    const { entryTimeoutMs } = this.#timeouts;
+    const old = this.#client.changes.nameChangedSince(parent, name, asked);
+    if (!old) this.#told(this.#names, keyOf(parent, name), entryTimeoutMs, expireKey);
+    return { ...this.attributes(attributes, asked), entryTimeoutMs: old ? 0 : entryTimeoutMs };
+  }
+
+  /** The kernel moved a name by itself, with what it believes of it. */
+  renamed(parent: InodeId, name: Uint8Array): void {
+    this.#told(this.#names, keyOf(parent, name), this.#timeouts.entryTimeoutMs, expireKey);
+  }
+
+  #told<K>(map: Map<K, number>, key: K, timeoutMs: number, expire: (key: K) => Uint8Array): void {
+    if (timeoutMs === 0) return;
+    const nowMs = this.#env.monotonicMs();
+    map.delete(key);
+    map.set(key, nowMs + timeoutMs);
+    for (const [oldest, untilMs] of map) {
+      if (untilMs > nowMs && (map.size <= TOLD_COUNT_MAX || !this.#notify(expire(oldest)))) return;
+      map.delete(oldest);
+    }
+  }
+
+  #inodeChanged(inode: InodeId): void {
+    if (this.#notify(invalidateNode(inode))) this.#nodes.delete(inode);
+    else this.#everythingChanged();
+  }
+
+  #nameChanged(parent: InodeId, name: Uint8Array, removed: InodeId | 0): void {
+    const message = removed === 0 ? expireEntry(parent, name) : deletedEntry(parent, removed, name);
+    if (this.#notify(message)) this.#names.delete(keyOf(parent, name));
+    else this.#everythingChanged();
+  }
+
+  /** What the notifier does not take now stays noted, and is told a little later. */
+  #everythingChanged(): void {
+    if (this.#forgetAll(this.#names, expireKey) && this.#forgetAll(this.#nodes, expireNode)) return;
+    this.#retry?.cancel();
+    this.#retry = this.#env.setTimer(RETRY_DELAY_MS, () => this.#everythingChanged());
+  }
+
+  #forgetAll<K>(map: Map<K, number>, expire: (key: K) => Uint8Array): boolean {
+    const nowMs = this.#env.monotonicMs();
+    for (const [key, untilMs] of map) {
+      if (untilMs > nowMs && !this.#notify(expire(key))) return false;
+      map.delete(key);
+    }
+    return true;
+  }
+}
+
+function keyOf(parent: InodeId, name: Uint8Array): string {
+  return `${parent}/${Buffer.from(name.buffer, name.byteOffset, name.length).toString('latin1')}`;
+}
+
+function expireKey(key: string): Uint8Array {
+  const slash = key.indexOf('/');
+  return expireEntry(inodeId(Number(key.slice(0, slash))), Buffer.from(key.slice(slash + 1), 'latin1'));
+}

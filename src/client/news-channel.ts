@@ -1,0 +1,101 @@
+import { backoffMs, type Env } from '../base/env.ts';
+import { codeOf, messageOf } from '../base/errors.ts';
+import { type InodeId, inodeId } from '../base/ids.ts';
+import { SECOND_MS } from '../base/units.ts';
+import { type ListenResponse, MasterDefinition } from '../rpc/messages.ts';
+import type { ChangeListener } from './api.ts';
+import type { MasterLink } from './master-link.ts';
+import type { RecentChanges } from './recent-changes.ts';
+import type { Session } from './session.ts';
+
+const RETRY_DELAY = { delayMsMin: 20, delayMsMax: 2 * SECOND_MS };
+
+export interface NewsChannelOptions {
+  readonly env: Env;
+  readonly link: MasterLink;
+  readonly session: Session;
+  readonly changes: RecentChanges;
+  /** First this library, then whoever uses it. */
+  readonly listener: ChangeListener;
+}
+
+/**
+ * Hears from the master what others change. While the channel is open, an answer may be believed until it is told to be
+ * old; without one, nothing may be.
+ */
+export class NewsChannel {
+  readonly #options: NewsChannelOptions;
+  readonly #closing = new AbortController();
+
+  constructor(options: NewsChannelOptions) {
+    this.#options = options;
+  }
+
+  /** Keeps a channel open until `close`. */
+  async run(): Promise<void> {
+    const { env, changes, listener, session } = this.#options;
+    const { signal } = this.#closing;
+    for (let attempt = 0; !signal.aborted; attempt += 1) {
+      const { id } = session;
+      let heard = false;
+      try {
+        await this.#listen(id, () => {
+          heard = true;
+          attempt = 0;
+        });
+      } catch (error) {
+        if (signal.aborted) return;
+        env.log.debug({ code: codeOf(error), error: messageOf(error) }, 'changes by others are not told');
+        if (codeOf(error) === 'NO_SUCH_SESSION') session.ended(id);
+      }
+      changes.goBlind();
+      if (heard) listener.everythingChanged();
+      try {
+        await env.sleep(backoffMs(env, attempt, RETRY_DELAY), { signal });
+      } catch {
+        return;
+      }
+    }
+  }
+
+  close(): void {
+    this.#closing.abort();
+  }
+
+  async #listen(session: number, onHeard: () => void): Promise<void> {
+    const { link, changes } = this.#options;
+    const stream = link.stream(MasterDefinition.methods.listen, { signal: this.#closing.signal });
+    try {
+      await stream.send({ session });
+      let first = true;
+      for await (const { message } of stream.answers) {
+        if (first) {
+          onHeard();
+          changes.see();
+          first = false;
+          continue;
+        }
+        this.#take(message);
+        await stream.send({ session });
+      }
+    } finally {
+      stream.cancel();
+    }
+  }
+
+  #take({ everything, inodes, names }: ListenResponse): void {
+    const { changes, listener } = this.#options;
+    if (everything) {
+      changes.noteEverything();
+      listener.everythingChanged();
+    }
+    for (const { parent, name, removedInode } of names) {
+      changes.noteName(parent, name);
+      listener.nameChanged({ parent: inodeId(parent), name, removed: removedInode as InodeId | 0 });
+    }
+    for (const inode of inodes) {
+      changes.note(inode);
+      listener.inodeChanged(inodeId(inode));
+    }
+  }
+}

@@ -1,0 +1,123 @@
+import type { Env } from '../base/env.ts';
+import { type InodeId, inodeId, type SessionId, sessionId } from '../base/ids.ts';
+import { unwrap } from '../base/result.ts';
+import { FILE_LENGTH_MAX } from '../core/metadata/extents.ts';
+import { type Attributes, type Extent, FileType } from '../core/metadata/rows.ts';
+import type { SessionTable } from '../core/session-table.ts';
+import type { DirectoryEntry, EntryResponse } from '../rpc/messages.ts';
+import type { ChunkRaiser } from './chunk-raiser.ts';
+import type { ExtentLocator } from './extent-locator.ts';
+import type { MasterConfig } from './master-parts.ts';
+import type { Metadata } from './metadata.ts';
+import type { NewsChannels } from './news-channels.ts';
+
+/** What an answer's session names it by. */
+export interface Place {
+  readonly parent: InodeId;
+  readonly name: Buffer;
+}
+
+interface LengthQuestion {
+  readonly lengthBefore: number;
+  readonly suspectVersion: number;
+}
+const WHOLE_FILE: LengthQuestion = { lengthBefore: 0, suspectVersion: 0 };
+
+/**
+ * Answers about inodes: each is remembered for the session that gets it, so that it is told of the next change. Of a file
+ * that another session may be writing nobody could be told in time; there the answer says so, and where to ask for the
+ * length (design, section 6).
+ */
+export class EntryAnswers {
+  readonly #env: Env;
+  readonly #config: MasterConfig;
+  readonly #metadata: Metadata;
+  readonly #sessions: SessionTable;
+  readonly #channels: NewsChannels;
+  readonly #locator: ExtentLocator;
+  readonly #raiser: ChunkRaiser;
+
+  constructor(parts: EntryAnswersParts) {
+    this.#env = parts.env;
+    this.#config = parts.config;
+    this.#metadata = parts.metadata;
+    this.#sessions = parts.sessions;
+    this.#channels = parts.channels;
+    this.#locator = parts.locator;
+    this.#raiser = parts.raiser;
+  }
+
+  /** A session that asks lives; NO_SUCH_SESSION when it ended. 0: nobody's question. */
+  asker(session: number): SessionId | 0 {
+    if (session === 0) return 0;
+    const asker = sessionId(session);
+    unwrap(this.#sessions.touch(asker, this.#env.monotonicMs()));
+    return asker;
+  }
+
+  /** The session is told of it from now on. Called in the turn in which the answer was read. */
+  learn(session: SessionId | 0, inode: InodeId, place?: Place): void {
+    if (session === 0) return;
+    const { news } = this.#channels;
+    news.learntInode(session, inode);
+    if (place !== undefined) news.learntName(session, place.parent, place.name);
+  }
+
+  /** Somebody else may be adding to the file without telling us (P21). */
+  isBeingWritten(session: SessionId | 0, { inode, type }: { inode: InodeId; type: number }): boolean {
+    if (type !== FileType.REGULAR) return false;
+    if (!this.#sessions.isComplete(this.#env.monotonicMs())) return true;
+    return this.#sessions.isWrittenByOthers(inode, session);
+  }
+
+  /** As part of a listing with attributes, read in this turn. A file that is being written has none there. */
+  listed<E extends DirectoryEntry>(session: SessionId | 0, parent: InodeId, entry: E): E {
+    const { attributes, name } = entry;
+    if (attributes === undefined) return entry;
+    const inode = inodeId(attributes.inode);
+    if (this.isBeingWritten(session, { inode, type: attributes.type }))
+      return { ...entry, attributes: undefined };
+    this.learn(session, inode, { parent, name });
+    return entry;
+  }
+
+  /** `attributes` were read in this turn. Throws NOT_READY when the length cannot be asked for now. */
+  async entry(
+    session: SessionId | 0,
+    attributes: Attributes,
+    place?: Place,
+    question = WHOLE_FILE,
+  ): Promise<EntryResponse> {
+    for (let current = attributes; ; ) {
+      this.learn(session, current.inode, place);
+      const beingWritten = this.isBeingWritten(session, current);
+      const extent = beingWritten ? this.#tailOf(current, question) : undefined;
+      if (extent === undefined) return { attributes: current, beingWritten, tail: undefined };
+      const tail = this.#locator.locate(extent, this.#env.monotonicMs());
+      const answers = tail.primary !== 0 && tail.version !== question.suspectVersion;
+      if (tail.sealed || answers) return { attributes: current, beingWritten, tail };
+      await this.#raiser.ensurePrimary(extent.chunk, question.suspectVersion);
+      // We were away: the file may have been written, truncated or closed.
+      current = unwrap(this.#metadata.state.attributes(current.inode));
+    }
+  }
+
+  /** The last extent in question, if the file may end in it behind the length that is known. */
+  #tailOf({ inode, length }: Attributes, { lengthBefore }: LengthQuestion): Extent | undefined {
+    const last = lengthBefore === 0 ? FILE_LENGTH_MAX : lengthBefore - 1;
+    const extent = this.#metadata.state.tables.extentAtOrBefore(inode, last);
+    if (extent === undefined) return undefined;
+    const end = extent.start + (extent.sealedLength ?? this.#config.chunkSizeBytes);
+    return end > length ? extent : undefined;
+  }
+}
+
+export interface EntryAnswersParts {
+  readonly env: Env;
+  readonly config: MasterConfig;
+  readonly metadata: Metadata;
+  readonly sessions: SessionTable;
+  readonly channels: NewsChannels;
+  readonly locator: ExtentLocator;
+  readonly raiser: ChunkRaiser;
+}
