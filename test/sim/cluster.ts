@@ -48,6 +48,19 @@ export class Cluster {
     for (const node of this.nodes) node.start();
   }
 
+  /** Everything runs, hears everybody, and has room. */
+  restore(): void {
+    this.network.healAll();
+    this.network.spikeChance = 0;
+    this.network.flipChance = 0;
+    for (const node of this.nodes) {
+      node.disk.slowness = 1;
+      node.disk.empty();
+      node.resume();
+      node.start();
+    }
+  }
+
   /** One more client, which stays until the end. */
   addClient(name: string, program: ClientProgram): void {
     this.#node(name, clientProgram(program)).start();

@@ -1,32 +1,136 @@
-// npm run sim -- [--seed N] [--seeds COUNT] [--trace]: seeds of the simulated cluster, one after another, each twice.
+// npm run sim -- [--seed N | --from A --count N | --minutes M] [--twice] [--trace] [--workload NAME,...]
+// Seeds of the simulated cluster, on all processors. Prints a digest of all traces, and how often each fault came.
 import { parseArgs } from 'node:util';
-import { randomWrites } from './workloads/random-writes.ts';
+import { messageOf } from '../../src/base/errors.ts';
+import { MINUTE_MS } from '../../src/base/units.ts';
+import { CONSEQUENCES, FAULTS } from './faults/faults.ts';
+import { Pool } from './pool.ts';
+import { hashOf } from './random.ts';
+import { type RunResult, runSeed, type WorkloadName, workloadNames } from './story.ts';
 
-const { values } = parseArgs({
-  options: { seed: { type: 'string' }, seeds: { type: 'string' }, trace: { type: 'boolean' } },
-});
-const first = Number(values.seed ?? 0);
-const count = Number(values.seeds ?? (values.seed === undefined ? 100 : 1));
-if (!Number.isSafeInteger(first) || !Number.isSafeInteger(count)) {
-  process.stderr.write('sim: --seed and --seeds take whole numbers\n');
-  process.exit(2);
+interface Arguments {
+  readonly from: number;
+  /** Undefined: as many as the time allows. */
+  readonly count: number | undefined;
+  readonly minutes: number;
+  readonly single: boolean;
+  readonly twice: boolean;
+  readonly trace: boolean;
+  readonly workloads: readonly WorkloadName[] | undefined;
 }
-const onTrace = values.trace === true ? (line: string) => process.stdout.write(`${line}\n`) : undefined;
 
-for (let seed = first; seed < first + count; seed += 1) {
+const wanted = readArguments();
+process.exitCode = (await (wanted.single ? one(wanted) : many(wanted))) ? 0 : 1;
+
+async function one({ from: seed, trace, workloads }: Arguments): Promise<boolean> {
+  const onTrace = trace ? (line: string) => print(line) : undefined;
+  const plan = workloads === undefined ? {} : { workloads };
   try {
-    const once = await randomWrites(seed, onTrace === undefined ? {} : { onTrace });
-    const again = await randomWrites(seed);
-    if (once.traceHash !== again.traceHash) throw new Error('two runs of one seed differ');
-    const { traceHash, eventCount, syncedWriteCount } = once;
-    process.stdout.write(
-      `seed ${seed}: ${traceHash}, ${eventCount} events, ${syncedWriteCount} synced writes\n`,
-    );
+    const result = await runSeed(seed, { onTrace, plan });
+    const again = await runSeed(seed, { plan });
+    if (result.traceHash !== again.traceHash) throw new Error('two runs of one seed differ');
+    print(`seed ${seed}: trace ${result.traceHash}, twice; ${result.eventCount} events`);
+    printCounts(result.counts);
+    return true;
   } catch (error) {
-    process.stdout.write(`${error instanceof Error ? error.stack : String(error)}\n`);
-    if (error instanceof Error && error.cause instanceof Error)
-      process.stdout.write(`${error.cause.stack}\n`);
-    process.stdout.write(`seed ${seed} fails; to repeat it: npm run sim -- --seed ${seed} --trace\n`);
-    process.exit(1);
+    printFailure(seed, textOf(error));
+    return false;
   }
+}
+
+async function many({ from, count, minutes, twice, workloads }: Arguments): Promise<boolean> {
+  const startMs = Date.now();
+  const endMs = startMs + minutes * MINUTE_MS;
+  const hashes = new Map<number, string>();
+  const counts = new Map<string, number>();
+  let failures = 0;
+  let processorSeconds = 0;
+  let next = from;
+  const nextSeed = () => {
+    const over = count === undefined ? Date.now() >= endMs : next >= from + count;
+    if (over) return undefined;
+    next += 1;
+    return next - 1;
+  };
+  await using pool = new Pool();
+  await pool.run({ nextSeed, twice: () => twice, workloads }, (seed, outcome) => {
+    if ('error' in outcome) {
+      failures += 1;
+      hashes.set(seed, 'failed');
+      printFailure(seed, outcome.error);
+      return;
+    }
+    hashes.set(seed, outcome.traceHash);
+    processorSeconds += outcome.seconds;
+    for (const [name, number] of outcome.counts) counts.set(name, (counts.get(name) ?? 0) + number);
+  });
+  const seconds = (Date.now() - startMs) / 1000;
+  const ran = hashes.size;
+  printCounts(counts);
+  const digest = [...hashes]
+    .sort(([one], [other]) => one - other)
+    .reduce((sum, [, hash]) => hashOf(hash, sum), 0);
+  print(
+    `${ran} seeds from ${from} in ${seconds.toFixed(0)} s (${Math.round((ran / seconds) * 3600)} an hour, ` +
+      `${(processorSeconds / ran).toFixed(2)} s of processor each), ` +
+      `${failures} failed; digest of all traces: ${digest.toString(16).padStart(8, '0')}`,
+  );
+  return failures === 0;
+}
+
+function printCounts(counts: RunResult['counts']): void {
+  const expected = [...FAULTS.map(({ name }) => name), ...CONSEQUENCES];
+  const names = new Set([...expected, ...counts.keys()]);
+  for (const name of names) print(`${String(counts.get(name) ?? 0).padStart(10)}  ${name}`);
+}
+
+function printFailure(seed: number, text: string): void {
+  print(`seed ${seed} fails: ${text}\nto repeat it: npm run sim -- --seed ${seed} --trace`);
+}
+
+function textOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return `${error.stack ?? error.message}${error.cause === undefined ? '' : `\nbecause of ${messageOf(error.cause)}`}`;
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+function readArguments(): Arguments {
+  const { values } = parseArgs({
+    options: {
+      seed: { type: 'string' },
+      from: { type: 'string' },
+      count: { type: 'string' },
+      minutes: { type: 'string' },
+      twice: { type: 'boolean' },
+      trace: { type: 'boolean' },
+      workload: { type: 'string' },
+    },
+  });
+  const number = (key: 'seed' | 'from' | 'count' | 'minutes') => {
+    const value = values[key] === undefined ? undefined : Number(values[key]);
+    if (value !== undefined && !(value >= 0)) refuse(`--${key} takes a number`);
+    return value;
+  };
+  const seed = number('seed');
+  const minutes = number('minutes');
+  const workloads = values.workload?.split(',');
+  const unknown = workloads?.find((name) => !(workloadNames as readonly string[]).includes(name));
+  if (unknown !== undefined) refuse(`--workload takes some of ${workloadNames.join(', ')}`);
+  return {
+    from: seed ?? number('from') ?? 0,
+    count: number('count') ?? (minutes === undefined ? 100 : undefined),
+    minutes: minutes ?? 0,
+    single: seed !== undefined,
+    twice: values.twice ?? false,
+    trace: values.trace ?? false,
+    workloads: workloads as WorkloadName[] | undefined,
+  };
+}
+
+function refuse(why: string): never {
+  process.stderr.write(`sim: ${why}\n`);
+  process.exit(2);
 }

@@ -1,5 +1,5 @@
 import type { Disk } from '../../src/base/disk.ts';
-import { messageOf } from '../../src/base/errors.ts';
+import { codeOf, messageOf } from '../../src/base/errors.ts';
 import type { Network } from '../../src/rpc/network.ts';
 import { SimDisk } from './sim-disk.ts';
 import { SimEnv } from './sim-env.ts';
@@ -68,6 +68,22 @@ export class Node {
     this.#network.processDied(env);
   }
 
+  /** SIGSTOP: it hears and does nothing until `resume`, and nobody is told. */
+  pause(): void {
+    const env = this.#process?.env;
+    if (env === undefined || env.paused) return;
+    this.#simulation.trace(`${env.name} stands still`);
+    env.pause();
+    this.#network.processPaused(env);
+  }
+
+  resume(): void {
+    const env = this.#process?.env;
+    if (env === undefined || !env.paused) return;
+    this.#simulation.trace(`${env.name} goes on`);
+    env.resume();
+  }
+
   /** The machine is gone until `start`, with all that was not synced. */
   powerCut(): void {
     this.#process = undefined;
@@ -76,9 +92,10 @@ export class Node {
     for (const listener of this.onPowerLost) listener();
   }
 
-  /** Nothing that happens here is a reason for a program to give up. */
+  /** Nothing that happens here is a reason for a program to give up, but a disk on which it cannot write what it must. */
   #onFailed(env: SimEnv, error: unknown): void {
-    if (env.alive)
-      this.#simulation.fail(new Error(`${env.name} gave up: ${messageOf(error)}`, { cause: error }));
+    if (!env.alive) return;
+    if (codeOf(error) === 'NO_SPACE' && this.disk.isFull) this.kill();
+    else this.#simulation.fail(new Error(`${env.name} gave up: ${messageOf(error)}`, { cause: error }));
   }
 }

@@ -24,6 +24,9 @@ const LATENCY_MS: Readonly<Record<DiskOperation, number>> = {
   syncDirectory: 2,
 };
 
+/** More than any run fills: nobody counts what is used of it. */
+const CAPACITY_BYTES = 1 * TiB;
+
 /** A sync, as the predicate that may turn it into nothing sees it. */
 export interface SyncCall {
   readonly path: string;
@@ -57,7 +60,7 @@ export class SimDisk {
   constructor(simulation: Simulation, name: string, options: SimDiskOptions = {}) {
     this.simulation = simulation;
     this.name = name;
-    this.capacityBytes = options.capacityBytes ?? TiB;
+    this.capacityBytes = options.capacityBytes ?? CAPACITY_BYTES;
     this.dice = simulation.random.fork(`disk ${name}`);
     this.#boot();
   }
@@ -98,8 +101,25 @@ export class SimDisk {
     this.#processes.clear();
     this.#underWay.clear();
     this.#locks.clear();
-    this.names.losePower(this.dice);
+    this.names.losePower(this.dice, ({ lost, torn }) => {
+      if (lost) this.simulation.count('unsynced writes lost');
+      if (torn) this.simulation.count('torn write');
+    });
     this.#boot();
+  }
+
+  /** No file can grow any more, until `empty`. */
+  fill(): void {
+    this.simulation.trace(`${this.name} is full`);
+    this.capacityBytes = this.names.usedBytes();
+  }
+
+  get isFull(): boolean {
+    return this.capacityBytes !== CAPACITY_BYTES;
+  }
+
+  empty(): void {
+    this.capacityBytes = CAPACITY_BYTES;
   }
 
   flipBit(path: string, position: number, bit: number): void {
@@ -120,15 +140,16 @@ export class SimDisk {
     if (!item.env.alive) return;
     this.#underWay.add(item);
     const latencyMs = LATENCY_MS[operation] * this.slowness * this.dice.between(0.5, 1.5);
-    this.simulation.schedule(latencyMs, () => {
-      if (!this.#underWay.delete(item) || !item.env.alive) return;
+    const finish = () => {
+      if (!this.#underWay.delete(item)) return;
       this.simulation.trace(`${this.name} ${operation} ${item.path}`);
       try {
         item.finish();
       } catch (error) {
         item.reject(error);
       }
-    });
+    };
+    this.simulation.schedule(latencyMs, finish, item.env);
   }
 
   #boot(): void {
@@ -294,7 +315,9 @@ class SimOpenFile implements DiskFile {
     const whole = () => this.#writeNow(Buffer.concat(buffers), position);
     const torn = () => {
       const data = Buffer.concat(buffers);
-      this.#writeNow(data.subarray(0, this.#disk.dice.below(data.length + 1)), position);
+      const written = this.#disk.dice.below(data.length + 1);
+      if (written > 0 && written < data.length) this.#disk.simulation.count('torn write');
+      this.#writeNow(data.subarray(0, written), position);
     };
     await this.#perform('write', whole, torn);
   }
@@ -325,8 +348,10 @@ class SimOpenFile implements DiskFile {
     this.#mustBeWritable();
     const { capacityBytes, names, simulation, name } = this.#disk;
     const growthBytes = Math.max(0, position + data.length - this.#file.length);
-    const roomBytes = growthBytes === 0 ? 0 : capacityBytes - names.usedBytes();
+    const isSpacious = growthBytes === 0 || capacityBytes === CAPACITY_BYTES;
+    const roomBytes = isSpacious ? growthBytes : capacityBytes - names.usedBytes();
     if (growthBytes > roomBytes) {
+      simulation.count('write to a full disk');
       throw new GfsError('NO_SPACE', `write ${this.#path}: the disk of ${name} is full`);
     }
     simulation.trace(`${name} ${this.#path} ${position}+${data.length}`);

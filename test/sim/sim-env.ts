@@ -19,6 +19,8 @@ export class SimEnv implements Env, Life {
   readonly #monotonicZeroMs: number;
   readonly #clockSkewMs: number;
   #alive = true;
+  /** What came while the process stands still, in order; undefined: it runs. */
+  #waiting: (() => void)[] | undefined;
 
   /** `name` is the process's, and no other has had it: it seeds the dice. */
   constructor(simulation: Simulation, name: string, options: { clockSkewMs?: number } = {}) {
@@ -36,6 +38,28 @@ export class SimEnv implements Env, Life {
 
   kill(): void {
     this.#alive = false;
+    this.#waiting = undefined;
+  }
+
+  get paused(): boolean {
+    return this.#waiting !== undefined;
+  }
+
+  /** SIGSTOP: nothing that comes is taken until `resume`. */
+  pause(): void {
+    if (this.#alive) this.#waiting ??= [];
+  }
+
+  resume(): void {
+    const tasks = this.#waiting ?? [];
+    this.#waiting = undefined;
+    for (const task of tasks) this.simulation.schedule(0, task, this);
+  }
+
+  whenRunning(task: () => void): void {
+    if (!this.#alive) return;
+    if (this.#waiting === undefined) task();
+    else this.#waiting.push(task);
   }
 
   nowMs(): number {

@@ -97,8 +97,10 @@ export class SimFile {
     this.#changesDurable += count;
   }
 
-  losePower(dice: Random): void {
-    if (this.#changes.length === 0) return;
+  /** Whether anything was lost that had not been synced, and whether a write was torn. */
+  losePower(dice: Random): { lost: boolean; torn: boolean } {
+    const outcome = { lost: false, torn: false };
+    if (this.#changes.length === 0) return outcome;
     const survivor = new Contents(this.#durable);
     const ageOf = this.#ageDealer(dice);
     const ageOfLength = ageOf();
@@ -107,12 +109,18 @@ export class SimFile {
     for (const [index, change] of this.#changes.entries()) {
       const { start, end, lengthAfter } = extentOf(change, length);
       survivor.setLength(Math.max(survivor.length, end));
+      let kept = 0;
+      let missing = 0;
       for (let at = start; at < end; at = sectorEnd(at)) {
         const sector = Math.floor(at / SECTOR_BYTES);
         const age = ageOfSector.get(sector) ?? ageOf();
         ageOfSector.set(sector, age);
         if (index < age) redo(survivor, change, at, Math.min(end, sectorEnd(at)));
+        if (index < age) kept += 1;
+        else missing += 1;
       }
+      outcome.lost ||= missing > 0;
+      outcome.torn ||= missing > 0 && kept > 0;
       length = lengthAfter;
     }
     survivor.setLength(this.#lengthAfter(ageOfLength));
@@ -120,6 +128,7 @@ export class SimFile {
     this.#changes = [];
     this.#durable = survivor;
     this.#cached = new Contents(survivor);
+    return outcome;
   }
 
   /** On the disk itself: no sync is involved, and no cache hides it. */

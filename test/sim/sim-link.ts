@@ -93,14 +93,21 @@ export class LinkEnd {
   }
 
   arrive(frame: Frame): void {
-    if (!this.#open || !this.env.alive) return;
-    if (frame.kind === 'closed') this.break('closed by the other side');
-    else this.#user?.receive(frame);
+    this.env.whenRunning(() => {
+      if (!this.#open) return;
+      if (frame.kind === 'closed') this.#breakNow('closed by the other side');
+      else this.#user?.receive(frame);
+    });
   }
 
   break(reason: string): void {
+    if (!this.env.alive) this.#open = false;
+    this.env.whenRunning(() => this.#breakNow(reason));
+  }
+
+  #breakNow(reason: string): void {
     if (!this.#open) return;
     this.#open = false;
-    if (this.env.alive) this.#user?.broken(reason);
+    this.#user?.broken(reason);
   }
 }

@@ -114,13 +114,13 @@ export class SimNames {
   }
 
   /** Names that were not synced are there or not; then every file that is left loses what it may lose. */
-  losePower(dice: Random): void {
+  losePower(dice: Random, onFile: (outcome: { lost: boolean; torn: boolean }) => void): void {
     const survival = dice.pick([0, 1, dice.next()]);
     this.sync(this.#withEarlier(() => dice.chance(survival)));
     this.#pending = [];
     for (const node of nodesBelow(this.#root, (directory) => directory.durable)) {
       if (node.kind === 'file') {
-        node.losePower(dice);
+        onFile(node.losePower(dice));
       } else {
         node.entries.clear();
         for (const [name, child] of node.durable) node.entries.set(name, child);

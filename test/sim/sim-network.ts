@@ -29,6 +29,8 @@ export class SimNetwork implements Carrier {
   /** Some frames take this much longer, and hold up what comes after them. */
   spikeChance = 0;
   spikeMsMax = 0;
+  /** Of a frame with file data: one bit of it arrives wrong. */
+  flipChance = 0;
   /** Of one client on one connection. */
   callsInFlightMax = LIMITS_DEFAULT.callsInFlightMax;
   readonly simulation: Simulation;
@@ -36,7 +38,10 @@ export class SimNetwork implements Carrier {
   readonly #listeners = new Map<string, SimListener>();
   readonly #ends = new Set<LinkEnd>();
   readonly #withoutPower = new Set<string>();
-  readonly #partitions = new Set<string>();
+  /** "from to": what goes that way is held up. */
+  readonly #blocked = new Set<string>();
+  /** When the last frame from one machine to another arrives, over whichever connection. */
+  readonly #lastArrivalMs = new Map<string, number>();
   #portNext = PORT_FIRST;
 
   constructor(simulation: Simulation) {
@@ -70,18 +75,42 @@ export class SimNetwork implements Carrier {
     this.#breakPeers(machine, () => this.#dice.between(0, PING_AFTER_MS));
   }
 
-  /** Nothing passes between the two until `heal`; connections that wait too long break. */
-  partition(one: string, other: string): void {
-    this.simulation.trace(`partition ${one} | ${other}`);
-    this.#partitions.add(pairOf(one, other));
+  /** The process stands still. Whoever hears nothing of it for too long gives its connections up. */
+  processPaused(env: SimEnv): void {
+    this.simulation.schedule(SILENCE_MS_MAX, () => {
+      if (!env.paused) return;
+      for (const end of this.#ends) {
+        if (end.env !== env || end.peer === undefined) continue;
+        this.#breakAfter(0, end.peer, 'no answer');
+        this.#breakAfter(0, end, 'closed by the other side');
+      }
+    });
   }
 
+  /** Nothing passes between the two until `heal`; connections that wait too long break. */
+  partition(one: string, other: string): void {
+    this.block(one, other);
+    this.block(other, one);
+  }
+
+  /** Nothing passes from the one to the other, but it does the other way. */
+  block(from: string, to: string): void {
+    this.simulation.trace(`block ${from} > ${to}`);
+    this.#blocked.add(wayOf(from, to));
+  }
+
+  /** Both ways. */
   heal(one: string, other: string): void {
-    if (!this.#partitions.delete(pairOf(one, other))) return;
-    this.simulation.trace(`heal ${one} | ${other}`);
+    this.#unblock(one, other);
+    this.#unblock(other, one);
+  }
+
+  #unblock(from: string, to: string): void {
+    if (!this.#blocked.delete(wayOf(from, to))) return;
+    this.simulation.trace(`unblock ${from} > ${to}`);
     for (const end of this.#ends) {
       const { peer } = end;
-      if (peer === undefined || pairOf(end.machine, peer.machine) !== pairOf(one, other)) continue;
+      if (peer?.machine !== from || end.machine !== to) continue;
       for (const frame of end.held.splice(0)) this.carry(peer, end, frame);
     }
   }
@@ -96,9 +125,9 @@ export class SimNetwork implements Carrier {
   }
 
   healAll(): void {
-    for (const pair of [...this.#partitions]) {
-      const [one = '', other = ''] = pair.split(' ');
-      this.heal(one, other);
+    for (const way of [...this.#blocked]) {
+      const [from = '', to = ''] = way.split(' ');
+      this.#unblock(from, to);
     }
   }
 
@@ -124,7 +153,7 @@ export class SimNetwork implements Carrier {
     const unreachable = (why: string) => new GfsError('UNAVAILABLE', `cannot reach ${address}: ${why}`);
     const startMs = simulation.nowMs;
     await simulation.sleep(this.#latencyMs() + this.#latencyMs(), env);
-    while (!this.#reaches(machine, host)) {
+    while (!this.#reaches(machine, host) || this.#listeners.get(address)?.env.paused) {
       if (simulation.nowMs - startMs >= DIAL_TIMEOUT_MS) throw unreachable('no answer');
       await simulation.sleep(SECOND_MS, env);
     }
@@ -146,12 +175,36 @@ export class SimNetwork implements Carrier {
     const travelMs = this.#latencyMs() + bytesOf(frame) / BYTES_PER_MS;
     const { nowMs } = this.simulation;
     to.lastArrivalMs = Math.max(to.lastArrivalMs, nowMs + travelMs);
-    this.simulation.schedule(to.lastArrivalMs - nowMs, () => this.#arrive(from, to, frame));
+    if (this.spikeChance > 0) this.#countOvertaking(from, to);
+    const arriving = this.flipChance > 0 ? this.#perhapsFlipped(frame) : frame;
+    this.simulation.schedule(to.lastArrivalMs - nowMs, () => this.#arrive(from, to, arriving));
+  }
+
+  /** Connections keep their order, but one overtakes another. */
+  #countOvertaking(from: LinkEnd, to: LinkEnd): void {
+    const way = wayOf(from.machine, to.machine);
+    const lastMs = this.#lastArrivalMs.get(way) ?? 0;
+    if (to.lastArrivalMs < lastMs) this.simulation.count('reordered frames');
+    else this.#lastArrivalMs.set(way, to.lastArrivalMs);
+  }
+
+  /** File data alone: it carries checksums of its own, while messages rely on the network's. */
+  #perhapsFlipped(frame: Frame): Frame {
+    if (frame.kind !== 'open' && frame.kind !== 'message') return frame;
+    const { data } = frame;
+    const payload = data?.payload[0];
+    if (data === undefined || payload === undefined || payload.length === 0) return frame;
+    if (!this.#dice.chance(this.flipChance)) return frame;
+    const flipped = Buffer.from(payload);
+    const at = this.#dice.below(flipped.length);
+    flipped[at] = (flipped[at] ?? 0) ^ (1 << this.#dice.below(8));
+    this.simulation.count('bit flipped on the wire');
+    return { ...frame, data: { ...data, payload: [flipped, ...data.payload.slice(1)] } };
   }
 
   #arrive(from: LinkEnd, to: LinkEnd, frame: Frame): void {
     if (this.#withoutPower.has(to.machine)) return;
-    if (this.#partitions.has(pairOf(from.machine, to.machine)) || to.held.length > 0) {
+    if (this.#blocked.has(wayOf(from.machine, to.machine)) || to.held.length > 0) {
       if (to.held.length === 0) this.#breakIfHeld(from, to, frame);
       to.held.push(frame);
     } else if (to.env.alive && to.open) {
@@ -192,7 +245,8 @@ export class SimNetwork implements Carrier {
   }
 
   #reaches(one: string, other: string): boolean {
-    return !this.#withoutPower.has(other) && !this.#partitions.has(pairOf(one, other));
+    const open = !this.#blocked.has(wayOf(one, other)) && !this.#blocked.has(wayOf(other, one));
+    return open && !this.#withoutPower.has(other);
   }
 
   #latencyMs(): number {
@@ -234,8 +288,8 @@ function splitAddress(address: string): [host: string, port: number] {
   return [address.slice(0, at), port];
 }
 
-function pairOf(one: string, other: string): string {
-  return one < other ? `${one} ${other}` : `${other} ${one}`;
+function wayOf(from: string, to: string): string {
+  return `${from} ${to}`;
 }
 
 function bytesOf(frame: Frame): number {
@@ -262,7 +316,15 @@ function textOf(frame: Frame): string {
 /** Length and checksum of the message. A payload's checksums are in the message or in what was read before it. */
 function digestOf(data: Encoded | undefined): string {
   if (data === undefined) return '-';
-  return `${data.sizeBytes} ${crc32(data.message).toString(16)}`;
+  return `${data.sizeBytes} ${checksumOf(data.message).toString(16)}`;
+}
+
+/** Most messages are so short that the way to native code and back costs more than the work. */
+function checksumOf(message: Uint8Array): number {
+  if (message.length > 200) return crc32(message);
+  let hash = 0x811c9dc5;
+  for (let at = 0; at < message.length; at += 1) hash = Math.imul(hash ^ (message[at] ?? 0), 0x01000193);
+  return hash >>> 0;
 }
 
 /** The request itself, for people. */

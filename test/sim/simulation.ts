@@ -7,6 +7,8 @@ import { hashOf, Random } from './random.ts';
 /** Somebody whose events end with him: a process. */
 export interface Life {
   readonly alive: boolean;
+  /** Runs the task now, or when he goes on again if he stands still; never, if he has ended by then. */
+  whenRunning(task: () => void): void;
 }
 
 interface Event extends QueuedEvent {
@@ -40,6 +42,7 @@ export class Simulation {
   #hashLow = 0x811c9dc5;
   #hashHigh = 0x01234567;
   #failure: { error: unknown } | undefined;
+  readonly #counts = new Map<string, number>();
 
   constructor(seed: string | number) {
     this.seed = String(seed);
@@ -70,6 +73,16 @@ export class Simulation {
   /** Says something to the reader of the trace; not part of the hash. */
   note(text: string): void {
     this.onTrace?.(`${this.#nowMs.toFixed(3).padStart(12)}  ${text}`);
+  }
+
+  /** How often it happened, by name. */
+  get counts(): ReadonlyMap<string, number> {
+    return this.#counts;
+  }
+
+  /** One more of those: what a run is judged by that proves something. */
+  count(name: string, by = 1): void {
+    this.#counts.set(name, (this.#counts.get(name) ?? 0) + by);
   }
 
   /** Runs `task` after the delay, unless `life` has ended by then. */
@@ -134,7 +147,8 @@ export class Simulation {
   async #happen(event: Event): Promise<void> {
     this.#nowMs = event.atMs;
     this.#eventCount += 1;
-    event.run?.();
+    if (event.life === undefined) event.run?.();
+    else event.life.whenRunning(() => event.run?.());
     if (this.#failure !== undefined) throw this.#failure.error;
     if (this.#eventCount % EVENTS_PER_TURN === 0) await new Promise(setImmediate);
     else await microtasksDone();

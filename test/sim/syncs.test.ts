@@ -1,12 +1,11 @@
+// Each sync that a client depends on is needed: a cluster that leaves it out is found out.
 import test from 'ava';
 import { SECOND_MS } from '../../src/base/units.ts';
 import type { Cluster } from './cluster.ts';
+import { POWER_CUTS } from './faults/power-cut.ts';
 import type { SyncCall } from './sim-disk.ts';
-import { randomWrites } from './workloads/random-writes.ts';
+import { type Plan, runSeed } from './story.ts';
 
-const SEEDS = 24;
-/** Every so often a seed runs twice, which shows whether a run is a function of its seed. */
-const TWICE_EVERY = 4;
 /** Where what a client was promised gets to the disks. (What is less used has tests of its own, closer to it.) */
 const SYNCS = [
   'Oplog.#write data',
@@ -15,24 +14,22 @@ const SYNCS = [
   'ReplicaDirectory.syncNames directory',
 ];
 /** A sync that does nothing is found sooner than this. */
-const SEEDS_CANARY = 12;
-const POWER_CUTS = { faults: ['power cut of all'], pauseMsMax: 3 * SECOND_MS } as const;
-
-for (let seed = 0; seed < SEEDS; seed += 1) {
-  test.serial(
-    `what was synced is read by everybody, whatever dies: npm run sim -- --seed ${seed}`,
-    async (t) => {
-      const { traceHash, syncedWriteCount } = await randomWrites(seed);
-      t.true(syncedWriteCount > 0);
-      if (seed % TWICE_EVERY === 0) t.is((await randomWrites(seed)).traceHash, traceHash);
-    },
-  );
-}
+const SEEDS = 12;
+const PLAN: Partial<Plan> = {
+  serverCount: 4,
+  workloads: ['random-writes'],
+  faultsMs: 20 * SECOND_MS,
+  faults: {
+    faults: POWER_CUTS.filter(({ name }) => name === 'power cut of all'),
+    calmMsMax: 3 * SECOND_MS,
+    durationsMs: [10, 500, 4_000, 10_000],
+  },
+};
 
 for (const wanted of SYNCS) {
   test.serial(`a cluster that leaves out the sync of ${wanted} is found out`, async (t) => {
     const ignoreSync = ({ kind, site }: SyncCall) => `${site.split(' ')[0]} ${kind}` === wanted;
-    t.true(await isFoundOut(ignoreSync, SEEDS_CANARY));
+    t.true(await isFoundOut(ignoreSync, SEEDS));
   });
 }
 
@@ -46,7 +43,7 @@ async function isFoundOut(ignoreSync: (call: SyncCall) => boolean, seeds: number
   };
   for (let seed = 0; seed < seeds; seed += 1) {
     try {
-      await randomWrites(seed, { faults: POWER_CUTS, sabotage });
+      await runSeed(seed, { plan: PLAN, sabotage });
     } catch {
       return true;
     }

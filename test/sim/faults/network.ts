@@ -1,0 +1,30 @@
+import type { Fault } from './fault.ts';
+
+/** Frames are late by turns, so that what goes over one connection overtakes what went before over another. */
+export const SLOW_NETWORK: Fault = {
+  name: 'slow network',
+  inject: ({ cluster: { network }, dice, after }) => {
+    network.spikeChance = dice.pick([0.01, 0.3]);
+    network.spikeMsMax = dice.pick([20, 500]);
+    after(() => {
+      network.spikeChance = 0;
+    });
+  },
+};
+
+/** All connections of a machine break; it and the others live on. */
+export const LOST_CONNECTIONS: Fault = {
+  name: 'lost connections',
+  inject: ({ cluster: { network, nodes }, dice }) => network.reset(dice.pick(nodes).name),
+};
+
+/** Some file data arrives with a bit flipped. */
+export const FLIPS_ON_THE_WIRE: Fault = {
+  name: 'noisy network',
+  inject: ({ cluster: { network }, dice, after }) => {
+    network.flipChance = dice.pick([0.02, 0.2]);
+    after(() => {
+      network.flipChance = 0;
+    });
+  },
+};

@@ -1,0 +1,151 @@
+// One seed: a cluster and what is done on it are chosen, things go wrong for a while, then nothing does, and all has to be right.
+import { assert } from '../../src/base/assert.ts';
+import type { InodeId } from '../../src/base/ids.ts';
+import { MINUTE_MS, SECOND_MS } from '../../src/base/units.ts';
+import type { GfsClient } from '../../src/client/gfs-client.ts';
+import { compareReplicas } from './checkers/replicas-identical.ts';
+import { Cluster } from './cluster.ts';
+import { BIT_ROT, FULL_DISK, rottenOf } from './faults/disk.ts';
+import { chooseFaults, type FaultMixture, injectFaults } from './faults/faults.ts';
+import type { Process } from './node.ts';
+import type { Random } from './random.ts';
+import { Simulation } from './simulation.ts';
+import { Appends } from './workloads/appends.ts';
+import { RandomWrites } from './workloads/random-writes.ts';
+import { ROOT, type Stage, type Workload } from './workloads/workload.ts';
+
+/** After the last fault; leases and sessions end within a minute, and sleeping retries wake up. */
+const CONVERGE_MS = 5 * MINUTE_MS;
+
+const WORKLOADS = {
+  'random-writes': RandomWrites,
+  appends: Appends,
+} as const;
+
+export type WorkloadName = keyof typeof WORKLOADS;
+export const workloadNames = Object.keys(WORKLOADS) as readonly WorkloadName[];
+
+/** What one seed tries; each seed another mixture (a swarm). */
+export interface Plan {
+  readonly serverCount: number;
+  readonly clientCount: number;
+  readonly workloads: readonly WorkloadName[];
+  readonly faultsMs: number;
+  readonly faults: FaultMixture;
+}
+
+export interface RunOptions {
+  readonly onTrace?: ((line: string) => void) | undefined;
+  /** Instead of what the seed chooses. */
+  readonly plan?: Partial<Plan> | undefined;
+  /** Turns the cluster into one with a bug, which the run has to find. */
+  readonly sabotage?: ((cluster: Cluster) => void) | undefined;
+}
+
+export interface RunResult {
+  readonly traceHash: string;
+  readonly eventCount: number;
+  /** Of faults and of what was acknowledged: a run with few of them proves little. */
+  readonly counts: ReadonlyMap<string, number>;
+}
+
+/** Rejects with what the seed found. */
+export async function runSeed(seed: number, options: RunOptions = {}): Promise<RunResult> {
+  const simulation = new Simulation(seed);
+  simulation.onTrace = options.onTrace;
+  const plan = { ...choosePlan(simulation.random.fork('plan')), ...options.plan };
+  const story = new Story(simulation, plan);
+  options.sabotage?.(story.cluster);
+  const { stackTraceLimit } = Error;
+  // Refusals are many here, and a fifth of the time went into where they come from.
+  if (options.onTrace === undefined) Error.stackTraceLimit = 0;
+  try {
+    await simulation.run(() => story.run(), { untilMs: plan.faultsMs + CONVERGE_MS });
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+  const { traceHash, eventCount, counts } = simulation;
+  return { traceHash, eventCount, counts };
+}
+
+function choosePlan(dice: Random): Plan {
+  return {
+    serverCount: dice.pick([4, 5, 6]),
+    clientCount: dice.pick([2, 3]),
+    workloads: ['random-writes'],
+    faultsMs: dice.pick([4, 8, 15]) * SECOND_MS,
+    faults: chooseFaults(dice),
+  };
+}
+
+class Story implements Stage {
+  readonly simulation: Simulation;
+  readonly dice: Random;
+  readonly clientCount: number;
+  readonly cluster: Cluster;
+  readonly #plan: Plan;
+  readonly #workloads: readonly Workload[];
+  #calm = false;
+
+  constructor(simulation: Simulation, plan: Plan) {
+    this.simulation = simulation;
+    this.dice = simulation.random.fork('workloads');
+    this.#plan = plan;
+    this.clientCount = plan.clientCount;
+    this.#workloads = plan.workloads.map((name) => new WORKLOADS[name](this));
+    const clients = Array.from(
+      { length: plan.clientCount },
+      (_, index) => (client: GfsClient, process: Process) =>
+        Promise.all(this.#workloads.map((work) => work.run(client, process, index))).then(() => undefined),
+    );
+    this.cluster = new Cluster(simulation, { serverCount: plan.serverCount, clients });
+    for (const { onPowerLost } of this.cluster.servers) {
+      onPowerLost.push(() => {
+        for (const workload of this.#workloads) workload.powerLost();
+      });
+    }
+  }
+
+  get writesFail(): boolean {
+    return this.#plan.faults.faults.includes(FULL_DISK);
+  }
+
+  get calm(): boolean {
+    return this.#calm;
+  }
+
+  async run(): Promise<void> {
+    const { simulation, cluster } = this;
+    const { serverCount, clientCount, workloads, faultsMs, faults } = this.#plan;
+    const names = faults.faults.map(({ name }) => name).join(', ');
+    simulation.trace(
+      `${serverCount} servers, ${clientCount} clients, ${workloads}, ${faultsMs} ms of ${names}`,
+    );
+    cluster.start();
+    await injectFaults(cluster, faults, faultsMs);
+    await simulation.sleep(faultsMs - simulation.nowMs);
+    simulation.trace('calm');
+    this.#calm = true;
+    while (!this.#workloads.every(({ done }) => done)) await simulation.sleep(0.1 * SECOND_MS);
+    await new Promise<void>((resolve) => {
+      cluster.addClient('verifier', async (client, process) => {
+        await this.#verify(client, process);
+        resolve();
+      });
+    });
+  }
+
+  async #verify(client: GfsClient, { network }: Process): Promise<void> {
+    for (const workload of this.#workloads) {
+      for (const inode of await workload.verify(client)) await this.#verifyFile(client, network, inode);
+    }
+  }
+
+  async #verifyFile(client: GfsClient, network: Process['network'], inode: InodeId): Promise<void> {
+    const { extents } = await client.statFile(inode, ROOT);
+    assert(extents.length > 0, 'a file that was written has extents');
+    const isRotten = this.#plan.faults.faults.includes(BIT_ROT);
+    const rotten = isRotten ? rottenOf(this.cluster).name : undefined;
+    for (const extent of extents) await compareReplicas(network, extent, rotten);
+  }
+}

@@ -1,0 +1,32 @@
+import type { InodeId } from '../../../src/base/ids.ts';
+import type { GfsClient } from '../../../src/client/gfs-client.ts';
+import type { Process } from '../node.ts';
+import type { Random } from '../random.ts';
+import type { Simulation } from '../simulation.ts';
+
+/** Who does everything in these programs. */
+export const ROOT = { caller: { uid: 0, gid: 0, groups: [] } };
+
+/** What a workload knows of the run it takes part in. */
+export interface Stage {
+  readonly simulation: Simulation;
+  /** The workload's own. */
+  readonly dice: Random;
+  readonly clientCount: number;
+  /** Disks fill up: a write that was taken may fail before its writer is told. */
+  readonly writesFail: boolean;
+  /** No fault any more: work is brought to its end. */
+  readonly calm: boolean;
+}
+
+/** What programs do on the file system, and what they then may rely on. */
+export interface Workload {
+  /** Nothing is left to do, and the calm has come. */
+  readonly done: boolean;
+  /** What one process of a client does, from its start to its death; it rejects when it found something wrong. */
+  run(client: GfsClient, process: Process, clientIndex: number): Promise<void>;
+  /** A chunkserver's machine lost what it had not synced. */
+  powerLost(): void;
+  /** Now that all is quiet: all is as it was promised. Answers the files that it made. */
+  verify(client: GfsClient): Promise<readonly InodeId[]>;
+}
