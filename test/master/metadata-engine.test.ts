@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import type { DiskFile, OpenMode } from '../../src/base/disk.ts';
 import type { GfsError } from '../../src/base/errors.ts';
-import { ROOT_INODE, type SessionId } from '../../src/base/ids.ts';
+import { type InodeId, ROOT_INODE, type SessionId } from '../../src/base/ids.ts';
 import { silentLogger } from '../../src/base/log.ts';
 import { NodeEnv } from '../../src/base/node-env.ts';
 import { unwrap } from '../../src/base/result.ts';
@@ -276,3 +276,27 @@ class RebootedDisk extends NodeDisk {
     return this.#bootId;
   }
 }
+
+test('no two commands have the same time, also while the clock stands or is set back a little', async (t) => {
+  const place = new Place(t);
+  class SetClock extends NodeEnv {
+    atMs = 5_000_000_000;
+    override nowMs(): number {
+      return this.atMs;
+    }
+  }
+  const clock = new SetClock(silentLogger);
+  const engine = await place.start({ env: clock });
+  const times: number[] = [];
+  const steps = [0, 0, 5, -3, 0, 1, -2000, 0];
+  for (const [index, stepMs] of steps.entries()) {
+    clock.atMs += stepMs;
+    const inode = await makeDirectory(engine, `d${index}`);
+    const { seconds, nanos } = unwrap(engine.state.attributes(inode as InodeId)).ctime;
+    times.push((seconds - 5_000_000) * 1e9 + nanos);
+  }
+  t.is(new Set(times).size, times.length);
+  const [, , third, fourth] = times;
+  t.is(fourth, (third ?? 0) + 1, 'set back a little: times go on from where they were');
+  t.is(times.at(-2), 3e6 - 2e9, 'set back by somebody: so are the times');
+});
