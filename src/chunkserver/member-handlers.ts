@@ -1,13 +1,13 @@
-import { type Bytes, lengthOf, NO_BYTES } from '../base/bytes.ts';
-import { checksumsMatch, crc32OfBytes } from '../base/crc.ts';
+import { type Bytes, lengthOf, NO_BYTES, slice } from '../base/bytes.ts';
+import { checksumsMatch } from '../base/crc.ts';
 import { GfsError } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
 import { SECOND_MS } from '../base/units.ts';
 import type { Mutation } from '../core/replica-types.ts';
-import { type ApplyRequest, ChunkserverDefinition, MutationKind } from '../rpc/messages.ts';
+import { type ApplyRequest, ChunkserverDefinition, MutationKind, type Order } from '../rpc/messages.ts';
 import type { HeldChunk } from './held-chunk.ts';
 import { type ChunkserverHandlers, heldAt, notPrimary, type ServerParts } from './server-parts.ts';
-import { messageOfSums, noSuchChunk, recordOf, sameNumbers } from './wire.ts';
+import { messageOfSums, mutationOf, noSuchChunk, recordOf, sameNumbers } from './wire.ts';
 
 /** A disk under load takes its time; a member that is silent longer has failed. */
 const SYNC_MS_MAX = 30 * SECOND_MS;
@@ -22,16 +22,16 @@ export function memberHandlers(parts: ServerParts): Pick<ChunkserverHandlers, Me
       const held = parts.chunks.peek(chunk) ?? (await begun(parts, message));
       const orders = held.orders(version);
       orders.committed(committedSerial);
-      // A notice of what is committed.
-      if (message.kind === MutationKind.MUTATION_KIND_UNSPECIFIED) return lengthAnswer(held);
-      const data = takeData(parts, message, payload);
-      try {
-        await orders.order(mutationOf(message, data.bytes), data.bytes, parts.env.monotonicMs());
-      } finally {
-        data.release();
-      }
-      parts.space.take(message.length);
-      return lengthAnswer(held);
+      const taken = takeAll(parts, message, payload);
+      const nowMs = parts.env.monotonicMs();
+      const applied = await Promise.allSettled(
+        taken.map(({ mutation, bytes }) => orders.order(mutation, bytes, nowMs)),
+      );
+      for (const { release } of taken) release();
+      const failed = applied.find((result) => result.status === 'rejected');
+      if (failed !== undefined) throw failed.reason;
+      for (const { length } of message.orders) parts.space.take(length);
+      return { message: { chunkLength: held.replica.state.length } };
     },
 
     sync: async ({ message }) => {
@@ -82,13 +82,37 @@ async function begun(parts: ServerParts, { chunk, version, first }: ApplyRequest
   return held;
 }
 
+interface TakenOrder {
+  readonly mutation: Mutation;
+  readonly bytes: Bytes;
+  release(): void;
+}
+
+/** All orders of a call with their data, verified. Where one has none nothing is ordered, and nothing is used up. */
+function takeAll(parts: ServerParts, { chunk, version, orders }: ApplyRequest, payload: Bytes): TakenOrder[] {
+  const taken: TakenOrder[] = [];
+  let position = 0;
+  try {
+    for (const order of orders) {
+      const end = position + (order.pushId === undefined ? order.length : 0);
+      const inline = position === 0 && orders.length === 1 ? payload : slice(payload, position, end);
+      position = end;
+      taken.push({ mutation: mutationOf(version, order), ...takeData(parts, chunk, order, inline) });
+    }
+  } catch (error) {
+    for (const { release } of taken) release();
+    throw error;
+  }
+  return taken;
+}
+
 function takeData(
   parts: ServerParts,
-  message: ApplyRequest,
+  chunk: number,
+  { kind, chunkOffset, length, checksums, pushId }: Order,
   payload: Bytes,
 ): { bytes: Bytes; release(): void } {
-  const { chunk, chunkOffset, length, checksums, pushId } = message;
-  if (message.kind === MutationKind.MUTATION_KIND_SEAL) return { bytes: NO_BYTES, release: nothing };
+  if (kind === MutationKind.MUTATION_KIND_SEAL) return { bytes: NO_BYTES, release: nothing };
   const taken = pushId === undefined ? undefined : parts.pushes.take(pushId.writer, pushId.number);
   if (pushId !== undefined && (taken === undefined || taken.data.chunk !== chunk)) {
     taken?.release();
@@ -102,22 +126,6 @@ function takeData(
     throw new GfsError('CHECKSUM_MISMATCH', `an order's data for chunk ${hex(chunk)} got damaged on its way`);
   }
   return { bytes, release: taken?.release ?? nothing };
-}
-
-function mutationOf(message: ApplyRequest, bytes: Bytes): Mutation {
-  const { kind, version, serial, chunkOffset, checksums, writer, number } = message;
-  switch (kind) {
-    case MutationKind.MUTATION_KIND_WRITE:
-      return { kind: 'write', version, serial, chunkOffset, checksums };
-    case MutationKind.MUTATION_KIND_APPEND: {
-      const recordChecksum = crc32OfBytes(bytes);
-      return { kind: 'append', version, serial, chunkOffset, checksums, writer, number, recordChecksum };
-    }
-    case MutationKind.MUTATION_KIND_SEAL:
-      return { kind: 'seal', version, serial, length: chunkOffset };
-    default:
-      throw new GfsError('INVALID_ARGUMENT', `no order of kind ${kind}`);
-  }
 }
 
 /** What was acknowledged before a loss of power on all members is nowhere for certain: a sync of it would be a lie (P14). */
@@ -162,10 +170,6 @@ async function syncMembers(parts: ServerParts, held: HeldChunk): Promise<void> {
     throw error;
   });
   await rounds.join();
-}
-
-function lengthAnswer(held: HeldChunk) {
-  return { message: { chunkLength: held.replica.state.length } };
 }
 
 const nothing = () => undefined;

@@ -9,7 +9,8 @@ import type { MutationRequest } from '../core/primary.ts';
 import { type MutateRequest, MutationKind } from '../rpc/messages.ts';
 import type { Incoming } from '../rpc/network.ts';
 import type { HeldChunk } from './held-chunk.ts';
-import type { MutationData, PrimaryRole } from './primary-role.ts';
+import type { MutationData } from './order-line.ts';
+import type { PrimaryRole } from './primary-role.ts';
 import { type ChunkserverHandlers, notPrimary, type ServerParts } from './server-parts.ts';
 import { noSuchChunk, recordOf, sameNumbers } from './wire.ts';
 

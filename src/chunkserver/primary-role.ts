@@ -1,13 +1,10 @@
 import { assert, must } from '../base/assert.ts';
-import { type Bytes, NO_BYTES } from '../base/bytes.ts';
-import { LEASE_DURATION_MS, MUTATION_BYTES_MAX } from '../base/constants.ts';
-import { checksumsOf } from '../base/crc.ts';
+import { NO_BYTES } from '../base/bytes.ts';
+import { LEASE_DURATION_MS } from '../base/constants.ts';
 import { codeOf, GfsError, messageOf } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
-import { pushPieces } from '../base/pieces.ts';
 import { unwrap } from '../base/result.ts';
 import type { TaskGroup } from '../base/task-group.ts';
-import { SECOND_MS } from '../base/units.ts';
 import {
   type MutationAnswer,
   type MutationRequest,
@@ -15,34 +12,19 @@ import {
   Primary,
   type Repeat,
 } from '../core/primary.ts';
-import type { BlockSums, Member, Mutation, VersionRecord } from '../core/replica-types.ts';
+import type { BlockSums, Member, VersionRecord } from '../core/replica-types.ts';
 import {
   type ApplyRequest,
   ChunkserverDefinition,
-  MutationKind,
-  type PushHeader,
-  type PushId,
+  type Order as OrderMessage,
   type VersionRecord as VersionRecordMessage,
 } from '../rpc/messages.ts';
 import type { Connection } from '../rpc/network.ts';
 import type { Replica } from '../storage/replica-store.ts';
+import { APPLY_MS_MAX, type MutationData, OrderLine, orderMessage } from './order-line.ts';
 import { type ReconcileParts, reconcileMembers } from './reconcile-driver.ts';
 import { Rounds } from './rounds.ts';
-import { messageOfRecord } from './wire.ts';
-
-/** A member that has not applied an order by then has failed. */
-const APPLY_MS_MAX = 10 * SECOND_MS;
-
-/** The data of a mutation, verified, with how members may find it. */
-export interface MutationData {
-  readonly bytes: Bytes;
-  /** Of a write: cut where blocks begin. Of an append: of the whole record. */
-  readonly checksums: readonly number[];
-  /** Members were sent it before, under this id. */
-  readonly pushId: PushId | undefined;
-  /** Not needed any more. */
-  release(): void;
-}
+import { messageOfRecord, mutationOf } from './wire.ts';
 
 export interface RoleParts extends ReconcileParts {
   readonly tasks: TaskGroup;
@@ -52,7 +34,6 @@ export interface RoleParts extends ReconcileParts {
 
 interface Flight {
   readonly order: Order;
-  readonly request: ApplyRequest;
   readonly data: MutationData;
   readonly promise: Promise<void>;
   readonly resolve: () => void;
@@ -62,8 +43,7 @@ interface Flight {
 interface Secondary {
   readonly member: Member;
   readonly connection: Connection;
-  /** Its bit in the core's count; 0 is this server. */
-  readonly index: number;
+  readonly line: OrderLine;
 }
 
 type RoleState =
@@ -105,7 +85,7 @@ export class PrimaryRole {
     this.#replica = replica;
     this.#secondaries = record.members
       .filter((member) => member.server !== parts.self)
-      .map((member, index) => ({ member, connection: parts.peers.at(member.address), index: index + 1 }));
+      .map((member, index) => this.#secondary(member, index + 1));
     this.#lengthRounds = new Rounds(() => this.#confirmVersion());
     this.#usedMs = parts.env.monotonicMs();
     this.#leaseEndsMs = this.#usedMs + LEASE_DURATION_MS;
@@ -177,7 +157,7 @@ export class PrimaryRole {
     const admission = unwrap(primary.admit(request, this.record.version));
     this.#used();
     if (admission.kind === 'order') {
-      await this.#fly(primary, admission.order, request, data);
+      await this.#fly(admission.order, request, data);
       return admission.answer;
     }
     data.release();
@@ -218,9 +198,8 @@ export class PrimaryRole {
     if (this.#state.kind !== 'active' || !this.#appended || this.#flights.size > 0) return;
     const { committedSerial } = this.#state.primary;
     if (committedSerial === this.#toldSerial) return;
-    this.#toldSerial = committedSerial;
     this.#appended = false;
-    const notice = this.#applyRequest(this.#state.primary, { serial: committedSerial });
+    const notice = this.#request([]);
     for (const { connection } of this.#secondaries) {
       this.#parts.tasks.run(() =>
         connection
@@ -242,11 +221,26 @@ export class PrimaryRole {
     const primary = this.#state.kind === 'active' ? this.#state.primary : undefined;
     this.#state = { kind: 'ended', error, primary };
     this.#ending.abort(error);
+    for (const { line } of this.#secondaries) line.close();
     for (const flight of this.#flights.values()) {
       flight.data.release();
       flight.reject(unknownOutcome(flight, error));
     }
     this.#flights.clear();
+  }
+
+  /** `bit`: in the core's count; 0 is this server. */
+  #secondary(member: Member, bit: number): Secondary {
+    const { env, peers } = this.#parts;
+    const connection = peers.at(member.address);
+    const line = new OrderLine({
+      env,
+      connection,
+      request: (orders) => this.#request(orders),
+      onApplied: (serial) => this.#applied(serial, bit),
+      onFailed: (error) => this.#resign(`server ${member.server} did not apply an order`, error),
+    });
+    return { member, connection, line };
   }
 
   #primary(): Primary {
@@ -279,66 +273,25 @@ export class PrimaryRole {
     this.#state = { kind: 'active', primary };
   }
 
-  #fly(primary: Primary, order: Order, request: MutationRequest, data: MutationData): Promise<void> {
-    const isData = order.kind !== 'seal';
-    const bytes = isData ? data.bytes : NO_BYTES;
-    const checksums =
-      order.kind === 'append' ? checksumsOf(bytes, order.chunkOffset) : isData ? data.checksums : [];
-    const pushId = isData ? data.pushId : undefined;
+  #fly(order: Order, request: MutationRequest, data: MutationData): Promise<void> {
+    const bytes = order.kind === 'seal' ? NO_BYTES : data.bytes;
     let resolve: () => void = unset;
     let reject: (error: unknown) => void = unset;
     const promise = new Promise<void>((yes, no) => {
       resolve = yes;
       reject = no;
     });
-    const { writer, number } = request;
-    const apply = this.#applyRequest(primary, { ...order, writer, number, checksums, pushId });
-    const flight: Flight = { order, request: apply, data: { ...data, bytes }, promise, resolve, reject };
+    const message = orderMessage(order, request, data);
+    const flight: Flight = { order, data, promise, resolve, reject };
     this.#flights.set(order.serial, flight);
     this.#appended ||= order.kind === 'append';
-    this.#toldSerial = primary.committedSerial;
     // The disk here and the network work at the same time; both are told before anything else can be ordered.
-    this.#replica.apply(mutationOf(apply, order, data), bytes).then(
+    this.#replica.apply(mutationOf(this.record.version, message), bytes).then(
       () => this.#applied(order.serial, 0),
       (error: unknown) => this.#resign('this server could not apply an order', error),
     );
-    for (const secondary of this.#secondaries) this.#order(secondary, flight);
+    for (const { line } of this.#secondaries) line.send({ message, bytes });
     return promise;
-  }
-
-  #order(secondary: Secondary, flight: Flight): void {
-    const { connection, index, member } = secondary;
-    const payload = flight.request.pushId === undefined ? flight.data.bytes : NO_BYTES;
-    const { apply } = ChunkserverDefinition.methods;
-    connection
-      .call(apply, flight.request, { payload, ...this.#callOptions() })
-      .catch((error: unknown) => {
-        if (codeOf(error) !== 'NO_SUCH_PUSH' || this.ended) throw error;
-        return this.#orderWithData(connection, flight);
-      })
-      .then(
-        () => this.#applied(flight.order.serial, index),
-        (error: unknown) => this.#resign(`server ${member.server} did not apply an order`, error),
-      );
-  }
-
-  /** The member lost what was pushed (P11): this time the data goes with the order, or right before it. */
-  async #orderWithData(connection: Connection, { request, data }: Flight): Promise<unknown> {
-    const { apply, push } = ChunkserverDefinition.methods;
-    const { chunk, version, chunkOffset, length, pushId } = request;
-    if (length <= MUTATION_BYTES_MAX) {
-      const inline = { ...request, pushId: undefined };
-      return await connection.call(apply, inline, { payload: data.bytes, ...this.#callOptions() });
-    }
-    const stream = connection.stream(push, this.#callOptions());
-    let header: PushHeader | undefined = { pushId, chunk, version, chunkOffset, length, chain: [] };
-    for (const { bytes, checksums } of pushPieces(data.bytes, chunkOffset)) {
-      await stream.send({ header, checksums, payload: EMPTY }, bytes);
-      header = undefined;
-    }
-    stream.end();
-    await stream.finished();
-    return await connection.call(apply, request, this.#callOptions());
   }
 
   #applied(serial: number, member: number): void {
@@ -383,48 +336,15 @@ export class PrimaryRole {
     );
   }
 
-  #applyRequest(primary: Primary, given: Partial<GivenOrder> & { readonly serial: number }): ApplyRequest {
+  #request(orders: OrderMessage[]): ApplyRequest {
     const { chunk, version } = this.record;
-    return {
-      chunk,
-      version,
-      serial: given.serial,
-      kind: given.kind === undefined ? MutationKind.MUTATION_KIND_UNSPECIFIED : WIRE_KINDS[given.kind],
-      writer: given.writer ?? 0,
-      number: given.number ?? 0,
-      chunkOffset: given.chunkOffset ?? 0,
-      length: given.length ?? 0,
-      pushId: given.pushId,
-      checksums: (given.checksums ?? []) as number[],
-      first: this.#first,
-      committedSerial: primary.committedSerial,
-      payload: EMPTY,
-    };
+    const committedSerial = this.#state.kind === 'active' ? this.#state.primary.committedSerial : 0;
+    this.#toldSerial = committedSerial;
+    return { chunk, version, orders, first: this.#first, committedSerial, payload: EMPTY };
   }
 
   #callOptions() {
     return { deadlineMs: this.#parts.env.monotonicMs() + APPLY_MS_MAX };
-  }
-}
-
-interface GivenOrder extends Order {
-  readonly writer: number;
-  readonly number: number;
-  readonly checksums: readonly number[];
-  readonly pushId: PushId | undefined;
-}
-
-function mutationOf(apply: ApplyRequest, order: Order, data: MutationData): Mutation {
-  const { version, serial, chunkOffset, checksums, writer, number } = apply;
-  switch (order.kind) {
-    case 'write':
-      return { kind: 'write', version, serial, chunkOffset, checksums };
-    case 'append': {
-      const recordChecksum = must(data.checksums[0], 'a record has a checksum');
-      return { kind: 'append', version, serial, chunkOffset, checksums, writer, number, recordChecksum };
-    }
-    case 'seal':
-      return { kind: 'seal', version, serial, length: chunkOffset };
   }
 }
 
@@ -437,10 +357,5 @@ function unknownOutcome({ order }: Flight, error: GfsError): GfsError {
   return new GfsError('NOT_PRIMARY', error.message, { cause: error });
 }
 
-const WIRE_KINDS = {
-  write: MutationKind.MUTATION_KIND_WRITE,
-  append: MutationKind.MUTATION_KIND_APPEND,
-  seal: MutationKind.MUTATION_KIND_SEAL,
-} as const;
 const EMPTY = Buffer.alloc(0);
 const unset = () => undefined;

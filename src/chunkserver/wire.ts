@@ -1,10 +1,12 @@
 import { GfsError } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
-import type { BlockSums, Member, ReplicaState, VersionRecord } from '../core/replica-types.ts';
-import type {
-  BlockChecksumsResponse,
-  ChunkState,
-  VersionRecord as VersionRecordMessage,
+import type { BlockSums, Member, Mutation, ReplicaState, VersionRecord } from '../core/replica-types.ts';
+import {
+  type BlockChecksumsResponse,
+  type ChunkState,
+  MutationKind,
+  type Order,
+  type VersionRecord as VersionRecordMessage,
 } from '../rpc/messages.ts';
 
 /** The contract's messages and the core's shapes, one into the other. */
@@ -69,6 +71,21 @@ export function sumsOf(message: BlockChecksumsResponse): BlockSums & { readonly 
   const { length, sealed, checksums, table, whole } = message;
   const stream = { version: message.streamVersion, nextSerial: message.nextSerial };
   return { length, sealed, stream, checksums, table, whole };
+}
+
+/** An order under its version. */
+export function mutationOf(version: number, order: Order): Mutation {
+  const { kind, serial, chunkOffset, checksums, writer, number, recordChecksum } = order;
+  switch (kind) {
+    case MutationKind.MUTATION_KIND_WRITE:
+      return { kind: 'write', version, serial, chunkOffset, checksums };
+    case MutationKind.MUTATION_KIND_APPEND:
+      return { kind: 'append', version, serial, chunkOffset, checksums, writer, number, recordChecksum };
+    case MutationKind.MUTATION_KIND_SEAL:
+      return { kind: 'seal', version, serial, length: chunkOffset };
+    default:
+      throw new GfsError('INVALID_ARGUMENT', `no order of kind ${kind}`);
+  }
 }
 
 export function isMember(

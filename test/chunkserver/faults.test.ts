@@ -2,8 +2,8 @@
 import test from 'ava';
 import { codeOf } from '../../src/base/errors.ts';
 import { MINUTE_MS, MiB, SECOND_MS } from '../../src/base/units.ts';
-import { ChunkserverDefinition, MutationKind } from '../../src/rpc/messages.ts';
-import { sameBytes, sample } from './harness.ts';
+import { ChunkserverDefinition } from '../../src/rpc/messages.ts';
+import { orderTo, sameBytes, sample } from './harness.ts';
 import { simulate } from './sim-world.ts';
 
 const CHUNK = 5;
@@ -57,22 +57,10 @@ test('an order whose predecessor never comes is given up', async (t) => {
   await simulate(3, async (cluster, world) => {
     await cluster.write(CHUNK, 0, sample(10));
     const startMs = world.simulation.nowMs;
-    const order = {
-      chunk: CHUNK,
-      version: 1,
-      serial: 5,
-      kind: MutationKind.MUTATION_KIND_SEAL,
-      writer: 0,
-      number: 0,
-      chunkOffset: 10,
-      length: 0,
-      pushId: undefined,
-      checksums: [],
-      first: undefined,
-      committedSerial: 0,
-      payload: Buffer.alloc(0),
-    };
-    t.is(await codeOfFailure(cluster.at(1).connection.call(methods.apply, order)), 'SERIAL_GAP');
+    t.is(
+      await codeOfFailure(cluster.at(1).connection.call(methods.apply, orderTo(CHUNK, 1, { serial: 5 }))),
+      'SERIAL_GAP',
+    );
     t.true(world.simulation.nowMs - startMs < 8 * SECOND_MS);
     t.is(await codeOfFailure(cluster.write(CHUNK, 0, sample(10))), 'NOT_PRIMARY');
   });

@@ -18,6 +18,7 @@ import {
   MasterDefinition,
   type MutateResponse,
   MutationKind,
+  type Order,
   type RegisterRequest,
   type Replica,
   type ReportBadReplicaRequest,
@@ -45,6 +46,7 @@ export class FakeMaster {
   readonly heartbeats: HeartbeatRequest[] = [];
   readonly reports: ChunkReportRequest[] = [];
   readonly badReplicas: ReportBadReplicaRequest[] = [];
+  chunkSizeBytes = CHUNK_SIZE_BYTES;
   /** Thrown at the next registrations. */
   refusal: GfsError | undefined;
   #listener: Listener | undefined;
@@ -81,7 +83,7 @@ export class FakeMaster {
           message: {
             server,
             filesystemId: 'fs',
-            chunkSizeBytes: CHUNK_SIZE_BYTES,
+            chunkSizeBytes: this.chunkSizeBytes,
             heartbeatIntervalMs: 50,
           },
         };
@@ -110,6 +112,20 @@ export interface TestServer {
   readonly directory: string;
   connection: Connection;
   readonly fatal: unknown[];
+}
+
+/** An order as a primary gives it, to a member alone: by default a seal of a chunk of ten bytes. */
+export function orderTo(chunk: number, version: number, order: Partial<Order> & { readonly serial: number }) {
+  return {
+    ...{ chunk, version, first: undefined, committedSerial: 0, payload: EMPTY },
+    orders: [
+      {
+        kind: MutationKind.MUTATION_KIND_SEAL,
+        ...{ writer: 0, number: 0, chunkOffset: 10, length: 0, recordChecksum: 0 },
+        ...{ pushId: undefined, checksums: [], ...order },
+      },
+    ],
+  };
 }
 
 /** Where a cluster lives: this machine, or a simulated world. */
@@ -149,9 +165,11 @@ export class Cluster implements AsyncDisposable {
     count: number,
     options: Partial<ChunkServerOptions> = {},
     world?: World,
+    chunkSizeBytes = CHUNK_SIZE_BYTES,
   ): Promise<Cluster> {
     const home = world ?? (await nodeWorld());
     const master = await FakeMaster.start(home.process('master').network, home.listenAt('master'));
+    master.chunkSizeBytes = chunkSizeBytes;
     const cluster = new Cluster(home, master);
     for (let index = 0; index < count; index += 1) await cluster.add(options);
     return cluster;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { KiB, MiB } from '../../src/base/units.ts';
 import { ChunkserverDefinition, MutationKind } from '../../src/rpc/messages.ts';
-import { Cluster, sameBytes, sample, until } from './harness.ts';
+import { Cluster, orderTo, sameBytes, sample, until } from './harness.ts';
 
 const CHUNK = 9;
 const { methods } = ChunkserverDefinition;
@@ -36,25 +36,10 @@ async function applyAlone(
   data: Buffer,
 ) {
   const { checksumsOf } = await import('../../src/base/crc.ts');
-  await cluster.at(index).connection.call(
-    methods.apply,
-    {
-      chunk: CHUNK,
-      version: 1,
-      serial,
-      kind: MutationKind.MUTATION_KIND_WRITE,
-      writer: 77,
-      number: serial,
-      chunkOffset,
-      length: data.length,
-      pushId: undefined,
-      checksums: checksumsOf([data], chunkOffset),
-      first: undefined,
-      committedSerial: 0,
-      payload: Buffer.alloc(0),
-    },
-    { payload: [data] },
-  );
+  const kind = MutationKind.MUTATION_KIND_WRITE;
+  const checksums = checksumsOf([data], chunkOffset);
+  const order = { serial, kind, writer: 77, number: serial, chunkOffset, length: data.length, checksums };
+  await cluster.at(index).connection.call(methods.apply, orderTo(CHUNK, 1, order), { payload: [data] });
 }
 
 test.serial('a raised version confers the role on its primary, and ends the old one', async (t) => {

@@ -1,8 +1,8 @@
 // Three servers, one chunk: data goes in at the primary, and comes out of every member the same.
 import test from 'ava';
 import { KiB, MiB } from '../../src/base/units.ts';
-import { ChunkserverDefinition, MutationKind } from '../../src/rpc/messages.ts';
-import { CHUNK_SIZE_BYTES, Cluster, sameBytes, sample, until } from './harness.ts';
+import { ChunkserverDefinition } from '../../src/rpc/messages.ts';
+import { CHUNK_SIZE_BYTES, Cluster, orderTo, sameBytes, sample, until } from './harness.ts';
 
 const CHUNK = 7;
 
@@ -195,23 +195,8 @@ test.serial('a chunk that a record does not fit into is sealed, and says so to e
 test.serial('orders from the past, from another version and with gaps are refused by a member', async (t) => {
   await using cluster = await Cluster.start(2);
   await cluster.write(CHUNK, 0, sample(10));
-  const order = {
-    chunk: CHUNK,
-    version: 1,
-    serial: 0,
-    kind: MutationKind.MUTATION_KIND_SEAL,
-    writer: 0,
-    number: 0,
-    chunkOffset: 10,
-    length: 0,
-    pushId: undefined,
-    checksums: [],
-    first: undefined,
-    committedSerial: 0,
-    payload: Buffer.alloc(0),
-  };
-  const send = (change: Partial<typeof order>) =>
-    cluster.at(1).connection.call(ChunkserverDefinition.methods.apply, { ...order, ...change });
+  const send = ({ chunk = CHUNK, version = 1, serial = 0 }) =>
+    cluster.at(1).connection.call(ChunkserverDefinition.methods.apply, orderTo(chunk, version, { serial }));
   await t.throwsAsync(send({}), { code: 'SERIAL_GAP' });
   await t.throwsAsync(send({ version: 2 }), { code: 'VERSION_MISMATCH' });
   await t.throwsAsync(send({ chunk: 99 }), { code: 'NO_SUCH_CHUNK' });

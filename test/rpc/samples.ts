@@ -157,9 +157,7 @@ export const CHUNKSERVER_SAMPLES: Samples<ChunkserverDefinition> = {
     {
       chunk: 99,
       version: 7,
-      serial: 3,
-      pushId: { writer: 5, number: 6 },
-      checksums: [7],
+      orders: [{ serial: 3, pushId: { writer: 5, number: 6 }, checksums: [7], recordChecksum: 8 }],
       committedSerial: 2,
     },
     { chunkLength: 8 },
