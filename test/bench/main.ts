@@ -1,4 +1,5 @@
 // npm run bench [-- NAME...]: all benchmarks, or those named.
+import { benchAppend } from './append.ts';
 import { benchMetadata } from './metadata.ts';
 import { benchMount } from './mount.ts';
 import { benchRpc } from './rpc.ts';
@@ -7,6 +8,7 @@ const BENCHES: Readonly<Record<string, () => Promise<void>>> = {
   rpc: benchRpc,
   metadata: benchMetadata,
   mount: benchMount,
+  append: benchAppend,
 };
 
 const wanted = process.argv.slice(2);

@@ -2,12 +2,14 @@
 import test from 'ava';
 import { codeOf, type ErrorCode } from '../../src/base/errors.ts';
 import { MiB, SECOND_MS } from '../../src/base/units.ts';
-import { MutationKind } from '../../src/rpc/messages.ts';
+import { ChunkserverDefinition, MutationKind } from '../../src/rpc/messages.ts';
 import { Random } from '../sim/random.ts';
 import { CHUNK_SIZE_BYTES, Cluster, sameBytes, sample, type WriteOptions } from './harness.ts';
 import { type SimWorld, simulate } from './sim-world.ts';
 
 const CHUNK = 3;
+/** More than the writers fill. */
+const CHUNKS = 10;
 
 async function codeOfFailure(work: Promise<unknown>): Promise<ErrorCode | 'ok'> {
   return await work.then(
@@ -150,8 +152,11 @@ async function appendAll(
       const { version, primary } = placement.row(chunk);
       try {
         const answer = await cluster.append(chunk, data, { writer, number, version, primary });
-        // An answer that gets lost: it is asked again.
-        if (random.chance(0.2)) continue;
+        // An answer that gets lost: it is asked again, under another version too.
+        if (random.chance(0.2)) {
+          if (random.chance(0.5)) await placement.raise(chunk, version);
+          continue;
+        }
         done = !answer.sealed;
         if (answer.sealed) chunk += 1;
         else placed.push({ chunk, chunkOffset: answer.chunkOffset, data });
@@ -169,13 +174,15 @@ for (const seed of [1, 2, 3, 4, 5]) {
     await simulate(seed, async (cluster, world) => {
       const random = new Random(`appends ${seed}`);
       const placement = new Placement(cluster, random);
+      // A version above the first is for chunks that are there.
+      for (let chunk = CHUNK; chunk < CHUNK + CHUNKS; chunk += 1) await begin(cluster, chunk);
       let writing = true;
       const disturb = async () => {
         while (writing) {
           await world.simulation.sleep(random.below(400));
           const [one, other] = [random.below(3), random.below(3)];
           if (random.chance(0.3)) {
-            const chunk = CHUNK + random.below(6);
+            const chunk = CHUNK + random.below(CHUNKS);
             await placement.raise(chunk, placement.row(chunk).version);
           } else if (one !== other) {
             world.network.partition(`server-${one}`, `server-${other}`);
@@ -225,6 +232,12 @@ for (const seed of [1, 2, 3, 4, 5]) {
       }
     });
   });
+}
+
+async function begin(cluster: Cluster, chunk: number): Promise<void> {
+  const request = { record: cluster.record(chunk), copy: false };
+  const { create } = ChunkserverDefinition.methods;
+  await Promise.all([0, 1, 2].map((index) => cluster.at(index).connection.call(create, request)));
 }
 
 function offsetsOf(records: readonly Placed[]): number[] {
