@@ -45,6 +45,8 @@ async function connect({ env, network, masters, path, options }: ServeOptions): 
     return await GfsClient.connect(
       {
         ...{ env, network, masters, host: hostname(), program: `mount ${path}` },
+        // Without default_permissions the kernel asks nobody whether names it knows may be walked past.
+        kernelWalksPaths: options.defaultPermissions,
         ...(options.ioTimeoutMs === undefined ? {} : { ioTimeoutMs: options.ioTimeoutMs }),
       },
       { deadlineMs: env.monotonicMs() + patienceMs },

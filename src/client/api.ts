@@ -172,6 +172,11 @@ export interface ClientOptions {
   /** This machine's name, and what the session is ("mount /mnt/gfs"), for people. */
   readonly host: string;
   readonly program: string;
+  /**
+   * Callers come by way of a kernel that walks paths and checks each directory itself: the master then looks at an
+   * inode's own mode alone. Default: it checks the way there, too.
+   */
+  readonly kernelWalksPaths?: boolean;
   /** How long a call is retried when it brings no deadline of its own. Default 60 s. */
   readonly ioTimeoutMs?: number;
   /** Bound of the block cache. Default 256 MiB. */

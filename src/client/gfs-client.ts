@@ -44,7 +44,7 @@ import { OpenFile } from './open-file.ts';
 import { Patience } from './patience.ts';
 import { ReadaheadBudget } from './read-stream.ts';
 import { RecentChanges } from './recent-changes.ts';
-import { attributesOf, attributesRequest, nameOf } from './requests.ts';
+import { attributesOf, attributesRequest, callerMessage, nameOf } from './requests.ts';
 import { resolve } from './resolve.ts';
 import { ServerPool } from './server-pool.ts';
 import { Session } from './session.ts';
@@ -63,11 +63,11 @@ export type GfsClient = Api;
 export const GfsClient = {
   /** Opens a session at the master; how long that is tried says `waiting`. */
   async connect(options: ClientOptions, waiting?: Waiting): Promise<GfsClient> {
-    const { env, network, masters, host, program } = options;
+    const { env, network, masters, host, program, kernelWalksPaths = false } = options;
     const link = new MasterLink(network, masters);
     try {
       const patience = new Patience(env, waiting, options.ioTimeoutMs ?? IO_TIMEOUT_MS_DEFAULT);
-      const session = await Session.open({ env, link, host, program }, patience);
+      const session = await Session.open({ env, link, host, program, kernelWalksPaths }, patience);
       return new Client(options, link, session);
     } catch (error) {
       await link.close();
@@ -331,7 +331,8 @@ class Client implements Api {
     // A file of no length and no extents has no extents anywhere.
     const whole = how.whole || (extents.length === 0 && attributes.length === 0);
     this.#locations.learnFirst(inode, extents, whole);
-    this.#session.opened({ openId, inode, read: mode.read ?? false, write: mayWrite(mode) });
+    const caller = callerMessage(call.caller);
+    this.#session.opened({ openId, inode, read: mode.read ?? false, write: mayWrite(mode), caller });
     const access: Access = { inode, caller: call.caller, openId };
     const file = new OpenFile({
       work: this.#work,

@@ -55,8 +55,8 @@ export class Namespace {
 
   async readSymlink(inode: InodeId, call: Call): Promise<Buffer> {
     const request = { caller: callerMessage(call.caller), inode };
-    const answer = await this.#session.ask(methods.readSymlink, () => request, this.#patience(call));
-    return answer.target;
+    const ask = (session: number) => ({ ...request, session });
+    return (await this.#session.ask(methods.readSymlink, ask, this.#patience(call))).target;
   }
 
   async list(directory: InodeId, options: ListOptions, call: Call): Promise<DirectoryPage> {

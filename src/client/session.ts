@@ -7,6 +7,7 @@ import {
   type CommandContext,
   MasterDefinition,
   type OpenFile,
+  type OpenSessionRequest,
   type OpenSessionResponse,
 } from '../rpc/messages.ts';
 import type { Method } from '../rpc/network.ts';
@@ -26,6 +27,7 @@ export interface SessionOptions {
   readonly link: MasterLink;
   readonly host: string;
   readonly program: string;
+  readonly kernelWalksPaths: boolean;
 }
 
 /**
@@ -56,8 +58,7 @@ export class Session {
   }
 
   static async open(options: SessionOptions, patience: Patience): Promise<Session> {
-    const { link, host, program } = options;
-    return new Session(options, await link.call(openSession, { host, program }, patience));
+    return new Session(options, await options.link.call(openSession, openRequest(options), patience));
   }
 
   get id(): SessionId {
@@ -150,8 +151,8 @@ export class Session {
     } catch (error) {
       if (codeOf(error) === 'NO_SUCH_SESSION' && mayRepeat()) {
         if (this.#id === id) await this.#replace(patience);
-      } else if (codeOf(error) === 'BAD_FILE' && this.#openFiles.size > 0) {
-        // A master that was started anew may not have been told yet what is open.
+      } else if (codeOf(error) === 'BAD_FILE') {
+        // A master that was started anew may not have been told yet what is open; that it is nothing, also has to be told.
         await this.#announce(patience);
       } else {
         throw error;
@@ -169,8 +170,8 @@ export class Session {
   }
 
   async #openAnew(patience: Patience): Promise<void> {
-    const { env, link, host, program } = this.#options;
-    const answer = await link.call(openSession, { host, program }, patience);
+    const { env, link } = this.#options;
+    const answer = await link.call(openSession, openRequest(this.#options), patience);
     env.log.warn(
       { session: this.#id, newSession: answer.session },
       'the session had ended; a new one is open',
@@ -224,4 +225,8 @@ export class Session {
       this.#renewIn(next, again);
     }
   }
+}
+
+function openRequest({ host, program, kernelWalksPaths }: SessionOptions): OpenSessionRequest {
+  return { host, program, kernelWalksPaths };
 }

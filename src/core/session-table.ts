@@ -12,10 +12,16 @@ export interface OpenFile extends OpenMode {
   readonly inode: InodeId;
 }
 
-export interface SessionEntry {
+/** A session as it was opened. */
+export interface SessionDescription {
   readonly session: SessionId;
   readonly host: string;
   readonly program: string;
+  /** Paths are walked, and searching is checked, before a call comes to the master. */
+  readonly kernelWalksPaths: boolean;
+}
+
+export interface SessionEntry extends SessionDescription {
   /** On the clock of durations. */
   renewedAtMs: number;
   /** What it has open is known: it began under this master, or told it since this master's start. */
@@ -23,9 +29,9 @@ export interface SessionEntry {
   readonly files: Map<number, OpenFile>;
 }
 
+/** How often each session has an inode open, and how often for writing. */
 interface InodeUse {
-  /** How often it is open, and how often for writing. */
-  count: number;
+  readonly openers: Map<SessionId, number>;
   readonly writers: Map<SessionId, number>;
 }
 
@@ -44,16 +50,17 @@ export class SessionTable {
   constructor(options: {
     timeoutMs: number;
     nowMs: number;
-    known: Iterable<{ readonly session: SessionId; readonly host: string; readonly program: string }>;
+    known: Iterable<SessionDescription>;
   }) {
     const { timeoutMs, nowMs } = options;
     this.#timeoutMs = timeoutMs;
     this.#graceEndsMs = nowMs + timeoutMs;
-    for (const { session, host, program } of options.known) {
+    for (const { session, host, program, kernelWalksPaths } of options.known) {
       this.#sessions.set(session, {
         session,
         host,
         program,
+        kernelWalksPaths,
         renewedAtMs: nowMs,
         announced: false,
         files: new Map(),
@@ -61,10 +68,10 @@ export class SessionTable {
     }
   }
 
-  begin({ session, host, program }: Pick<SessionEntry, 'session' | 'host' | 'program'>, nowMs: number): void {
+  begin(description: SessionDescription, nowMs: number): void {
+    const { session } = description;
     assert(!this.#sessions.has(session), 'ids of sessions are not reused');
-    const entry = { session, host, program, renewedAtMs: nowMs, announced: true, files: new Map() };
-    this.#sessions.set(session, entry);
+    this.#sessions.set(session, { ...description, renewedAtMs: nowMs, announced: true, files: new Map() });
   }
 
   /** Any word of a session proves that it lives. */
@@ -148,6 +155,11 @@ export class SessionTable {
     return [...(this.#inodes.get(inode)?.writers.keys() ?? [])];
   }
 
+  /** Whether this session has it open, whoever of its users. */
+  hasOpen(session: SessionId, inode: InodeId): boolean {
+    return this.#inodes.get(inode)?.openers.has(session) === true;
+  }
+
   /** Whether a session other than this one may be writing the file; ask `isComplete` too. */
   isWrittenByOthers(inode: InodeId, session: SessionId | 0): boolean {
     const writers = this.#inodes.get(inode)?.writers;
@@ -173,26 +185,29 @@ export class SessionTable {
     entry.files.set(file.openId, file);
     let use = this.#inodes.get(file.inode);
     if (use === undefined) {
-      use = { count: 0, writers: new Map() };
+      use = { openers: new Map(), writers: new Map() };
       this.#inodes.set(file.inode, use);
     }
-    use.count += 1;
-    if (file.write) use.writers.set(entry.session, (use.writers.get(entry.session) ?? 0) + 1);
+    add(use.openers, entry.session, 1);
+    if (file.write) add(use.writers, entry.session, 1);
   }
 
   /** Whether that was the last one. */
   #remove(session: SessionId, file: OpenFile): boolean {
     const use = must(this.#inodes.get(file.inode), 'an open file is counted');
-    use.count -= 1;
-    if (file.write) {
-      const left = must(use.writers.get(session), 'a writer is counted') - 1;
-      if (left === 0) use.writers.delete(session);
-      else use.writers.set(session, left);
-    }
-    if (use.count > 0) return false;
+    add(use.openers, session, -1);
+    if (file.write) add(use.writers, session, -1);
+    if (use.openers.size > 0) return false;
     this.#inodes.delete(file.inode);
     return true;
   }
+}
+
+function add(counts: Map<SessionId, number>, session: SessionId, change: 1 | -1): void {
+  const count = (counts.get(session) ?? 0) + change;
+  assert(count >= 0, 'what is closed was open');
+  if (count === 0) counts.delete(session);
+  else counts.set(session, count);
 }
 
 function unknown(session: SessionId): Result<never> {

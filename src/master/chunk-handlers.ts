@@ -3,7 +3,7 @@ import { hex, type InodeId, inodeId, sessionId } from '../base/ids.ts';
 import { unwrap } from '../base/result.ts';
 import { INTERNAL } from '../core/metadata/commands.ts';
 import { FILE_LENGTH_MAX } from '../core/metadata/extents.ts';
-import { type Extent, FileType } from '../core/metadata/rows.ts';
+import { type Attributes, type Extent, FileType } from '../core/metadata/rows.ts';
 import type { AddChunkRequest, FindChunksRequest } from '../rpc/messages.ts';
 import { contextOf } from './command-context.ts';
 import { checkFileAccess } from './file-access.ts';
@@ -26,10 +26,8 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
       const inode = inodeId(message.inode);
       const { caller, session, openId, forWrite: write, forSync } = message;
       if (session !== 0) unwrap(sessions.touch(sessionId(session), env.monotonicMs()));
-      const before = unwrap(state.attributes(inode));
-      if (before.type !== FileType.REGULAR)
-        throw new GfsError('INVALID_ARGUMENT', `inode ${inode} is no file`);
       checkFileAccess(parts.access, { caller, session, openId, inode, write });
+      mustBeFile(unwrap(state.attributes(inode)));
       let extents = extentsOf(message);
       if ((write || forSync) && (await givePrimaries(message, extents))) {
         // We were away: a truncation may have dropped extents, another writer may have added some.
@@ -47,9 +45,8 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
       if (!Number.isSafeInteger(fileOffset)) throw new GfsError('INVALID_ARGUMENT', `offset ${fileOffset}`);
       const context = contextOf(message.context, sessions, env.monotonicMs());
       const { caller, session } = context;
-      const { goal, type } = unwrap(state.attributes(inode));
-      if (type !== FileType.REGULAR) throw new GfsError('INVALID_ARGUMENT', `inode ${inode} is no file`);
       checkFileAccess(parts.access, { caller, session, openId, inode, write: true });
+      const { goal } = mustBeFile(unwrap(state.attributes(inode)));
       if (message.sealedChunk !== 0) await recordSeal(inode, message);
       const there = state.extentAt(inode, fileOffset);
       if (there !== undefined) return { message: { extent: locator.locate(there, env.monotonicMs()) } };
@@ -113,4 +110,9 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
     await Promise.all(others);
     return true;
   }
+}
+
+function mustBeFile(attributes: Attributes): Attributes {
+  if (attributes.type === FileType.REGULAR) return attributes;
+  throw new GfsError('INVALID_ARGUMENT', `inode ${attributes.inode} is no file`);
 }

@@ -5,7 +5,7 @@ import type { CommandContext, NewChunk } from '../core/metadata/commands.ts';
 import { type Attributes, FileType } from '../core/metadata/rows.ts';
 import type { ExtentLocation, LengthCommit } from '../rpc/messages.ts';
 import { contextOf, sessionOf } from './command-context.ts';
-import { checkFileAccess, checkWriteByInode } from './file-access.ts';
+import { checkFileAccess, checkReach, checkWriteByInode, unreachable } from './file-access.ts';
 import type { MasterHandlers, MasterParts } from './master-parts.ts';
 import { setAttributes } from './set-attributes.ts';
 
@@ -45,24 +45,15 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
 
   return {
     createFile: async ({ message }) => {
-      const { parent, name, mode, exclusive, reserveChunk, read, write, truncate } = message;
+      const { name, mode, exclusive, reserveChunk, read, write, truncate } = message;
       const context = contextIn(message.context);
+      const parent = inodeId(message.parent);
       const goal = config.replication;
       const firstChunk = reserveChunk ? newChunks.proposeIfPossible(goal) : undefined;
-      const { attributes, created } = unwrap(
-        await metadata.execute(context, 'createFile', {
-          parent: inodeId(parent),
-          name,
-          inode: metadata.dealInode(),
-          mode,
-          exclusive,
-          read,
-          write,
-          truncate,
-          firstChunk,
-          goal,
-        }),
-      );
+      const file = { inode: metadata.dealInode(), mode, firstChunk, goal };
+      const body = { parent, name, ...file, exclusive, read, write, truncate };
+      const reach = () => unreachable(parts.access, context, [parent]);
+      const { attributes, created } = unwrap(await metadata.execute(context, 'createFile', body, reach));
       if (truncate && !created) garbage.wake();
       begun(firstChunk, attributes.inode);
       const { inode } = attributes;
@@ -77,6 +68,7 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
       const write = message.write || message.append;
       const inode = inodeId(message.inode);
       const context = contextIn(message.context);
+      checkReach(parts.access, context, inode);
       const wanted = { read, write: write || truncate };
       const attributes = regularFile(unwrap(state.access(context.caller, inode, wanted)));
       if (attributes.linkCount === 0 && !sessions.isOpen(inode)) {
@@ -111,8 +103,11 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
       const session = sessionOf(context);
       if (message.commit === undefined) {
         const row = state.attributes(inode);
+        // Closed again, after an answer was lost, it may be out of reach: that is no failure, and no way to look.
+        const isReached = unreachable(parts.access, context, [inode]) === undefined;
+        const attributes = row.ok && isReached ? row.value : undefined;
         forget(session, message.openId);
-        return { message: { attributes: row.ok ? row.value : undefined, previousCtime: undefined } };
+        return { message: { attributes, previousCtime: undefined } };
       }
       const { caller } = context;
       checkFileAccess(parts.access, { caller, session, openId: message.openId, inode, write: true });
@@ -125,8 +120,7 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
       if (message.commit === undefined) throw new GfsError('INVALID_ARGUMENT', 'no length is given');
       const inode = inodeId(message.inode);
       const context = contextIn(message.context);
-      const { caller, session } = context;
-      checkWriteByInode(parts.access, { caller, session, inode });
+      checkWriteByInode(parts.access, context, inode);
       return { message: await commit(context, inode, message.commit) };
     },
 

@@ -1,7 +1,6 @@
 import type { Env } from '../base/env.ts';
 import type { ChunkLocations } from '../core/chunk-locations.ts';
 import type { LeaseTable } from '../core/lease-table.ts';
-import type { MetadataState } from '../core/metadata/state.ts';
 import type { ServerTable } from '../core/server-table.ts';
 import type { SessionTable } from '../core/session-table.ts';
 import type { MasterDefinition, SystemReport } from '../rpc/messages.ts';
@@ -12,6 +11,7 @@ import type { ChunkRaiser } from './chunk-raiser.ts';
 import type { ChunkserverCalls } from './chunkserver-calls.ts';
 import type { EntryAnswers } from './entry-answers.ts';
 import type { ExtentLocator } from './extent-locator.ts';
+import type { AccessParts } from './file-access.ts';
 import type { GarbageCollector } from './garbage-collector.ts';
 import type { Metadata } from './metadata.ts';
 import type { NewChunks } from './new-chunks.ts';
@@ -45,7 +45,7 @@ export interface MasterParts {
   readonly locations: ChunkLocations;
   readonly leases: LeaseTable;
   readonly sessions: SessionTable;
-  readonly access: { readonly state: MetadataState; readonly sessions: SessionTable };
+  readonly access: AccessParts;
   readonly sessionKeeper: SessionKeeper;
   /** Who is told of what others change. */
   readonly channels: NewsChannels;

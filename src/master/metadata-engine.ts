@@ -140,11 +140,12 @@ export class MetadataEngine implements Metadata {
     context: CommandContext,
     $case: K,
     body: CommandBodies[K],
+    precheck?: () => Result<never> | undefined,
   ): Promise<Result<CommandResults[K]>> {
     this.#mustRun();
     const command: Command = { context, time: this.#now(), body: { $case, value: body } as CommandBody };
     const result = this.state.remembered(command) ?? this.#queue.waiting(command);
-    const answer = result ?? this.state.refusalOf(command) ?? this.#queue.add(command);
+    const answer = result ?? precheck?.() ?? this.state.refusalOf(command) ?? this.#queue.add(command);
     return (await answer) as Result<CommandResults[K]>;
   }
 

@@ -24,11 +24,14 @@ export interface Metadata {
    * Checks, logs, waits for the disk, applies, answers. Refusals are results; it rejects only when the master is
    * stopping (UNAVAILABLE), and then the command may or may not have been carried out. Commands given in one turn share one
    * fsync. A (session, number) that was seen before gets its first answer. The time is that of the call.
+   * `precheck` refuses by what is known beside the state, as the command is given: it is asked for no retry, and not
+   * again when the command is applied.
    */
   execute<K extends CommandCase>(
     context: CommandContext,
     $case: K,
     body: CommandBodies[K],
+    precheck?: () => Result<never> | undefined,
   ): Promise<Result<CommandResults[K]>>;
 
   /** Called for each command in the order in which they are applied, before any of a batch is answered. */

@@ -1,9 +1,11 @@
 import { GfsError } from '../base/errors.ts';
-import { inodeId } from '../base/ids.ts';
+import { type InodeId, inodeId } from '../base/ids.ts';
 import { unwrap } from '../base/result.ts';
+import type { CommandContext } from '../core/metadata/commands.ts';
 import { type Attributes, FileType, type FileType as NodeType } from '../core/metadata/rows.ts';
-import type { EntryResponse } from '../rpc/messages.ts';
+import type { Caller, EntryResponse } from '../rpc/messages.ts';
 import { callerOf, contextOf } from './command-context.ts';
+import { checkReach, unreachable } from './file-access.ts';
 import type { MasterHandlers, MasterParts } from './master-parts.ts';
 
 type NamespaceMethods =
@@ -25,6 +27,18 @@ export function namespaceHandlers(parts: MasterParts): Pick<MasterHandlers, Name
   const { env, metadata, sessions, reaper, entries } = parts;
   const { state } = metadata;
   const nowMs = () => env.monotonicMs();
+  /** Who looks, if he may come to what he names. */
+  const lookerAt = (message: { caller: Caller | undefined; session: number }, inode: InodeId) => {
+    const caller = callerOf(message.caller);
+    const asker = entries.asker(message.session);
+    checkReach(parts.access, { caller, session: asker }, inode);
+    return { caller, asker };
+  };
+  /** Inodes that a command names by number: the caller must be able to come there. */
+  const reaching =
+    (context: CommandContext, ...inodes: InodeId[]) =>
+    () =>
+      unreachable(parts.access, context, inodes);
 
   /** A regular file that lost its last name goes, unless somebody has it open. */
   const letGo = (attributes: Attributes | undefined) => {
@@ -34,32 +48,34 @@ export function namespaceHandlers(parts: MasterParts): Pick<MasterHandlers, Name
   };
 
   return {
-    lookup: async ({ message: { caller, parent, name, session } }) => {
-      const asker = entries.asker(session);
-      const place = { parent: inodeId(parent), name };
-      const attributes = unwrap(state.lookup(callerOf(caller), place.parent, name));
+    lookup: async ({ message }) => {
+      const place = { parent: inodeId(message.parent), name: message.name };
+      const { caller, asker } = lookerAt(message, place.parent);
+      const attributes = unwrap(state.lookup(caller, place.parent, place.name));
       return { message: await entries.entry(asker, attributes, place) };
     },
 
-    /** By inode, as fstat(2): whoever may know the number passed the directory that names it. */
-    getAttributes: async ({ message: { caller, inode, session, lengthBefore, suspectVersion } }) => {
-      callerOf(caller);
-      const asker = entries.asker(session);
-      const attributes = unwrap(state.attributes(inodeId(inode)));
+    getAttributes: async ({ message }) => {
+      const { lengthBefore, suspectVersion } = message;
+      const inode = inodeId(message.inode);
+      const { asker } = lookerAt(message, inode);
+      const attributes = unwrap(state.attributes(inode));
       return { message: await entries.entry(asker, attributes, undefined, { lengthBefore, suspectVersion }) };
     },
 
-    readSymlink: async ({ message: { caller, inode } }) => {
-      callerOf(caller);
-      return { message: { target: unwrap(state.readSymlink(inodeId(inode))) } };
+    readSymlink: async ({ message }) => {
+      const inode = inodeId(message.inode);
+      lookerAt(message, inode);
+      return { message: { target: unwrap(state.readSymlink(inode)) } };
     },
 
-    listDirectory: async ({ message: { caller, inode, after, limit, withAttributes, session } }) => {
+    listDirectory: async ({ message }) => {
+      const { after, limit, withAttributes } = message;
       if (limit < 1) throw new GfsError('INVALID_ARGUMENT', 'no entries are wanted');
-      const asker = entries.asker(session);
-      const directory = inodeId(inode);
+      const directory = inodeId(message.inode);
+      const { caller, asker } = lookerAt(message, directory);
       const wanted = { after, limit: Math.min(limit, LIST_ENTRIES_MAX), withAttributes };
-      const page = unwrap(state.list(callerOf(caller), directory, wanted));
+      const page = unwrap(state.list(caller, directory, wanted));
       if (!withAttributes) return { message: page };
       return {
         message: { ...page, entries: page.entries.map((entry) => entries.listed(asker, directory, entry)) },
@@ -67,55 +83,46 @@ export function namespaceHandlers(parts: MasterParts): Pick<MasterHandlers, Name
     },
 
     makeNode: async ({ message }) => {
-      const { parent, name, mode, rdev, symlinkTarget } = message;
+      const { name, mode, rdev, symlinkTarget } = message;
       const context = contextOf(message.context, sessions, nowMs());
-      const attributes = await metadata.execute(context, 'makeNode', {
-        parent: inodeId(parent),
-        name,
-        inode: metadata.dealInode(),
-        type: nodeTypeOf(message.type),
-        mode,
-        rdev,
-        symlinkTarget,
-      });
-      return { message: plain(unwrap(attributes)) };
+      const parent = inodeId(message.parent);
+      const type = nodeTypeOf(message.type);
+      const body = { parent, name, inode: metadata.dealInode(), type, mode, rdev, symlinkTarget };
+      const made = await metadata.execute(context, 'makeNode', body, reaching(context, parent));
+      return { message: plain(unwrap(made)) };
     },
 
     makeLink: async ({ message }) => {
       const context = contextOf(message.context, sessions, nowMs());
       const body = { inode: inodeId(message.inode), parent: inodeId(message.parent), name: message.name };
-      const attributes = unwrap(await metadata.execute(context, 'makeLink', body));
+      const reach = reaching(context, body.parent, body.inode);
+      const attributes = unwrap(await metadata.execute(context, 'makeLink', body, reach));
       return { message: await entries.entry(context.session, attributes) };
     },
 
     unlink: async ({ message }) => {
       const context = contextOf(message.context, sessions, nowMs());
       const body = { parent: inodeId(message.parent), name: message.name };
-      letGo(unwrap(await metadata.execute(context, 'unlink', body)).inode);
+      const reach = reaching(context, body.parent);
+      letGo(unwrap(await metadata.execute(context, 'unlink', body, reach)).inode);
       return { message: {} };
     },
 
     removeDirectory: async ({ message }) => {
       const context = contextOf(message.context, sessions, nowMs());
       const body = { parent: inodeId(message.parent), name: message.name };
-      unwrap(await metadata.execute(context, 'removeDirectory', body));
+      unwrap(await metadata.execute(context, 'removeDirectory', body, reaching(context, body.parent)));
       return { message: {} };
     },
 
     rename: async ({ message }) => {
-      const { parent, name, newParent, newName, noReplace, exchange } = message;
+      const { name, newName, noReplace, exchange } = message;
       const context = contextOf(message.context, sessions, nowMs());
-      const { other } = unwrap(
-        await metadata.execute(context, 'rename', {
-          parent: inodeId(parent),
-          name,
-          newParent: inodeId(newParent),
-          newName,
-          noReplace,
-          exchange,
-        }),
-      );
-      letGo(other);
+      const parent = inodeId(message.parent);
+      const newParent = inodeId(message.newParent);
+      const body = { parent, name, newParent, newName, noReplace, exchange };
+      const reach = reaching(context, parent, newParent);
+      letGo(unwrap(await metadata.execute(context, 'rename', body, reach)).other);
       return { message: {} };
     },
   };

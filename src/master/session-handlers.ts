@@ -1,14 +1,28 @@
-import { inodeId, ROOT_INODE, sessionId } from '../base/ids.ts';
+import { inodeId, ROOT_INODE, type SessionId, sessionId } from '../base/ids.ts';
 import { unwrap } from '../base/result.ts';
+import type { OpenFile } from '../rpc/messages.ts';
+import { maySayOpen } from './file-access.ts';
 import type { MasterHandlers, MasterParts } from './master-parts.ts';
 
 type SessionMethods = 'openSession' | 'renewSession' | 'closeSession' | 'listen';
 
 export function sessionHandlers(parts: MasterParts): Pick<MasterHandlers, SessionMethods> {
   const { env, config, sessions, sessionKeeper, channels } = parts;
+
+  /**
+   * What is open, this master knows of a session that began under it or told it before: what such a one adds is
+   * checked as an open is. What the master forgot in a restart, it can only believe: modes may have changed since.
+   */
+  const isBelieved = (session: SessionId, { openId, inode, ...file }: OpenFile) => {
+    if (!sessions.get(session)?.announced || sessions.fileOf(session, openId) !== undefined) return true;
+    if (maySayOpen(parts.access, { ...file, session, inode: inodeId(inode) })) return true;
+    env.log.warn({ session, inode }, 'a session says that it has a file open which its caller may not open');
+    return false;
+  };
+
   return {
-    openSession: async ({ message: { host, program } }) => {
-      const session = await sessionKeeper.begin(host, program);
+    openSession: async ({ message }) => {
+      const session = await sessionKeeper.begin(message);
       return {
         message: {
           session,
@@ -22,9 +36,12 @@ export function sessionHandlers(parts: MasterParts): Pick<MasterHandlers, Sessio
     },
 
     renewSession: async ({ message }) => {
-      const files = message.openFiles.map((file) => ({ ...file, inode: inodeId(file.inode) }));
+      const session = sessionId(message.session);
+      const files = message.openFiles
+        .filter((file) => isBelieved(session, file))
+        .map(({ openId, inode, read, write }) => ({ openId, inode: inodeId(inode), read, write }));
       const told = { files, complete: message.complete };
-      const { tell } = unwrap(sessions.renew(sessionId(message.session), told, env.monotonicMs()));
+      const { tell } = unwrap(sessions.renew(session, told, env.monotonicMs()));
       return { message: { sendOpenFiles: tell } };
     },
 

@@ -4,7 +4,7 @@ import { unwrap } from '../base/result.ts';
 import { SECOND_MS } from '../base/units.ts';
 import type { LeaseTable } from '../core/lease-table.ts';
 import { INTERNAL } from '../core/metadata/commands.ts';
-import type { SessionTable } from '../core/session-table.ts';
+import type { SessionDescription, SessionTable } from '../core/session-table.ts';
 import { Background } from './background.ts';
 import type { Metadata } from './metadata.ts';
 import type { NewsChannels } from './news-channels.ts';
@@ -49,11 +49,13 @@ export class SessionKeeper {
     this.#work.wake();
   }
 
-  async begin(host: string, program: string): Promise<SessionId> {
+  async begin(opened: Omit<SessionDescription, 'session'>): Promise<SessionId> {
+    const { host, program, kernelWalksPaths } = opened;
     const session = this.#metadata.dealSession();
-    unwrap(await this.#metadata.execute(INTERNAL, 'openSession', { session, host, program }));
-    this.#sessions.begin({ session, host, program }, this.#env.monotonicMs());
-    this.#env.log.info({ session, host, program }, 'a session began');
+    const description = { session, host, program, kernelWalksPaths };
+    unwrap(await this.#metadata.execute(INTERNAL, 'openSession', description));
+    this.#sessions.begin(description, this.#env.monotonicMs());
+    this.#env.log.info(description, 'a session began');
     return session;
   }
 

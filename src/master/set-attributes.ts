@@ -3,10 +3,11 @@ import type { InodeId } from '../base/ids.ts';
 import { unwrap } from '../base/result.ts';
 import type { CommandBodies, CommandContext } from '../core/metadata/commands.ts';
 import type { Attributes, Extent } from '../core/metadata/rows.ts';
+import { checkReach, unreachable } from './file-access.ts';
 import type { MasterParts } from './master-parts.ts';
 
 export type AttributeChanges = Omit<CommandBodies['setAttributes'], 'cut'>;
-type Parts = Pick<MasterParts, 'metadata' | 'raiser' | 'garbage'>;
+type Parts = Pick<MasterParts, 'metadata' | 'access' | 'raiser' | 'garbage'>;
 
 /** How often a chunk may be raised by somebody else between our look and our command. */
 const ATTEMPTS_MAX = 5;
@@ -34,7 +35,9 @@ export async function setAttributes(
     }
     try {
       if (straddled !== undefined) return await cutAt(parts, straddled, { context, changes });
-      return unwrap(await metadata.execute(context, 'setAttributes', { ...changes, cut: undefined }));
+      const body = { ...changes, cut: undefined };
+      const reach = () => unreachable(parts.access, context, [inode]);
+      return unwrap(await metadata.execute(context, 'setAttributes', body, reach));
     } catch (error) {
       if (codeOf(error) !== 'VERSION_MISMATCH' || attempt === ATTEMPTS_MAX) throw error;
     } finally {
@@ -44,13 +47,14 @@ export async function setAttributes(
 }
 
 async function cutAt(
-  { metadata, raiser }: Parts,
+  { metadata, access, raiser }: Parts,
   { chunk }: Extent,
   { context, changes }: { context: CommandContext; changes: AttributeChanges },
 ): Promise<Attributes> {
   const { state } = metadata;
   const { inode, byOpenFile } = changes;
   // Nobody makes servers work on what he may not change. The command itself checks again.
+  checkReach(access, context, inode);
   if (!byOpenFile) unwrap(state.access(context.caller, inode, { write: true }));
   let attributes: Attributes | undefined;
   await raiser.raiseWith(chunk, async ({ version, members, primary, loss }) => {

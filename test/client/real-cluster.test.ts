@@ -1,6 +1,8 @@
 import test from 'ava';
 import { joined } from '../../src/base/bytes.ts';
+import { inodeId } from '../../src/base/ids.ts';
 import { KiB } from '../../src/base/units.ts';
+import { FileType } from '../../src/rpc/messages.ts';
 import { inRealCluster } from './real-cluster.ts';
 import { codeFrom, ME, pattern, readAll, WRITING } from './world.ts';
 
@@ -89,3 +91,38 @@ test('work goes on while servers are killed and started again', async (t) => {
     });
   }
 });
+
+test('a user without rights goes by his own path, and keeps what he has open through a restart of the master', (t) =>
+  inRealCluster(3, async ({ client, connect, kill, start }) => {
+    const name = Buffer.from('shared');
+    const node = { type: FileType.FILE_TYPE_DIRECTORY, mode: 0o755 };
+    const shared = inodeId((await client.makeNode(client.rootInode, name, node, ME)).inode);
+    const { file } = await client.create(shared, Buffer.from('f'), { ...WRITING, mode: 0o666 }, ME);
+    await file.write(0, [pattern(1000)]);
+    await file.close();
+    const bob = await connect();
+    const asBob = { caller: { uid: 1002, gid: 1002, groups: [] } };
+    const found = await bob.resolve(Buffer.from('/shared/f'), {}, asBob);
+    const opened = await bob.open(inodeId(found.inode), { read: true, write: true }, asBob);
+    const idle = await connect();
+    const mount = await connect({ kernelWalksPaths: true });
+    await client.setAttributes(shared, { mode: 0o700 }, ME);
+    const check = async (when: string) => {
+      t.is((await opened.file.attributes()).length, 1000, when);
+      t.is(await codeFrom(bob.attributes(file.inode, asBob)), 'none', `he has it open ${when}`);
+      t.is(await codeFrom(bob.lookup(shared, Buffer.from('f'), asBob)), 'PERMISSION_DENIED', when);
+      t.is(await codeFrom(mount.attributes(file.inode, asBob)), 'none', `a kernel walks ${when}`);
+    };
+    await check('now');
+    kill('m');
+    await start('m');
+    await check('after a restart');
+    kill('m');
+    await start('m');
+    t.is(await codeFrom(idle.attributes(file.inode, asBob)), 'PERMISSION_DENIED', 'it had nothing to tell');
+    t.is(await codeFrom(bob.lookup(shared, Buffer.from('f'), asBob)), 'PERMISSION_DENIED', 'asked first');
+    await opened.file.write(0, [pattern(10, 1)]);
+    await opened.file.close();
+    t.is(await codeFrom(bob.attributes(file.inode, asBob)), 'PERMISSION_DENIED', 'closed');
+    for (const each of [bob, mount, idle]) await each.close();
+  }));

@@ -5,14 +5,14 @@ import { type OpenFile, SessionTable } from '../../src/core/session-table.ts';
 const S = sessionId(1);
 const T = sessionId(2);
 const FILE = inodeId(10);
-const known = (...sessions: (typeof S)[]) =>
-  sessions.map((session) => ({ session, host: 'h', program: 'p' }));
+const DESCRIPTION = { host: 'h', program: 'p', kernelWalksPaths: false };
+const known = (...sessions: (typeof S)[]) => sessions.map((session) => ({ session, ...DESCRIPTION }));
 const table = (...sessions: (typeof S)[]) =>
   new SessionTable({ timeoutMs: 60_000, nowMs: 0, known: known(...sessions) });
 
 function fresh(...sessions: (typeof S)[]): SessionTable {
   const sessionTable = table();
-  for (const session of sessions) sessionTable.begin({ session, host: 'h', program: 'p' }, 0);
+  for (const session of sessions) sessionTable.begin({ session, ...DESCRIPTION }, 0);
   return sessionTable;
 }
 const LIVES = { files: [], complete: false };

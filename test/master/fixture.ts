@@ -62,6 +62,11 @@ export class Place {
     return master;
   }
 
+  async restart(): Promise<MasterServer> {
+    await this.#masters.at(-1)?.close();
+    return await this.start();
+  }
+
   /** A client's way to the master; it survives a restart of the master. */
   client(): Client {
     const connection = network.connect(this.#address);
@@ -107,8 +112,8 @@ export class Client {
     return (await this.connection.call(method, whole)).message;
   }
 
-  async open(): Promise<this> {
-    const answer = await this.call(methods.openSession, { host: 'test', program: 'test' });
+  async open(options: { kernelWalksPaths?: boolean } = {}): Promise<this> {
+    const answer = await this.call(methods.openSession, { host: 'test', program: 'test', ...options });
     this.session = answer.session;
     return this;
   }

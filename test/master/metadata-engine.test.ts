@@ -97,7 +97,14 @@ test('a session numbers its commands: a retry gets its first answer, also while 
   const place = new Place(t);
   let engine = await place.start();
   const session = engine.dealSession();
-  unwrap(await engine.execute(INTERNAL, 'openSession', { session, host: 'h', program: 'p' }));
+  unwrap(
+    await engine.execute(INTERNAL, 'openSession', {
+      session,
+      host: 'h',
+      program: 'p',
+      kernelWalksPaths: true,
+    }),
+  );
   const context = { caller: ROOT_CALLER, session, number: 1, acknowledged: 0 };
   const [one, two] = await Promise.all([
     makeDirectory(engine, 'a', context),

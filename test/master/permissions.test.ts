@@ -1,153 +1,387 @@
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
+import { GfsError } from '../../src/base/errors.ts';
 import { FileType, MasterDefinition } from '../../src/rpc/messages.ts';
 import { ALICE, BOB, type Client, codeFrom, Place, ROOT } from './fixture.ts';
 
 const { methods } = MasterDefinition;
 type MethodName = keyof typeof methods;
 
-/** Alice's directory, closed to everybody else, and what is in it. */
+/** What is tried: numbers of inodes behind Alice's closed door. */
 interface Private {
+  /** Holds `secret`, `link` and `sub`. */
   readonly directory: number;
   readonly file: number;
-  readonly openId: number;
+  readonly symlink: number;
+  readonly sub: number;
 }
 
 const name = Buffer.from('secret');
 const other = Buffer.from('other');
+const commit = { length: 1000, mtime: undefined };
+const OPEN_ID = 77;
 
-/** For each method that is told who asks: what Bob tries inside Alice's directory. */
+/** For each method that names inodes: what Bob tries inside Alice's directory. */
 const ATTEMPTS: Partial<Record<MethodName, (bob: Client, at: Private) => Promise<unknown>[]>> = {
-  lookup: (bob, { directory }) => [
+  lookup: (bob, { directory, sub }) => [
     bob.call(methods.lookup, { caller: BOB, parent: directory, name }),
-    bob.call(methods.lookup, { caller: BOB, parent: directory, name: Buffer.from('..') }),
+    bob.call(methods.lookup, { caller: BOB, parent: directory, name, session: bob.session }),
+    bob.call(methods.lookup, { caller: BOB, parent: directory, name: Buffer.from('nothing') }),
+    bob.call(methods.lookup, { caller: BOB, parent: sub, name: Buffer.from('..') }),
+    bob.call(methods.lookup, { caller: BOB, parent: sub, name: Buffer.from('.') }),
   ],
-  listDirectory: (bob, { directory }) => [
-    bob.call(methods.listDirectory, { caller: BOB, inode: directory, limit: 10 }),
-    bob.call(methods.listDirectory, { caller: BOB, inode: directory, limit: 10, withAttributes: true }),
+  getAttributes: (bob, { file, symlink, sub }) =>
+    [file, symlink, sub].flatMap((inode) => [
+      bob.call(methods.getAttributes, { caller: BOB, inode }),
+      bob.call(methods.getAttributes, { caller: BOB, inode, session: bob.session }),
+    ]),
+  readSymlink: (bob, { symlink }) => [
+    bob.call(methods.readSymlink, { caller: BOB, inode: symlink }),
+    bob.call(methods.readSymlink, { caller: BOB, inode: symlink, session: bob.session }),
   ],
-  createFile: (bob, { directory }) => [
+  listDirectory: (bob, { directory, sub }) =>
+    [directory, sub].flatMap((inode) => [
+      bob.call(methods.listDirectory, { caller: BOB, inode, limit: 10 }),
+      bob.call(methods.listDirectory, { caller: BOB, inode, limit: 10, session: bob.session }),
+      bob.call(methods.listDirectory, { caller: BOB, inode, limit: 10, withAttributes: true }),
+    ]),
+  createFile: (bob, { directory, sub }) => [
     bob.create('new', { parent: directory, caller: BOB }),
     bob.create('secret', { parent: directory, caller: BOB }),
+    bob.create('new', { parent: sub, caller: BOB }),
   ],
-  makeNode: (bob, { directory }) => [
-    bob.call(methods.makeNode, {
-      context: bob.context(BOB),
-      parent: directory,
-      name: other,
-      type: FileType.FILE_TYPE_DIRECTORY,
-      mode: 0o755,
-    }),
-  ],
-  makeLink: (bob, { directory, file }) => [
+  makeNode: (bob, { directory, sub }) =>
+    [directory, sub].map((parent) =>
+      bob.call(methods.makeNode, {
+        ...{ context: bob.context(BOB), parent, name: other },
+        ...{ type: FileType.FILE_TYPE_DIRECTORY, mode: 0o755 },
+      }),
+    ),
+  makeLink: (bob, { directory, file, symlink }) => [
     bob.call(methods.makeLink, { context: bob.context(BOB), inode: file, parent: directory, name: other }),
+    bob.call(methods.makeLink, { context: bob.context(BOB), inode: file, parent: 1, name: other }),
+    bob.call(methods.makeLink, { context: bob.context(BOB), inode: symlink, parent: 1, name: other }),
   ],
   unlink: (bob, { directory }) => [
     bob.call(methods.unlink, { context: bob.context(BOB), parent: directory, name }),
+    bob.call(methods.unlink, { context: bob.context(BOB), parent: directory, name: Buffer.from('link') }),
   ],
   removeDirectory: (bob, { directory }) => [
     bob.call(methods.removeDirectory, {
-      context: bob.context(BOB),
-      parent: directory,
-      name: Buffer.from('sub'),
+      ...{ context: bob.context(BOB), parent: directory, name: Buffer.from('sub') },
     }),
   ],
-  rename: (bob, { directory }) => [
-    bob.call(methods.rename, {
-      context: bob.context(BOB),
-      parent: directory,
-      name,
-      newParent: 1,
-      newName: other,
-    }),
-    bob.call(methods.rename, {
-      context: bob.context(BOB),
-      parent: 1,
-      name: Buffer.from('bobs'),
-      newParent: directory,
-      newName: other,
-    }),
-  ],
-  setAttributes: (bob, { directory, file }) => [
+  rename: (bob, { directory, sub }) => {
+    const rename = (parent: number, from: string, newParent: number, to: string, exchange = false) =>
+      bob.call(methods.rename, {
+        ...{ context: bob.context(BOB), parent, name: Buffer.from(from) },
+        ...{ newParent, newName: Buffer.from(to), exchange },
+      });
+    return [
+      rename(directory, 'secret', 1, 'other'),
+      rename(directory, 'secret', sub, 'other'),
+      rename(1, 'bobs', directory, 'other'),
+      rename(1, 'bobs', directory, 'secret', true),
+    ];
+  },
+  setAttributes: (bob, { directory, file, symlink, sub }) => [
     bob.call(methods.setAttributes, { context: bob.context(BOB), inode: file, length: 1 }),
     bob.call(methods.setAttributes, { context: bob.context(BOB), inode: file, length: 0 }),
-    bob.call(methods.setAttributes, { context: bob.context(BOB), inode: file, mtimeNow: true }),
     bob.call(methods.setAttributes, { context: bob.context(BOB), inode: directory, atimeNow: true }),
+    ...[file, symlink, sub].flatMap((inode) => [
+      bob.call(methods.setAttributes, { context: bob.context(BOB), inode, mtimeNow: true }),
+      // Not even an empty change tells him anything.
+      bob.call(methods.setAttributes, { context: bob.context(BOB), inode }),
+    ]),
   ],
   open: (bob, { file }) => [
+    bob.call(methods.open, { context: bob.context(BOB), inode: file }),
     bob.call(methods.open, { context: bob.context(BOB), inode: file, read: true }),
     bob.call(methods.open, { context: bob.context(BOB), inode: file, write: true }),
     bob.call(methods.open, { context: bob.context(BOB), inode: file, append: true }),
     bob.call(methods.open, { context: bob.context(BOB), inode: file, truncate: true }),
   ],
   commitLength: (bob, { file }) => [
-    bob.call(methods.commitLength, {
-      context: bob.context(BOB),
-      inode: file,
-      commit: { length: 1000, mtime: undefined },
+    bob.call(methods.commitLength, { context: bob.context(BOB), inode: file, commit }),
+  ],
+  close: (bob, { file, sub }) => [
+    bob.call(methods.close, { context: bob.context(BOB), inode: file, openId: 0, commit }),
+    // A file that is not open is closed without complaint, and without a word about it.
+    ...[file, sub].map(async (inode) => {
+      const answer = await bob.call(methods.close, { context: bob.context(BOB), inode, openId: OPEN_ID });
+      if (answer.attributes === undefined) throw new GfsError('PERMISSION_DENIED', 'no attributes came');
     }),
   ],
-  close: (bob, { file }) => [
-    bob.call(methods.close, {
-      context: bob.context(BOB),
-      inode: file,
-      openId: 0,
-      commit: { length: 1000, mtime: undefined },
-    }),
-  ],
-  findChunks: (bob, { file }) => [
+  findChunks: (bob, { file, sub }) => [
     bob.call(methods.findChunks, { caller: BOB, inode: file, count: 1 }),
+    bob.call(methods.findChunks, { caller: BOB, inode: file, count: 1, session: bob.session }),
     bob.call(methods.findChunks, { caller: BOB, inode: file, count: 1, forWrite: true }),
+    bob.call(methods.findChunks, { caller: BOB, inode: file, count: 1, forSync: true }),
     bob.call(methods.findChunks, { caller: BOB, inode: file, last: true }),
+    bob.call(methods.findChunks, { caller: BOB, inode: sub, count: 1 }),
   ],
-  addChunk: (bob, { file }) => [
+  addChunk: (bob, { file, sub }) => [
     bob.call(methods.addChunk, { context: bob.context(BOB), inode: file, fileOffset: 0 }),
+    bob.call(methods.addChunk, { context: bob.context(BOB), inode: sub, fileOffset: 0 }),
+  ],
+  renewSession: (bob, { file: inode }) => [
+    (async () => {
+      const { session } = bob;
+      for (const caller of [BOB, undefined]) {
+        const openFiles = [{ openId: OPEN_ID, inode, read: true, write: false, caller }];
+        await bob.call(methods.renewSession, { session, openFiles, complete: true });
+      }
+      await bob.call(methods.getAttributes, { caller: BOB, inode, session });
+    })(),
   ],
 };
 
-/**
- * These name an inode by number alone, as fstat(2) names an open file: its number is learned by a look-up, which is
- * refused, and they show attributes and a symlink's text, no contents.
- */
-const BY_INODE_ALONE: ReadonlySet<string> = new Set(['getAttributes', 'readSymlink']);
+/** Methods that name no inode and no path, and why that is so. */
+const WITHOUT_INODES: Partial<Record<MethodName, string>> = {
+  openSession: 'names a host and a program',
+  closeSession: 'names a session; only its own open files end with it',
+  statFilesystem: 'counts of the whole file system, as statfs(2) tells everybody',
+  status: 'counts and sessions, for people; no names',
+  listServers: 'machines, for people',
+  listen: 'names a session, and tells of nothing but what that looked up',
+  dealWriters: 'deals numbers that open nothing',
+  reportBadReplica: 'names a chunk; the master looks for itself, and answers nothing',
+  register: 'between servers',
+  heartbeat: 'between servers',
+  chunkReport: 'between servers',
+};
 
-function isToldWhoAsks(method: MethodName): boolean {
-  const empty = methods[method].requestType.create() as object;
-  return 'caller' in empty || 'context' in empty;
-}
-
-test("Alice's private directory is closed to Bob on every call that is told who asks", async (t) => {
+/** A file system in whose root everybody may write, and Alice in it. */
+async function start(t: ExecutionContext): Promise<{ place: Place; root: Client; alice: Client }> {
   const place = new Place(t);
   await place.start();
   await place.chunkservers(3);
   const root = await place.client().open();
   await root.call(methods.setAttributes, { context: root.context(), inode: 1, mode: 0o777 });
-  const alice = await place.client().open();
+  return { place, root, alice: await place.client().open() };
+}
+
+async function makeNode(
+  alice: Client,
+  parent: number,
+  node: { name: string; mode: number; type?: FileType },
+): Promise<number> {
   const made = await alice.call(methods.makeNode, {
     context: alice.context(ALICE),
-    parent: 1,
-    name: Buffer.from('private'),
-    type: FileType.FILE_TYPE_DIRECTORY,
-    mode: 0o700,
+    parent,
+    name: Buffer.from(node.name),
+    type: node.type ?? FileType.FILE_TYPE_DIRECTORY,
+    mode: node.mode,
+    symlinkTarget: Buffer.from('secret'),
   });
-  const directory = made.attributes?.inode ?? 0;
-  const { inode: file, openId } = await alice.create('secret', {
-    parent: directory,
-    mode: 0o600,
-    caller: ALICE,
-  });
+  return made.attributes?.inode ?? 0;
+}
+
+async function furnish(
+  alice: Client,
+  directory: number,
+  { fileMode, subMode, reserve = true }: { fileMode: number; subMode: number; reserve?: boolean },
+): Promise<Private> {
+  const file = await alice.create('secret', { parent: directory, mode: fileMode, caller: ALICE, reserve });
+  const type = FileType.FILE_TYPE_SYMLINK;
+  const symlink = await makeNode(alice, directory, { name: 'link', mode: 0o777, type });
+  const sub = await makeNode(alice, directory, { name: 'sub', mode: subMode });
+  return { directory, file: file.inode, symlink, sub };
+}
+
+const setMode = (client: Client, inode: number, mode: number) =>
+  client.call(methods.setAttributes, { context: client.context(ALICE), inode, mode });
+
+test("Alice's private directory is closed to Bob on every call that names an inode or a path", async (t) => {
+  const { place, root, alice } = await start(t);
+  const directory = await makeNode(alice, 1, { name: 'private', mode: 0o700 });
+  const outer = await furnish(alice, directory, { fileMode: 0o644, subMode: 0o755 });
+  // Here nothing but the way is closed.
+  const inner = await furnish(alice, outer.sub, { fileMode: 0o666, subMode: 0o777 });
+  await setMode(alice, outer.sub, 0o777);
   const bob = await place.client().open();
   await bob.create('bobs', { caller: BOB });
 
   for (const method of Object.keys(methods) as MethodName[]) {
-    if (!isToldWhoAsks(method) || BY_INODE_ALONE.has(method)) continue;
-    const attempts = ATTEMPTS[method]?.(bob, { directory, file, openId }) ?? [];
-    t.true(attempts.length > 0, `nothing is tried with ${method}`);
-    for (const attempt of attempts) t.is(await codeFrom(attempt), 'PERMISSION_DENIED', method);
+    const isListed = WITHOUT_INODES[method] !== undefined;
+    t.not(ATTEMPTS[method] === undefined, !isListed, `${method} is either tried or listed with a reason`);
+    for (const [where, at] of Object.entries({ outer, inner })) {
+      const attempts = ATTEMPTS[method]?.(bob, at) ?? [];
+      for (const [index, code] of (await Promise.all(attempts.map(codeFrom))).entries()) {
+        t.is(code, 'PERMISSION_DENIED', `${method}, attempt ${index + 1}, ${where}`);
+      }
+    }
   }
 
-  const after = await root.call(methods.getAttributes, { caller: ROOT, inode: file });
-  t.is(after.attributes?.length, 0, 'nothing was changed');
-  t.is(after.attributes?.linkCount, 1);
+  for (const inode of [outer.file, inner.file]) {
+    const { attributes } = await root.call(methods.getAttributes, { caller: ROOT, inode });
+    t.is(attributes?.length, 0, 'nothing was changed');
+    t.is(attributes?.linkCount, 1);
+  }
+  const list = { caller: ROOT, inode: outer.sub, limit: 10 };
+  const { entries } = await root.call(methods.listDirectory, list);
+  t.deepEqual(
+    entries.map((entry) => entry.name.toString()),
+    ['link', 'secret', 'sub'],
+  );
+  const { file: inode } = inner;
+  t.is(await codeFrom(alice.call(methods.findChunks, { caller: ALICE, inode, count: 1 })), 'OK');
+  await setMode(alice, directory, 0o711);
+  t.is(
+    await codeFrom(bob.call(methods.findChunks, { caller: BOB, inode, count: 1 })),
+    'OK',
+    'the door opened',
+  );
+});
+
+test('a file with a name elsewhere is reached by that, also after a restart', async (t) => {
+  const { place, alice } = await start(t);
+  const directory = await makeNode(alice, 1, { name: 'private', mode: 0o700 });
+  const { inode } = await alice.create('f', { parent: directory, caller: ALICE, reserve: false });
+  const bob = await place.client().open();
+  const look = () => codeFrom(bob.call(methods.getAttributes, { caller: BOB, inode }));
+  t.is(await look(), 'PERMISSION_DENIED');
+  const link = { inode, parent: 1, name: Buffer.from('public') };
+  await alice.call(methods.makeLink, { context: alice.context(ALICE), ...link });
+  t.is(await look(), 'OK');
+  await alice.call(methods.unlink, {
+    ...{ context: alice.context(ALICE), parent: directory, name: Buffer.from('f') },
+  });
+  await place.restart();
+  t.is(await look(), 'OK', 'its first name is gone');
+  await alice.call(methods.rename, {
+    ...{ context: alice.context(ALICE), parent: 1, name: Buffer.from('public') },
+    ...{ newParent: directory, newName: Buffer.from('f') },
+  });
+  t.is(await look(), 'PERMISSION_DENIED');
+});
+
+test('what Bob has open goes on when the way is closed, and when the name goes', async (t) => {
+  const { place, alice } = await start(t);
+  const directory = await makeNode(alice, 1, { name: 'shared', mode: 0o755 });
+  const { inode } = await alice.create('f', { parent: directory, mode: 0o666, caller: ALICE });
+  const bob = await place.client().open();
+  const elsewhere = await place.client().open();
+  const opened = await bob.call(methods.open, {
+    context: bob.context(BOB),
+    inode,
+    read: true,
+    write: true,
+  });
+  const { openId } = opened;
+  const { session } = bob;
+  const calls = (client: Client) => [
+    client.call(methods.getAttributes, { caller: BOB, inode, session: client.session }),
+    client.call(methods.findChunks, { caller: BOB, inode, count: 1, session: client.session }),
+    client.call(methods.commitLength, { context: client.context(BOB), inode, commit }),
+    client.call(methods.setAttributes, { context: client.context(BOB), inode, mtimeNow: true }),
+  ];
+  const codes = async (client: Client) => [...new Set(await Promise.all(calls(client).map(codeFrom)))];
+  const byOpenFile = () =>
+    codeFrom(bob.call(methods.findChunks, { caller: BOB, inode, count: 1, session, openId, forWrite: true }));
+  t.deepEqual(await codes(elsewhere), ['OK']);
+
+  await setMode(alice, directory, 0o700);
+  t.deepEqual(await codes(bob), ['OK']);
+  t.is(await byOpenFile(), 'OK');
+  t.deepEqual(await codes(elsewhere), ['PERMISSION_DENIED'], 'another session is not there yet');
+
+  const unlink = { parent: directory, name: Buffer.from('f') };
+  await alice.call(methods.unlink, { context: alice.context(ALICE), ...unlink });
+  t.deepEqual(await codes(bob), ['OK']);
+  t.is(await byOpenFile(), 'OK');
+  t.deepEqual(await codes(elsewhere), ['NOT_FOUND']);
+
+  const closed = await bob.call(methods.close, { context: bob.context(BOB), inode, openId, commit });
+  t.is(closed.attributes?.length, 1000);
+  t.deepEqual(await codes(bob), ['NOT_FOUND'], 'Alice has it still open; he has not');
+});
+
+test('a session whose kernel walks the paths is checked by the mode of the inode alone', async (t) => {
+  const { place, alice } = await start(t);
+  const directory = await makeNode(alice, 1, { name: 'private', mode: 0o700 });
+  const { file: inode, sub } = await furnish(alice, directory, {
+    ...{ fileMode: 0o644, subMode: 0o755, reserve: false },
+  });
+  const mount = await place.client().open({ kernelWalksPaths: true });
+  const { session } = mount;
+  const codes = async () =>
+    await Promise.all(
+      [
+        mount.call(methods.getAttributes, { caller: BOB, inode, session }),
+        mount.call(methods.listDirectory, { caller: BOB, inode: sub, limit: 1, session }),
+        mount.call(methods.findChunks, { caller: BOB, inode, count: 1, session }),
+        mount.call(methods.open, { context: mount.context(BOB), inode, read: true }),
+        mount.call(methods.open, { context: mount.context(BOB), inode, write: true }),
+        mount.call(methods.lookup, { caller: BOB, parent: directory, name, session }),
+        mount.create('new', { parent: sub, caller: BOB }),
+        // Said in no session, it is nobody's kernel that asks.
+        mount.call(methods.getAttributes, { caller: BOB, inode }),
+      ].map(codeFrom),
+    );
+  const denied = 'PERMISSION_DENIED';
+  const expected = ['OK', 'OK', 'OK', 'OK', denied, denied, denied, denied];
+  t.deepEqual(await codes(), expected);
+  await place.restart();
+  t.deepEqual(await codes(), expected, 'a restarted master knows it');
+});
+
+test('a restarted master asks what is open before it says that an inode is out of reach', async (t) => {
+  const { place, alice } = await start(t);
+  const directory = await makeNode(alice, 1, { name: 'shared', mode: 0o755 });
+  const { inode } = await alice.create('f', {
+    parent: directory,
+    mode: 0o666,
+    caller: ALICE,
+    reserve: false,
+  });
+  const bob = await place.client().open();
+  const { openId } = await bob.call(methods.open, { context: bob.context(BOB), inode, read: true });
+  await setMode(alice, directory, 0o700);
+  await place.restart();
+  const { session } = bob;
+  const look = () => codeFrom(bob.call(methods.getAttributes, { caller: BOB, inode, session }));
+  t.is(await look(), 'BAD_FILE');
+  const openFiles = [{ openId, inode, read: true, write: false, caller: BOB }];
+  await bob.call(methods.renewSession, { session, openFiles, complete: true });
+  t.is(await look(), 'OK');
+});
+
+test('what a session says to have open is checked when the master would know of it', async (t) => {
+  const { place, alice } = await start(t);
+  const secret = await alice.create('secret', { mode: 0o600, caller: ALICE });
+  const readable = await alice.create('readable', { mode: 0o644, caller: ALICE });
+  // As git makes its objects: what their owner has open for writing he could not open again.
+  const own = await alice.create('own', { mode: 0o444, caller: BOB });
+  const bob = await place.client().open();
+  const { session } = bob;
+  const says = async (openId: number, inode: number, write: boolean) => {
+    const openFiles = [{ openId, inode, read: true, write, caller: BOB }];
+    await bob.call(methods.renewSession, { session, openFiles, complete: true });
+    const find = { caller: BOB, inode, count: 1, session, openId, forWrite: write };
+    return await codeFrom(bob.call(methods.findChunks, find));
+  };
+  t.is(await says(1, secret.inode, false), 'BAD_FILE');
+  t.is(await says(2, readable.inode, true), 'BAD_FILE');
+  t.is(await says(3, readable.inode, false), 'OK');
+  t.is(await says(4, own.inode, true), 'OK');
+  t.is(await says(5, 999, false), 'BAD_FILE');
+});
+
+test('a command that is sent again gets its first answer, though the way was closed meanwhile', async (t) => {
+  const { place, alice } = await start(t);
+  const directory = await makeNode(alice, 1, { name: 'shared', mode: 0o755 });
+  const parent = await makeNode(alice, directory, { name: 'sub', mode: 0o777 });
+  await setMode(alice, parent, 0o777);
+  const bob = await place.client().open();
+  const context = bob.context(BOB);
+  const request = { context, parent, name: other, mode: 0o600, exclusive: true };
+  const first = await bob.call(methods.createFile, request);
+  await setMode(alice, directory, 0o700);
+  t.deepEqual((await bob.call(methods.createFile, request)).attributes, first.attributes);
+  t.is(
+    await codeFrom(bob.call(methods.createFile, { ...request, context: bob.context(BOB) })),
+    'PERMISSION_DENIED',
+  );
 });
 
 test('an open file of somebody else is of no use', async (t) => {
@@ -159,8 +393,7 @@ test('an open file of somebody else is of no use', async (t) => {
   const bob = await place.client().open();
   const find = { caller: BOB, inode, count: 1, openId, session: bob.session };
   t.is(await codeFrom(bob.call(methods.findChunks, find)), 'BAD_FILE');
-  const commit = { length: 9, mtime: undefined };
-  const close = { context: bob.context(BOB), inode, openId, commit };
+  const close = { context: bob.context(BOB), inode, openId, commit: { length: 9, mtime: undefined } };
   t.is(await codeFrom(bob.call(methods.close, close)), 'BAD_FILE');
   const reading = await alice.call(methods.open, { context: alice.context(), inode, read: true });
   const write = {

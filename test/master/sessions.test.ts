@@ -76,7 +76,7 @@ test('a restarted master keeps files without a name until their sessions told wh
   t.true(await exists(client, dropped.inode), 'nobody told yet');
   const { session } = client;
   t.true((await client.call(methods.renewSession, { session })).sendOpenFiles);
-  const openFiles = [{ openId: kept.openId, inode: kept.inode, read: true, write: true }];
+  const openFiles = [{ openId: kept.openId, inode: kept.inode, read: true, write: true, caller: ROOT }];
   t.false((await client.call(methods.renewSession, { session, openFiles, complete: true })).sendOpenFiles);
   await eventually(t, 'what is not open goes', async () => !(await exists(client, dropped.inode)));
   t.true(await exists(client, kept.inode));
@@ -93,7 +93,7 @@ test('a session that a restarted master was not told of is asked by BAD_FILE', a
   await master.close();
   await place.start();
   t.is(await codeFrom(client.close(inode, openId, 5)), 'BAD_FILE');
-  const openFiles = [{ openId, inode, read: true, write: true }];
+  const openFiles = [{ openId, inode, read: true, write: true, caller: ROOT }];
   await client.call(methods.renewSession, { session: client.session, openFiles, complete: true });
   t.is((await client.close(inode, openId, 5)).attributes?.length, 5);
 });

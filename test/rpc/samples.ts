@@ -67,10 +67,13 @@ const report = { collectedAtMs: 1_700_000_000_000, cpuLoadPercent: 12.5, problem
 /** A request and an answer of every method, each with fields that a careless codec would lose. */
 export const MASTER_SAMPLES: Samples<MasterDefinition> = {
   openSession: [
-    { host: 'höst', program: 'mount /mnt/gfs' },
+    { host: 'höst', program: 'mount /mnt/gfs', kernelWalksPaths: true },
     { session: 12, filesystemId: 'ab', chunkSizeBytes: 2 ** 26 },
   ],
-  renewSession: [{ session: 12, openFiles: [{ openId: 1, inode: 2, write: true }] }, { sendOpenFiles: true }],
+  renewSession: [
+    { session: 12, openFiles: [{ openId: 1, inode: 2, write: true, caller }] },
+    { sendOpenFiles: true },
+  ],
   closeSession: [{ session: 12 }, {}],
   listen: [
     { session: 12 },
@@ -84,9 +87,9 @@ export const MASTER_SAMPLES: Samples<MasterDefinition> = {
     { caller, inode: 5, session: 12, lengthBefore: 2 ** 40, suspectVersion: 3 },
     { attributes },
   ],
-  readSymlink: [{ caller, inode: 5 }, { target: name }],
+  readSymlink: [{ caller, inode: 5, session: 12 }, { target: name }],
   listDirectory: [
-    { caller, inode: 1, after: name, limit: 100, withAttributes: true },
+    { caller, inode: 1, after: name, limit: 100, withAttributes: true, session: 12 },
     { entries: [{ name, inode: 5, type: FileType.FILE_TYPE_FIFO, attributes }], end: true, parent: 1 },
   ],
   statFilesystem: [{}, { totalBytes: 2 ** 50, freeBytes: 1, nameLengthMax: 255 }],

@@ -48,11 +48,12 @@ export const prepareFormat: Prepare<'format'> = (state, body, { time }) => {
   });
 };
 
-export const prepareOpenSession: Prepare<'openSession'> = (state, { session, host, program }, { time }) => {
+export const prepareOpenSession: Prepare<'openSession'> = (state, body, { time }) => {
+  const { session, host, program, kernelWalksPaths } = body;
   if (state.isSession(session)) return refuse('EXISTS', `session ${session} is open`);
   return ready(() => {
     state.progress.nextSession = Math.max(state.progress.nextSession, session + 1);
-    state.tables.putSession({ session, host, program, openedAt: time });
+    state.tables.putSession({ session, host, program, kernelWalksPaths, openedAt: time });
     state.results.begin(session);
     return DONE;
   });

@@ -55,7 +55,12 @@ export interface CommandBodies {
     readonly gid: number;
     readonly mode: number;
   };
-  openSession: { readonly session: SessionId; readonly host: string; readonly program: string };
+  openSession: {
+    readonly session: SessionId;
+    readonly host: string;
+    readonly program: string;
+    readonly kernelWalksPaths: boolean;
+  };
   closeSession: { readonly session: SessionId };
   addServer: { readonly server: ServerId; readonly host: string };
   reserveWriters: { readonly end: number };

@@ -129,11 +129,21 @@ export function readGarbage(row: RowReader): Garbage {
 }
 
 export function writeSession(row: RowWriter, session: Session): RowWriter {
-  return writeTime(row.text(session.host).text(session.program), session.openedAt);
+  row
+    .text(session.host)
+    .text(session.program)
+    .byte(session.kernelWalksPaths ? 1 : 0);
+  return writeTime(row, session.openedAt);
 }
 
 export function readSession(row: RowReader, session: SessionId): Session {
-  return { session, host: row.text(), program: row.text(), openedAt: readTime(row) };
+  return {
+    session,
+    host: row.text(),
+    program: row.text(),
+    kernelWalksPaths: row.byte() === 1,
+    openedAt: readTime(row),
+  };
 }
 
 export function writeServer(row: RowWriter, server: Server): RowWriter {

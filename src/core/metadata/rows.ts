@@ -95,6 +95,8 @@ export interface Session {
   readonly session: SessionId;
   readonly host: string;
   readonly program: string;
+  /** Paths are walked, and searching is checked, before a call comes here. */
+  readonly kernelWalksPaths: boolean;
   readonly openedAt: Time;
 }
 

@@ -155,11 +155,12 @@ export class World {
 
   openSession(): SessionId {
     const session = this.state.progress.nextSession as SessionId;
-    unwrap(this.run('openSession', { session, host: 'here', program: 'test' }, INTERNAL));
+    unwrap(this.run('openSession', { ...DESCRIPTION, session }, INTERNAL));
     return session;
   }
 }
 
+const DESCRIPTION = { host: 'here', program: 'test', kernelWalksPaths: false };
 const OK: Result<unknown> = { ok: true, value: undefined };
 
 const NO_CHANGE: Omit<CommandBodies['setAttributes'], 'inode'> = {

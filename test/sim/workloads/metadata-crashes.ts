@@ -29,6 +29,8 @@ interface Sent {
 }
 
 /** Rejects when the seed finds something wrong; resolves to the trace's hash. */
+const DESCRIPTION = { host: 'host', program: 'test', kernelWalksPaths: false };
+
 export async function metadataCrashes(seed: number, options: CrashOptions = {}): Promise<string> {
   const simulation = new Simulation(`metadata ${seed}`);
   simulation.onTrace = options.onTrace;
@@ -106,7 +108,7 @@ class Story {
     this.#check(engine);
     if (this.#session === undefined) {
       const session = engine.dealSession();
-      unwrap(await engine.execute(INTERNAL, 'openSession', { session, host: 'host', program: 'test' }));
+      unwrap(await engine.execute(INTERNAL, 'openSession', { ...DESCRIPTION, session }));
       this.#session = session;
     }
     await Promise.all([...this.#open.values()].map((sent) => this.#send(engine, sent)));
