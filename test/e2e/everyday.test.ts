@@ -56,6 +56,11 @@ for (const transport of ['frames', 'grpc'] as const) {
     await shell(
       'seq 1 1000 > numbers && for i in $(seq 1001 1100); do echo $i >> numbers; done; seq 1 1100 | cmp - numbers',
     );
+    // A user works on in a directory whose way was closed after he went there.
+    await shell(`mkdir -p way/work && chown 65534:65534 way/work && cd way/work && chmod 700 .. &&
+      setpriv --reuid=65534 --regid=65534 --clear-groups sh -ec \
+        'echo a > f; echo b >> f; mkdir d; mv f d/f; test "$(wc -l < d/f)" = 2; ln -s f d/l; cat d/l; ! ls ..'
+      cd ../.. && rm -rf way && test ! -e way`);
     await shell(
       'mkdir many && cd many && seq 1 1000 | xargs touch && test $(ls | wc -l) = 1000 && rm -rf ../many',
     );
