@@ -7,7 +7,7 @@ import { type Launch, Node, type Process } from './node.ts';
 import { SimNetwork } from './sim-network.ts';
 import type { Simulation } from './simulation.ts';
 
-const MASTER_ADDRESS = 'master:7400';
+export const MASTER_ADDRESS = 'master:7400';
 /** The smallest there is: borders are met often. */
 export const CHUNK_SIZE_BYTES = 256 * KiB;
 const REPLICATION = 3;

@@ -7,6 +7,7 @@ import { compareReplicas } from './checkers/replicas-identical.ts';
 import { Cluster } from './cluster.ts';
 import { BIT_ROT, FULL_DISK, rottenOf } from './faults/disk.ts';
 import { chooseFaults, type FaultMixture, injectFaults } from './faults/faults.ts';
+import { POWER_CUTS } from './faults/power-cut.ts';
 import type { Process } from './node.ts';
 import type { Random } from './random.ts';
 import { Simulation } from './simulation.ts';
@@ -110,6 +111,10 @@ class Story implements Stage {
     return this.#plan.faults.faults.includes(FULL_DISK);
   }
 
+  get powerFails(): boolean {
+    return this.#plan.faults.faults.some((fault) => POWER_CUTS.includes(fault));
+  }
+
   get calm(): boolean {
     return this.#calm;
   }
@@ -135,17 +140,17 @@ class Story implements Stage {
     });
   }
 
-  async #verify(client: GfsClient, { network }: Process): Promise<void> {
+  async #verify(client: GfsClient, process: Process): Promise<void> {
     for (const workload of this.#workloads) {
-      for (const inode of await workload.verify(client)) await this.#verifyFile(client, network, inode);
+      for (const inode of await workload.verify(client)) await this.#verifyFile(client, process, inode);
     }
   }
 
-  async #verifyFile(client: GfsClient, network: Process['network'], inode: InodeId): Promise<void> {
+  async #verifyFile(client: GfsClient, process: Process, inode: InodeId): Promise<void> {
     const { extents } = await client.statFile(inode, ROOT);
     assert(extents.length > 0, 'a file that was written has extents');
     const isRotten = this.#plan.faults.faults.includes(BIT_ROT);
     const rotten = isRotten ? rottenOf(this.cluster).name : undefined;
-    for (const extent of extents) await compareReplicas(network, extent, rotten);
+    await compareReplicas(process, { inode, extents }, rotten);
   }
 }

@@ -15,6 +15,7 @@ interface Sent {
   readonly length: number;
   /** Undefined: it may be there, or not. */
   offset: number | undefined;
+  synced: boolean;
 }
 
 export interface Found {
@@ -60,7 +61,7 @@ export class AppendLog {
   begin(writer: Writer, length: number): { number: number; bytes: Buffer } {
     const number = writer.numberNext;
     writer.numberNext += 1;
-    this.#sent.set(keyOf(writer.id, number), { length, offset: undefined });
+    this.#sent.set(keyOf(writer.id, number), { length, offset: undefined, synced: false });
     return { number, bytes: recordOf(writer.id, number, length) };
   }
 
@@ -72,11 +73,30 @@ export class AppendLog {
     this.#acknowledgedCount += 1;
   }
 
-  /** What a file holds from `start` on, where a record begins. The last may be cut off only if the reader stopped there. */
-  parse(bytes: Buffer, start: number, { mayBeCut }: { mayBeCut: boolean }): Found[] {
+  /** A sync of this writer's file that began after it was told of these numbers has succeeded. */
+  synced(writer: Writer, numbers: readonly number[]): void {
+    for (const number of numbers) {
+      const sent = this.#sent.get(keyOf(writer.id, number));
+      if (sent !== undefined) sent.synced = true;
+    }
+  }
+
+  /**
+   * What a file holds from `start` on, where a record begins. The last may be cut off only if the reader stopped there;
+   * there are gaps only where a chunk lost its unsynced end with the power, and the next one was begun before.
+   */
+  parse(
+    bytes: Buffer,
+    start: number,
+    { mayBeCut = false, mayHaveGaps = false }: { mayBeCut?: boolean; mayHaveGaps?: boolean },
+  ): Found[] {
     const records: Found[] = [];
     let at = 0;
     while (at < bytes.length) {
+      if (mayHaveGaps && bytes[at] === 0) {
+        at += 1;
+        continue;
+      }
       const length = at + HEAD_BYTES <= bytes.length ? bytes.readUInt32LE(at + 12) : Number.POSITIVE_INFINITY;
       if (at + HEAD_BYTES <= bytes.length && bytes.readUInt32LE(at) !== MAGIC) {
         throw this.#wrong(start + at, 'no record begins there');
@@ -99,11 +119,11 @@ export class AppendLog {
     return records;
   }
 
-  /** The whole file, now that all is quiet. */
-  checkWhole(bytes: Buffer): void {
+  /** The whole file, now that all is quiet. `mayLose`: power was lost, only what was synced has to be there. */
+  checkWhole(bytes: Buffer, { mayLose }: { mayLose: boolean }): void {
     const numbers = new Map<number, number>();
     const offsets = new Map<string, number>();
-    for (const { writer, number, offset } of this.parse(bytes, 0, { mayBeCut: false })) {
+    for (const { writer, number, offset } of this.parse(bytes, 0, { mayHaveGaps: mayLose })) {
       const key = keyOf(writer, number);
       if (offsets.has(key)) throw this.#wrong(offset, `record ${number} of writer ${writer} is there twice`);
       offsets.set(key, offset);
@@ -112,8 +132,8 @@ export class AppendLog {
       }
       numbers.set(writer, number);
     }
-    for (const [key, { offset }] of this.#sent) {
-      if (offset === undefined || offsets.get(key) === offset) continue;
+    for (const [key, { offset, synced }] of this.#sent) {
+      if (offset === undefined || offsets.get(key) === offset || (mayLose && !synced)) continue;
       throw this.#wrong(offset, `record ${key} was acknowledged there, and is at ${offsets.get(key)}`);
     }
   }

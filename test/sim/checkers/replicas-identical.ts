@@ -1,43 +1,99 @@
+// Replicas of a chunk are identical once nobody writes to it (design, section 5).
 import { assert } from '../../../src/base/assert.ts';
 import { joined } from '../../../src/base/bytes.ts';
+import type { Env } from '../../../src/base/env.ts';
 import { codeOf } from '../../../src/base/errors.ts';
-import { hex } from '../../../src/base/ids.ts';
-import { ChunkserverDefinition, type ExtentLocation } from '../../../src/rpc/messages.ts';
-import type { Network } from '../../../src/rpc/network.ts';
-import { CHUNK_SIZE_BYTES } from '../cluster.ts';
+import { hex, type InodeId } from '../../../src/base/ids.ts';
+import { SECOND_MS } from '../../../src/base/units.ts';
+import { ChunkserverDefinition, type ExtentLocation, MasterDefinition } from '../../../src/rpc/messages.ts';
+import type { Connection, Network } from '../../../src/rpc/network.ts';
+import { CHUNK_SIZE_BYTES, MASTER_ADDRESS } from '../cluster.ts';
 
-const { read } = ChunkserverDefinition.methods;
+const { read, sync } = ChunkserverDefinition.methods;
+const { findChunks } = MasterDefinition.methods;
+
+export interface QuietFile {
+  readonly inode: InodeId;
+  readonly extents: readonly ExtentLocation[];
+}
 
 /**
- * All members of a chunk hold the same bytes, now that nothing is under way. `rotten`: the machine whose replicas may be
- * damaged, where bits have flipped on its disk.
+ * All members of each chunk hold the same bytes. `rotten`: the machine whose replicas may be damaged, where bits have
+ * flipped on its disk.
  */
 export async function compareReplicas(
-  network: Network,
-  extent: ExtentLocation,
+  { env, network }: { env: Env; network: Network },
+  { inode, extents }: QuietFile,
   rotten: string | undefined,
 ): Promise<void> {
-  const { chunk, version, members } = extent;
-  const found: Buffer[] = [];
+  for (const { start } of extents) {
+    const extent = await synced(env, network, inode, start);
+    await compareExtent(network, extent, rotten);
+  }
+}
+
+/** The extent, after its primary made all members sync what they have: then it was reconciled before (P4). */
+async function synced(env: Env, network: Network, inode: InodeId, start: number): Promise<ExtentLocation> {
+  let suspectVersion = 0;
+  for (; ; await env.sleep(SECOND_MS)) {
+    const caller = { uid: 0, gid: 0, groups: [] };
+    const question = { caller, inode, fileOffset: start, count: 1, forSync: true, suspectVersion };
+    try {
+      const found = await withConnection(network, MASTER_ADDRESS, (master) =>
+        master.call(findChunks, findChunks.requestType.create(question)),
+      );
+      const [extent] = found.message.extents;
+      assert(extent !== undefined && extent.start === start, `an extent begins at ${start}`);
+      const primary = extent.members.find(({ server }) => server === extent.primary);
+      if (primary === undefined) continue;
+      const { chunk, version } = extent;
+      const problem = await withConnection(network, primary.address, (server) =>
+        server.call(sync, sync.requestType.create({ chunk, version })).then(() => undefined, codeOf),
+      );
+      // Nobody ever wrote to it.
+      if (problem === undefined || problem === 'NO_SUCH_CHUNK') return extent;
+      if (problem !== 'NOT_READY') suspectVersion = version;
+    } catch (error) {
+      if (codeOf(error) === 'INTERNAL') throw error;
+    }
+  }
+}
+
+async function compareExtent(
+  network: Network,
+  { chunk, version, members }: ExtentLocation,
+  rotten: string | undefined,
+): Promise<void> {
+  const found: { address: string; bytes: Buffer }[] = [];
   for (const { address } of members) {
-    const connection = network.connect(address);
     const request = read.requestType.create({ chunk, version, chunkOffset: 0, length: CHUNK_SIZE_BYTES });
     try {
-      const { payload } = await connection.call(read, request);
-      found.push(Buffer.from(joined(payload)));
+      const { payload } = await withConnection(network, address, (server) => server.call(read, request));
+      found.push({ address, bytes: Buffer.from(joined(payload)) });
     } catch (error) {
       if (codeOf(error) === 'CHECKSUM_MISMATCH' && address.split(':')[0] === rotten) continue;
       // A chunk that nobody ever wrote.
       if (codeOf(error) !== 'NO_SUCH_CHUNK') throw error;
-      found.push(Buffer.alloc(0));
-    } finally {
-      await connection.close();
+      found.push({ address, bytes: Buffer.alloc(0) });
     }
   }
   const [first, ...others] = found;
   assert(first !== undefined, `chunk ${hex(chunk)} has members`);
-  for (const [index, other] of others.entries()) {
-    const where = `${members[0]?.address} and ${members[index + 1]?.address}`;
-    assert(first.equals(other), `replicas of chunk ${hex(chunk)} at ${where} are the same`);
+  for (const other of others) {
+    const where = `${first.address} and ${other.address}`;
+    assert(first.bytes.equals(other.bytes), `replicas of chunk ${hex(chunk)} at ${where} are the same`);
+  }
+}
+
+async function withConnection<T>(
+  network: Network,
+  address: string,
+  work: (connection: Connection) => Promise<T>,
+): Promise<T> {
+  const connection = network.connect(address);
+  try {
+    return await work(connection);
+  } finally {
+    await connection.close();
   }
 }

@@ -43,7 +43,7 @@ export class Appends implements Workload {
   async run(client: GfsClient, process: Process, clientIndex: number): Promise<void> {
     const work = this.#logs.flatMap((log) => [
       ...Array.from({ length: this.#writersPerClient }, () => this.#append(client, process, log)),
-      this.#follow(client, process, log),
+      ...(this.#stage.powerFails ? [] : [this.#follow(client, process, log)]),
     ]);
     await Promise.all(work);
     this.#done.add(clientIndex);
@@ -57,7 +57,7 @@ export class Appends implements Workload {
       const file = await openToRead(client, log);
       const whole = Buffer.from(joined(await file.read(0, 2 ** 31)));
       await file.close();
-      log.checkWhole(whole);
+      log.checkWhole(whole, { mayLose: this.#stage.powerFails });
       for (const prefix of this.#prefixes.get(log) ?? []) {
         prefix.checkAgainst(whole);
         this.#stage.simulation.count('followed records', prefix.recordCount);
@@ -74,6 +74,7 @@ export class Appends implements Workload {
     const burst = dice.pick([1, 30, 300]);
     await this.#again(env, async () => {
       const writer = log.newWriter();
+      const unsynced: number[] = [];
       const mode = { append: true, write: true, mode: 0o644 };
       const { file } = await client.create(ROOT_INODE, Buffer.from(log.name), mode, ROOT);
       while (!this.#stage.calm) {
@@ -84,7 +85,12 @@ export class Appends implements Workload {
         const offset = await file.append([bytes]);
         simulation.trace(`${log.name} appended ${writer.id}.${number} at ${offset}`);
         log.acknowledged(writer, number, offset);
-        if (dice.chance(0.05)) await file.sync();
+        unsynced.push(number);
+        if (dice.chance(0.1)) {
+          const point = unsynced.splice(0);
+          await file.sync();
+          log.synced(writer, point);
+        }
       }
       await file.close();
     });

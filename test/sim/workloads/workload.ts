@@ -15,6 +15,8 @@ export interface Stage {
   readonly clientCount: number;
   /** Disks fill up: a write that was taken may fail before its writer is told. */
   readonly writesFail: boolean;
+  /** Chunkservers lose power: what was acknowledged and not synced may be gone, if all that had it lost it (P14). */
+  readonly powerFails: boolean;
   /** No fault any more: work is brought to its end. */
   readonly calm: boolean;
 }
