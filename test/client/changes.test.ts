@@ -1,0 +1,130 @@
+// What a client hears of others, on a real cluster with virtual time and network.
+import test from 'ava';
+import { joined } from '../../src/base/bytes.ts';
+import type { InodeId } from '../../src/base/ids.ts';
+import { KiB } from '../../src/base/units.ts';
+import type { ChangeListener, GfsClient } from '../../src/client/api.ts';
+import { inRealCluster } from './real-cluster.ts';
+import { ME, pattern, readAll, WRITING } from './world.ts';
+
+/** All that a client hears. */
+function heardBy(client: GfsClient): { inodes: InodeId[]; names: string[]; everything: number } {
+  const heard = { inodes: [] as InodeId[], names: [] as string[], everything: 0 };
+  const listener: ChangeListener = {
+    inodeChanged: (inode) => heard.inodes.push(inode),
+    nameChanged: ({ name, removed }) => {
+      heard.names.push(`${Buffer.from(name).toString('latin1')}${removed === 0 ? '' : ' removed'}`);
+    },
+    everythingChanged: () => {
+      heard.everything += 1;
+    },
+  };
+  client.onChange(listener);
+  return heard;
+}
+
+const name = (text: string) => Buffer.from(text);
+const NEWS_MS = 100;
+
+test('a client hears of what others change of what it looked up, and of nothing else', (t) =>
+  inRealCluster(1, async ({ client, connect, sleep }) => {
+    const other = await connect();
+    const root = client.rootInode;
+    const { file } = await client.create(root, name('f'), WRITING, ME);
+    await client.create(root, name('unseen'), WRITING, ME);
+    await file.close();
+    await sleep(NEWS_MS);
+    const mine = heardBy(client);
+    const theirs = heardBy(other);
+    const asked = other.changes.now();
+    await other.lookup(root, name('f'), ME);
+    t.false(other.changes.changedSince(file.inode, asked));
+    await client.setAttributes(file.inode, { mode: 0o600 }, ME);
+    await client.setAttributes(file.inode, { mode: 0o640 }, ME);
+    await client.unlink(root, name('unseen'), ME);
+    await sleep(NEWS_MS);
+    t.deepEqual(theirs, { inodes: [file.inode], names: [], everything: 0 });
+    t.true(other.changes.changedSince(file.inode, asked));
+    await other.attributes(root, ME);
+    await client.unlink(root, name('f'), ME);
+    await sleep(NEWS_MS);
+    t.deepEqual(theirs.names, ['f removed']);
+    t.deepEqual(theirs.inodes, [file.inode, root]);
+    t.deepEqual(mine, { inodes: [], names: [], everything: 0 }, 'who changes it knows');
+    await other.close();
+  }));
+
+test('attributes show each append and write that another client was acknowledged, and reads no zeros', (t) =>
+  inRealCluster(2, async ({ client, connect }) => {
+    const other = await connect();
+    const mode = { ...WRITING, append: true };
+    const { file: log } = await client.create(client.rootInode, name('log'), mode, ME);
+    const { file: reader } = await other.open(log.inode, { read: true }, ME);
+    let length = 0;
+    // Over the ends of several chunks.
+    for (let count = 0; count < 30; count += 1) {
+      const record = pattern(30_000 + count, count).fill(1 + (count % 250), 0, 1000);
+      await log.append([record]);
+      length += record.length;
+      t.is((await other.lookup(other.rootInode, name('log'), ME)).length, length);
+      t.is((await other.attributes(log.inode, ME)).length, length);
+      const end = joined(await reader.read(length - 1000, 2000));
+      t.true(record.subarray(-1000).equals(end), `append ${count}`);
+    }
+    await log.close();
+    const { file } = await client.create(client.rootInode, name('written'), WRITING, ME);
+    for (let end = 100 * KiB; end <= 600 * KiB; end += 100 * KiB) {
+      await file.write(end - 10, [Buffer.alloc(10, 7)]);
+      await file.flush();
+      const { file: opened, attributes } = await other.open(file.inode, { read: true }, ME);
+      t.is(attributes.length, end);
+      t.is((await readAll(opened)).length, end);
+      await opened.close();
+    }
+    await file.close();
+    await reader.close();
+    await other.close();
+  }));
+
+test('what is acknowledged and not committed is seen when the master restarts, and when the primary dies', (t) =>
+  inRealCluster(3, async ({ client, connect, kill, start, sleep }) => {
+    const other = await connect();
+    const mode = { ...WRITING, append: true };
+    const { file: log } = await client.create(client.rootInode, name('log'), mode, ME);
+    await log.append([pattern(5000)]);
+    const heard = heardBy(other);
+    await sleep(NEWS_MS);
+    kill('m');
+    await sleep(NEWS_MS);
+    t.is(heard.everything, 1, 'without a channel nothing is certain');
+    t.true(other.changes.changedSince(log.inode, other.changes.now()));
+    await start('m');
+    t.is((await other.attributes(log.inode, ME)).length, 5000, 'nobody has told yet who writes');
+    await sleep(1000);
+    t.is((await other.attributes(log.inode, ME)).length, 5000);
+    await log.append([pattern(700)]);
+    const { extents } = await other.statFile(log.inode, ME);
+    const primary = extents[0]?.members.find(({ server }) => server === extents[0]?.primary);
+    kill(primary?.address.split(':')[0] ?? 'none');
+    t.is((await other.attributes(log.inode, ME)).length, 5700);
+    await log.close();
+    await other.close();
+  }));
+
+test('a file that was added and is not written yet ends where it was written', (t) =>
+  inRealCluster(4, async ({ client, connect }) => {
+    const other = await connect();
+    const { file } = await client.create(client.rootInode, name('f'), WRITING, ME);
+    t.is((await other.attributes(file.inode, ME)).length, 0);
+    await file.write(0, [pattern(1000)]);
+    await file.flush();
+    const { file: theirs } = await other.open(file.inode, { read: true, write: true }, ME);
+    await theirs.write(700 * KiB, [pattern(10)]);
+    await theirs.flush();
+    t.is((await client.attributes(file.inode, ME)).length, 700 * KiB + 10);
+    await theirs.truncate(100);
+    t.is((await client.attributes(file.inode, ME)).length, 100);
+    await theirs.close();
+    await file.close();
+    await other.close();
+  }));
