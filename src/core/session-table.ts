@@ -29,6 +29,13 @@ export interface SessionEntry extends SessionDescription {
   readonly files: Map<number, OpenFile>;
 }
 
+/** A file whose writer went without a word. */
+export interface Unsettled {
+  readonly inode: InodeId;
+  /** Which going of a writer it was. */
+  readonly turn: number;
+}
+
 /** How often each session has an inode open, and how often for writing. */
 interface InodeUse {
   readonly openers: Map<SessionId, number>;
@@ -45,6 +52,13 @@ export class SessionTable {
   readonly #inodes = new Map<InodeId, InodeUse>();
   readonly #timeoutMs: number;
   readonly #graceEndsMs: number;
+  /** Files whose writer went without a word: how long they are is not known, in the order in which that is found out. */
+  readonly #unsettled = new Map<InodeId, number>();
+  #unsettledCount = 0;
+  /** A session went that never told this master what it had open: any file may have been under its pen. */
+  #mayHaveLostWriters = false;
+  /** Of sessions that did not announce themselves, at most so many: they only become fewer. */
+  #silentCount = 0;
 
   /** `known`: sessions that the log has; they get a full time-out to come back. */
   constructor(options: {
@@ -65,6 +79,7 @@ export class SessionTable {
         announced: false,
         files: new Map(),
       });
+      this.#silentCount += 1;
     }
   }
 
@@ -123,12 +138,17 @@ export class SessionTable {
     return this.#remove(session, file) ? file.inode : undefined;
   }
 
-  /** The session is over. Returns the inodes that nobody has open any more. */
+  /**
+   * The session is over, and with it all that it held: its open files and its turns as a writer. What it was still writing is
+   * unsettled from now on (P21). Returns the inodes that nobody has open any more.
+   */
   end(session: SessionId): InodeId[] {
     const entry = this.#sessions.get(session);
     if (entry === undefined) return [];
     this.#sessions.delete(session);
+    if (!entry.announced) this.#mayHaveLostWriters = true;
     const files = [...entry.files.values()];
+    for (const { inode, write } of files) if (write) this.unsettle(inode);
     return files.filter((file) => this.#remove(session, file)).map(({ inode }) => inode);
   }
 
@@ -160,11 +180,52 @@ export class SessionTable {
     return this.#inodes.get(inode)?.openers.has(session) === true;
   }
 
-  /** Whether a session other than this one may be writing the file; ask `isComplete` too. */
-  isWrittenByOthers(inode: InodeId, session: SessionId | 0): boolean {
+  /**
+   * Whether the file may be longer than the master was told, by the doing of anybody but this session (P21): another one is
+   * writing it, or did so and went without a word, or may do so without this master's knowledge.
+   */
+  mayBeWrittenByOthers(inode: InodeId, session: SessionId | 0): boolean {
+    if (this.#mayHaveLostWriters || this.#unsettled.has(inode) || this.#hasSilent()) return true;
     const writers = this.#inodes.get(inode)?.writers;
     if (writers === undefined) return false;
     return writers.size > (writers.has(session as SessionId) ? 1 : 0);
+  }
+
+  /** Some file may have had a writer that this master never heard of: to be found before lengths are believed again. */
+  get mayHaveLostWriters(): boolean {
+    return this.#mayHaveLostWriters;
+  }
+
+  /** All that such a writer may have left is unsettled now. */
+  lostWritersFound(): void {
+    this.#mayHaveLostWriters = false;
+  }
+
+  unsettle(inode: InodeId): void {
+    this.#unsettledCount += 1;
+    this.#unsettled.set(inode, this.#unsettledCount);
+  }
+
+  unsettled(limit: number): Unsettled[] {
+    const found: Unsettled[] = [];
+    for (const [inode, turn] of this.#unsettled) {
+      if (found.length === limit) break;
+      found.push({ inode, turn });
+    }
+    return found;
+  }
+
+  /** The master knows now how long the file is, unless another writer of it went meanwhile. */
+  settled({ inode, turn }: Unsettled): void {
+    if (this.#unsettled.get(inode) === turn) this.#unsettled.delete(inode);
+  }
+
+  /** Others first. */
+  postpone({ inode }: Unsettled): void {
+    const turn = this.#unsettled.get(inode);
+    if (turn === undefined) return;
+    this.#unsettled.delete(inode);
+    this.#unsettled.set(inode, turn);
   }
 
   fileOf(session: SessionId, openId: number): OpenFile | undefined {
@@ -179,6 +240,15 @@ export class SessionTable {
   }
   get count(): number {
     return this.#sessions.size;
+  }
+
+  /** A session from before the master's start has not told yet what it has open. */
+  #hasSilent(): boolean {
+    if (this.#silentCount === 0) return false;
+    let count = 0;
+    for (const { announced } of this.#sessions.values()) if (!announced) count += 1;
+    this.#silentCount = count;
+    return count > 0;
   }
 
   #add(entry: SessionEntry, file: OpenFile): void {

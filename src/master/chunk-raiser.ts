@@ -58,6 +58,11 @@ export class ChunkRaiser {
     }
   }
 
+  /** Raises the version, whoever is primary now: what was sent to the version before cannot be carried out any more. */
+  async raise(chunk: ChunkHandle): Promise<void> {
+    await this.raiseWith(chunk, (plan) => this.#logPlain(chunk, plan));
+  }
+
   /**
    * Raises the version with a command of the caller's own, such as a truncation; rejects as that command is refused.
    * Resolves when all members recorded the new version (P19: a cut is done when the version is active).

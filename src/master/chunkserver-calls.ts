@@ -12,7 +12,7 @@ import {
 } from '../rpc/messages.ts';
 import type { Connection, Method, Network } from '../rpc/network.ts';
 
-const { checkVersion, create, delete: deleteMethod, setVersion } = ChunkserverDefinition.methods;
+const { checkVersion, chunkLength, create, delete: deleteMethod, setVersion } = ChunkserverDefinition.methods;
 
 /** A question is answered from memory or by opening a file. */
 const ASK_MS_MAX = 2 * SECOND_MS;
@@ -48,6 +48,11 @@ export class ChunkserverCalls {
   /** Orders the process that is registered now to record a version (P2). */
   setVersion(server: ServerId, record: VersionRecord): Promise<SetVersionResult> {
     return batchOf(this.#orders, server, (records) => this.#setAll(server, records)).add(record);
+  }
+
+  /** As the primary answers it (P22): what all members have. */
+  async chunkLength(server: ServerId, chunk: ChunkHandle, version: number): Promise<number> {
+    return (await this.#call(server, chunkLength, { chunk, version }, ORDER_MS_MAX)).length;
   }
 
   async create(server: ServerId, record: VersionRecord, copy: boolean): Promise<void> {

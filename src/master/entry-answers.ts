@@ -66,8 +66,7 @@ export class EntryAnswers {
   /** Somebody else may be adding to the file without telling us (P21). */
   isBeingWritten(session: SessionId | 0, { inode, type }: { inode: InodeId; type: number }): boolean {
     if (type !== FileType.REGULAR) return false;
-    if (!this.#sessions.isComplete(this.#env.monotonicMs())) return true;
-    return this.#sessions.isWrittenByOthers(inode, session);
+    return this.#sessions.mayBeWrittenByOthers(inode, session);
   }
 
   /** As part of a listing with attributes, read in this turn. A file that is being written has none there. */

@@ -13,6 +13,7 @@ import type { EntryAnswers } from './entry-answers.ts';
 import type { ExtentLocator } from './extent-locator.ts';
 import type { AccessParts } from './file-access.ts';
 import type { GarbageCollector } from './garbage-collector.ts';
+import type { LengthSettler } from './length-settler.ts';
 import type { Metadata } from './metadata.ts';
 import type { NewChunks } from './new-chunks.ts';
 import type { NewsChannels } from './news-channels.ts';
@@ -50,6 +51,7 @@ export interface MasterParts {
   /** Who is told of what others change. */
   readonly channels: NewsChannels;
   readonly entries: EntryAnswers;
+  readonly settler: LengthSettler;
   readonly calls: ChunkserverCalls;
   readonly raiser: ChunkRaiser;
   readonly locator: ExtentLocator;

@@ -21,6 +21,7 @@ import { EntryAnswers } from './entry-answers.ts';
 import { ExtentLocator } from './extent-locator.ts';
 import { fileHandlers } from './file-handlers.ts';
 import { GarbageCollector } from './garbage-collector.ts';
+import { LengthSettler } from './length-settler.ts';
 import type { MasterOptions, RunningMaster } from './master-options.ts';
 import type { MasterConfig, MasterParts } from './master-parts.ts';
 import { MetadataEngine } from './metadata-engine.ts';
@@ -145,6 +146,7 @@ function assemble(metadata: MetadataEngine, options: MasterOptions): MasterParts
   const calls = new ChunkserverCalls({ env, network, servers });
   const locator = new ExtentLocator({ metadata, servers, leases });
   const raiser = new ChunkRaiser({ env, metadata, servers, leases, calls, locator, memberPatienceMs });
+  const settler = new LengthSettler({ env, config, metadata, sessions, locations, leases, raiser, calls });
   const garbage = new GarbageCollector({ env, metadata, servers, calls });
   const reaper = new OrphanReaper({ env, metadata, sessions, onReaped: () => garbage.wake() });
   return {
@@ -158,9 +160,10 @@ function assemble(metadata: MetadataEngine, options: MasterOptions): MasterParts
     sessions,
     access: { state: metadata.state, sessions },
     sessionKeeper: new SessionKeeper({
-      ...{ env, metadata, sessions, leases, reaper, channels, sessionTimeoutMs },
+      ...{ env, metadata, sessions, leases, reaper, channels, settler, sessionTimeoutMs },
     }),
     channels,
+    settler,
     entries: new EntryAnswers({ env, config, metadata, sessions, channels, locator, raiser }),
     calls,
     raiser,
@@ -174,8 +177,8 @@ function assemble(metadata: MetadataEngine, options: MasterOptions): MasterParts
 }
 
 /** Last opened first; what still runs in the background ends before the log does. */
-async function closeParts({ sessionKeeper, reaper, garbage, calls }: MasterParts): Promise<void> {
-  await Promise.all([sessionKeeper.close(), reaper.close()]);
+async function closeParts({ sessionKeeper, reaper, settler, garbage, calls }: MasterParts): Promise<void> {
+  await Promise.all([sessionKeeper.close(), reaper.close(), settler.close()]);
   await garbage.close();
   await calls.close();
 }

@@ -6,6 +6,7 @@ import type { LeaseTable } from '../core/lease-table.ts';
 import { INTERNAL } from '../core/metadata/commands.ts';
 import type { SessionDescription, SessionTable } from '../core/session-table.ts';
 import { Background } from './background.ts';
+import type { LengthSettler } from './length-settler.ts';
 import type { Metadata } from './metadata.ts';
 import type { NewsChannels } from './news-channels.ts';
 import type { OrphanReaper } from './orphan-reaper.ts';
@@ -20,6 +21,7 @@ export class SessionKeeper {
   readonly #leases: LeaseTable;
   readonly #reaper: OrphanReaper;
   readonly #channels: NewsChannels;
+  readonly #settler: LengthSettler;
   readonly #work: Background;
 
   constructor(parts: {
@@ -29,6 +31,7 @@ export class SessionKeeper {
     leases: LeaseTable;
     reaper: OrphanReaper;
     channels: NewsChannels;
+    settler: LengthSettler;
     sessionTimeoutMs: number;
   }) {
     this.#env = parts.env;
@@ -37,6 +40,7 @@ export class SessionKeeper {
     this.#leases = parts.leases;
     this.#reaper = parts.reaper;
     this.#channels = parts.channels;
+    this.#settler = parts.settler;
     const intervalMs = Math.min(INTERVAL_MS_MAX, parts.sessionTimeoutMs / 4);
     this.#work = new Background(parts.env, {
       name: 'ending silent sessions',
@@ -62,8 +66,9 @@ export class SessionKeeper {
   /** One that has ended before is fine. */
   async end(session: SessionId): Promise<void> {
     if (this.#sessions.get(session) === undefined) return;
-    // First here, so that nothing is opened in it any more; durable afterwards.
+    // First here, so that nothing is opened in it any more; durable afterwards. All that it held goes in this place.
     this.#reaper.consider(this.#sessions.end(session));
+    this.#settler.wake();
     this.#channels.end(session);
     const ended = await this.#metadata.execute(INTERNAL, 'closeSession', { session });
     if (!ended.ok && ended.error.code !== 'NO_SUCH_SESSION') unwrap(ended);

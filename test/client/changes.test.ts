@@ -25,6 +25,7 @@ function heardBy(client: GfsClient): { inodes: InodeId[]; names: string[]; every
 
 const name = (text: string) => Buffer.from(text);
 const NEWS_MS = 100;
+const SESSION_TIMEOUT_MS = 60_000;
 
 test('a client hears of what others change of what it looked up, and of nothing else', (t) =>
   inRealCluster(1, async ({ client, connect, sleep }) => {
@@ -127,4 +128,50 @@ test('a file that was added and is not written yet ends where it was written', (
     await theirs.close();
     await file.close();
     await other.close();
+  }));
+
+test('what a client was acknowledged that dies without a word is seen, and settled when its session ends', (t) =>
+  inRealCluster(5, async ({ client, connect, kill, sleep }) => {
+    const other = await connect();
+    const mode = { ...WRITING, append: true };
+    const { file: log } = await other.create(other.rootInode, name('log'), mode, ME);
+    // The last of these chunks is not the only one that the master does not know to be full.
+    for (let count = 0; count < 12; count += 1) await log.append([pattern(60_000, count)]);
+    const mayBelieve = async () => {
+      const asked = client.changes.now();
+      t.is((await client.attributes(log.inode, ME)).length, 720_000);
+      return !client.changes.changedSince(log.inode, asked);
+    };
+    t.false(await mayBelieve());
+    kill('c2');
+    t.false(await mayBelieve(), 'it may come back');
+    await sleep(2 * SESSION_TIMEOUT_MS);
+    t.true(await mayBelieve(), 'its session has ended, and the length is known');
+  }));
+
+test('a client that died while the master was away leaves no length unknown', (t) =>
+  inRealCluster(6, async ({ client, connect, kill, start, sleep }) => {
+    const other = await connect();
+    const mode = { ...WRITING, append: true };
+    const { file: log } = await other.create(other.rootInode, name('log'), mode, ME);
+    await log.append([pattern(5000)]);
+    const { file: quiet } = await client.create(client.rootInode, name('quiet'), WRITING, ME);
+    await quiet.close();
+    kill('m');
+    await log.append([pattern(400)]);
+    kill('c2');
+    await start('m');
+    const mayBelieve = async (inode: InodeId, length: number) => {
+      const asked = client.changes.now();
+      t.is((await client.attributes(inode, ME)).length, length);
+      return !client.changes.changedSince(inode, asked);
+    };
+    await sleep(SESSION_TIMEOUT_MS / 2);
+    t.false(await mayBelieve(log.inode, 5400));
+    t.false(await mayBelieve(quiet.inode, 0), 'nobody knows who writes what');
+    await sleep(2 * SESSION_TIMEOUT_MS);
+    t.true(await mayBelieve(log.inode, 5400));
+    t.true(await mayBelieve(quiet.inode, 0));
+    const { version } = (await client.statFile(log.inode, ME)).extents[0] ?? {};
+    t.true((version ?? 0) > 1, 'the version was raised before the length was believed');
   }));

@@ -14,6 +14,7 @@ export interface RealCluster {
   readonly simulation: Simulation;
   readonly network: SimNetwork;
   readonly client: GfsClient;
+  /** The n-th client runs on the machine "c" + n; the first is `client`. */
   connect(options?: Partial<ClientOptions>): Promise<GfsClient>;
   /** Ends the process as kill -9 does; started again it is another process on the same disk. */
   kill(machine: string): void;
@@ -68,7 +69,7 @@ export async function inRealCluster(
     const host = `c${clientCount}`;
     const env = new SimEnv(simulation, host);
     const view = network.processView(env, host);
-    return await GfsClient.connect({
+    const client = await GfsClient.connect({
       env,
       network: view,
       masters: [MASTER],
@@ -76,6 +77,8 @@ export async function inRealCluster(
       program: 'test',
       ...options,
     });
+    running.set(host, { env, close: () => client.close() });
+    return client;
   };
 
   await simulation.run(async () => {

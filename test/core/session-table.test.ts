@@ -82,3 +82,62 @@ test('what was opened under this master survives the telling', (t) => {
   t.is(sessions.close(S, 7), undefined);
   t.is(sessions.close(S, 8), FILE);
 });
+
+test('a file is written by others while another session has it open for writing, and by nobody else', (t) => {
+  const sessions = fresh(S, T);
+  sessions.open(S, file(1, true));
+  sessions.open(T, file(1));
+  t.false(sessions.mayBeWrittenByOthers(FILE, S));
+  t.true(sessions.mayBeWrittenByOthers(FILE, T));
+  t.true(sessions.mayBeWrittenByOthers(FILE, 0));
+  t.false(sessions.mayBeWrittenByOthers(inodeId(11), T));
+  sessions.open(T, file(2, true));
+  t.true(sessions.mayBeWrittenByOthers(FILE, S));
+  sessions.close(S, 1);
+  t.false(sessions.mayBeWrittenByOthers(FILE, T));
+});
+
+test('P21: what a session was writing when it ended counts as being written until its length is known', (t) => {
+  const sessions = fresh(S, T);
+  sessions.open(S, file(1, true));
+  sessions.open(S, { ...file(2), inode: inodeId(11) });
+  sessions.end(S);
+  t.true(sessions.mayBeWrittenByOthers(FILE, T));
+  t.false(sessions.mayBeWrittenByOthers(inodeId(11), T), 'it was only read');
+  const [first] = sessions.unsettled(10);
+  t.is(first?.inode, FILE);
+  // Another writer goes while the first one's length is being found out.
+  sessions.open(T, file(1, true));
+  sessions.end(T);
+  if (first !== undefined) sessions.settled(first);
+  t.true(sessions.mayBeWrittenByOthers(FILE, 0));
+  for (const unsettled of sessions.unsettled(10)) sessions.settled(unsettled);
+  t.false(sessions.mayBeWrittenByOthers(FILE, 0));
+});
+
+test('P21: after a restart every file counts as being written until each session told, or ended and was looked for', (t) => {
+  const sessions = table(S, T);
+  t.true(sessions.mayBeWrittenByOthers(FILE, S));
+  sessions.renew(S, { files: [], complete: true }, 1);
+  t.true(sessions.mayBeWrittenByOthers(FILE, S));
+  t.false(sessions.mayHaveLostWriters);
+  sessions.end(T);
+  t.true(sessions.mayHaveLostWriters);
+  t.true(sessions.mayBeWrittenByOthers(FILE, S), 'T may have left anything');
+  sessions.unsettle(FILE);
+  sessions.lostWritersFound();
+  t.true(sessions.mayBeWrittenByOthers(FILE, S));
+  t.false(sessions.mayBeWrittenByOthers(inodeId(11), S));
+});
+
+test('what cannot be settled now lets others go first', (t) => {
+  const sessions = fresh();
+  for (const inode of [1, 2, 3]) sessions.unsettle(inodeId(inode));
+  const [first] = sessions.unsettled(1);
+  if (first !== undefined) sessions.postpone(first);
+  t.deepEqual(
+    sessions.unsettled(2).map(({ inode }) => inode),
+    [2, 3].map(inodeId),
+  );
+  t.is(sessions.unsettled(9).length, 3);
+});

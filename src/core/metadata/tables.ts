@@ -140,6 +140,11 @@ export class Tables {
     this.#removeExisting(this.#numberKey(Table.INODE, inode), 'a removed inode was there');
   }
 
+  /** Inodes with numbers above `after`, in order. */
+  inodes(after: number, limit: number): Inode[] {
+    return this.#numbered(Table.INODE, after, limit, (row, inode) => readInode(row, inode as InodeId));
+  }
+
   extent(inode: InodeId, start: number): Extent | undefined {
     const row = this.#read(this.#extentKey(inode, start));
     return row && readExtent(row, start);
