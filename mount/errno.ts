@@ -80,6 +80,7 @@ export function errnoOfCode(code: ErrorCode): number {
     case 'WRITES_LOST':
     case 'CHUNK_LOST':
     case 'NO_SUCH_SESSION':
+    case 'SESSION_EXPIRED':
     case 'WRONG_FILESYSTEM':
     case 'ALREADY_RUNNING':
     case 'WRONG_SERVICE':

@@ -262,6 +262,14 @@ export class FileState implements Contents {
     this.#stamp = isOurs ? attributes : undefined;
   }
 
+  /** The master found out by itself what was acknowledged: there is nothing to tell it, and all is to be learnt anew. */
+  leftToTheMaster(): void {
+    this.#committedCount = this.#writeCount;
+    this.#mtime = undefined;
+    this.#writtenEnd = 0;
+    this.changedElsewhere();
+  }
+
   /** The length was set at the master, when nothing was outstanding here. */
   truncated(attributes: Attributes): void {
     this.appendedTo = undefined;

@@ -85,6 +85,11 @@ export class FileWork {
     return bytes;
   }
 
+  /** SESSION_EXPIRED: the open file was its session's, which ended. */
+  mustHold({ openId }: Access): void {
+    this.#options.session.mustHold(openId);
+  }
+
   takeRoom(bytes: number, waiting: Waiting | undefined): Promise<void> | undefined {
     return this.#options.share.budget.take(bytes, waiting);
   }
@@ -150,7 +155,9 @@ export class FileWork {
     if (!state.isUncommitted) return;
     const told = state.writesToTell;
     const request = { context: undefined, inode: state.inode, commit: state.commit };
-    const answer = await this.#options.session.command(commitLength, request, access.caller, patience, true);
+    const { session } = this.#options;
+    const { caller, openId } = access;
+    const answer = await session.command(commitLength, request, caller, patience, true, openId);
     state.committed(answer, told);
   }
 
@@ -191,7 +198,8 @@ export class FileWork {
     await this.commit(state, access, patience);
     const { session, entries } = this.#options;
     const request = attributesRequest(state.inode, changes, byOpenFile);
-    const answer = await session.command(setAttributes, request, access.caller, patience, true);
+    const { caller, openId } = access;
+    const answer = await session.command(setAttributes, request, caller, patience, true, openId);
     const attributes = await entries.exact(answer, access.caller, patience);
     state.truncated(attributes);
     return state.attributesSet(attributes, changes.mtime !== undefined);
@@ -206,11 +214,18 @@ export class FileWork {
   /** Gives the open file back, with what the master does not know yet of its writes. */
   async close(state: FileState, access: Access, mayWrite: boolean, patience: Patience): Promise<void> {
     const { session, states } = this.#options;
+    if (session.isExpired(access.openId)) {
+      // The master has closed it. What was acknowledged is there; what was not is told as an error.
+      session.closed(access.openId);
+      state.leftToTheMaster();
+      states.release(state);
+      return;
+    }
     const told = state.writesToTell;
     const commit = mayWrite && state.isUncommitted ? state.commit : undefined;
     const request = { context: undefined, inode: state.inode, openId: access.openId, commit };
     try {
-      const answer = await session.command(close, request, access.caller, patience, true);
+      const answer = await session.command(close, request, access.caller, patience, true, access.openId);
       if (commit !== undefined) state.committed(answer, told);
     } catch (error) {
       // The master that forgot it has nothing to close.
@@ -226,14 +241,12 @@ export class FileWork {
     return new WriteBehind({
       share,
       chunkSizeBytes,
-      write: (fileOffset, bytes) =>
-        writer.write(
-          must(state.writeAccess, 'somebody wrote'),
-          fileOffset,
-          bytes,
-          this.patience(undefined),
-          (span) => state.acknowledged(span),
-        ),
+      write: async (fileOffset, bytes) => {
+        const access = must(state.writeAccess, 'somebody wrote');
+        this.mustHold(access);
+        const patience = this.patience(undefined);
+        await writer.write(access, fileOffset, bytes, patience, (span) => state.acknowledged(span));
+      },
       onWritten: (start, bytes) => state.written(start, bytes),
       onFailed: (error) => state.failed(error),
     });

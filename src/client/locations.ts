@@ -190,7 +190,7 @@ export class Locations {
       sealedLength,
       sealedVersion: location.version,
     };
-    const answer = await this.#session.command(addChunk, request, caller, patience, true);
+    const answer = await this.#session.command(addChunk, request, caller, patience, true, openId);
     const next = must(answer.extent, 'AddChunk answers an extent');
     const map = this.#map(inode);
     const sealed = { ...location, sealed: true, sealedLength };
@@ -251,18 +251,22 @@ export class Locations {
     const { inode, caller, openId } = access;
     return await this.#session.ask(
       findChunks,
-      (session) => ({
-        caller: callerMessage(caller),
-        inode,
-        fileOffset: question.fileOffset,
-        count: question.count,
-        forWrite: question.forWrite ?? false,
-        forSync: question.forSync ?? false,
-        session,
-        openId,
-        suspectVersion: question.suspectVersion ?? 0,
-        last: question.last ?? false,
-      }),
+      (session) => {
+        // Asked again in a new session, it may not be the file's right any more.
+        this.#session.mustHold(openId);
+        return {
+          caller: callerMessage(caller),
+          inode,
+          fileOffset: question.fileOffset,
+          count: question.count,
+          forWrite: question.forWrite ?? false,
+          forSync: question.forSync ?? false,
+          session,
+          openId,
+          suspectVersion: question.suspectVersion ?? 0,
+          last: question.last ?? false,
+        };
+      },
       patience,
     );
   }
@@ -278,7 +282,7 @@ export class Locations {
       sealedLength: 0,
       sealedVersion: 0,
     };
-    const answer = await this.#session.command(addChunk, request, access.caller, patience, true);
+    const answer = await this.#session.command(addChunk, request, access.caller, patience, true, openId);
     const extent = must(answer.extent, 'AddChunk answers an extent');
     const map = this.#map(inode);
     this.#learn(inode, map, extent.start, map.endOf(extent), [extent]);

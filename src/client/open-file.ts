@@ -107,9 +107,9 @@ export class OpenFile implements GfsFile {
     }
   }
 
-  append(bytes: Bytes, waiting?: Waiting): Promise<number> {
+  async append(bytes: Bytes, waiting?: Waiting): Promise<number> {
     this.#ownAppends ??= this.newAppendWriter();
-    return this.#ownAppends.append(bytes, waiting);
+    return await this.#ownAppends.append(bytes, waiting);
   }
 
   newAppendWriter(): AppendWriter {
@@ -213,6 +213,7 @@ export class OpenFile implements GfsFile {
 
   #checkOpen(): void {
     if (this.#closing !== undefined) throw new GfsError('BAD_FILE', 'the file is closed');
+    this.#work.mustHold(this.#access);
   }
 
   #checkWritable(fileOffset: number, length: number): void {

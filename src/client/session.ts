@@ -1,5 +1,5 @@
 import type { Env, Timer } from '../base/env.ts';
-import { codeOf } from '../base/errors.ts';
+import { codeOf, GfsError } from '../base/errors.ts';
 import { type SessionId, sessionId } from '../base/ids.ts';
 import { TaskGroup } from '../base/task-group.ts';
 import { SECOND_MS } from '../base/units.ts';
@@ -40,6 +40,8 @@ export class Session {
   readonly #options: SessionOptions;
   readonly #tasks: TaskGroup;
   readonly #openFiles = new Map<number, OpenFile>();
+  /** Open for writing in a session that ended, and not closed yet. */
+  readonly #expired = new Set<number>();
   /** Numbers without an answer yet, in rising order. */
   readonly #unanswered = new Set<number>();
   #id: SessionId;
@@ -72,7 +74,7 @@ export class Session {
 
   /**
    * A command. `repeatable`: carried out twice, it does no harm and answers the same; only such a one is given to a
-   * new session when the old one ended before its answer came.
+   * new session when the old one ended before its answer came. `openId`: by the right of which open file; 0: of none.
    */
   async command<Req extends { context: CommandContext | undefined }, Res>(
     method: Method<Req, Res>,
@@ -80,9 +82,11 @@ export class Session {
     caller: Identity,
     patience: Patience,
     repeatable: boolean,
+    openId = 0,
   ): Promise<Res> {
     return await this.#inSession(
       async (session) => {
+        this.mustHold(openId);
         const number = this.nextNumber();
         this.#unanswered.add(number);
         try {
@@ -122,6 +126,20 @@ export class Session {
 
   closed(openId: number): void {
     this.#openFiles.delete(openId);
+    this.#expired.delete(openId);
+  }
+
+  isExpired(openId: number): boolean {
+    return this.#expired.has(openId);
+  }
+
+  /** Before anything is done by the right of an open file. SESSION_EXPIRED: its turn is over, it has to be opened anew. */
+  mustHold(openId: number): void {
+    if (!this.#expired.has(openId)) return;
+    throw new GfsError(
+      'SESSION_EXPIRED',
+      'the master heard nothing of this client for too long: open the file anew',
+    );
   }
 
   /** Ends the session at the master, if that can be had quickly; otherwise the master lets it expire. */
@@ -177,6 +195,12 @@ export class Session {
       'the session had ended; a new one is open',
     );
     this.#id = sessionId(answer.session);
+    for (const { openId, write } of [...this.#openFiles.values()]) {
+      // Others may have written since, and the master has made up its mind about the length (P21). Who only reads goes on.
+      if (!write) continue;
+      this.#openFiles.delete(openId);
+      this.#expired.add(openId);
+    }
     if (this.#openFiles.size > 0) await this.#announce(patience);
   }
 

@@ -42,6 +42,7 @@ export function sessionHandlers(parts: MasterParts): Pick<MasterHandlers, Sessio
         .map(({ openId, inode, read, write }) => ({ openId, inode: inodeId(inode), read, write }));
       const told = { files, complete: message.complete };
       const { tell } = unwrap(sessions.renew(session, told, env.monotonicMs()));
+      for (const { inode, write } of files) if (write) await channels.tellFirst(inode, session);
       return { message: { sendOpenFiles: tell } };
     },
 

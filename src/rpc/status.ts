@@ -22,6 +22,7 @@ export function statusOf(code: ErrorCode): status {
     case 'NO_SUCH_CHUNK':
     case 'NO_SUCH_PUSH':
     case 'NO_SUCH_SESSION':
+    case 'SESSION_EXPIRED':
       return status.NOT_FOUND;
     case 'EXISTS':
     case 'ALREADY_RUNNING':

@@ -5,7 +5,7 @@ import type { InodeId } from '../../src/base/ids.ts';
 import { KiB } from '../../src/base/units.ts';
 import type { ChangeListener, GfsClient } from '../../src/client/api.ts';
 import { inRealCluster } from './real-cluster.ts';
-import { ME, pattern, readAll, WRITING } from './world.ts';
+import { codeFrom, ME, pattern, readAll, WRITING } from './world.ts';
 
 /** All that a client hears. */
 function heardBy(client: GfsClient): { inodes: InodeId[]; names: string[]; everything: number } {
@@ -174,4 +174,31 @@ test('a client that died while the master was away leaves no length unknown', (t
     t.true(await mayBelieve(quiet.inode, 0));
     const { version } = (await client.statFile(log.inode, ME)).extents[0] ?? {};
     t.true((version ?? 0) > 1, 'the version was raised before the length was believed');
+  }));
+
+test('a client that was cut off for longer than a session lasts has lost its turn, and goes on in a new session', (t) =>
+  inRealCluster(7, async ({ client, connect, network, sleep }) => {
+    const other = await connect();
+    const mode = { ...WRITING, append: true };
+    const { file: log } = await other.create(other.rootInode, name('log'), mode, ME);
+    await log.append([pattern(3000)]);
+    const before = other.session;
+    network.partition('m', 'c2');
+    // Its chunkservers it still reaches; it writes on while the master takes it for gone.
+    await log.append([pattern(70)]);
+    await sleep(2 * SESSION_TIMEOUT_MS);
+    t.is((await client.attributes(log.inode, ME)).length, 3070);
+    const late = codeFrom(log.append([pattern(500)]));
+    await sleep(1000);
+    network.heal('m', 'c2');
+    t.is(await late, 'SESSION_EXPIRED');
+    t.not(other.session, before);
+    t.is(await codeFrom(log.flush()), 'SESSION_EXPIRED');
+    await log.close();
+    const { file: again, attributes } = await other.open(log.inode, mode, ME);
+    t.is(attributes.length, 3070);
+    t.is(await again.append([pattern(10)]), 3070);
+    t.is((await client.attributes(log.inode, ME)).length, 3080);
+    await again.close();
+    await other.close();
   }));

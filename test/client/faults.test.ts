@@ -159,18 +159,32 @@ test('numbers below a command without an answer are not acknowledged', (t) =>
     t.is(c?.acknowledged, (c?.number ?? 0) - 1);
   }));
 
-test('a session that ended is replaced, and open files go on', (t) =>
+test('a session that ended is replaced: what was only read goes on, what was open for writing is refused', (t) =>
   inWorld({}, async ({ client, cluster, create }) => {
     const { file } = await create('f');
+    const { file: reader } = await client.open(file.inode, { read: true }, ME);
     await file.write(0, [pattern(1000)]);
     const before = client.session;
     cluster.master.sessions.clear();
     cluster.master.openFiles.clear();
     await file.write(400 * KiB, [pattern(10)]);
-    await file.flush();
+    t.is(await codeFrom(file.flush()), 'SESSION_EXPIRED');
     t.not(client.session, before);
-    t.deepEqual([...cluster.master.openFiles.values()], [file.inode]);
-    await file.close();
+    t.deepEqual([...cluster.master.openFiles.values()], [file.inode], 'it is open for reading');
+    t.is(await codeFrom(file.write(0, [pattern(10)])), 'SESSION_EXPIRED');
+    t.is(await codeFrom(file.read(0, 10)), 'SESSION_EXPIRED');
+    t.is(await codeFrom(file.append([pattern(10)])), 'SESSION_EXPIRED');
+    t.is(await codeFrom(file.truncate(10)), 'SESSION_EXPIRED');
+    cluster.counts();
+    t.is(await codeFrom(file.close()), 'none', 'the error was told');
+    t.deepEqual(cluster.counts(), {});
+    t.true((await readAll(reader)).length <= 1000);
+    const { file: again } = await client.open(file.inode, WRITING, ME);
+    await again.write(0, [pattern(2000)]);
+    await again.flush();
+    t.is((await readAll(reader)).length, 2000);
+    await again.close();
+    await reader.close();
   }));
 
 test('after a lost connection the master is told what is open', (t) =>
