@@ -332,7 +332,8 @@ class Client implements Api {
     const whole = how.whole || (extents.length === 0 && attributes.length === 0);
     this.#locations.learnFirst(inode, extents, whole);
     const caller = callerMessage(call.caller);
-    this.#session.opened({ openId, inode, read: mode.read ?? false, write: mayWrite(mode), caller });
+    const { read = false, append = false } = mode;
+    this.#session.opened({ openId, inode, read, write: mayWrite(mode), append, caller });
     const access: Access = { inode, caller: call.caller, openId };
     const file = new OpenFile({
       work: this.#work,

@@ -22,6 +22,9 @@ const RENEW_SOON_MS = 200;
 const RENEW_ATTEMPT_MS = 10 * SECOND_MS;
 const CLOSE_MS_MAX = 5 * SECOND_MS;
 
+/** `append`: whatever is written comes to lie at the end of the file. */
+export type HeldFile = OpenFile & { readonly append: boolean };
+
 export interface SessionOptions {
   readonly env: Env;
   readonly link: MasterLink;
@@ -39,7 +42,7 @@ export class Session {
   readonly filesystem: OpenSessionResponse;
   readonly #options: SessionOptions;
   readonly #tasks: TaskGroup;
-  readonly #openFiles = new Map<number, OpenFile>();
+  readonly #openFiles = new Map<number, HeldFile>();
   /** Open for writing in a session that ended, and not closed yet. */
   readonly #expired = new Set<number>();
   /** Numbers without an answer yet, in rising order. */
@@ -120,7 +123,7 @@ export class Session {
     if (this.#id === id) this.#renewIn(0, true);
   }
 
-  opened(file: OpenFile): void {
+  opened(file: HeldFile): void {
     this.#openFiles.set(file.openId, file);
   }
 
@@ -195,9 +198,10 @@ export class Session {
       'the session had ended; a new one is open',
     );
     this.#id = sessionId(answer.session);
-    for (const { openId, write } of [...this.#openFiles.values()]) {
-      // Others may have written since, and the master has made up its mind about the length (P21). Who only reads goes on.
-      if (!write) continue;
+    for (const { openId, write, append } of [...this.#openFiles.values()]) {
+      // Others may have written since what this client still has to write. Who reads, or appends, goes on: a record comes
+      // behind theirs, once, and the new session is registered before it (P21).
+      if (!write || append) continue;
       this.#openFiles.delete(openId);
       this.#expired.add(openId);
     }

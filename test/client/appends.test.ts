@@ -4,7 +4,7 @@ import { KiB, MINUTE_MS, SECOND_MS } from '../../src/base/units.ts';
 import type { GfsFile } from '../../src/client/api.ts';
 import { type MutateRequest, MutationKind } from '../../src/rpc/messages.ts';
 import type { FakeCluster } from './fake-cluster.ts';
-import { codeFrom, inWorld, ME, pattern, readAll, type World } from './world.ts';
+import { codeFrom, inWorld, ME, pattern, readAll, type World, WRITING } from './world.ts';
 
 const APPENDING = { read: true, write: true, append: true };
 const line = (text: string) => Buffer.from(`${text}\n`);
@@ -161,8 +161,9 @@ test('whatever a primary refuses with but "sealed", the record is pursued in its
 
 test('a client that was away for ten minutes gets the first answer: the session may have ended meanwhile (P18)', (t) =>
   inWorld({ ioTimeoutMs: 30 * MINUTE_MS }, async (world) => {
-    const { cluster, create, sleep, client } = world;
-    const { file } = await create('log');
+    const { cluster, sleep, client } = world;
+    const mode = { ...WRITING, append: true };
+    const { file } = await client.create(client.rootInode, Buffer.from('log'), mode, ME);
     await file.append([line('a')]);
     const { session } = client;
     let away = false;
