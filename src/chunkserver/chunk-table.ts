@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import type { Env } from '../base/env.ts';
 import { GfsError } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
@@ -13,6 +14,8 @@ import { isMember, wrongVersion } from './wire.ts';
 const ROLE_IDLE_MS_MAX = 15 * SECOND_MS;
 /** What is known of a chunk in memory is dropped this long after its last use. */
 const HELD_IDLE_MS_MAX = 30 * SECOND_MS;
+/** Far more than are deleted while somebody still believes in one of them. */
+const DELETED_COUNT_MAX = 64 * 1024;
 
 export interface ChunkTableOptions {
   readonly env: Env;
@@ -29,6 +32,8 @@ export class ChunkTable {
   readonly #held = new Map<number, HeldChunk>();
   readonly #opening = new Map<number, Promise<HeldChunk | undefined>>();
   readonly #deleting = new Set<number>();
+  /** Lately. Handles are not reused. */
+  readonly #deleted = new LRUCache<number, true>({ maxSize: DELETED_COUNT_MAX, sizeCalculation: () => 1 });
   /** Replicas that came, went or changed their version since the last report. */
   #changed = new Set<number>();
   /** Leases given back since the last heartbeat. */
@@ -98,8 +103,10 @@ export class ChunkTable {
     this.#confer(held, 'raised');
   }
 
+  /** For ever: one that is not here does not begin any more either, whoever still has the record of its beginning. */
   async delete(chunk: number): Promise<void> {
     this.#deleting.add(chunk);
+    this.#deleted.set(chunk, true);
     try {
       await this.#opening.get(chunk);
       this.#held.get(chunk)?.endVersion(new GfsError('NO_SUCH_CHUNK', `chunk ${hex(chunk)} is deleted`));
@@ -192,7 +199,7 @@ export class ChunkTable {
   }
 
   #begin(chunk: number, version: number, first: VersionRecord): HeldChunk | undefined {
-    if (this.#deleting.has(chunk)) return undefined;
+    if (this.#deleting.has(chunk) || this.#deleted.has(chunk)) return undefined;
     if (first.chunk !== chunk || first.version !== version) {
       throw new GfsError(
         'INVALID_ARGUMENT',

@@ -74,6 +74,14 @@ export class Appender {
     }
   }
 
+  /** The length of the file as its last chunk's primary has it: never below what was acknowledged and is still there. */
+  async lengthNow(access: Access, patience: Patience): Promise<number> {
+    const { span, fileLength } = await this.#locations.last(access, patience);
+    if (span === undefined || span.location.sealed) return Math.max(fileLength, span?.end ?? 0);
+    const { length } = await this.#writer.lengthOf(access, span.start, patience);
+    return Math.max(fileLength, span.start + length);
+  }
+
   /** Where this client appended a moment ago. The primary knows how long that chunk is. */
   #knownEnd({ appendedTo }: FileState): (End & { readonly learntAtMs: number }) | undefined {
     if (appendedTo === undefined) return undefined;

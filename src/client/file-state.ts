@@ -185,6 +185,7 @@ export class FileState implements Contents {
 
   /** Somebody else changed the file: what is cached of it is old. */
   changedElsewhere(): void {
+    this.appendedTo = undefined;
     this.#lengthIsOld = true;
     this.#stamp = undefined;
     this.#contentsChanged();

@@ -153,12 +153,23 @@ export class FileWork {
     if (!state.isUncommitted) return;
     using _ = await state.committing.acquire();
     if (!state.isUncommitted) return;
+    await this.#learnCut(state, access, patience);
     const told = state.writesToTell;
     const request = { context: undefined, inode: state.inode, commit: state.commit };
     const { session } = this.#options;
     const { caller, openId } = access;
     const answer = await session.command(commitLength, request, caller, patience, true, openId);
     state.committed(answer, told);
+  }
+
+  /**
+   * What the master is told of is a lower bound of the length, and it believes it. If somebody else may have truncated the
+   * file, it is told no more than what is there now, lest bytes that were cut off come back as zeros.
+   */
+  async #learnCut(state: FileState, access: Access, patience: Patience): Promise<void> {
+    if (!state.lengthIsOld || state.commit.length === 0) return;
+    const length = await this.#options.appender.lengthNow(access, patience);
+    if (length < state.commit.length) state.cutElsewhere(length);
   }
 
   /** All members of all chunks with unsynced mutations of this client sync them. */
@@ -221,15 +232,17 @@ export class FileWork {
       states.release(state);
       return;
     }
-    const told = state.writesToTell;
-    const commit = mayWrite && state.isUncommitted ? state.commit : undefined;
-    const request = { context: undefined, inode: state.inode, openId: access.openId, commit };
+    const tells = mayWrite && state.isUncommitted;
     try {
+      if (tells) await this.#learnCut(state, access, patience);
+      const told = state.writesToTell;
+      const commit = tells ? state.commit : undefined;
+      const request = { context: undefined, inode: state.inode, openId: access.openId, commit };
       const answer = await session.command(close, request, access.caller, patience, true, access.openId);
       if (commit !== undefined) state.committed(answer, told);
     } catch (error) {
       // The master that forgot it has nothing to close.
-      if (codeOf(error) !== 'BAD_FILE' || commit !== undefined) throw error;
+      if (codeOf(error) !== 'BAD_FILE' || tells) throw error;
     } finally {
       session.closed(access.openId);
       states.release(state);

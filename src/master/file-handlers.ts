@@ -5,6 +5,7 @@ import type { CommandContext, NewChunk } from '../core/metadata/commands.ts';
 import { type Attributes, FileType } from '../core/metadata/rows.ts';
 import type { ExtentLocation, LengthCommit } from '../rpc/messages.ts';
 import { contextOf, sessionOf } from './command-context.ts';
+import { chunksToFence, fenceChunks } from './dropped-chunks.ts';
 import { checkFileAccess, checkReach, checkWriteByInode, unreachable } from './file-access.ts';
 import type { MasterHandlers, MasterParts } from './master-parts.ts';
 import { setAttributes } from './set-attributes.ts';
@@ -52,9 +53,15 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
       const firstChunk = reserveChunk ? newChunks.proposeIfPossible(goal) : undefined;
       const file = { inode: metadata.dealInode(), mode, firstChunk, goal };
       const body = { parent, name, ...file, exclusive, read, write, truncate };
+      const there = truncate ? state.lookup(context.caller, parent, name) : undefined;
+      const asker = context.session;
+      const dropped = there?.ok ? chunksToFence(parts, { inode: there.value.inode, length: 0, asker }) : [];
       const reach = () => unreachable(parts.access, context, [parent]);
       const { attributes, created } = unwrap(await metadata.execute(context, 'createFile', body, reach));
-      if (truncate && !created) garbage.wake();
+      if (truncate && !created) {
+        await fenceChunks(parts, dropped);
+        garbage.wake();
+      }
       begun(firstChunk, attributes.inode);
       const { inode } = attributes;
       const openId = remember(context, inode, { read, write });

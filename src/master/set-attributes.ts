@@ -3,11 +3,15 @@ import type { InodeId } from '../base/ids.ts';
 import { unwrap } from '../base/result.ts';
 import type { CommandBodies, CommandContext } from '../core/metadata/commands.ts';
 import type { Attributes, Extent } from '../core/metadata/rows.ts';
+import { chunksToFence, fenceChunks } from './dropped-chunks.ts';
 import { checkReach, unreachable } from './file-access.ts';
 import type { MasterParts } from './master-parts.ts';
 
 export type AttributeChanges = Omit<CommandBodies['setAttributes'], 'cut'>;
-type Parts = Pick<MasterParts, 'metadata' | 'access' | 'raiser' | 'garbage'>;
+type Parts = Pick<
+  MasterParts,
+  'access' | 'calls' | 'env' | 'garbage' | 'leases' | 'metadata' | 'raiser' | 'sessions'
+>;
 
 /** How often a chunk may be raised by somebody else between our look and our command. */
 const ATTEMPTS_MAX = 5;
@@ -33,17 +37,29 @@ export async function setAttributes(
       if (before.ok && straddled !== undefined) await raiser.ensurePrimary(straddled.chunk);
       return unwrap(before) as Attributes;
     }
+    const asker = context.session;
+    const dropped = length === undefined ? [] : chunksToFence(parts, { inode, length, asker });
     try {
-      if (straddled !== undefined) return await cutAt(parts, straddled, { context, changes });
-      const body = { ...changes, cut: undefined };
-      const reach = () => unreachable(parts.access, context, [inode]);
-      return unwrap(await metadata.execute(context, 'setAttributes', body, reach));
+      const attributes = await changed(parts, straddled, { context, changes });
+      await fenceChunks(parts, dropped);
+      return attributes;
     } catch (error) {
       if (codeOf(error) !== 'VERSION_MISMATCH' || attempt === ATTEMPTS_MAX) throw error;
     } finally {
       if (length !== undefined) garbage.wake();
     }
   }
+}
+
+async function changed(
+  parts: Parts,
+  straddled: Extent | undefined,
+  { context, changes }: { context: CommandContext; changes: AttributeChanges },
+): Promise<Attributes> {
+  if (straddled !== undefined) return await cutAt(parts, straddled, { context, changes });
+  const body = { ...changes, cut: undefined };
+  const reach = () => unreachable(parts.access, context, [changes.inode]);
+  return unwrap(await parts.metadata.execute(context, 'setAttributes', body, reach));
 }
 
 async function cutAt(

@@ -77,6 +77,16 @@ test.serial('bad appends are refused one by one, and change nothing', async (t) 
   for (const index of [0, 1, 2]) t.is((await cluster.read(index, CHUNK, 0, 1000)).length, 110);
 });
 
+test.serial('a chunk that was deleted before its first mutation does not begin any more', async (t) => {
+  await using cluster = await Cluster.start(3);
+  const { delete: deleteChunks } = ChunkserverDefinition.methods;
+  await cluster.at(1).connection.call(deleteChunks, { chunks: [CHUNK] });
+  t.is(await codeOfFailure(cluster.append(CHUNK, sample(10), { writer: 1, number: 1 })), 'NOT_PRIMARY');
+  await cluster.at(0).connection.call(deleteChunks, { chunks: [CHUNK + 1] });
+  const refused = cluster.append(CHUNK + 1, sample(10), { writer: 1, number: 1 });
+  t.is(await codeOfFailure(refused), 'NO_SUCH_CHUNK');
+});
+
 test.serial('what is in the table is answered without its data, whoever lost that', async (t) => {
   await using cluster = await Cluster.start(3);
   const record = sample(200_000);

@@ -126,3 +126,30 @@ test('a user without rights goes by his own path, and keeps what he has open thr
     t.is(await codeFrom(bob.attributes(file.inode, asBob)), 'PERMISSION_DENIED', 'closed');
     for (const each of [bob, mount, idle]) await each.close();
   }));
+
+test('what is appended after another client truncated the file is there, and what was before is not', (t) =>
+  inRealCluster(31, async ({ client, connect, sleep }) => {
+    const other = await connect();
+    const mode = { ...WRITING, append: true };
+    const { file } = await client.create(client.rootInode, Buffer.from('log'), mode, ME);
+    for (const length of [0, 3, 0, 150 * KiB, 0, 300 * KiB, 7]) {
+      // Over a chunk's border, so that extents are dropped, cut and begun.
+      for (let count = 0; count < 7; count += 1) await file.append([pattern(50 * KiB, count)]);
+      const before = await readAll(file);
+      await other.setAttributes(file.inode, { length }, ME);
+      t.is(await file.append([Buffer.from('after')]), length);
+      await file.flush();
+      const { file: reader } = await other.open(file.inode, { read: true }, ME);
+      const expected = Buffer.concat([before.subarray(0, length), Buffer.from('after')]);
+      t.true((await readAll(reader)).equals(expected), `cut to ${length}`);
+      await reader.close();
+      await other.setAttributes(file.inode, { length: 0 }, ME);
+    }
+    // What was not committed before the truncation does not come back with the close.
+    await file.append([pattern(50 * KiB)]);
+    await other.setAttributes(file.inode, { length: 10 }, ME);
+    await sleep(1000);
+    await file.close();
+    t.is((await other.attributes(file.inode, ME)).length, 10);
+    await other.close();
+  }));

@@ -53,3 +53,19 @@ test('what is truncated away is deleted', async (t) => {
     servers.every(({ deleted }) => deleted.includes(extents[0]?.chunk ?? 0)),
   );
 });
+
+test('what another session may be writing to is deleted at a member before its truncation is answered', async (t) => {
+  const place = new Place(t);
+  await place.start();
+  const servers = await place.chunkservers(3);
+  const writer = await place.client().open();
+  const { inode, extents } = await writer.create('f');
+  const other = await place.client().open();
+  await other.call(methods.setAttributes, { context: other.context(), inode, length: 0 });
+  t.true(servers.some(({ deleted }) => deleted.includes(extents[0]?.chunk ?? 0)));
+  const add = { context: writer.context(), inode, fileOffset: 0 };
+  const next = (await writer.call(methods.addChunk, add)).extent?.chunk ?? 0;
+  const again = { name: Buffer.from('f'), parent: 1, mode: 0o644, write: true, truncate: true };
+  await other.call(methods.createFile, { context: other.context(), ...again });
+  t.true(servers.some(({ deleted }) => deleted.includes(next)));
+});
