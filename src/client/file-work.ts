@@ -2,7 +2,7 @@ import { must } from '../base/assert.ts';
 import { type Bytes, lengthOf } from '../base/bytes.ts';
 import type { Env } from '../base/env.ts';
 import { codeOf, GfsError } from '../base/errors.ts';
-import { type Attributes, MasterDefinition } from '../rpc/messages.ts';
+import { type Attributes, type CommitLengthResponse, MasterDefinition } from '../rpc/messages.ts';
 import type { AttributeChanges, Waiting } from './api.ts';
 import { AppendQueue } from './append-queue.ts';
 import type { Appender } from './appender.ts';
@@ -13,6 +13,7 @@ import type { Owner } from './dirty-ranges.ts';
 import type { Entries } from './entries.ts';
 import type { FileState } from './file-state.ts';
 import type { FileStates } from './file-states.ts';
+import type { Asked, KnownEntries } from './known-entries.ts';
 import type { Access } from './locations.ts';
 import { Patience } from './patience.ts';
 import { type ReadaheadBudget, ReadStream } from './read-stream.ts';
@@ -31,6 +32,7 @@ export interface FileWorkOptions {
   readonly session: Session;
   readonly states: FileStates;
   readonly entries: Entries;
+  readonly known: KnownEntries;
   readonly reader: ChunkReader;
   readonly writer: ChunkWriter;
   readonly appender: Appender;
@@ -156,10 +158,11 @@ export class FileWork {
     await this.#learnCut(state, access, patience);
     const told = state.writesToTell;
     const request = { context: undefined, inode: state.inode, commit: state.commit };
-    const { session } = this.#options;
+    const { session, known } = this.#options;
+    const asked = known.asking();
     const { caller, openId } = access;
     const answer = await session.command(commitLength, request, caller, patience, true, openId);
-    state.committed(answer, told);
+    this.#committed(state, answer, told, asked);
   }
 
   /**
@@ -207,12 +210,14 @@ export class FileWork {
     using _hold = state.writeBehind?.hold();
     // The master cuts the chunks of a file as long as it knows it to be.
     await this.commit(state, access, patience);
-    const { session, entries } = this.#options;
+    const { session, entries, known } = this.#options;
     const request = attributesRequest(state.inode, changes, byOpenFile);
+    const asked = known.asking();
     const { caller, openId } = access;
     const answer = await session.command(setAttributes, request, caller, patience, true, openId);
     const attributes = await entries.exact(answer, access.caller, patience);
     state.truncated(attributes);
+    known.changed(attributes, asked);
     return state.attributesSet(attributes, changes.mtime !== undefined);
   }
 
@@ -224,7 +229,7 @@ export class FileWork {
 
   /** Gives the open file back, with what the master does not know yet of its writes. */
   async close(state: FileState, access: Access, mayWrite: boolean, patience: Patience): Promise<void> {
-    const { session, states } = this.#options;
+    const { session, states, known } = this.#options;
     if (session.isExpired(access.openId)) {
       // The master has closed it. What was acknowledged is there; what was not is told as an error.
       session.closed(access.openId);
@@ -238,8 +243,9 @@ export class FileWork {
       const told = state.writesToTell;
       const commit = tells ? state.commit : undefined;
       const request = { context: undefined, inode: state.inode, openId: access.openId, commit };
+      const asked = known.asking();
       const answer = await session.command(close, request, access.caller, patience, true, access.openId);
-      if (commit !== undefined) state.committed(answer, told);
+      if (commit !== undefined) this.#committed(state, answer, told, asked);
     } catch (error) {
       // The master that forgot it has nothing to close.
       if (codeOf(error) !== 'BAD_FILE' || tells) throw error;
@@ -247,6 +253,13 @@ export class FileWork {
       session.closed(access.openId);
       states.release(state);
     }
+  }
+
+  #committed(state: FileState, answer: CommitLengthResponse, told: number, asked: Asked): void {
+    const { known } = this.#options;
+    state.committed(answer, told);
+    if (answer.attributes === undefined || answer.beingWritten) known.unknown(state.inode);
+    else known.changed(answer.attributes, asked);
   }
 
   #newWriteBehind(state: FileState): WriteBehind {

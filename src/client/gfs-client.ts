@@ -36,6 +36,7 @@ import { Entries } from './entries.ts';
 import { ChangeClock } from './file-state.ts';
 import { FileStates } from './file-states.ts';
 import { FileWork } from './file-work.ts';
+import { KnownEntries } from './known-entries.ts';
 import { type Access, Locations } from './locations.ts';
 import { MasterLink } from './master-link.ts';
 import { Namespace } from './namespace.ts';
@@ -64,7 +65,7 @@ export const GfsClient = {
   /** Opens a session at the master; how long that is tried says `waiting`. */
   async connect(options: ClientOptions, waiting?: Waiting): Promise<GfsClient> {
     const { env, network, masters, host, program, kernelWalksPaths = false } = options;
-    const link = new MasterLink(network, masters);
+    const link = new MasterLink(env, network, masters);
     try {
       const patience = new Patience(env, waiting, options.ioTimeoutMs ?? IO_TIMEOUT_MS_DEFAULT);
       const session = await Session.open({ env, link, host, program, kernelWalksPaths }, patience);
@@ -93,6 +94,7 @@ class Client implements Api {
   readonly #tasks: TaskGroup;
   readonly #openFiles = new Set<OpenFile>();
   readonly #entries: Entries;
+  readonly #known: KnownEntries;
   readonly #channel: NewsChannel;
   readonly #listeners: ChangeListener[] = [];
   #closing: Promise<void> | undefined;
@@ -116,10 +118,18 @@ class Client implements Api {
     const pool = this.#pool;
     const writer = new ChunkWriter({ env, pool, locations, session, host });
     this.#entries = new Entries({ session, writer, changes: this.changes });
+    this.#known = new KnownEntries({
+      env,
+      changes: this.changes,
+      states: this.#states,
+      heardMs: () => link.heardMs,
+      remembers: options.kernelWalksPaths ?? false,
+    });
     this.#names = new Namespace({
       session,
       states: this.#states,
       entries: this.#entries,
+      known: this.#known,
       patience: (waiting) => this.#patience(waiting),
     });
     this.#share = new WriteBehindShare(
@@ -136,6 +146,7 @@ class Client implements Api {
       session,
       states: this.#states,
       entries: this.#entries,
+      known: this.#known,
       reader: new ChunkReader({
         env,
         pool,
@@ -215,13 +226,16 @@ class Client implements Api {
       return await this.#work.setLength(state, access, changes, false, patience);
     }
     const request = attributesRequest(inode, changes, false);
+    const asked = this.#known.asking();
     const answer = await this.#session.command(methods.setAttributes, request, call.caller, patience, true);
     const attributes = await this.#entries.exact(answer, call.caller, patience);
+    this.#known.changed(attributes, asked);
     return state?.attributesSet(attributes, changes.mtime !== undefined) ?? attributes;
   }
 
   async create(parent: InodeId, name: Uint8Array, mode: CreateMode, call: Call): Promise<CreatedFile> {
-    const askedAt = this.#states.now;
+    const place = { parent, name };
+    const asked = this.#known.asking();
     const request = {
       context: undefined,
       parent,
@@ -235,16 +249,18 @@ class Client implements Api {
     };
     const patience = this.#patience(call);
     const repeatable = mode.exclusive !== true;
-    const answer = await this.#session.command(
-      methods.createFile,
-      request,
-      call.caller,
-      patience,
-      repeatable,
-    );
+    const answer = await this.#session
+      .command(methods.createFile, request, call.caller, patience, repeatable)
+      .catch((error: unknown) => {
+        this.#known.uncertain(place);
+        throw error;
+      });
+    const attributes = attributesOf(answer);
+    if (answer.beingWritten) this.#known.unknown(inodeId(attributes.inode));
+    this.#known.named(place, attributes, answer.parent, asked);
     const truncated = mode.truncate === true && !answer.created;
     const opened = this.#opened(answer, mode, call, {
-      askedAt,
+      askedAt: asked.tick,
       truncated,
       whole: answer.created || truncated,
     });
@@ -267,9 +283,11 @@ class Client implements Api {
     using _ = await state?.truncating.acquire();
     if (state !== undefined) await this.#work.drained(state, patience);
     using _hold = state?.writeBehind?.hold();
-    const askedAt = this.#states.now;
+    const asked = this.#known.asking();
     const answer = await this.#session.command(methods.open, request, call.caller, patience, true);
-    const opened = this.#opened(answer, mode, call, { askedAt, truncated, whole: truncated });
+    if (truncated) this.#known.unknown(inode);
+    else if (!answer.beingWritten) this.#known.learn(attributesOf(answer), asked);
+    const opened = this.#opened(answer, mode, call, { askedAt: asked.tick, truncated, whole: truncated });
     if (!answer.beingWritten || mode.read !== true) return opened;
     // Whoever reads wants to know how long it is.
     try {
@@ -351,13 +369,16 @@ class Client implements Api {
   #newListener(): ChangeListener {
     return {
       inodeChanged: (inode) => {
+        this.#known.inodeChanged(inode);
         this.#states.find(inode)?.changedElsewhere();
         for (const listener of this.#listeners) listener.inodeChanged(inode);
       },
       nameChanged: (change) => {
+        this.#known.nameChanged(change);
         for (const listener of this.#listeners) listener.nameChanged(change);
       },
       everythingChanged: () => {
+        this.#known.everythingChanged();
         this.#states.allMayHaveChanged();
         for (const listener of this.#listeners) listener.everythingChanged();
       },

@@ -1,4 +1,5 @@
 import { must } from '../base/assert.ts';
+import type { Env } from '../base/env.ts';
 import { codeOf, GfsError } from '../base/errors.ts';
 import { SECOND_MS } from '../base/units.ts';
 import type { ClientStream, Connection, Method, Network } from '../rpc/network.ts';
@@ -10,11 +11,19 @@ const MASTER_ATTEMPT_MS = 15 * SECOND_MS;
 /** The master, wherever it is now: the addresses of a list are tried in turn until one answers. */
 export class MasterLink {
   readonly #connections: readonly Connection[];
+  readonly #env: Env;
   #current = 0;
+  #heardMs = Number.NEGATIVE_INFINITY;
 
-  constructor(network: Network, addresses: readonly string[]) {
+  constructor(env: Env, network: Network, addresses: readonly string[]) {
     if (addresses.length === 0) throw new GfsError('INVALID_ARGUMENT', 'no master is given');
+    this.#env = env;
     this.#connections = addresses.map((address) => network.connect(address));
+  }
+
+  /** When it answered last. */
+  get heardMs(): number {
+    return this.#heardMs;
   }
 
   /** Called when the connection in use was lost: the master may have been started anew. */
@@ -48,7 +57,9 @@ export class MasterLink {
     options: { signal?: AbortSignal | undefined; deadlineMs: number },
   ): Promise<Res> {
     const connection = must(this.#connections[this.#current], 'the index stays within the list');
-    return (await connection.call(method, request, options)).message;
+    const { message } = await connection.call(method, request, options);
+    this.#heardMs = this.#env.monotonicMs();
+    return message;
   }
 
   /** A stream to the master in use; it ends with the connection. */

@@ -1,5 +1,12 @@
+import { GfsError } from '../base/errors.ts';
 import { type InodeId, inodeId } from '../base/ids.ts';
-import { type Attributes, MasterDefinition, type StatFilesystemResponse } from '../rpc/messages.ts';
+import {
+  type Attributes,
+  type CommandContext,
+  MasterDefinition,
+  type StatFilesystemResponse,
+} from '../rpc/messages.ts';
+import type { Method } from '../rpc/network.ts';
 import type {
   Call,
   DirectoryPage,
@@ -11,6 +18,7 @@ import type {
 } from './api.ts';
 import type { Entries } from './entries.ts';
 import type { FileStates } from './file-states.ts';
+import type { KnownEntries } from './known-entries.ts';
 import type { Patience } from './patience.ts';
 import { attributesOf, callerMessage, nameOf } from './requests.ts';
 import type { Session } from './session.ts';
@@ -22,6 +30,7 @@ export interface NamespaceOptions {
   readonly session: Session;
   readonly states: FileStates;
   readonly entries: Entries;
+  readonly known: KnownEntries;
   readonly patience: (waiting: Waiting | undefined) => Patience;
 }
 
@@ -30,27 +39,39 @@ export class Namespace {
   readonly #session: Session;
   readonly #states: FileStates;
   readonly #entries: Entries;
+  readonly #known: KnownEntries;
   readonly #patience: (waiting: Waiting | undefined) => Patience;
 
-  constructor({ session, states, entries, patience }: NamespaceOptions) {
+  constructor({ session, states, entries, known, patience }: NamespaceOptions) {
     this.#session = session;
     this.#states = states;
     this.#entries = entries;
+    this.#known = known;
     this.#patience = patience;
   }
 
   async lookup(parent: InodeId, name: Uint8Array, call: Call): Promise<Attributes> {
-    const askedAt = this.#states.now;
+    const known = this.#known;
+    const place = { parent, name };
+    const remembered = known.lookup(place);
+    if (remembered === 'absent') throw new GfsError('NOT_FOUND', 'no such name');
+    if (remembered !== undefined) return remembered;
+    const asked = this.#known.asking();
     const patience = this.#patience(call);
     const request = { caller: callerMessage(call.caller), parent, name: nameOf(name) };
     const answer = await this.#session.ask(methods.lookup, (session) => ({ ...request, session }), patience);
-    return this.#states.observe(await this.#entries.exact(answer, call.caller, patience), askedAt);
+    const attributes = await this.#entries.exact(answer, call.caller, patience);
+    known.learnName(place, attributes, asked);
+    return this.#states.observe(attributes, asked.tick);
   }
 
   async attributes(inode: InodeId, call: Call): Promise<Attributes> {
-    const askedAt = this.#states.now;
+    const remembered = this.#known.attributes(inode);
+    if (remembered !== undefined) return remembered;
+    const asked = this.#known.asking();
     const attributes = await this.#entries.attributes(inode, call.caller, this.#patience(call));
-    return this.#states.observe(attributes, askedAt);
+    this.#known.learn(attributes, asked);
+    return this.#states.observe(attributes, asked.tick);
   }
 
   async readSymlink(inode: InodeId, call: Call): Promise<Buffer> {
@@ -61,7 +82,7 @@ export class Namespace {
 
   async list(directory: InodeId, options: ListOptions, call: Call): Promise<DirectoryPage> {
     const { after, limit, withAttributes } = options;
-    const askedAt = this.#states.now;
+    const asked = this.#known.asking();
     const request = {
       caller: callerMessage(call.caller),
       inode: directory,
@@ -75,7 +96,9 @@ export class Namespace {
       this.#patience(call),
     );
     for (const entry of answer.entries) {
-      if (entry.attributes) entry.attributes = this.#states.observe(entry.attributes, askedAt);
+      if (entry.attributes === undefined) continue;
+      this.#known.learnName({ parent: directory, name: entry.name }, entry.attributes, asked);
+      entry.attributes = this.#states.observe(entry.attributes, asked.tick);
     }
     return { entries: answer.entries, end: answer.end, parent: inodeId(answer.parent) };
   }
@@ -95,26 +118,31 @@ export class Namespace {
       rdev: rdev ?? 0,
       symlinkTarget: symlinkTarget === undefined ? NO_NAME : nameOf(symlinkTarget),
     };
-    const patience = this.#patience(call);
-    return attributesOf(await this.#session.command(methods.makeNode, request, call.caller, patience, false));
+    const place = { parent, name };
+    const asked = this.#known.asking();
+    const answer = await this.#command(methods.makeNode, request, call, place);
+    const attributes = attributesOf(answer);
+    this.#known.added(place, attributes, answer.parent, asked);
+    return attributes;
   }
 
   async makeLink(inode: InodeId, parent: InodeId, name: Uint8Array, call: Call): Promise<Attributes> {
-    const askedAt = this.#states.now;
+    const place = { parent, name };
+    const asked = this.#known.asking();
     const request = { context: undefined, inode, parent, name: nameOf(name) };
-    const patience = this.#patience(call);
-    const answer = await this.#session.command(methods.makeLink, request, call.caller, patience, false);
-    return this.#states.observe(await this.#entries.exact(answer, call.caller, patience), askedAt);
+    const answer = await this.#command(methods.makeLink, request, call, place);
+    const attributes = await this.#entries.exact(answer, call.caller, this.#patience(call));
+    if (answer.beingWritten) this.#known.unknown(inode);
+    this.#known.named(place, attributes, answer.parent, asked);
+    return this.#states.observe(attributes, asked.tick);
   }
 
   async unlink(parent: InodeId, name: Uint8Array, call: Call): Promise<void> {
-    const request = { context: undefined, parent, name: nameOf(name) };
-    await this.#session.command(methods.unlink, request, call.caller, this.#patience(call), false);
+    await this.#remove(methods.unlink, { parent, name }, call);
   }
 
   async removeDirectory(parent: InodeId, name: Uint8Array, call: Call): Promise<void> {
-    const request = { context: undefined, parent, name: nameOf(name) };
-    await this.#session.command(methods.removeDirectory, request, call.caller, this.#patience(call), false);
+    await this.#remove(methods.removeDirectory, { parent, name }, call);
   }
 
   async rename(from: Place, to: Place, options: RenameOptions, call: Call): Promise<void> {
@@ -127,6 +155,35 @@ export class Namespace {
       noReplace: options.noReplace ?? false,
       exchange: options.exchange ?? false,
     };
-    await this.#session.command(methods.rename, request, call.caller, this.#patience(call), false);
+    const asked = this.#known.asking();
+    const answer = await this.#command(methods.rename, request, call, from, to);
+    const directories = [answer.parent, answer.newParent];
+    this.#known.renamed(from, to, { exchange: request.exchange, directories }, asked);
+  }
+
+  async #remove(
+    method: typeof methods.unlink | typeof methods.removeDirectory,
+    place: Place,
+    call: Call,
+  ): Promise<void> {
+    const request = { context: undefined, parent: place.parent, name: nameOf(place.name) };
+    const asked = this.#known.asking();
+    const { parent } = await this.#command(method, request, call, place);
+    this.#known.removed(place, parent, asked);
+  }
+
+  /** A command on names: when it fails, it is not known what they mean now. */
+  async #command<Req extends { context: CommandContext | undefined }, Res>(
+    method: Method<Req, Res>,
+    request: Req,
+    call: Call,
+    ...places: readonly Place[]
+  ): Promise<Res> {
+    try {
+      return await this.#session.command(method, request, call.caller, this.#patience(call), false);
+    } catch (error) {
+      this.#known.uncertain(...places);
+      throw error;
+    }
   }
 }

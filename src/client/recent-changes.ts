@@ -1,7 +1,7 @@
 import type { InodeId } from '../base/ids.ts';
 
-/** Enough for all files that are written while one page of a listing is read out. */
-const ITEM_COUNT_MAX = 16384;
+/** Enough for all that is remembered of the master's answers. */
+const ITEM_COUNT_MAX = 65_536;
 
 /**
  * What was changed of late, by way of this client or, as the master tells, by others, and since when. An answer that was
@@ -25,7 +25,7 @@ export class RecentChanges {
   }
 
   noteName(parent: number, name: Uint8Array): void {
-    this.#note(keyOf(parent, name));
+    this.#note(nameKey(parent, name));
   }
 
   /** From now on nobody tells what others change: nothing that is asked may be believed for longer. */
@@ -50,7 +50,7 @@ export class RecentChanges {
   }
 
   nameChangedSince(parent: InodeId, name: Uint8Array, moment: number): boolean {
-    return this.#changedSince(keyOf(parent, name), moment);
+    return this.#changedSince(nameKey(parent, name), moment);
   }
 
   #note(item: number | string): void {
@@ -71,6 +71,7 @@ export class RecentChanges {
   }
 }
 
-function keyOf(parent: number, name: Uint8Array): string {
+/** A name in a directory, as the key of a map. */
+export function nameKey(parent: number, name: Uint8Array): string {
   return `${parent}/${Buffer.from(name.buffer, name.byteOffset, name.length).toString('latin1')}`;
 }

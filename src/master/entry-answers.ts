@@ -63,6 +63,14 @@ export class EntryAnswers {
     if (place !== undefined) news.learntName(session, place.parent, place.name);
   }
 
+  /** A directory as a command of this session left it, if it is still there. */
+  parent(session: SessionId | 0, inode: InodeId): Attributes | undefined {
+    const attributes = this.#metadata.state.attributes(inode);
+    if (!attributes.ok) return undefined;
+    this.learn(session, inode);
+    return attributes.value;
+  }
+
   /** Somebody else may be adding to the file without telling us (P21). */
   isBeingWritten(session: SessionId | 0, { inode, type }: { inode: InodeId; type: number }): boolean {
     if (type !== FileType.REGULAR) return false;
@@ -91,10 +99,11 @@ export class EntryAnswers {
       this.learn(session, current.inode, place);
       const beingWritten = this.isBeingWritten(session, current);
       const extent = beingWritten ? this.#tailOf(current, question) : undefined;
-      if (extent === undefined) return { attributes: current, beingWritten, tail: undefined };
+      if (extent === undefined)
+        return { attributes: current, beingWritten, tail: undefined, parent: undefined };
       const tail = this.#locator.locate(extent, this.#env.monotonicMs());
       const answers = tail.primary !== 0 && tail.version !== question.suspectVersion;
-      if (tail.sealed || answers) return { attributes: current, beingWritten, tail };
+      if (tail.sealed || answers) return { attributes: current, beingWritten, tail, parent: undefined };
       await this.#raiser.ensurePrimary(extent.chunk, question.suspectVersion);
       // We were away: the file may have been written, truncated or closed.
       current = unwrap(this.#metadata.state.attributes(current.inode));

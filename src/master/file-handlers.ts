@@ -41,8 +41,10 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
     if (proposed !== undefined) newChunks.begun(proposed, state.extentAt(inode, 0)?.chunk);
   };
 
-  const commit = async (context: CommandContext, inode: InodeId, { length, mtime }: LengthCommit) =>
-    unwrap(await metadata.execute(context, 'commitLength', { inode, length, mtime }));
+  const commit = async (context: CommandContext, inode: InodeId, { length, mtime }: LengthCommit) => {
+    const committed = unwrap(await metadata.execute(context, 'commitLength', { inode, length, mtime }));
+    return { ...committed, beingWritten: entries.isBeingWritten(context.session, committed.attributes) };
+  };
 
   return {
     createFile: async ({ message }) => {
@@ -67,7 +69,9 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
       const openId = remember(context, inode, { read, write });
       if (write && !created) await channels.tellFirst(inode, context.session);
       const beingWritten = entries.isBeingWritten(context.session, attributes);
-      return { message: { attributes, openId, extents: firstExtents(inode), created, beingWritten } };
+      const extents = firstExtents(inode);
+      const directory = entries.parent(context.session, inodeId(parent));
+      return { message: { attributes, openId, extents, created, beingWritten, parent: directory } };
     },
 
     open: async ({ message }) => {
@@ -114,7 +118,9 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
         const isReached = unreachable(parts.access, context, [inode]) === undefined;
         const attributes = row.ok && isReached ? row.value : undefined;
         forget(session, message.openId);
-        return { message: { attributes, previousCtime: undefined } };
+        if (attributes === undefined) return { message: NOTHING_COMMITTED };
+        const beingWritten = entries.isBeingWritten(session, attributes);
+        return { message: { ...NOTHING_COMMITTED, attributes, beingWritten } };
       }
       const { caller } = context;
       checkFileAccess(parts.access, { caller, session, openId: message.openId, inode, write: true });
@@ -162,6 +168,8 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
     if (row.ok && row.value.linkCount === 0) reaper.consider([closed]);
   }
 }
+
+const NOTHING_COMMITTED = { attributes: undefined, previousCtime: undefined, beingWritten: false };
 
 const NO_CHANGES = {
   atime: undefined,

@@ -89,7 +89,7 @@ export function namespaceHandlers(parts: MasterParts): Pick<MasterHandlers, Name
       const type = nodeTypeOf(message.type);
       const body = { parent, name, inode: metadata.dealInode(), type, mode, rdev, symlinkTarget };
       const made = await metadata.execute(context, 'makeNode', body, reaching(context, parent));
-      return { message: plain(unwrap(made)) };
+      return { message: { ...plain(unwrap(made)), parent: entries.parent(context.session, parent) } };
     },
 
     makeLink: async ({ message }) => {
@@ -97,7 +97,8 @@ export function namespaceHandlers(parts: MasterParts): Pick<MasterHandlers, Name
       const body = { inode: inodeId(message.inode), parent: inodeId(message.parent), name: message.name };
       const reach = reaching(context, body.parent, body.inode);
       const attributes = unwrap(await metadata.execute(context, 'makeLink', body, reach));
-      return { message: await entries.entry(context.session, attributes) };
+      const parent = entries.parent(context.session, body.parent);
+      return { message: { ...(await entries.entry(context.session, attributes)), parent } };
     },
 
     unlink: async ({ message }) => {
@@ -105,14 +106,14 @@ export function namespaceHandlers(parts: MasterParts): Pick<MasterHandlers, Name
       const body = { parent: inodeId(message.parent), name: message.name };
       const reach = reaching(context, body.parent);
       letGo(unwrap(await metadata.execute(context, 'unlink', body, reach)).inode);
-      return { message: {} };
+      return { message: { parent: entries.parent(context.session, body.parent) } };
     },
 
     removeDirectory: async ({ message }) => {
       const context = contextOf(message.context, sessions, nowMs());
       const body = { parent: inodeId(message.parent), name: message.name };
       unwrap(await metadata.execute(context, 'removeDirectory', body, reaching(context, body.parent)));
-      return { message: {} };
+      return { message: { parent: entries.parent(context.session, body.parent) } };
     },
 
     rename: async ({ message }) => {
@@ -123,7 +124,12 @@ export function namespaceHandlers(parts: MasterParts): Pick<MasterHandlers, Name
       const body = { parent, name, newParent, newName, noReplace, exchange };
       const reach = reaching(context, parent, newParent);
       letGo(unwrap(await metadata.execute(context, 'rename', body, reach)).other);
-      return { message: {} };
+      return {
+        message: {
+          parent: entries.parent(context.session, parent),
+          newParent: entries.parent(context.session, newParent),
+        },
+      };
     },
   };
 }
@@ -137,5 +143,5 @@ function nodeTypeOf(type: number): NodeType {
 
 /** Of what has no length that anybody could be adding to. */
 function plain(attributes: Attributes): EntryResponse {
-  return { attributes, beingWritten: false, tail: undefined };
+  return { attributes, beingWritten: false, tail: undefined, parent: undefined };
 }

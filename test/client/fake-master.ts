@@ -158,7 +158,7 @@ export class FakeMaster {
         message: this.#once(message.context, () => {
           const name = message.name.toString('latin1');
           if (!this.node(message.parent).entries.delete(name)) throw new GfsError('NOT_FOUND', name);
-          return {};
+          return { parent: this.node(message.parent).attributes };
         }),
       }),
       setAttributes: async ({ message }) => ({
@@ -262,7 +262,7 @@ export class FakeMaster {
     const openId = this.#nextId++;
     this.openFiles.set(openId, node.attributes.inode);
     const extents = node.extents.slice(0, 2).map((extent) => this.#location(extent));
-    return { attributes: node.attributes, openId, extents, beingWritten: false };
+    return { attributes: node.attributes, openId, extents, beingWritten: false, parent: undefined };
   }
 
   #commit(inode: number, commit: LengthCommit | undefined): CommitLengthResponse {
@@ -272,7 +272,7 @@ export class FakeMaster {
       this.#touch(node, commit.mtime);
       node.attributes.length = Math.max(node.attributes.length, commit.length);
     }
-    return { attributes: node.attributes, previousCtime };
+    return { attributes: node.attributes, previousCtime, beingWritten: false };
   }
 
   #setAttributes(request: SetAttributesRequest): { attributes: Attributes } {
@@ -351,5 +351,5 @@ export class FakeMaster {
 
 /** Nobody else ever writes here. */
 function entryOf(attributes: Attributes) {
-  return { attributes, beingWritten: false, tail: undefined };
+  return { attributes, beingWritten: false, tail: undefined, parent: undefined };
 }

@@ -1,8 +1,10 @@
 import test from 'ava';
 import { joined, lengthOf } from '../../src/base/bytes.ts';
 import { GfsError } from '../../src/base/errors.ts';
+import { inodeId } from '../../src/base/ids.ts';
 import { KiB, MiB } from '../../src/base/units.ts';
 import type { GfsFile } from '../../src/client/api.ts';
+import { FileType } from '../../src/rpc/messages.ts';
 import { codeFrom, inWorld, ME, pattern, readAll, WRITING } from './world.ts';
 
 test('a small new file costs a create, a mutation, a commit and a close', (t) =>
@@ -85,6 +87,26 @@ test('what a client wrote is not old to it, unless another wrote between its loo
     const expected = Buffer.concat([pattern(2500, 9), pattern(5000).subarray(2500, 4000), pattern(1000, 5)]);
     t.deepEqual(await readAll(again.file), expected);
     await other.close();
+  }));
+
+test('behind a kernel that walks paths, what is known is not asked again: small files cost no look-ups', (t) =>
+  inWorld({ kernelWalksPaths: true }, async ({ client, cluster, sleep }) => {
+    await sleep(100);
+    const node = { type: FileType.FILE_TYPE_DIRECTORY, mode: 0o755 };
+    const made = await client.makeNode(client.rootInode, Buffer.from('d'), node, ME);
+    const inode = inodeId(made.inode);
+    const name = Buffer.from('f');
+    cluster.counts();
+    t.is(await codeFrom(client.lookup(inode, name, ME)), 'NOT_FOUND');
+    const { file } = await client.create(inode, name, WRITING, ME);
+    await file.write(0, [pattern(1000)]);
+    await file.close();
+    t.is((await client.lookup(inode, name, ME)).length, 1000);
+    t.is((await client.attributes(file.inode, ME)).length, 1000);
+    t.deepEqual(cluster.counts(), { CreateFile: 1, Mutate: 1, Close: 1 });
+    await sleep(1500);
+    t.is((await client.lookup(inode, name, ME)).length, 1000);
+    t.deepEqual(cluster.counts(), { Lookup: 1 }, 'a master that was not heard for a second may be cut off');
   }));
 
 test('readers see what was written and is not at the cluster yet, through any open file', (t) =>

@@ -1,0 +1,208 @@
+import { LRUCache } from 'lru-cache';
+import type { Env } from '../base/env.ts';
+import type { InodeId } from '../base/ids.ts';
+import { SECOND_MS } from '../base/units.ts';
+import { type Attributes, FileType } from '../rpc/messages.ts';
+import type { ChangeListener, Place } from './api.ts';
+import type { FileStates } from './file-states.ts';
+import { nameKey, type RecentChanges } from './recent-changes.ts';
+
+/** With the names, less than the master remembers of one session. */
+const INODE_COUNT_MAX = 30_000;
+const NAME_COUNT_MAX = 30_000;
+/** Directories of which every name is known, and how many names they may have. */
+const WHOLE_COUNT_MAX = 256;
+const WHOLE_NAME_COUNT_MAX = 16_384;
+/**
+ * A channel that was cut off without a word is noticed after some seconds; a master that was heard of late is not cut off.
+ * So what is remembered is no older than what kernels believe by default.
+ */
+const HEARD_MS_MAX = 1 * SECOND_MS;
+
+/** When a question was asked: on the clock of what was told, and on that of what this client does to files. */
+export interface Asked {
+  readonly moment: number;
+  readonly tick: number;
+}
+
+export interface KnownEntriesOptions {
+  readonly env: Env;
+  readonly changes: RecentChanges;
+  readonly states: FileStates;
+  /** When the master was last heard. */
+  readonly heardMs: () => number;
+  /** False: nothing is remembered. */
+  readonly remembers: boolean;
+}
+
+/**
+ * What names mean and what inodes are like, as the master answered or as this client's own commands left them, for as long
+ * as the master tells of changes. Of a directory that this client made it is known which names it does not have.
+ *
+ * Who asks is not asked: it is for clients whose kernel walks the paths and checks each directory.
+ */
+export class KnownEntries implements ChangeListener {
+  readonly #options: KnownEntriesOptions;
+  readonly #inodes = new LRUCache<InodeId, Asked & { attributes: Attributes }>({ max: INODE_COUNT_MAX });
+  readonly #names = new LRUCache<string, { inode: InodeId; moment: number }>({ max: NAME_COUNT_MAX });
+  /** All names that these directories have. */
+  readonly #whole = new LRUCache<InodeId, Set<string>>({ max: WHOLE_COUNT_MAX });
+
+  constructor(options: KnownEntriesOptions) {
+    this.#options = options;
+  }
+
+  asking(): Asked {
+    return { moment: this.#options.changes.now(), tick: this.#options.states.now };
+  }
+
+  attributes(inode: InodeId): Attributes | undefined {
+    const { changes, states } = this.#options;
+    const known = this.#inodes.get(inode);
+    if (known === undefined || !this.#heard || changes.changedSince(inode, known.moment)) return undefined;
+    return states.observe(known.attributes, known.tick);
+  }
+
+  lookup({ parent, name }: Place): Attributes | 'absent' | undefined {
+    if (!this.#heard) return undefined;
+    const key = nameKey(parent, name);
+    const known = this.#names.get(key);
+    if (known !== undefined && !this.#options.changes.nameChangedSince(parent, name, known.moment)) {
+      return this.attributes(known.inode);
+    }
+    const names = this.#whole.get(parent);
+    return names === undefined || names.has(key) || isDots(name) ? undefined : 'absent';
+  }
+
+  /** An answer to a question; worth nothing when something was told of the inode meanwhile. */
+  learn(attributes: Attributes, asked: Asked): void {
+    if (this.#options.remembers && !this.#changedSince(attributes, asked)) {
+      this.#inodes.set(attributes.inode as InodeId, { attributes, ...asked });
+    }
+  }
+
+  learnName({ parent, name }: Place, attributes: Attributes, asked: Asked): void {
+    this.learn(attributes, asked);
+    const { changes, remembers } = this.#options;
+    if (!remembers || isDots(name) || changes.nameChangedSince(parent, name, asked.moment)) return;
+    this.#names.set(nameKey(parent, name), { inode: attributes.inode as InodeId, moment: asked.moment });
+  }
+
+  /** A command of this client changed the inode, and was answered so. */
+  changed(attributes: Attributes, asked: Asked): void {
+    const overtaken = this.#changedSince(attributes, asked);
+    this.unknown(attributes.inode as InodeId);
+    if (!overtaken) this.learn(attributes, this.asking());
+  }
+
+  /** A command of this client may have changed it, and its answer does not say what it is like now. */
+  unknown(inode: InodeId): void {
+    this.#options.changes.note(inode);
+  }
+
+  /** A command of this client made the inode, under this name. `directory`: its parent as it is now. */
+  added(place: Place, made: Attributes, directory: Attributes | undefined, asked: Asked): void {
+    const { remembers } = this.#options;
+    if (remembers && made.type === FileType.FILE_TYPE_DIRECTORY && !this.#changedSince(made, asked)) {
+      // It is empty, and of names that others add we are told before we know it to be other than it is.
+      this.#whole.set(made.inode as InodeId, new Set());
+    }
+    this.named(place, made, directory, asked);
+  }
+
+  /** A command of this client gave the inode this name, or found it there. */
+  named(place: Place, attributes: Attributes, directory: Attributes | undefined, asked: Asked): void {
+    const { parent, name } = place;
+    const { changes } = this.#options;
+    const overtaken = changes.nameChangedSince(parent, name, asked.moment);
+    changes.noteName(parent, name);
+    this.#addTo(parent, nameKey(parent, name));
+    this.changed(attributes, asked);
+    if (!overtaken) this.learnName(place, attributes, this.asking());
+    this.#directoryIs(parent, directory, asked);
+  }
+
+  /** A command of this client removed the name. */
+  removed({ parent, name }: Place, directory: Attributes | undefined, asked: Asked): void {
+    this.#forgetName({ parent, name });
+    this.#whole.get(parent)?.delete(nameKey(parent, name));
+    this.#directoryIs(parent, directory, asked);
+  }
+
+  /** A command of this client moved a name, or had two change places. */
+  renamed(
+    from: Place,
+    to: Place,
+    { exchange, directories }: { exchange: boolean; directories: readonly (Attributes | undefined)[] },
+    asked: Asked,
+  ): void {
+    this.#forgetName(from);
+    this.#forgetName(to);
+    if (!exchange) this.#whole.get(from.parent)?.delete(nameKey(from.parent, from.name));
+    this.#addTo(to.parent, nameKey(to.parent, to.name));
+    this.#directoryIs(from.parent, directories[0], asked);
+    if (to.parent !== from.parent) this.#directoryIs(to.parent, directories[1], asked);
+  }
+
+  /** A command of this client on a name failed: it may have been carried out, or what was known was wrong. */
+  uncertain(...places: readonly Place[]): void {
+    for (const place of places) {
+      this.#forgetName(place);
+      this.#whole.delete(place.parent);
+      this.unknown(place.parent);
+    }
+  }
+
+  // --- what others change ---
+
+  inodeChanged(inode: InodeId): void {
+    this.#inodes.delete(inode);
+    this.#whole.delete(inode);
+  }
+
+  nameChanged({ parent, name }: Place): void {
+    this.#names.delete(nameKey(parent, name));
+    this.#whole.delete(parent);
+  }
+
+  everythingChanged(): void {
+    this.#inodes.clear();
+    this.#names.clear();
+    this.#whole.clear();
+  }
+
+  get #heard(): boolean {
+    return this.#options.env.monotonicMs() - this.#options.heardMs() <= HEARD_MS_MAX;
+  }
+
+  #changedSince({ inode }: Attributes, { moment }: Asked): boolean {
+    return this.#options.changes.changedSince(inode as InodeId, moment);
+  }
+
+  #addTo(directory: InodeId, key: string): void {
+    const names = this.#whole.get(directory);
+    if (names === undefined) return;
+    names.add(key);
+    if (names.size > WHOLE_NAME_COUNT_MAX) this.#whole.delete(directory);
+  }
+
+  /** And with the name what is known of its inode: it has a link less, or at least another ctime. */
+  #forgetName({ parent, name }: Place): void {
+    const key = nameKey(parent, name);
+    const known = this.#names.get(key);
+    if (known !== undefined) {
+      this.unknown(known.inode);
+      this.#names.delete(key);
+    }
+    this.#options.changes.noteName(parent, name);
+  }
+
+  #directoryIs(parent: InodeId, directory: Attributes | undefined, asked: Asked): void {
+    if (directory?.type === FileType.FILE_TYPE_DIRECTORY) this.changed(directory, asked);
+    else this.unknown(parent);
+  }
+}
+
+function isDots(name: Uint8Array): boolean {
+  return name[0] === 0x2e && (name.length === 1 || (name.length === 2 && name[1] === 0x2e));
+}

@@ -1,0 +1,141 @@
+import test from 'ava';
+import type { Env } from '../../src/base/env.ts';
+import { type InodeId, inodeId } from '../../src/base/ids.ts';
+import type { Place } from '../../src/client/api.ts';
+import type { FileStates } from '../../src/client/file-states.ts';
+import { KnownEntries } from '../../src/client/known-entries.ts';
+import { RecentChanges } from '../../src/client/recent-changes.ts';
+import { type Attributes, FileType } from '../../src/rpc/messages.ts';
+
+const ROOT = inodeId(1);
+const DIRECTORY = inodeId(10);
+const FILE = inodeId(11);
+
+function at(name: string, parent: InodeId = ROOT): Place {
+  return { parent, name: Buffer.from(name) };
+}
+
+function like(inode: InodeId, changes: Partial<Attributes> = {}): Attributes {
+  const type = inode === FILE ? FileType.FILE_TYPE_REGULAR : FileType.FILE_TYPE_DIRECTORY;
+  return { inode, type, linkCount: 1, ...changes } as Attributes;
+}
+
+/** A client that hears from its master; no file is written. */
+function world({ remembers = true } = {}) {
+  const clock = { nowMs: 0, heardMs: 0 };
+  const changes = new RecentChanges();
+  changes.see();
+  const env = { monotonicMs: () => clock.nowMs } as Env;
+  const states = { now: 0, observe: (attributes: Attributes) => attributes } as unknown as FileStates;
+  const known = new KnownEntries({ env, changes, states, heardMs: () => clock.heardMs, remembers });
+  /** As the session channel does. */
+  const told = (inode: InodeId) => {
+    changes.note(inode);
+    known.inodeChanged(inode);
+  };
+  return { clock, changes, known, told };
+}
+
+test('what was answered is remembered until the master tells of a change', (t) => {
+  const { known, told } = world();
+  known.learnName(at('f'), like(FILE), known.asking());
+  t.deepEqual(known.lookup(at('f')), like(FILE));
+  t.deepEqual(known.attributes(FILE), like(FILE));
+  told(FILE);
+  t.is(known.lookup(at('f')), undefined);
+  t.is(known.attributes(FILE), undefined);
+});
+
+test('an answer that a change overtook on its way is not remembered', (t) => {
+  const { changes, known, told } = world();
+  const asked = known.asking();
+  told(FILE);
+  known.learnName(at('f'), like(FILE), asked);
+  t.is(known.lookup(at('f')), undefined);
+  const again = known.asking();
+  changes.noteName(ROOT, Buffer.from('f'));
+  known.learnName(at('f'), like(FILE), again);
+  t.is(known.lookup(at('f')), undefined);
+  t.deepEqual(known.attributes(FILE), like(FILE), 'the inode is another matter');
+});
+
+test('without a channel, or without a word from the master for a second, nothing is believed', (t) => {
+  const { changes, clock, known } = world();
+  known.added(at('d'), like(DIRECTORY), like(ROOT), known.asking());
+  clock.nowMs = 1000;
+  t.deepEqual(known.attributes(DIRECTORY), like(DIRECTORY));
+  t.is(known.lookup(at('x', DIRECTORY)), 'absent');
+  clock.nowMs = 1001;
+  t.is(known.attributes(DIRECTORY), undefined);
+  t.is(known.lookup(at('x', DIRECTORY)), undefined);
+  clock.heardMs = 1001;
+  t.is(known.lookup(at('x', DIRECTORY)), 'absent');
+  changes.goBlind();
+  known.everythingChanged();
+  t.is(known.attributes(DIRECTORY), undefined);
+  t.is(known.lookup(at('x', DIRECTORY)), undefined);
+  known.learn(like(DIRECTORY), known.asking());
+  known.added(at('e'), like(inodeId(12)), like(ROOT), known.asking());
+  t.is(known.attributes(DIRECTORY), undefined);
+  t.is(known.lookup(at('x', inodeId(12))), undefined);
+});
+
+test('of a directory that was made here every name is known, until somebody else changes it', (t) => {
+  const { known, told } = world();
+  known.added(at('d'), like(DIRECTORY), like(ROOT), known.asking());
+  t.is(known.lookup(at('f', DIRECTORY)), 'absent');
+  t.is(known.lookup(at('f', ROOT)), undefined, 'of others it is not');
+  t.is(known.lookup(at('.', DIRECTORY)), undefined);
+  t.is(known.lookup(at('..', DIRECTORY)), undefined);
+  known.named(at('f', DIRECTORY), like(FILE), like(DIRECTORY, { linkCount: 7 }), known.asking());
+  t.deepEqual(known.lookup(at('f', DIRECTORY)), like(FILE));
+  t.is(known.attributes(DIRECTORY)?.linkCount, 7);
+  known.removed(at('f', DIRECTORY), undefined, known.asking());
+  t.is(known.lookup(at('f', DIRECTORY)), 'absent');
+  t.is(known.attributes(FILE), undefined, 'it has a link less');
+  t.is(known.attributes(DIRECTORY), undefined, 'nobody said what it is like now');
+  told(DIRECTORY);
+  t.is(known.lookup(at('f', DIRECTORY)), undefined);
+});
+
+test('a directory that others changed before its making was answered is not known', (t) => {
+  const { known, told } = world();
+  const asked = known.asking();
+  told(DIRECTORY);
+  known.added(at('d'), like(DIRECTORY), like(ROOT), asked);
+  t.is(known.lookup(at('f', DIRECTORY)), undefined);
+});
+
+test('a rename moves what is known of names, an exchange leaves both', (t) => {
+  const { known } = world();
+  known.added(at('d'), like(DIRECTORY), like(ROOT), known.asking());
+  known.named(at('a', DIRECTORY), like(FILE), undefined, known.asking());
+  const how = { exchange: false, directories: [] };
+  known.renamed(at('a', DIRECTORY), at('b', DIRECTORY), how, known.asking());
+  t.is(known.lookup(at('a', DIRECTORY)), 'absent');
+  t.is(known.lookup(at('b', DIRECTORY)), undefined, 'it is there; what it is like has to be asked');
+  known.named(at('a', DIRECTORY), like(inodeId(12)), undefined, known.asking());
+  known.renamed(at('a', DIRECTORY), at('b', DIRECTORY), { ...how, exchange: true }, known.asking());
+  t.is(known.lookup(at('a', DIRECTORY)), undefined);
+  t.is(known.lookup(at('b', DIRECTORY)), undefined);
+});
+
+test('a command that failed leaves nothing known of its names and directories', (t) => {
+  const { known } = world();
+  known.added(at('d'), like(DIRECTORY), like(ROOT), known.asking());
+  known.named(at('f', DIRECTORY), like(FILE), like(DIRECTORY), known.asking());
+  known.uncertain(at('f', DIRECTORY));
+  t.is(known.lookup(at('f', DIRECTORY)), undefined);
+  t.is(known.lookup(at('x', DIRECTORY)), undefined);
+  t.is(known.attributes(DIRECTORY), undefined);
+  t.is(known.attributes(FILE), undefined);
+});
+
+test('a client whose kernel does not walk the paths remembers nothing', (t) => {
+  const { known } = world({ remembers: false });
+  known.added(at('d'), like(DIRECTORY), like(ROOT), known.asking());
+  known.learnName(at('f'), like(FILE), known.asking());
+  t.is(known.lookup(at('f')), undefined);
+  t.is(known.lookup(at('f', DIRECTORY)), undefined);
+  t.is(known.attributes(FILE), undefined);
+});
