@@ -9,6 +9,8 @@ export const CHUNK_SIZE_BYTES_MIN = 256 * KiB;
 export const CHUNK_SIZE_BYTES_MAX = 1 * GiB;
 export const REPLICATION_DEFAULT = 3;
 export const REPLICATION_MAX = 9;
+/** What was acknowledged is in the memory of as many machines, unless a file wants fewer copies. */
+export const MIN_REPLICAS_DEFAULT = 2;
 /** §3.1: how long a primary may order mutations without hearing from the master. */
 export const LEASE_DURATION_MS = 60 * SECOND_MS;
 export const SESSION_TIMEOUT_MS = 60 * SECOND_MS;

@@ -10,6 +10,7 @@ import { PushBuffer } from '../core/push-buffer.ts';
 import { ChunkserverDefinition, type RegisterResponse } from '../rpc/messages.ts';
 import { bindService, type Listener } from '../rpc/network.ts';
 import { ReplicaStore } from '../storage/replica-store.ts';
+import type { Accusation } from './accuser.ts';
 import { ChunkReporter } from './chunk-reporter.ts';
 import { ChunkTable } from './chunk-table.ts';
 import { Activity } from './counted.ts';
@@ -181,6 +182,8 @@ export class ChunkServer implements RunningChunkServer, AsyncDisposable {
       blocksInFlight: this.#roleParts?.blocksInFlight ?? new Semaphore(RECONCILE_BLOCKS_MAX),
       chunkSizeBytes,
       self: server,
+      evict: (accusation, signal) => this.#evict(server, accusation, signal),
+      onReconciled: (chunk) => this.#chunks.reconciled(chunk),
     };
     this.#registration.done(server);
   }
@@ -192,6 +195,11 @@ export class ChunkServer implements RunningChunkServer, AsyncDisposable {
       this.#chunks.tick({ masterAnswers: this.#link?.masterAnswers ?? false });
       this.#scheduleTick();
     });
+  }
+
+  async #evict(server: number, accusation: Accusation, signal: AbortSignal): Promise<number> {
+    if (this.#link === undefined) throw new GfsError('UNAVAILABLE', 'there is no master');
+    return await this.#link.evict({ server, incarnation: this.#incarnation, ...accusation }, signal);
   }
 
   #reportCorrupt(chunk: number): void {

@@ -6,6 +6,7 @@ import { SECOND_MS } from '../base/units.ts';
 import type { VersionRecord } from '../core/replica-types.ts';
 import type { LeaseUse } from '../rpc/messages.ts';
 import type { ReplicaStore } from '../storage/replica-store.ts';
+import type { LeftFlights } from './flights.ts';
 import { HeldChunk } from './held-chunk.ts';
 import { PrimaryRole, type RoleParts } from './primary-role.ts';
 import { isMember, wrongVersion } from './wire.ts';
@@ -97,10 +98,23 @@ export class ChunkTable {
     }
     if (record.version <= state.record.version)
       throw wrongVersion(record.chunk, state.record.version, record.version);
+    const left = this.#isCarriedOver(record) ? held.leaveVersion() : undefined;
     held.endVersion();
-    await held.replica.setVersion(record);
+    try {
+      await held.replica.setVersion(record);
+    } catch (error) {
+      left?.abandonAll(
+        new GfsError('NOT_PRIMARY', `chunk ${hex(record.chunk)} lost its primary`, { cause: error }),
+      );
+      throw error;
+    }
     this.#changed.add(record.chunk);
-    this.#confer(held, 'raised');
+    this.#confer(held, 'raised', left);
+  }
+
+  /** What this server has in flight as primary, it answers under the new version; not across a truncation (P19). */
+  #isCarriedOver({ primary, version, cutVersion }: VersionRecord): boolean {
+    return primary === this.#registered().self && cutVersion !== version;
   }
 
   /** For ever: one that is not here does not begin any more either, whoever still has the record of its beginning. */
@@ -116,6 +130,11 @@ export class ChunkTable {
     } finally {
       this.#deleting.delete(chunk);
     }
+  }
+
+  /** Its replica is reconciled now. */
+  reconciled(chunk: number): void {
+    this.#changed.add(chunk);
   }
 
   /** Chunks that came, went or changed since the last call. */
@@ -231,14 +250,16 @@ export class ChunkTable {
     return parts;
   }
 
-  #confer(held: HeldChunk, kind: 'first' | 'raised'): void {
+  #confer(held: HeldChunk, kind: 'first' | 'raised', left?: LeftFlights): void {
     const parts = this.#registered();
     const { record } = held.replica.state;
     if (record.primary !== parts.self) return;
     // Never twice under one version (P5): its serials would begin again.
     if (held.roleVersion === record.version) return;
     held.confer(
-      kind === 'first' ? PrimaryRole.first(parts, held.replica) : PrimaryRole.raised(parts, held.replica),
+      kind === 'first'
+        ? PrimaryRole.first(parts, held.replica)
+        : PrimaryRole.raised(parts, held.replica, left),
     );
   }
 }

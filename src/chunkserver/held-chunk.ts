@@ -1,6 +1,9 @@
 import { GfsError } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
+import { unwrap } from '../base/result.ts';
+import { type AppendKnowledge, type Visibility, visibilityOf } from '../core/visibility.ts';
 import type { Replica } from '../storage/replica-store.ts';
+import type { LeftFlights } from './flights.ts';
 import type { PrimaryRole } from './primary-role.ts';
 import { Rounds } from './rounds.ts';
 import { SecondaryOrders } from './secondary-orders.ts';
@@ -13,6 +16,8 @@ export class HeldChunk {
   /** The latest role, also when it has ended: it knows what readers may not see yet. */
   #role: PrimaryRole | undefined;
   #orders: SecondaryOrders | undefined;
+  /** What a restart left open under this version; nothing changes a restarted replica until a higher one is recorded. */
+  #forgotten: { readonly version: number; readonly knowledge: AppendKnowledge } | undefined;
   /** Of the replica's version: syncs of all members that callers share (P14). */
   #syncRounds: { readonly version: number; readonly rounds: Rounds<void> } | undefined;
 
@@ -48,6 +53,11 @@ export class HeldChunk {
     this.#role = role;
   }
 
+  /** As `endVersion`, when this server is primary of the higher version too: it answers there what is in flight here. */
+  leaveVersion(): LeftFlights | undefined {
+    return this.role?.leave(superseded(this.chunk));
+  }
+
   /** Before a higher version is recorded: whatever goes on under the present one is over. */
   endVersion(error: GfsError = superseded(this.chunk)): void {
     this.#role?.end(error);
@@ -74,18 +84,38 @@ export class HeldChunk {
     return this.#syncRounds.rounds;
   }
 
-  /** How much of the replica readers may see (P13). What an earlier version left open, its reconcile settled. */
-  visibleLength(): number {
-    const { length, record } = this.replica.state;
-    if (this.#role?.record.version === record.version) return this.#role.visibleLength(length);
-    if (this.#orders?.version === record.version) return this.#orders.visibleLength(length);
-    return length;
+  /** How much of the replica readers may see (P13); NOT_READY: nothing before a reconcile (P6, P7). */
+  async visibility(): Promise<Visibility> {
+    const { state } = this.replica;
+    const { version } = state.record;
+    const isForgotten =
+      state.standing === 'restarted' && state.stream.version === version && state.stream.nextSerial > 0;
+    if (!isForgotten) return unwrap(visibilityOf(state, this.#knowledge()));
+    if (this.#forgotten?.version !== version) {
+      const { table } = await this.replica.blockChecksums();
+      this.#forgotten = { version, knowledge: { kind: 'forgotten', appends: table } };
+    }
+    return unwrap(visibilityOf(this.replica.state, this.#forgotten.knowledge));
   }
 
   /** Everything that is known here is known to the replica too: it may be forgotten. */
   get forgettable(): boolean {
     if (this.role !== undefined) return false;
-    return this.visibleLength() === this.replica.state.length && (this.#orders?.idle ?? true);
+    const knowledge = this.#knowledge();
+    const hides = 'visibleLength' in knowledge && knowledge.visibleLength < this.replica.state.length;
+    return !hides && (this.#orders?.idle ?? true);
+  }
+
+  /** What an earlier version left open, its reconcile settled. */
+  #knowledge(): AppendKnowledge {
+    const { length, record } = this.replica.state;
+    if (this.#role?.record.version === record.version) {
+      return { kind: 'primary', visibleLength: this.#role.visibleLength(length) };
+    }
+    if (this.#orders?.version === record.version) {
+      return { kind: 'member', visibleLength: this.#orders.visibleLength(length) };
+    }
+    return { kind: 'settled' };
   }
 
   tick(nowMs: number): void {

@@ -3,6 +3,7 @@ import { backoffMs, type Env } from '../base/env.ts';
 import { codeOf, GfsError, messageOf } from '../base/errors.ts';
 import { SECOND_MS } from '../base/units.ts';
 import {
+  type EvictRequest,
   type HeartbeatRequest,
   type HeartbeatResponse,
   MasterDefinition,
@@ -18,6 +19,8 @@ import type { SpaceGauge } from './space-gauge.ts';
 import type { SystemReporter } from './system-reporter.ts';
 
 const REGISTER_MS_MAX = 5 * SECOND_MS;
+/** The master asks all members and orders a new version; some may be silent. */
+const EVICT_MS_MAX = 15 * SECOND_MS;
 const RETRY_DELAYS = { delayMsMin: 50, delayMsMax: 2 * SECOND_MS };
 
 export interface MasterLinkOptions {
@@ -93,6 +96,15 @@ export class MasterLink {
     const report = { chunk, version, server: this.#server, reason: 'CHECKSUM_MISMATCH' };
     const deadlineMs = this.#env.monotonicMs() + REGISTER_MS_MAX;
     await this.#connection?.call(MasterDefinition.methods.reportBadReplica, report, { deadlineMs });
+  }
+
+  /** Resolves to the chunk's version as the master has it then (P12). */
+  async evict(request: EvictRequest, signal: AbortSignal): Promise<number> {
+    if (this.#connection === undefined) throw new GfsError('UNAVAILABLE', 'the master is away');
+    const deadlineMs = this.#env.monotonicMs() + EVICT_MS_MAX;
+    const options = { deadlineMs, signal };
+    const answer = await this.#connection.call(MasterDefinition.methods.evict, request, options);
+    return answer.message.version;
   }
 
   close(): void {

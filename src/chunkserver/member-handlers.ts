@@ -5,6 +5,8 @@ import { hex } from '../base/ids.ts';
 import { SECOND_MS } from '../base/units.ts';
 import type { Mutation } from '../core/replica-types.ts';
 import { type ApplyRequest, ChunkserverDefinition, MutationKind, type Order } from '../rpc/messages.ts';
+import type { CallOptions } from '../rpc/network.ts';
+import { watched } from '../rpc/watched-call.ts';
 import type { HeldChunk } from './held-chunk.ts';
 import { type ChunkserverHandlers, heldAt, notPrimary, type ServerParts } from './server-parts.ts';
 import { messageOfSums, mutationOf, noSuchChunk, recordOf, sameNumbers } from './wire.ts';
@@ -66,6 +68,7 @@ export function memberHandlers(parts: ServerParts): Pick<ChunkserverHandlers, Me
           break;
         case 'finish':
           await replica.reconcileFinish(version, step.value);
+          parts.chunks.reconciled(chunk);
           break;
         default:
           throw new GfsError('INVALID_ARGUMENT', 'a reconcile without a step');
@@ -147,7 +150,7 @@ async function syncMembers(parts: ServerParts, held: HeldChunk): Promise<void> {
   if (record.primary !== parts.self() || standing === 'restarted') throw notPrimary(held);
   if (standing !== 'reconciled')
     throw new GfsError('NOT_READY', `chunk ${hex(held.chunk)} is being reconciled`);
-  const { sync } = ChunkserverDefinition.methods;
+  const { sync, checkVersion } = ChunkserverDefinition.methods;
   const rounds = held.syncRounds(async () => {
     const request = {
       chunk: record.chunk,
@@ -157,17 +160,29 @@ async function syncMembers(parts: ServerParts, held: HeldChunk): Promise<void> {
     };
     const deadlineMs = parts.env.monotonicMs() + SYNC_MS_MAX;
     const others = record.members.filter(({ server }) => server !== parts.self());
+    const { role } = held;
     const synced = await Promise.allSettled([
-      held.replica.sync(),
-      ...others.map(({ address }) => parts.peers.at(address).call(sync, request, { deadlineMs })),
+      held.replica.sync().catch((error: unknown) => {
+        role?.resign('this server cannot sync', error);
+        throw error;
+      }),
+      ...others.map(async ({ server, address }) => {
+        const peer = parts.peers.at(address);
+        const probe = (options: CallOptions) => peer.call(checkVersion, { chunks: [] }, options);
+        try {
+          await watched(parts.env, { probe }, (signal) => peer.call(sync, request, { deadlineMs, signal }));
+        } catch (error) {
+          role?.accuse(server, error);
+          throw error;
+        }
+      }),
     ]);
     const failed = synced.find((result) => result.status === 'rejected');
     if (failed === undefined) return;
-    const error = new GfsError('NOT_PRIMARY', `a member of chunk ${hex(held.chunk)} cannot sync`, {
+    // Without a role nobody asks for an eviction: the caller's complaint gets the chunk a higher version.
+    throw new GfsError('NOT_PRIMARY', `a member of chunk ${hex(held.chunk)} cannot sync`, {
       cause: failed.reason,
     });
-    if (held.version === record.version) held.endVersion(error);
-    throw error;
   });
   await rounds.join();
 }

@@ -14,8 +14,11 @@ import type { PrimaryRole } from './primary-role.ts';
 import { type ChunkserverHandlers, notPrimary, type ServerParts } from './server-parts.ts';
 import { noSuchChunk, recordOf, sameNumbers } from './wire.ts';
 
-/** How long a mutation waits for its primary to have reconciled the members; nearly always that is done by then. */
-const ACTIVATION_MS_MAX = 2 * SECOND_MS;
+/**
+ * How long a mutation waits for its primary to have reconciled the members, or to have one evicted; nearly always that is
+ * done by then. Its client looks meanwhile whether the server is still there.
+ */
+const SETTLE_MS_MAX = 8 * SECOND_MS;
 
 export function mutateHandlers(parts: ServerParts): Pick<ChunkserverHandlers, 'mutate'> {
   return {
@@ -74,8 +77,10 @@ async function activeRole(parts: ServerParts, message: MutateRequest): Promise<P
   const { role } = held;
   if (role === undefined) throw notPrimary(held);
   if (role.active) return role;
-  await settledWithin(parts.env, role.activation, ACTIVATION_MS_MAX);
-  if (role.ended) throw notPrimary(held);
+  await settledWithin(parts.env, role.settled, SETTLE_MS_MAX);
+  // The next version may have begun, perhaps with this server as its primary again.
+  held.checkVersion(version);
+  // One that ended says why: a full disk is not made larger by another primary.
   return role;
 }
 

@@ -1,7 +1,7 @@
-import { assert, must } from '../base/assert.ts';
+import { assert } from '../base/assert.ts';
 import { NO_BYTES } from '../base/bytes.ts';
 import { LEASE_DURATION_MS } from '../base/constants.ts';
-import { codeOf, GfsError, messageOf } from '../base/errors.ts';
+import { codeOf, type ErrorCode, GfsError, messageOf } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
 import { unwrap } from '../base/result.ts';
 import type { TaskGroup } from '../base/task-group.ts';
@@ -12,61 +12,60 @@ import {
   Primary,
   type Repeat,
 } from '../core/primary.ts';
-import type { BlockSums, Member, VersionRecord } from '../core/replica-types.ts';
-import {
-  type ApplyRequest,
-  ChunkserverDefinition,
-  type Order as OrderMessage,
-  type VersionRecord as VersionRecordMessage,
+import type { BlockSums, VersionRecord } from '../core/replica-types.ts';
+import type {
+  ApplyRequest,
+  Order as OrderMessage,
+  VersionRecord as VersionRecordMessage,
 } from '../rpc/messages.ts';
-import type { Connection } from '../rpc/network.ts';
 import type { Replica } from '../storage/replica-store.ts';
-import { APPLY_MS_MAX, type MutationData, OrderLine, orderMessage } from './order-line.ts';
+import { accuseUntilOver, type Evict, isSuperseded } from './accuser.ts';
+import { Flights, type LeftFlights } from './flights.ts';
+import { type MutationData, orderMessage } from './order-line.ts';
 import { type ReconcileParts, reconcileMembers } from './reconcile-driver.ts';
 import { Rounds } from './rounds.ts';
+import { Secondaries } from './secondaries.ts';
 import { messageOfRecord, mutationOf } from './wire.ts';
 
 export interface RoleParts extends ReconcileParts {
   readonly tasks: TaskGroup;
   readonly chunkSizeBytes: number;
   readonly self: number;
-}
-
-interface Flight {
-  readonly order: Order;
-  readonly data: MutationData;
-  readonly promise: Promise<void>;
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
-}
-
-interface Secondary {
-  readonly member: Member;
-  readonly connection: Connection;
-  readonly line: OrderLine;
+  readonly evict: Evict;
+  /** All members are reconciled, this one included. */
+  readonly onReconciled: (chunk: number) => void;
 }
 
 type RoleState =
   | { readonly kind: 'reconciling' }
   | { readonly kind: 'active'; readonly primary: Primary }
+  /** A member does not apply. Nothing more is ordered; what is in flight waits for the next version (P12). */
+  | { readonly kind: 'stuck'; readonly primary: Primary }
   /** The core stays: it knows which appended bytes readers may not see. */
   | { readonly kind: 'ended'; readonly error: GfsError; readonly primary: Primary | undefined };
 
 /**
- * The primary's role for one chunk at one version: carries mutations through this replica and all others (§3.1). It
- * ends with the first member that fails, this one included: what is not answered then may or may not have happened, its
- * clients are told to ask the master, and the next version settles it on all members alike.
+ * The primary's role for one chunk at one version: carries mutations through this replica and all others (§3.1).
+ *
+ * A member that fails is not left out by the primary: the master is asked to evict it (P12), and nothing more is ordered
+ * or answered meanwhile. When this server is primary of the next version too, it answers what was in flight as soon as
+ * it has made all members equal to itself. When another is, or this replica fails, whether it happened is not known
+ * here: clients are told to ask the master.
  */
 export class PrimaryRole {
   readonly record: VersionRecord;
   readonly #parts: RoleParts;
   readonly #replica: Replica;
-  readonly #secondaries: readonly Secondary[];
-  /** By serial, until committed. */
-  readonly #flights = new Map<number, Flight>();
+  readonly #secondaries: Secondaries;
+  /** The master was asked to evict them. */
+  readonly #accused = new Set<number>();
+  readonly #flights = new Flights();
+  /** Of the version before. */
+  readonly #left: LeftFlights | undefined;
   readonly #lengthRounds: Rounds<void>;
   readonly #ending = new AbortController();
   readonly #activation: Promise<void>;
+  readonly #over: Promise<void>;
   #state: RoleState = { kind: 'reconciling' };
   /** Rides with orders until a member has surely created its replica from it. */
   #first: VersionRecordMessage | undefined;
@@ -77,18 +76,28 @@ export class PrimaryRole {
   #toldSerial = 0;
   #appended = false;
 
-  private constructor(parts: RoleParts, replica: Replica, kind: 'first' | 'raised') {
+  private constructor(parts: RoleParts, replica: Replica, kind: 'first' | 'raised', left?: LeftFlights) {
     const { record } = replica.state;
     assert(record.primary === parts.self, 'a role is conferred by the version record');
     this.record = record;
     this.#parts = parts;
     this.#replica = replica;
-    this.#secondaries = record.members
-      .filter((member) => member.server !== parts.self)
-      .map((member, index) => this.#secondary(member, index + 1));
-    this.#lengthRounds = new Rounds(() => this.#confirmVersion());
+    this.#left = left;
+    this.#secondaries = new Secondaries({
+      env: parts.env,
+      peers: parts.peers,
+      record,
+      self: parts.self,
+      request: (orders) => this.#request(orders),
+      onApplied: (serial, bit) => this.#applied(serial, bit),
+      onFailed: (server, error) => this.accuse(server, error),
+    });
+    this.#lengthRounds = new Rounds(() => this.#secondaries.confirmVersion(() => this.#first !== undefined));
     this.#usedMs = parts.env.monotonicMs();
     this.#leaseEndsMs = this.#usedMs + LEASE_DURATION_MS;
+    this.#over = new Promise((resolve) => {
+      this.#ending.signal.addEventListener('abort', () => resolve(), { once: true });
+    });
     if (kind === 'first') {
       this.#first = messageOfRecord(record);
       this.#activate({ length: 0, sealed: false, table: [] });
@@ -104,9 +113,9 @@ export class PrimaryRole {
     return new PrimaryRole(parts, replica, 'first');
   }
 
-  /** After a raise: reconciles the members, then is active (P4, P8). */
-  static raised(parts: RoleParts, replica: Replica): PrimaryRole {
-    return new PrimaryRole(parts, replica, 'raised');
+  /** After a raise: reconciles the members, then is active (P4, P8), and answers what was `left` by the version before. */
+  static raised(parts: RoleParts, replica: Replica, left?: LeftFlights): PrimaryRole {
+    return new PrimaryRole(parts, replica, 'raised', left);
   }
 
   get ended(): boolean {
@@ -117,9 +126,9 @@ export class PrimaryRole {
     return this.#state.kind === 'active';
   }
 
-  /** Settles when it is active or has ended. */
-  get activation(): Promise<void> {
-    return this.#activation;
+  /** Resolves when it orders, or never will again. */
+  get settled(): Promise<void> {
+    return this.#state.kind === 'reconciling' ? this.#activation : this.#over;
   }
 
   get idle(): boolean {
@@ -176,7 +185,7 @@ export class PrimaryRole {
   }
 
   async #committed({ serial, answer }: Repeat): Promise<MutationAnswer> {
-    await this.#flights.get(serial)?.promise;
+    await this.#flights.promiseOf(serial);
     return answer;
   }
 
@@ -200,47 +209,89 @@ export class PrimaryRole {
     if (committedSerial === this.#toldSerial) return;
     this.#appended = false;
     const notice = this.#request([]);
-    for (const { connection } of this.#secondaries) {
-      this.#parts.tasks.run(() =>
-        connection
-          .call(ChunkserverDefinition.methods.apply, notice, this.#callOptions())
-          .catch((error: unknown) => {
-            // Its readers ask the primary then.
-            this.#parts.env.log.debug(
-              { chunk: hex(this.record.chunk), code: codeOf(error) },
-              'a notice got lost',
-            );
-          }),
-      );
-    }
+    this.#parts.tasks.run(() =>
+      this.#secondaries.notify(notice, (error) => {
+        // Its readers ask the primary then.
+        const fields = { chunk: hex(this.record.chunk), code: codeOf(error) };
+        this.#parts.env.log.debug(fields, 'a notice got lost');
+      }),
+    );
   }
 
   /** Nothing is ordered from now on. What is in flight is not answered: whether it happened is not known. */
   end(error: GfsError): void {
-    if (this.#state.kind === 'ended') return;
-    const primary = this.#state.kind === 'active' ? this.#state.primary : undefined;
-    this.#state = { kind: 'ended', error, primary };
-    this.#ending.abort(error);
-    for (const { line } of this.#secondaries) line.close();
-    for (const flight of this.#flights.values()) {
-      flight.data.release();
-      flight.reject(unknownOutcome(flight, error));
-    }
-    this.#flights.clear();
+    this.#end(error);
+    this.#flights.abandonAll(error);
+    this.#left?.abandonAll(error);
   }
 
-  /** `bit`: in the core's count; 0 is this server. */
-  #secondary(member: Member, bit: number): Secondary {
-    const { env, peers } = this.#parts;
-    const connection = peers.at(member.address);
-    const line = new OrderLine({
-      env,
-      connection,
-      request: (orders) => this.#request(orders),
-      onApplied: (serial) => this.#applied(serial, bit),
-      onFailed: (error) => this.#resign(`server ${member.server} did not apply an order`, error),
+  /** As `end`, but this server is primary of the next version too, and answers there. */
+  leave(error: GfsError): LeftFlights {
+    this.#end(error);
+    const own = this.#flights.leave();
+    return this.#left === undefined ? own : own.and(this.#left);
+  }
+
+  /**
+   * A member does not do what this version wants of it: the master decides how to go on (P12). A full disk ends the role
+   * and is told as such: a higher version takes room too, and makes none.
+   */
+  accuse(server: number, error: unknown): void {
+    if (this.#state.kind === 'ended' || this.#accused.has(server)) return;
+    if (isSuperseded(error, this.record.version)) {
+      this.end(
+        new GfsError('NOT_PRIMARY', `server ${server} has moved on to another version`, { cause: error }),
+      );
+      return;
+    }
+    const { chunk, version } = this.record;
+    const code = codeOf(error);
+    if (code === 'NO_SPACE') {
+      this.end(new GfsError('NO_SPACE', `server ${server} of chunk ${hex(chunk)} is full`, { cause: error }));
+      return;
+    }
+    this.#accused.add(server);
+    if (this.#state.kind === 'active') this.#state = { kind: 'stuck', primary: this.#state.primary };
+    const accusation = { chunk, version, accused: server, code };
+    this.#parts.tasks.run(() => accuseUntilOver(this.#parts, accusation, this.#ending.signal));
+  }
+
+  /** This server cannot do its part: the master is told, and chooses another primary (P12). */
+  resign(why: string, cause: unknown): void {
+    if (this.#state.kind === 'ended') return;
+    const { chunk, version } = this.record;
+    const code = codeOf(cause);
+    const fields = { chunk: hex(chunk), version, code, error: messageOf(cause) };
+    this.#parts.env.log.warn(fields, `primary resigns: ${why}`);
+    const isFull = code === 'NO_SPACE';
+    if (!isFull) this.#tellOfResignation(code);
+    this.end(
+      new GfsError(
+        isFull ? 'NO_SPACE' : 'NOT_PRIMARY',
+        `chunk ${hex(chunk)} lost its primary: ${why}: ${messageOf(cause)}`,
+        { cause },
+      ),
+    );
+  }
+
+  #tellOfResignation(code: ErrorCode): void {
+    const { chunk, version } = this.record;
+    const { evict, self, tasks, env } = this.#parts;
+    tasks.run(async () => {
+      await evict({ chunk, version, accused: self, code }, NEVER).catch((error: unknown) => {
+        // Clients will ask the master by themselves.
+        const fields = { chunk: hex(chunk), version, error: messageOf(error) };
+        env.log.info(fields, 'the master did not hear of a resignation');
+      });
     });
-    return { member, connection, line };
+  }
+
+  #end(error: GfsError): void {
+    if (this.#state.kind === 'ended') return;
+    const primary = this.#state.kind === 'reconciling' ? undefined : this.#state.primary;
+    this.#state = { kind: 'ended', error, primary };
+    this.#secondaries.close();
+    this.#ending.abort(error);
   }
 
   #primary(): Primary {
@@ -249,6 +300,8 @@ export class PrimaryRole {
         return this.#state.primary;
       case 'reconciling':
         throw new GfsError('NOT_READY', `chunk ${hex(this.record.chunk)} is being reconciled`);
+      case 'stuck':
+        throw new GfsError('NOT_READY', `chunk ${hex(this.record.chunk)} waits for a member to be evicted`);
       case 'ended':
         throw this.#state.error;
     }
@@ -256,11 +309,18 @@ export class PrimaryRole {
 
   async #reconcile(): Promise<void> {
     try {
-      const sums = await reconcileMembers(this.#parts, this.#replica, this.#parts.self, this.#ending.signal);
+      const { signal } = this.#ending;
+      const onFailing = (server: number, error: unknown) => this.accuse(server, error);
+      const sums = await reconcileMembers(this.#parts, this.#replica, this.#parts.self, signal, onFailing);
       if (this.#state.kind !== 'reconciling') return;
       this.#activate(sums);
+      const { chunk } = this.record;
+      this.#parts.onReconciled(chunk);
+      this.#left?.settle(
+        new GfsError('NOT_PRIMARY', `chunk ${hex(chunk)}: not applied before the version rose`),
+      );
     } catch (error) {
-      this.#resign('members could not be made equal', error);
+      this.resign('members could not be made equal', error);
     }
   }
 
@@ -275,87 +335,39 @@ export class PrimaryRole {
 
   #fly(order: Order, request: MutationRequest, data: MutationData): Promise<void> {
     const bytes = order.kind === 'seal' ? NO_BYTES : data.bytes;
-    let resolve: () => void = unset;
-    let reject: (error: unknown) => void = unset;
-    const promise = new Promise<void>((yes, no) => {
-      resolve = yes;
-      reject = no;
-    });
     const message = orderMessage(order, request, data);
-    const flight: Flight = { order, data, promise, resolve, reject };
-    this.#flights.set(order.serial, flight);
+    const flight = this.#flights.begin(order, data);
     this.#appended ||= order.kind === 'append';
     // The disk here and the network work at the same time; both are told before anything else can be ordered.
     this.#replica.apply(mutationOf(this.record.version, message), bytes).then(
-      () => this.#applied(order.serial, 0),
-      (error: unknown) => this.#resign('this server could not apply an order', error),
+      () => {
+        flight.appliedHere = true;
+        this.#applied(order.serial, 0);
+      },
+      (error: unknown) => this.resign('this server could not apply an order', error),
     );
-    for (const { line } of this.#secondaries) line.send({ message, bytes });
-    return promise;
+    this.#secondaries.order({ message, bytes });
+    return flight.promise;
   }
 
   #applied(serial: number, member: number): void {
-    if (this.#state.kind !== 'active') return;
+    // While it is stuck, too: what all members applied is committed.
+    if (this.#state.kind !== 'active' && this.#state.kind !== 'stuck') return;
     for (const committed of this.#state.primary.applied(serial, member)) {
-      const flight = must(this.#flights.get(committed), 'what is committed was in flight');
-      this.#flights.delete(committed);
       this.#first = undefined;
-      flight.data.release();
-      flight.resolve();
+      this.#flights.committed(committed);
     }
-  }
-
-  #resign(why: string, cause: unknown): void {
-    if (this.#state.kind === 'ended') return;
-    const { chunk, version } = this.record;
-    const fields = { chunk: hex(chunk), version, code: codeOf(cause), error: messageOf(cause) };
-    this.#parts.env.log.warn(fields, `primary resigns: ${why}`);
-    // A full disk is told as such: a higher version would not make room.
-    const code = codeOf(cause) === 'NO_SPACE' ? 'NO_SPACE' : 'NOT_PRIMARY';
-    this.end(
-      new GfsError(code, `chunk ${hex(chunk)} lost its primary: ${why}: ${messageOf(cause)}`, { cause }),
-    );
-  }
-
-  async #confirmVersion(): Promise<void> {
-    const { chunk, version } = this.record;
-    await Promise.all(
-      this.#secondaries.map(async ({ connection, member }) => {
-        const { checkVersion } = ChunkserverDefinition.methods;
-        const reply = await connection.call(checkVersion, { chunks: [chunk] }, this.#callOptions());
-        if (reply.message.chunks[0]?.version === version) return;
-        // A member that never got an order is at no version: nothing was written yet, and it will be created (P23).
-        if (reply.message.chunks.length === 0 && this.#first !== undefined) return;
-        const error = new GfsError(
-          'NOT_PRIMARY',
-          `server ${member.server} is not at version ${version} any more`,
-        );
-        this.end(error);
-        throw error;
-      }),
-    );
   }
 
   #request(orders: OrderMessage[]): ApplyRequest {
     const { chunk, version } = this.record;
-    const committedSerial = this.#state.kind === 'active' ? this.#state.primary.committedSerial : 0;
+    const primary = this.#state.kind === 'reconciling' ? undefined : this.#state.primary;
+    const committedSerial = primary?.committedSerial ?? 0;
     this.#toldSerial = committedSerial;
     return { chunk, version, orders, first: this.#first, committedSerial, payload: EMPTY };
   }
-
-  #callOptions() {
-    return { deadlineMs: this.#parts.env.monotonicMs() + APPLY_MS_MAX };
-  }
-}
-
-/**
- * What to tell of a mutation that was ordered and not answered. An append may be on all members, and in their tables: that
- * one of them has no space must not make its writer believe that it is nowhere (P17).
- */
-function unknownOutcome({ order }: Flight, error: GfsError): GfsError {
-  if (order.kind !== 'append' || error.code === 'NOT_PRIMARY') return error;
-  return new GfsError('NOT_PRIMARY', error.message, { cause: error });
 }
 
 const EMPTY = Buffer.alloc(0);
-const unset = () => undefined;
+/** A resignation is told although its role has ended. */
+const NEVER = new AbortController().signal;

@@ -1,5 +1,5 @@
 import { READ_BYTES_MAX } from '../base/constants.ts';
-import { codeOf, GfsError } from '../base/errors.ts';
+import { GfsError } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
 import { SECOND_MS } from '../base/units.ts';
 import { ChunkserverDefinition } from '../rpc/messages.ts';
@@ -10,7 +10,10 @@ const ASK_PRIMARY_MS_MAX = 2 * SECOND_MS;
 
 export function readHandlers(parts: ServerParts): Pick<ChunkserverHandlers, 'read' | 'chunkLength'> {
   return {
-    /** Any member answers; a short answer is the end of what readers may see (P13). */
+    /**
+     * Any member answers that is whole and reconciled (P6, P7); a short answer is the end of what readers may see (P13).
+     * Where only the primary can tell and does not, NOT_READY: a short answer would deny bytes that were acknowledged.
+     */
     read: async ({ message }) => {
       const { chunk, version, chunkOffset, length } = message;
       if (length === 0) throw new GfsError('INVALID_ARGUMENT', 'a read of nothing');
@@ -18,8 +21,9 @@ export function readHandlers(parts: ServerParts): Pick<ChunkserverHandlers, 'rea
         throw new GfsError('INVALID_ARGUMENT', `a read of ${length} bytes; at most ${READ_BYTES_MAX}`);
       }
       const held = await heldAt(parts, chunk, version);
-      let visible = held.visibleLength();
-      if (chunkOffset + length > visible && visible < held.replica.state.length) {
+      const { length: certain, rest } = await held.visibility();
+      let visible = certain;
+      if (rest === 'unknown' && chunkOffset + length > certain && certain < held.replica.state.length) {
         visible = await askPrimary(parts, held);
       }
       const wanted = Math.max(0, Math.min(length, visible - chunkOffset));
@@ -39,23 +43,23 @@ export function readHandlers(parts: ServerParts): Pick<ChunkserverHandlers, 'rea
   };
 }
 
-/** A member that holds appended bytes of which it does not know whether all members do, asks before it hides them. */
+/** A member that holds appended bytes of which it does not know whether all members do, asks before it shows them. */
 async function askPrimary(parts: ServerParts, held: HeldChunk): Promise<number> {
   const { record, length } = held.replica.state;
+  const { chunk, version } = record;
+  const unknown = (cause?: unknown) =>
+    new GfsError('NOT_READY', `chunk ${hex(chunk)}: what was appended last may not be on all members`, {
+      cause,
+    });
   const primary = record.members.find(({ server }) => server === record.primary);
-  if (primary === undefined || primary.server === parts.self()) return held.visibleLength();
+  if (primary === undefined || primary.server === parts.self()) throw unknown();
   try {
-    const asked = { chunk: held.chunk, version: record.version };
     const deadlineMs = parts.env.monotonicMs() + ASK_PRIMARY_MS_MAX;
     const { chunkLength } = ChunkserverDefinition.methods;
-    const reply = await parts.peers.at(primary.address).call(chunkLength, asked, { deadlineMs });
+    const reply = await parts.peers.at(primary.address).call(chunkLength, { chunk, version }, { deadlineMs });
     return Math.min(reply.message.length, length);
   } catch (error) {
-    parts.env.log.debug(
-      { chunk: hex(held.chunk), code: codeOf(error) },
-      'the primary does not tell the length',
-    );
-    return held.visibleLength();
+    throw unknown(error);
   }
 }
 

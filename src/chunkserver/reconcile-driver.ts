@@ -9,15 +9,17 @@ import { SECOND_MS } from '../base/units.ts';
 import { blockLength, type ReconcileStep, reconcileSteps } from '../core/reconcile.ts';
 import type { BlockSums, Member, VersionRecord } from '../core/replica-types.ts';
 import { ChunkserverDefinition, type ReconcileRequest } from '../rpc/messages.ts';
-import type { Connection } from '../rpc/network.ts';
+import type { CallOptions, Connection, Method } from '../rpc/network.ts';
+import { watched } from '../rpc/watched-call.ts';
 import type { Replica } from '../storage/replica-store.ts';
 import type { Peers } from './peers.ts';
 import { messageOfRecord, sumsOf } from './wire.ts';
 
-/** Until a member that has not recorded the version, or cannot be reached, is given up: the master then raises again. */
-const RECONCILE_MS_MAX = 10 * SECOND_MS;
+/** What a member has to record the version, which it is ordered at the same time as its primary. */
+const RECORD_MS_MAX = 4 * SECOND_MS;
 const RETRY_DELAYS = { delayMsMin: 20, delayMsMax: 500 };
-const CALL_MS_MAX = 10 * SECOND_MS;
+/** Of a member that answers questions meanwhile: its disk may be slow. */
+const CALL_MS_MAX = 30 * SECOND_MS;
 
 export interface ReconcileParts {
   readonly env: Env;
@@ -31,18 +33,26 @@ type OwnSums = BlockSums & { readonly whole: boolean };
 /**
  * Makes all members equal to this replica, the new primary's (P8), and marks them, it last, reconciled. Nothing changes
  * it meanwhile: it is not reconciled, so it takes no orders. Returns what all of them hold now.
+ *
+ * A member that fails is tried again for as long as the version lasts: it may come back, and it is not the primary's to
+ * leave it out. `onFailing` hears of it.
  */
 export async function reconcileMembers(
   parts: ReconcileParts,
   replica: Replica,
   self: number,
   signal: AbortSignal,
+  onFailing: (server: number, error: unknown) => void,
 ): Promise<BlockSums> {
   const { record, whole } = replica.state;
   const own = { ...(await replica.blockChecksums()), whole };
   const others = record.members.filter((member) => member.server !== self);
   await Promise.all(
-    others.map((member) => new MemberReconcile(parts, replica, record, own, member, signal).run()),
+    others.map((member) =>
+      new MemberReconcile(parts, replica, record, own, member, signal).run((error) =>
+        onFailing(member.server, error),
+      ),
+    ),
   );
   await replica.reconcileFinish(record.version, own);
   return own;
@@ -74,15 +84,16 @@ class MemberReconcile {
     this.#signal = signal;
   }
 
-  async run(): Promise<void> {
+  async run(onFailing: (error: unknown) => void): Promise<void> {
     const { env } = this.#parts;
-    const endMs = env.monotonicMs() + RECONCILE_MS_MAX;
+    const recordedByMs = env.monotonicMs() + RECORD_MS_MAX;
     for (let attempt = 0; ; attempt += 1) {
       try {
         return await this.#attempt();
       } catch (error) {
         this.#signal.throwIfAborted();
-        if (env.monotonicMs() > endMs || !this.#worthAnotherTry(error)) throw error;
+        if (env.monotonicMs() > recordedByMs || !this.#isBeginning(error)) onFailing(error);
+        this.#signal.throwIfAborted();
       }
       await env.sleep(backoffMs(env, attempt, RETRY_DELAYS), { signal: this.#signal });
     }
@@ -93,21 +104,12 @@ class MemberReconcile {
     const asked = { chunk, version };
     let member: OwnSums;
     try {
-      const reply = await this.#connection.call(
-        ChunkserverDefinition.methods.blockChecksums,
-        asked,
-        this.#options(),
-      );
-      member = sumsOf(reply.message);
+      member = sumsOf(await this.#call(ChunkserverDefinition.methods.blockChecksums, asked));
     } catch (error) {
       if (codeOf(error) !== 'NO_SUCH_CHUNK') throw error;
       // It is a member by the master's log, and what this primary has is the truth: it begins with nothing.
       const record = messageOfRecord(this.#record);
-      await this.#connection.call(
-        ChunkserverDefinition.methods.create,
-        { record, copy: true },
-        this.#options(),
-      );
+      await this.#call(ChunkserverDefinition.methods.create, { record, copy: true });
       throw new GfsError('NOT_READY', `server ${this.#member.server} has just begun a copy`, {
         cause: error,
       });
@@ -153,18 +155,13 @@ class MemberReconcile {
   async #step(step: ReconcileRequest['step'], payload?: Bytes): Promise<void> {
     const { chunk, version } = this.#record;
     const request = { chunk, version, step, payload: EMPTY };
-    await this.#connection.call(ChunkserverDefinition.methods.reconcile, request, {
-      ...this.#options(),
-      payload,
-    });
+    await this.#call(ChunkserverDefinition.methods.reconcile, request, payload);
   }
 
-  /** A member that has not recorded the version yet will; one that has a higher one never will again. */
-  #worthAnotherTry(error: unknown): boolean {
+  /** It has not recorded the version, or not begun its copy, yet. */
+  #isBeginning(error: unknown): boolean {
     switch (codeOf(error)) {
       case 'NOT_READY':
-      case 'UNAVAILABLE':
-      case 'DEADLINE_EXCEEDED':
         return true;
       case 'VERSION_MISMATCH':
         return error instanceof GfsError && Number(error.fields.version ?? 0) < this.#record.version;
@@ -173,8 +170,14 @@ class MemberReconcile {
     }
   }
 
-  #options() {
-    return { deadlineMs: this.#parts.env.monotonicMs() + CALL_MS_MAX, signal: this.#signal };
+  async #call<Req, Res>(method: Method<Req, Res>, request: Req, payload?: Bytes): Promise<Res> {
+    const { env } = this.#parts;
+    const { checkVersion } = ChunkserverDefinition.methods;
+    const probe = (options: CallOptions) => this.#connection.call(checkVersion, { chunks: [] }, options);
+    return await watched(env, { signal: this.#signal, probe }, async (signal) => {
+      const deadlineMs = env.monotonicMs() + CALL_MS_MAX;
+      return (await this.#connection.call(method, request, { deadlineMs, signal, payload })).message;
+    });
   }
 }
 

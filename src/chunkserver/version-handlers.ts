@@ -33,7 +33,7 @@ export function versionHandlers(parts: ServerParts): Pick<ChunkserverHandlers, V
         const state = await stateOf(parts, chunk);
         if (state !== undefined) chunks.push(state);
       }
-      return { message: { chunks } };
+      return { message: { chunks, server: parts.self() ?? 0, incarnation: parts.incarnation } };
     },
 
     clone: async ({ message: { record, source } }) => {
@@ -61,7 +61,8 @@ export function versionHandlers(parts: ServerParts): Pick<ChunkserverHandlers, V
 async function stateOf(parts: ServerParts, chunk: number): Promise<ChunkState | undefined> {
   try {
     const held = parts.chunks.peek(chunk) ?? (await parts.chunks.hold(chunk));
-    return held === undefined ? undefined : chunkStateOf(held.replica.state);
+    if (held === undefined) return undefined;
+    return { ...chunkStateOf(held.replica.state), inCharge: held.role !== undefined };
   } catch (error) {
     if (codeOf(error) === 'CORRUPT') return lostChunkState(chunk);
     throw error;

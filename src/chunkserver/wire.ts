@@ -37,14 +37,24 @@ export function chunkStateOf(state: ReplicaState): ChunkState {
     version: state.record.version,
     length: state.length,
     sealed: state.sealed,
-    reconciled: state.standing === 'reconciled',
+    reconciled: state.reconciledVersion === state.record.version,
     whole: state.whole,
     deleted: false,
     lost: false,
+    restarted: state.standing === 'restarted',
+    inCharge: false,
   };
 }
 
-const NOTHING = { version: 0, length: 0, sealed: false, reconciled: false, whole: false };
+const NOTHING = {
+  version: 0,
+  length: 0,
+  sealed: false,
+  reconciled: false,
+  whole: false,
+  restarted: false,
+  inCharge: false,
+};
 
 export function deletedChunkState(chunk: number): ChunkState {
   return { chunk, ...NOTHING, deleted: true, lost: false };

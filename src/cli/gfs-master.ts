@@ -1,6 +1,12 @@
 #!/usr/bin/env -S node --initial-old-space-size=128
 import { resolve } from 'node:path';
-import { HEARTBEAT_INTERVAL_MS, MASTER_ADDRESS_DEFAULT, SESSION_TIMEOUT_MS } from '../base/constants.ts';
+import {
+  HEARTBEAT_INTERVAL_MS,
+  MASTER_ADDRESS_DEFAULT,
+  MIN_REPLICAS_DEFAULT,
+  REPLICATION_MAX,
+  SESSION_TIMEOUT_MS,
+} from '../base/constants.ts';
 import { MasterServer } from '../master/master-server.ts';
 import { NodeNetwork } from '../rpc/node-network.ts';
 import { lmdbMetaStores } from '../storage/meta-store-lmdb.ts';
@@ -8,7 +14,15 @@ import { NodeDisk } from '../storage/node-disk.ts';
 import { addLogKeys, runDaemon } from './daemon.ts';
 import { addFormatKeys, type FormatKeys } from './format-keys.ts';
 import type { LogLevel } from './logger.ts';
-import { addConfigFile, addKey, createProgram, parseAddress, parseSpan, runProgram } from './program.ts';
+import {
+  addConfigFile,
+  addKey,
+  createProgram,
+  parseAddress,
+  parseCount,
+  parseSpan,
+  runProgram,
+} from './program.ts';
 import { VERSION } from './version.ts';
 
 interface Keys extends FormatKeys {
@@ -16,6 +30,7 @@ interface Keys extends FormatKeys {
   readonly listen: string;
   readonly heartbeatInterval: number;
   readonly sessionTimeout: number;
+  readonly minReplicas: number;
   readonly logLevel: LogLevel;
 }
 
@@ -39,6 +54,10 @@ addKey(program, '--session-timeout <span>', 'silence after which a client counts
   default: SESSION_TIMEOUT_MS,
   defaultText: '1min',
 });
+addKey(program, '--min-replicas <n>', 'a chunk is not written on fewer servers, or fewer than its copies', {
+  parse: parseCount({ min: 1, max: REPLICATION_MAX }),
+  default: MIN_REPLICAS_DEFAULT,
+});
 addLogKeys(program);
 addConfigFile(program);
 program.action((keys: Keys) =>
@@ -54,6 +73,7 @@ program.action((keys: Keys) =>
       replication: keys.replication,
       heartbeatIntervalMs: keys.heartbeatInterval,
       sessionTimeoutMs: keys.sessionTimeout,
+      minReplicas: keys.minReplicas,
       openStore: lmdbMetaStores(disk),
       root: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, mode: 0o755 },
       programVersion: VERSION,

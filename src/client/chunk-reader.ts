@@ -14,7 +14,7 @@ import type { ServerPool } from './server-pool.ts';
 
 const { read } = ChunkserverDefinition.methods;
 /** A server that is silent for so long is passed over. */
-const READ_ATTEMPT_MS = 5 * SECOND_MS;
+const READ_ATTEMPT_MS = 2 * SECOND_MS;
 /** Neighbouring reads go to one server, for its disk's sake; the next stretch goes to another. */
 const STRETCH_BYTES = 8 * MiB;
 /** Rounds in which every replica answered, and badly. More rounds would not mend them. */
@@ -46,7 +46,8 @@ type Outcome =
   | { readonly kind: 'data'; readonly bytes: Bytes }
   /** A replica has another version, or all say that there is nothing: the location may be old. */
   | { readonly kind: 'stale' }
-  | { readonly kind: 'failed'; readonly error: unknown };
+  /** `isUnready`: some members answer, and may not serve reads before their version is raised (P6, P7). */
+  | { readonly kind: 'failed'; readonly error: unknown; readonly isUnready?: boolean };
 
 /**
  * Reads parts of a file from the cluster: any member of a chunk will do, nearest first, and on to the next when one is
@@ -128,11 +129,21 @@ export class ChunkReader {
     this.#options.locations.forget(access.inode, span);
     let next = round + 1;
     if (outcome.kind === 'failed') {
+      if (outcome.isUnready) await this.#complain(access, span, patience);
       if (isTransient(outcome.error)) next = Math.max(1, round);
       else if (next >= BAD_ROUNDS_MAX) throw outcome.error;
       await patience.pause(outcome.error);
     }
     return await this.#range(access, start, end, grewAtMs, patience, next);
+  }
+
+  /** The master has the members settled; where it cannot, the pause before the next attempt is all there is. */
+  async #complain(access: Access, span: ExtentSpan, patience: Patience): Promise<void> {
+    try {
+      await this.#options.locations.complain(access, span, patience);
+    } catch (error) {
+      if (!isTransient(error)) throw error;
+    }
   }
 
   /** Asks member after member. `fresh`: the location was asked for on purpose of this read. */
@@ -152,6 +163,7 @@ export class ChunkReader {
     const absent: Replica[] = [];
     let failure: unknown =
       order.length < members.length ? new GfsError('UNAVAILABLE', 'a member has no address yet') : undefined;
+    let isUnready = false;
     let longest: Bytes = [];
     for (let member = order.shift(); member !== undefined; member = order.shift()) {
       try {
@@ -188,11 +200,12 @@ export class ChunkReader {
             break;
           case 'silent':
             failure = error;
+            isUnready ||= codeOf(error) === 'NOT_READY';
             break;
         }
       }
     }
-    if (failure !== undefined) return { kind: 'failed', error: failure };
+    if (failure !== undefined) return { kind: 'failed', error: failure, isUnready };
     if (members.length === 0) {
       return { kind: 'failed', error: new GfsError('CHUNK_LOST', `chunk ${hex(chunk)} has no replica`) };
     }

@@ -13,8 +13,12 @@ import {
   MutationKind,
   type PushHeader,
   type PushId,
+  type PushRequest,
+  type PushResponse,
   type Replica,
 } from '../rpc/messages.ts';
+import type { ClientStream } from '../rpc/network.ts';
+import { watched } from '../rpc/watched-call.ts';
 import type { ExtentSpan } from './extent-map.ts';
 import type { Unsynced } from './file-state.ts';
 import type { Access, Locations, Suspicion } from './locations.ts';
@@ -24,7 +28,7 @@ import type { ServerPool } from './server-pool.ts';
 import type { Session } from './session.ts';
 
 const { push, mutate, sync, chunkLength } = ChunkserverDefinition.methods;
-/** A primary that is silent for so long is suspect. It may itself be waiting for the master to evict a member. */
+/** One attempt at a primary that answers questions meanwhile: it may be waiting for a disk, or for a new version. */
 const MUTATE_ATTEMPT_MS = 15 * SECOND_MS;
 /** In the message beside the payload, which travels outside it. */
 export const NO_PAYLOAD = Buffer.alloc(0);
@@ -136,13 +140,17 @@ export class ChunkWriter {
     let checksums: number[] | undefined;
     let pushId: PushId | undefined;
     if (length > INLINE_MUTATION_BYTES_MAX) {
-      // Each push is a new one: of a broken one, some servers may still hold a part.
-      pushId = this.newId();
-      checksums = await this.#push(span, pushId, isAppend ? 0 : chunkOffset, bytes, length, patience);
+      ({ pushId, checksums } = await this.#pushPastSilent(
+        span,
+        isAppend ? 0 : chunkOffset,
+        bytes,
+        length,
+        patience,
+      ));
     }
     if (isAppend) checksums = [crc32OfBytes(bytes)];
     else checksums ??= checksumsOf(bytes, chunkOffset);
-    const reply = await pool.call(
+    const reply = await pool.callWatched(
       primary.address,
       mutate,
       {
@@ -177,7 +185,7 @@ export class ChunkWriter {
       const { chunk, version } = span.location;
       const request = { chunk, version, replicaOnly: false, acknowledgedVersion };
       const options = patience.attempt(MUTATE_ATTEMPT_MS);
-      await this.#options.pool.call(primaryOf(span.location).address, sync, request, options);
+      await this.#options.pool.callWatched(primaryOf(span.location).address, sync, request, options);
     });
   }
 
@@ -204,7 +212,7 @@ export class ChunkWriter {
     const { chunk, version } = location;
     const options = patience.attempt(MUTATE_ATTEMPT_MS);
     const { address } = primaryOf(location);
-    return (await this.#options.pool.call(address, chunkLength, { chunk, version }, options)).message;
+    return (await this.#options.pool.callWatched(address, chunkLength, { chunk, version }, options)).message;
   }
 
   /** Does `work` at the primary of the extent at `fileOffset`, whichever that is when it succeeds. */
@@ -262,21 +270,73 @@ export class ChunkWriter {
     }
   }
 
-  /** Sends the data along the chain of members, and returns its checksums (§3.2). */
+  /**
+   * Pushes the data to the members, past those that are silent: their primary sends it to them itself (P11), and when
+   * they do not take it from there either, has them evicted (P12). A primary that is silent fails the attempt.
+   */
+  async #pushPastSilent(
+    span: ExtentSpan,
+    chunkOffset: number,
+    bytes: Bytes,
+    length: number,
+    patience: Patience,
+  ): Promise<{ pushId: PushId; checksums: number[] }> {
+    for (;;) {
+      // Each push is a new one: of a broken one, some servers may still hold a part.
+      const pushId = this.newId();
+      const chain = this.#chainOf(span);
+      try {
+        return {
+          pushId,
+          checksums: await this.#push(span, chain, pushId, chunkOffset, bytes, length, patience),
+        };
+      } catch (error) {
+        this.#suspectWhoFailed(error, chain);
+        const next = this.#chainOf(span);
+        if (next.length === chain.length || this.#options.env.monotonicMs() >= patience.deadlineMs)
+          throw error;
+      }
+    }
+  }
+
+  /** Members to push to, nearest first: without suspects, but never without the primary. */
+  #chainOf(span: ExtentSpan): Replica[] {
+    const { pool, host } = this.#options;
+    const { chunk, members, primary } = span.location;
+    const isSuspect = ({ address }: Replica) => pool.isSuspect(address);
+    return nearestFirst(members, host, chunk, isSuspect).filter(
+      (member) => member.server === primary || !isSuspect(member),
+    );
+  }
+
+  /** The server that an error of a push names; without a name it is the first one's. */
+  #suspectWhoFailed(error: unknown, chain: readonly Replica[]): void {
+    const code = codeOf(error);
+    if (code !== 'UNAVAILABLE' && code !== 'DEADLINE_EXCEEDED') return;
+    const named = error instanceof GfsError ? error.fields.server : undefined;
+    const failed = named === undefined ? chain[0] : chain.find(({ server }) => String(server) === named);
+    if (failed !== undefined) this.#options.pool.suspect(failed.address);
+  }
+
+  /** Sends the data along the chain, and returns its checksums (§3.2). */
   async #push(
     span: ExtentSpan,
+    [first, ...chain]: readonly Replica[],
     pushId: PushId,
     chunkOffset: number,
     bytes: Bytes,
     length: number,
     patience: Patience,
   ): Promise<number[]> {
-    const { pool, host } = this.#options;
-    const { chunk, version, members } = span.location;
-    const [first, ...chain] = nearestFirst(members, host, chunk, ({ address }) => pool.isSuspect(address));
+    const { pool, env } = this.#options;
+    const { chunk, version } = span.location;
     if (first === undefined) throw new GfsError('NOT_READY', `chunk ${hex(chunk)} has no members`);
+    const probe = async (options: { deadlineMs: number; signal: AbortSignal }) => {
+      await Promise.all([first, ...chain].map(({ address }) => pool.probe(address, options)));
+    };
     const all: number[] = [];
-    await pool.streaming(first.address, push, patience.attempt(MUTATE_ATTEMPT_MS), async (stream) => {
+    const limits = patience.attempt(MUTATE_ATTEMPT_MS);
+    const send = async (stream: ClientStream<PushRequest, PushResponse>) => {
       // The answer may come at any time, when a server refuses; nobody may be sending by then.
       const finished = stream.finished();
       finished.catch(() => undefined);
@@ -294,7 +354,10 @@ export class ChunkWriter {
         throw error;
       }
       await finished;
-    });
+    };
+    await watched(env, { signal: patience.signal, probe }, (signal) =>
+      pool.streaming(first.address, push, { ...limits, signal }, send),
+    );
     return all;
   }
 }

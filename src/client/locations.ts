@@ -97,6 +97,14 @@ export class Locations {
     }
   }
 
+  /** No member serves reads of this extent at its version; resolves when one may (P6, P7), or the extent is another. */
+  async complain(access: Access, { start, location }: ExtentSpan, patience: Patience): Promise<void> {
+    const question = { fileOffset: start, count: 1, suspectVersion: location.version };
+    await this.#once(`c${location.chunk}`, async () => {
+      await this.#find(access, question, patience);
+    });
+  }
+
   /** The extent that holds this offset, with a primary; it is added where there is a hole. */
   async forWrite(
     access: Access,
@@ -134,11 +142,11 @@ export class Locations {
   async #withPrimary(
     access: Access,
     fileOffset: number,
-    suspicion: Suspicion | undefined,
+    complaint: Suspicion | undefined,
     patience: Patience,
     purpose: { forWrite: true } | { forSync: true },
   ): Promise<ExtentSpan | undefined> {
-    for (;;) {
+    for (let suspicion = complaint; ; ) {
       const span = this.cached(access.inode, fileOffset);
       if (span !== undefined && !isExtent(span)) return undefined;
       if (isExtent(span) && isWritable(span.location, suspicion)) return span;
@@ -149,9 +157,10 @@ export class Locations {
           { fileOffset, count: 1, ...purpose, suspectVersion: suspected },
           patience,
         );
+        // The master heard the complaint and names a primary: it has asked that one, and it is worth another try (P12).
+        suspicion = undefined;
         const first = found.extents[0];
         if (first !== undefined && first.start <= fileOffset && !isWritable(first, suspicion)) {
-          // The master knows no primary yet, or not yet that the one it knows is gone.
           await patience.pause(new GfsError('NOT_READY', `chunk ${first.chunk} has no primary`));
         }
       });

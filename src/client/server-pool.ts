@@ -1,7 +1,9 @@
 import type { Env, Timer } from '../base/env.ts';
 import { TaskGroup } from '../base/task-group.ts';
 import { SECOND_MS } from '../base/units.ts';
+import { ChunkserverDefinition } from '../rpc/messages.ts';
 import type { CallOptions, ClientStream, Connection, Method, Network, Reply } from '../rpc/network.ts';
+import { watched } from '../rpc/watched-call.ts';
 
 const IDLE_MS_MAX = 60 * SECOND_MS;
 /** A server that failed to answer is asked last for so long. */
@@ -42,6 +44,32 @@ export class ServerPool {
       return await entry.connection.call(method, request, options);
     } finally {
       entry.inUse -= 1;
+    }
+  }
+
+  /**
+   * As `call`, for what may take long at a server that lives: disks are slow, a member is being evicted. One that does
+   * not even answer a question is given up within two seconds.
+   */
+  async callWatched<Req, Res>(
+    address: string,
+    method: Method<Req, Res>,
+    request: Req,
+    options: CallOptions,
+  ): Promise<Reply<Res>> {
+    const probe = (limits: CallOptions) => this.probe(address, limits);
+    return await watched(this.#env, { signal: options.signal, probe }, (signal) =>
+      this.call(address, method, request, { ...options, signal }),
+    );
+  }
+
+  /** Resolves when the server answers a question that costs it nothing; a silent one is suspect from then on. */
+  async probe(address: string, options: CallOptions): Promise<void> {
+    try {
+      await this.call(address, ChunkserverDefinition.methods.checkVersion, { chunks: [] }, options);
+    } catch (error) {
+      if (!options.signal?.aborted) this.suspect(address);
+      throw error;
     }
   }
 

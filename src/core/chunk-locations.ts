@@ -6,8 +6,13 @@ export interface ReplicaReport {
   readonly version: number;
   readonly length: number;
   readonly sealed: boolean;
+  /** Under its version, durably (P6). */
   readonly reconciled: boolean;
   readonly whole: boolean;
+  /** An earlier process recorded its version: it refuses orders (P6). */
+  readonly restarted: boolean;
+  /** Asked, not reported: it is this version's primary, reconciling or ordering. */
+  readonly inCharge: boolean;
 }
 
 /** An increment: a replica's new state, or that it is gone. */
@@ -85,4 +90,9 @@ interface Scan {
 function applyChange(replicas: Map<ChunkHandle, ReplicaReport>, change: ReplicaChange): void {
   if ('deleted' in change) replicas.delete(change.chunk);
   else replicas.set(change.chunk, change);
+}
+
+/** A member's replica that serves neither readers nor writers until a version is raised (P4, P6, P7). */
+export function isBehind(logged: { readonly version: number }, replica: ReplicaReport): boolean {
+  return replica.version < logged.version || !replica.whole || !replica.reconciled;
 }

@@ -59,6 +59,12 @@ export class LeaseTable {
     return lease.server;
   }
 
+  /** The primary gave it back: nobody orders at this version any more. */
+  release(chunk: ChunkHandle, server: ServerId, version: number): void {
+    const lease = this.#leases.get(chunk);
+    if (lease?.server === server && lease.version === version) this.#leases.delete(chunk);
+  }
+
   /** The chunk's version rises, or the chunk is gone. */
   revoke(chunk: ChunkHandle): void {
     this.#leases.delete(chunk);

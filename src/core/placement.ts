@@ -19,8 +19,8 @@ export interface Candidate {
 const JITTER = 0.2;
 
 /** Fewer members than this cannot acknowledge a write; a goal below it is its own minimum. */
-export function memberCountMin(goal: number): number {
-  return Math.min(2, goal);
+export function memberCountMin(goal: number, minReplicas: number): number {
+  return Math.min(minReplicas, goal);
 }
 
 /**
@@ -30,11 +30,11 @@ export function memberCountMin(goal: number): number {
  */
 export function placeChunk(
   candidates: readonly Candidate[],
-  options: { goal: number; chunkSizeBytes: number; random: () => number },
+  options: { goal: number; minReplicas: number; chunkSizeBytes: number; random: () => number },
 ): Result<ServerId[]> {
-  const { goal, chunkSizeBytes, random } = options;
+  const { goal, minReplicas, chunkSizeBytes, random } = options;
   assert(goal >= 1, 'a chunk wants one copy at least');
-  const minimum = memberCountMin(goal);
+  const minimum = memberCountMin(goal, minReplicas);
   if (candidates.length < minimum) {
     return refuse('TOO_FEW_REPLICAS', `${candidates.length} chunkservers are alive, ${minimum} are needed`);
   }

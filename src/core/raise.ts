@@ -19,7 +19,8 @@ export type MemberAnswer =
   | { readonly kind: 'absent' }
   /** It had one and cannot use it. */
   | { readonly kind: 'lost' }
-  | { readonly kind: 'silent'; readonly goneForMs: number };
+  /** `awaited`: this master was just started, and the server may not have had the time to find it. */
+  | { readonly kind: 'silent'; readonly awaited: boolean };
 
 /** What became of an order to record the new version. */
 export type OrderOutcome = 'recorded' | 'failed';
@@ -43,16 +44,34 @@ export interface RaisePlan {
 
 export type RaiseStep =
   | { readonly kind: 'ask'; readonly members: readonly ServerId[] }
+  /** Nothing is raised: the primary is in charge. */
+  | { readonly kind: 'kept'; readonly version: number; readonly primary: ServerId }
   | { readonly kind: 'log'; readonly plan: RaisePlan }
   | { readonly kind: 'order'; readonly orders: RaiseOrders }
   | { readonly kind: 'active'; readonly version: number; readonly primary: ServerId }
   | { readonly kind: 'refused'; readonly error: Refusal };
 
+/** A primary's word that it cannot go on (P12): with a member, or, when it accuses itself, at all. */
+export interface Accusation {
+  readonly by: ServerId;
+  readonly accused: ServerId;
+  /** The accused said itself that it cannot (its disk fails, say): to keep it as a member would not help. */
+  readonly refused: boolean;
+  /** Another primary accused it too, a moment ago: no link is to blame. */
+  readonly again: boolean;
+}
+
 export interface RaiseOptions {
-  /** How long a member may be gone before the chunk goes on without it: it may just be restarting. */
-  readonly patienceMs: number;
-  /** A primary that a client complained about: another one is preferred. */
-  readonly suspect: ServerId | undefined;
+  /** A version has no fewer members, or all of a lower goal (P3). */
+  readonly minReplicas: number;
+  /**
+   * When not to raise. `inCharge`: the primary says that it reconciles or orders; who complained tries again there.
+   * `reconciling`: it says that it reconciles.
+   */
+  readonly keep?: 'inCharge' | 'reconciling' | undefined;
+  /** Clients cannot reach the primary, for longer than by chance: another one is preferred (P12). */
+  readonly avoid?: ServerId | undefined;
+  readonly accusation?: Accusation | undefined;
   readonly random: () => number;
 }
 
@@ -74,6 +93,8 @@ export class Raise {
   #step: RaiseStep;
   #count = 0;
   readonly #answers = new Map<ServerId, MemberAnswer>();
+  /** Answered, and then did not record what was ordered. */
+  readonly #failed = new Set<ServerId>();
   readonly #outcomes = new Map<ServerId, OrderOutcome>();
 
   constructor(chunk: ChunkHandle, logged: LoggedChunk, options: RaiseOptions) {
@@ -92,7 +113,12 @@ export class Raise {
     assert(this.#step.kind === 'ask', 'members answer when they are asked');
     this.#answers.set(member, answer);
     if (this.#answers.size < this.#logged.members.length) return;
-    const plan = planRaise(this.#chunk, this.#logged, this.#answers, this.#options);
+    const { version, primary } = this.#logged;
+    if (this.#count === 0 && primary !== 0 && isKept(this.#options, version, this.#answers.get(primary))) {
+      this.#step = { kind: 'kept', version, primary };
+      return;
+    }
+    const plan = planRaise(this.#chunk, this.#logged, this.#answers, this.#options, this.#failed);
     this.#step = plan.ok ? { kind: 'log', plan: plan.value } : { kind: 'refused', error: plan.error };
   }
 
@@ -130,30 +156,44 @@ export class Raise {
       this.#step = { kind: 'refused', error: refuse('NOT_READY', error).error };
       return;
     }
+    for (const member of failed) this.#failed.add(member);
     this.#answers.clear();
     this.#outcomes.clear();
     this.#step = { kind: 'ask', members };
   }
 }
 
-/** The next membership, from what all members of the last logged one said. */
+/** Whether the primary says that it is in charge of this version, in the way that the caller wants to respect. */
+function isKept({ keep }: RaiseOptions, version: number, answer: MemberAnswer | undefined): boolean {
+  if (keep === undefined || answer?.kind !== 'holds') return false;
+  const { replica } = answer;
+  if (!replica.inCharge || replica.version !== version) return false;
+  return keep === 'inCharge' || !replica.reconciled;
+}
+
+/**
+ * The next membership, from what all members of the last logged one said. Who is silent or lost is left out, and who is
+ * to blame, as long as enough stay. `failed` answered before and then did not record a version.
+ */
 export function planRaise(
   chunk: ChunkHandle,
   { version, members, primary, goal }: LoggedChunk,
   answers: ReadonlyMap<ServerId, MemberAnswer>,
   options: RaiseOptions,
+  failed: ReadonlySet<ServerId> = NOBODY,
 ): Result<RaisePlan> {
   const answerOf = (member: ServerId) => must(answers.get(member), 'every member was asked');
-  const holders: ReplicaReport[] = [];
   const present: ServerId[] = [];
-  let silentCount = 0;
+  let holderCount = 0;
   let absentCount = 0;
+  let silentCount = 0;
+  let awaited: ServerId | undefined;
   for (const member of members) {
     const answer = answerOf(member);
     switch (answer.kind) {
       case 'holds':
         if (answer.replica.version > version) return logWasLost(chunk, version, { member, answer });
-        holders.push(answer.replica);
+        holderCount += 1;
         present.push(member);
         break;
       case 'absent':
@@ -162,39 +202,97 @@ export function planRaise(
         break;
       case 'silent':
         silentCount += 1;
-        if (answer.goneForMs < options.patienceMs) {
-          return refuse('NOT_READY', `${name(chunk)}: server ${member} may come back in a moment`);
-        }
+        if (answer.awaited) awaited = member;
         break;
       case 'lost':
         break;
     }
   }
-  const minimum = memberCountMin(goal);
+  if (awaited !== undefined) {
+    return refuse('NOT_READY', `${name(chunk)}: server ${awaited} has not found this master yet`);
+  }
+  const minimum = memberCountMin(goal, options.minReplicas);
   if (present.length < minimum) {
     return refuse(
       'TOO_FEW_REPLICAS',
       `${name(chunk)}: ${present.length} members are there, ${minimum} are needed`,
     );
   }
-  if (holders.length === 0 && absentCount < members.length) {
+  if (holderCount === 0 && absentCount < members.length) {
     // P23: the data may be where nobody can ask.
     return refuse('NOT_READY', `${name(chunk)}: those who answer hold nothing, others may`);
   }
-  const rank = rankOfPrimary({ primary, answerOf, options });
-  const whole = present.filter((member) => isWhole(answerOf(member)));
-  if (holders.length === 0 || whole.length > 0) {
-    const candidates = holders.length === 0 ? present : whole;
+  const { without, avoid } = blame(version, answers, options);
+  const rank = rankOfPrimary({ primary, answerOf, avoid, random: options.random });
+  const isWanted = (member: ServerId) => !failed.has(member) && !without.has(member);
+  if (holderCount === 0) {
+    const staying = keepEnough(present, isWanted, { minimum, isWhole: () => true });
     // All empty: nobody wrote, or all lost power before the first sync and have nothing left. Whoever has an
     // acknowledgement learns by the loss which it was (P14).
-    const loss = holders.length === 0;
-    return ok({ version, members: present, primary: best(candidates, rank), loss });
+    return ok({ version, members: staying, primary: best(staying, rank), loss: true });
+  }
+  if (present.some((member) => isWhole(answerOf(member)))) {
+    const staying = keepEnough(present, isWanted, {
+      minimum,
+      isWhole: (member) => isWhole(answerOf(member)),
+    });
+    const unwilling = options.accusation?.refused ? options.accusation.accused : undefined;
+    if (unwilling !== undefined && staying.includes(unwilling) && without.has(unwilling)) {
+      return refuse(
+        'TOO_FEW_REPLICAS',
+        `${name(chunk)}: without server ${unwilling} too few members are left`,
+      );
+    }
+    const candidates = staying.filter((member) => isWhole(answerOf(member)));
+    return ok({ version, members: staying, primary: best(candidates, rank), loss: false });
   }
   if (silentCount > 0) return refuse('NOT_READY', `${name(chunk)}: no whole replica is there, others may be`);
   // P7: all said that power was lost under them. The longest serves; what was not synced may be gone.
   const holding = present.filter((member) => answerOf(member).kind === 'holds');
   const longest = best(holding, (member) => lengthOf(answerOf(member)));
   return ok({ version, members: present, primary: longest, loss: true });
+}
+
+const NOBODY: ReadonlySet<ServerId> = new Set();
+
+/**
+ * Who is left out, and who does not order (P12). A primary that resigns cannot apply. A member whose replica cannot take
+ * orders now (its process was restarted, say) was accused rightly, and a reconcile mends it. Any other one that
+ * answers the master may be cut off from its primary alone, or its primary be the one that is cut off: then others
+ * order, until one of them accuses it too.
+ */
+function blame(
+  version: number,
+  answers: ReadonlyMap<ServerId, MemberAnswer>,
+  { accusation, avoid }: RaiseOptions,
+): { without: ReadonlySet<ServerId>; avoid: ReadonlySet<ServerId> } {
+  const avoided = new Set(avoid === undefined ? [] : [avoid]);
+  if (accusation === undefined) return { without: NOBODY, avoid: avoided };
+  const { by, accused, refused, again } = accusation;
+  avoided.add(accused);
+  if (by === accused) return { without: new Set([accused]), avoid: avoided };
+  const answer = answers.get(accused);
+  if (answer?.kind !== 'holds' || !takesOrders(answer.replica, version)) {
+    return { without: NOBODY, avoid: avoided };
+  }
+  if (refused || again) return { without: new Set([accused]), avoid: avoided };
+  avoided.add(by);
+  return { without: NOBODY, avoid: avoided };
+}
+
+function takesOrders({ version, restarted, whole, reconciled }: ReplicaReport, asked: number): boolean {
+  return version === asked && whole && reconciled && !restarted;
+}
+
+/** The wanted ones; unwanted ones too where there would be too few, or nobody whole. */
+function keepEnough(
+  present: readonly ServerId[],
+  isWanted: (member: ServerId) => boolean,
+  needs: { minimum: number; isWhole: (member: ServerId) => boolean },
+): ServerId[] {
+  const staying = present.filter(isWanted);
+  const enough = staying.length >= needs.minimum && staying.some(needs.isWhole);
+  return enough ? staying : [...present];
 }
 
 /**
@@ -204,15 +302,17 @@ export function planRaise(
 function rankOfPrimary({
   primary,
   answerOf,
-  options: { suspect, random },
+  avoid,
+  random,
 }: {
   primary: ServerId | 0;
   answerOf: (member: ServerId) => MemberAnswer;
-  options: RaiseOptions;
+  avoid: ReadonlySet<ServerId>;
+  random: () => number;
 }): (member: ServerId) => number {
   return (member) => {
     const answer = answerOf(member);
-    const trusted = member === suspect ? 0 : 2 ** 40;
+    const trusted = avoid.has(member) ? 0 : 2 ** 40;
     const recorded = answer.kind === 'holds' ? answer.replica.version * 4 : 0;
     const reconciled = answer.kind === 'holds' && answer.replica.reconciled ? 2 : 0;
     return trusted + recorded + reconciled + (member === primary ? 1 : random());

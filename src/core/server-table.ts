@@ -57,8 +57,6 @@ export interface ServerEntry<Report> {
   /** False from the loss of its heartbeat stream until it registers again. */
   connected: boolean;
   lastHeardMs: number;
-  /** When the connection broke; valid while not connected. */
-  lostAtMs: number;
   space: ServerSpace | undefined;
   activeOperations: number;
   load: number;
@@ -136,11 +134,10 @@ export class ServerTable<Report> {
   }
 
   /** Its heartbeat stream ended. A later process of the same server is not touched. */
-  disconnected(server: ServerId, incarnation: string, nowMs: number): void {
+  disconnected(server: ServerId, incarnation: string): void {
     const entry = this.#entries.get(server);
     if (entry === undefined || entry.identity.incarnation !== incarnation || !entry.connected) return;
     entry.connected = false;
-    entry.lostAtMs = nowMs;
   }
 
   livenessOf(server: ServerId, nowMs: number): Liveness {
@@ -155,15 +152,9 @@ export class ServerTable<Report> {
     return this.livenessOf(server, nowMs) !== 'gone';
   }
 
-  /**
-   * How long a server has been gone; 0 while it is not. One that never registered counts from when it had the time to:
-   * a restarted master knows nobody, and nobody is dead for that.
-   */
-  goneForMs(server: ServerId, nowMs: number): number {
-    if (this.isReachable(server, nowMs)) return 0;
-    const entry = this.#entries.get(server);
-    if (entry === undefined) return Math.max(0, nowMs - this.#returnedByMs);
-    return nowMs - (entry.connected ? entry.lastHeardMs : entry.lostAtMs);
+  /** It never registered at this master, which was just started: it may be looking for it. */
+  isAwaited(server: ServerId, nowMs: number): boolean {
+    return !this.#entries.has(server) && nowMs < this.#returnedByMs;
   }
 
   get(server: ServerId): Readonly<ServerEntry<Report>> | undefined {
@@ -189,7 +180,6 @@ function newEntry<Report>(identity: ServerIdentity, nowMs: number): ServerEntry<
     identity,
     connected: true,
     lastHeardMs: nowMs,
-    lostAtMs: nowMs,
     space: undefined,
     activeOperations: 0,
     load: 0,

@@ -24,12 +24,12 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
   return {
     findChunks: async ({ message }) => {
       const inode = inodeId(message.inode);
-      const { caller, session, openId, forWrite: write, forSync } = message;
+      const { caller, session, openId, forWrite: write } = message;
       if (session !== 0) unwrap(sessions.touch(sessionId(session), env.monotonicMs()));
       checkFileAccess(parts.access, { caller, session, openId, inode, write });
       mustBeFile(unwrap(state.attributes(inode)));
       let extents = extentsOf(message);
-      if ((write || forSync) && (await givePrimaries(message, extents))) {
+      if (await settle(message, extents)) {
         // We were away: a truncation may have dropped extents, another writer may have added some.
         extents = extentsOf(message);
       }
@@ -93,6 +93,16 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
   function lastExtent(inode: number): Extent[] {
     const found = state.tables.extentAtOrBefore(inodeId(inode), FILE_LENGTH_MAX);
     return found === undefined ? [] : [found];
+  }
+
+  /** Does for the extents what the caller needs done; answers whether anything was waited for. */
+  async function settle(request: FindChunksRequest, extents: readonly Extent[]): Promise<boolean> {
+    const { forWrite, forSync, suspectVersion } = request;
+    if (forWrite || forSync) return await givePrimaries(request, extents);
+    const [first] = extents;
+    if (suspectVersion === 0 || first === undefined) return false;
+    await raiser.ensureReadable(first.chunk, suspectVersion);
+    return true;
   }
 
   /**

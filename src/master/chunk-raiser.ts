@@ -3,10 +3,17 @@ import type { Env } from '../base/env.ts';
 import { codeOf, GfsError } from '../base/errors.ts';
 import { type ChunkHandle, hex, type ServerId } from '../base/ids.ts';
 import type { Result } from '../base/result.ts';
+import { Accusations, Complaints } from '../core/complaints.ts';
 import type { LeaseTable } from '../core/lease-table.ts';
 import { INTERNAL } from '../core/metadata/commands.ts';
 import type { Chunk } from '../core/metadata/rows.ts';
-import { type MemberAnswer, type OrderOutcome, Raise, type RaisePlan } from '../core/raise.ts';
+import {
+  type MemberAnswer,
+  type OrderOutcome,
+  Raise,
+  type RaiseOptions,
+  type RaisePlan,
+} from '../core/raise.ts';
 import type { ServerTable } from '../core/server-table.ts';
 import type { SystemReport, VersionRecord } from '../rpc/messages.ts';
 import type { ChunkserverCalls } from './chunkserver-calls.ts';
@@ -21,11 +28,24 @@ export interface ChunkRaiserParts {
   readonly leases: LeaseTable;
   readonly calls: ChunkserverCalls;
   readonly locator: ExtentLocator;
-  readonly memberPatienceMs: number;
+  /** A version has no fewer members, or all of a lower goal (P3). */
+  readonly minReplicas: number;
 }
+
+type RaiseReason = Pick<RaiseOptions, 'keep' | 'avoid' | 'accusation'>;
 
 /** Puts a raise into the log, perhaps with more in the same command. */
 export type LogRaise = (plan: RaisePlan) => Promise<Result<unknown>>;
+
+/** What a primary says when it cannot go on (P12). */
+export interface EvictionRequest {
+  readonly version: number;
+  readonly by: ServerId;
+  /** `by` itself: it resigns. */
+  readonly accused: ServerId;
+  /** It refused in its own words; otherwise it is silent, or out of reach. */
+  readonly refused: boolean;
+}
 
 /**
  * Gives chunks a primary: the one that holds the lease, or a new one by raising the version (P2). One raise of a chunk
@@ -34,28 +54,51 @@ export type LogRaise = (plan: RaisePlan) => Promise<Result<unknown>>;
 export class ChunkRaiser {
   readonly #parts: ChunkRaiserParts;
   readonly #running = new Map<ChunkHandle, Promise<void>>();
+  readonly #complaints = new Complaints();
+  readonly #accusations = new Accusations();
 
   constructor(parts: ChunkRaiserParts) {
     this.#parts = parts;
   }
 
   /**
-   * Resolves when the chunk has a primary. `suspectVersion`: a client's mutation at this version was refused or lost, it
-   * wants a higher one. Throws NOT_READY or TOO_FEW_REPLICAS when that is not possible now.
+   * Resolves when the chunk has a primary. `suspectVersion`: a client's mutation at this version was refused or lost. A
+   * primary that says that it is in charge nevertheless is kept, the client tries again; unless complaints go on.
+   * Throws NOT_READY or TOO_FEW_REPLICAS when there can be none now.
    */
   async ensurePrimary(chunk: ChunkHandle, suspectVersion = 0): Promise<void> {
-    for (;;) {
-      const running = this.#running.get(chunk);
-      if (running !== undefined) {
-        await running;
-        continue;
+    await this.#raise(chunk, ({ version, primary }) => {
+      if (version !== suspectVersion && this.#hasPrimary(chunk, version)) return 'not needed';
+      const nowMs = this.#parts.env.monotonicMs();
+      const isDue = version === suspectVersion && this.#complaints.note(chunk, version, nowMs);
+      return isDue && primary !== 0 ? { avoid: primary } : { keep: 'inCharge' };
+    });
+  }
+
+  /**
+   * A reader found nobody at this version who serves it: all members may have restarted, or have lost power. Resolves
+   * when one may. Throws as `ensurePrimary`.
+   */
+  async ensureReadable(chunk: ChunkHandle, version: number): Promise<void> {
+    await this.#raise(chunk, (row) => (row.version === version ? { keep: 'inCharge' } : 'not needed'));
+  }
+
+  /** Brings members to the logged version, or those that lost power to what others have; disturbs no reconcile. */
+  async mend(chunk: ChunkHandle): Promise<void> {
+    await this.#raise(chunk, () => ({ keep: 'reconciling' }));
+  }
+
+  /** The primary of a version cannot go on (P12). Resolves to the chunk's version: once it is higher, the request is void. */
+  async evict(chunk: ChunkHandle, { version, by, accused, refused }: EvictionRequest): Promise<number> {
+    await this.#raise(chunk, (row) => {
+      if (row.version !== version || row.primary !== by) return 'not needed';
+      if (!row.members.includes(accused)) {
+        throw new GfsError('INVALID_ARGUMENT', `server ${accused} is no member of chunk ${hex(chunk)}`);
       }
-      const row = this.#rowOf(chunk);
-      if (row.version !== suspectVersion && this.#hasPrimary(chunk, row)) return;
-      const suspect = row.version === suspectVersion && row.primary !== 0 ? row.primary : undefined;
-      await this.#start(chunk, row, { suspect, log: (plan) => this.#logPlain(chunk, plan) });
-      return;
-    }
+      const again = this.#accusations.note(chunk, { by, accused }, this.#parts.env.monotonicMs());
+      return { accusation: { by, accused, refused, again } };
+    });
+    return this.#rowOf(chunk).version;
   }
 
   /** Raises the version, whoever is primary now: what was sent to the version before cannot be carried out any more. */
@@ -68,13 +111,24 @@ export class ChunkRaiser {
    * Resolves when all members recorded the new version (P19: a cut is done when the version is active).
    */
   async raiseWith(chunk: ChunkHandle, log: LogRaise): Promise<void> {
-    for (;;) {
-      const running = this.#running.get(chunk);
-      if (running === undefined) break;
-      // Its failure is its owner's; ours finds its own.
+    await this.#raise(chunk, () => ({}), log);
+  }
+
+  /** One raise of a chunk at a time; `decide` looks at what the one before left. The failure of that one is its owner's. */
+  async #raise(
+    chunk: ChunkHandle,
+    decide: (row: Chunk) => RaiseReason | 'not needed',
+    log: LogRaise = (plan) => this.#logPlain(chunk, plan),
+  ): Promise<void> {
+    for (let running = this.#running.get(chunk); running !== undefined; running = this.#running.get(chunk)) {
       await running.catch(() => undefined);
     }
-    await this.#start(chunk, this.#rowOf(chunk), { suspect: undefined, log });
+    const row = this.#rowOf(chunk);
+    const reason = decide(row);
+    if (reason === 'not needed') return;
+    const raise = this.#run(chunk, row, reason, log).finally(() => this.#running.delete(chunk));
+    this.#running.set(chunk, raise);
+    await raise;
   }
 
   #rowOf(chunk: ChunkHandle): Chunk {
@@ -83,32 +137,15 @@ export class ChunkRaiser {
     return row;
   }
 
-  /** Somebody orders mutations, and no member is away for so long that the others should go on without it. */
-  #hasPrimary(chunk: ChunkHandle, row: Chunk): boolean {
-    const { env, leases, servers, memberPatienceMs } = this.#parts;
-    const nowMs = env.monotonicMs();
-    if (leases.primaryOf(chunk, row.version, nowMs) === undefined) return false;
-    return row.members.every((member) => servers.goneForMs(member, nowMs) < memberPatienceMs);
+  #hasPrimary(chunk: ChunkHandle, version: number): boolean {
+    const { env, leases } = this.#parts;
+    return leases.primaryOf(chunk, version, env.monotonicMs()) !== undefined;
   }
 
-  async #start(
-    chunk: ChunkHandle,
-    row: Chunk,
-    how: { suspect: ServerId | undefined; log: LogRaise },
-  ): Promise<void> {
-    const running = this.#run(chunk, row, how).finally(() => this.#running.delete(chunk));
-    this.#running.set(chunk, running);
-    await running;
-  }
-
-  async #run(
-    chunk: ChunkHandle,
-    logged: Chunk,
-    { suspect, log }: { suspect: ServerId | undefined; log: LogRaise },
-  ): Promise<void> {
-    const { env, leases, memberPatienceMs } = this.#parts;
+  async #run(chunk: ChunkHandle, row: Chunk, reason: RaiseReason, log: LogRaise): Promise<void> {
+    const { env, leases, minReplicas } = this.#parts;
     const random = () => env.random();
-    const raise = new Raise(chunk, logged, { patienceMs: memberPatienceMs, suspect, random });
+    const raise = new Raise(chunk, row, { ...reason, minReplicas, random });
     let logNext = log;
     for (;;) {
       const step = raise.next;
@@ -130,7 +167,12 @@ export class ChunkRaiser {
           ]);
           break;
         }
+        case 'kept':
+          // A restarted master learns of it this way, and one that took back a lease too early.
+          leases.grant(chunk, step.primary, step.version, env.monotonicMs());
+          return;
         case 'active':
+          this.#complaints.settled(chunk);
           leases.grant(chunk, step.primary, step.version, env.monotonicMs());
           env.log.info({ chunk: hex(chunk), version: step.version, primary: step.primary }, 'raised');
           return;
@@ -184,18 +226,15 @@ export class ChunkRaiser {
     };
   }
 
+  /** Also one whose heartbeats ended: its process may live, or a new one be there that has not registered yet. */
   async #ask(member: ServerId, chunk: ChunkHandle): Promise<MemberAnswer> {
     const { env, servers, calls } = this.#parts;
-    const silent = (): MemberAnswer => {
-      return { kind: 'silent', goneForMs: servers.goneForMs(member, env.monotonicMs()) };
-    };
-    if (!servers.isReachable(member, env.monotonicMs())) return silent();
     try {
       const state = await calls.checkVersion(member, chunk);
       if (state === undefined) return { kind: 'absent' };
       return state.lost ? { kind: 'lost' } : { kind: 'holds', replica: replicaReportOf(state) };
     } catch {
-      return silent();
+      return { kind: 'silent', awaited: servers.isAwaited(member, env.monotonicMs()) };
     }
   }
 

@@ -14,10 +14,10 @@ import type { Connection, Method, Network } from '../rpc/network.ts';
 
 const { checkVersion, chunkLength, create, delete: deleteMethod, setVersion } = ChunkserverDefinition.methods;
 
-/** A question is answered from memory or by opening a file. */
-const ASK_MS_MAX = 2 * SECOND_MS;
+/** A question is answered from memory or by opening a file; clients wait while a silent server is asked. */
+const ASK_MS_MAX = 1 * SECOND_MS;
 /** An order ends on the server's disk. */
-const ORDER_MS_MAX = 5 * SECOND_MS;
+const ORDER_MS_MAX = 3 * SECOND_MS;
 const DELETE_MS_MAX = 30 * SECOND_MS;
 /** Chunks in one call: one sync of the server's disk for all of them, and a bound on how long it takes. */
 const BATCH_SIZE_MAX = 1000;
@@ -70,6 +70,11 @@ export class ChunkserverCalls {
 
   async #checkAll(server: ServerId, chunks: readonly ChunkHandle[]): Promise<(ChunkState | undefined)[]> {
     const answer = await this.#call(server, checkVersion, { chunks: [...chunks] }, ASK_MS_MAX);
+    const incarnation = this.#servers.get(server)?.identity.incarnation;
+    if (answer.server !== server || answer.incarnation !== incarnation) {
+      // What a stranger does not have, the server may (P23).
+      throw new GfsError('UNAVAILABLE', `another process answers where server ${server} was`);
+    }
     const states = new Map(answer.chunks.map((state) => [state.chunk, state]));
     return chunks.map((chunk) => states.get(chunk));
   }

@@ -95,6 +95,7 @@ export class EntryAnswers {
     place?: Place,
     question = WHOLE_FILE,
   ): Promise<EntryResponse> {
+    let { suspectVersion } = question;
     for (let current = attributes; ; ) {
       this.learn(session, current.inode, place);
       const beingWritten = this.isBeingWritten(session, current);
@@ -102,9 +103,11 @@ export class EntryAnswers {
       if (extent === undefined)
         return { attributes: current, beingWritten, tail: undefined, parent: undefined };
       const tail = this.#locator.locate(extent, this.#env.monotonicMs());
-      const answers = tail.primary !== 0 && tail.version !== question.suspectVersion;
+      const answers = tail.primary !== 0 && tail.version !== suspectVersion;
       if (tail.sealed || answers) return { attributes: current, beingWritten, tail, parent: undefined };
-      await this.#raiser.ensurePrimary(extent.chunk, question.suspectVersion);
+      await this.#raiser.ensurePrimary(extent.chunk, suspectVersion);
+      // The complaint was heard; a primary that was kept nevertheless is worth another try (P12).
+      suspectVersion = 0;
       // We were away: the file may have been written, truncated or closed.
       current = unwrap(this.#metadata.state.attributes(current.inode));
     }

@@ -25,8 +25,8 @@ export interface MasterOptions {
   readonly leaseDurationMs?: number | undefined;
   /** Silence after which a chunkserver counts as gone; a broken connection is noticed at once. */
   readonly serverSilenceMs?: number | undefined;
-  /** How long a member may be gone before its chunks go on without it. */
-  readonly memberPatienceMs?: number | undefined;
+  /** A chunk is not written with fewer members, or all of a lower goal; default 2. It may change with each start. */
+  readonly minReplicas?: number | undefined;
   /** What chunkservers have after the master's start to find it, before they count as gone. */
   readonly serversReturnMs?: number | undefined;
   /** Who owns the root directory of a new file system, and its mode; default root and 0755. */

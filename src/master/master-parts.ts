@@ -14,6 +14,7 @@ import type { ExtentLocator } from './extent-locator.ts';
 import type { AccessParts } from './file-access.ts';
 import type { GarbageCollector } from './garbage-collector.ts';
 import type { LengthSettler } from './length-settler.ts';
+import type { Mender } from './mender.ts';
 import type { Metadata } from './metadata.ts';
 import type { NewChunks } from './new-chunks.ts';
 import type { NewsChannels } from './news-channels.ts';
@@ -29,8 +30,8 @@ export interface MasterConfig {
   readonly replication: number;
   readonly heartbeatIntervalMs: number;
   readonly sessionTimeoutMs: number;
-  /** How long a member may be gone before a chunk goes on without it. */
-  readonly memberPatienceMs: number;
+  /** A chunk is not written with fewer members, or all of a lower goal. */
+  readonly minReplicas: number;
   readonly programVersion: string;
   readonly pid: number;
 }
@@ -54,6 +55,7 @@ export interface MasterParts {
   readonly settler: LengthSettler;
   readonly calls: ChunkserverCalls;
   readonly raiser: ChunkRaiser;
+  readonly mender: Mender;
   readonly locator: ExtentLocator;
   readonly newChunks: NewChunks;
   readonly garbage: GarbageCollector;

@@ -1,6 +1,7 @@
 import {
   HEARTBEAT_INTERVAL_MS,
   LEASE_DURATION_MS,
+  MIN_REPLICAS_DEFAULT,
   SERVER_SILENCE_MS,
   SESSION_TIMEOUT_MS,
 } from '../base/constants.ts';
@@ -24,6 +25,7 @@ import { GarbageCollector } from './garbage-collector.ts';
 import { LengthSettler } from './length-settler.ts';
 import type { MasterOptions, RunningMaster } from './master-options.ts';
 import type { MasterConfig, MasterParts } from './master-parts.ts';
+import { Mender } from './mender.ts';
 import { MetadataEngine } from './metadata-engine.ts';
 import { namespaceHandlers } from './namespace-handlers.ts';
 import { NewChunks } from './new-chunks.ts';
@@ -34,8 +36,6 @@ import { serverHandlers } from './server-handlers.ts';
 import { sessionHandlers } from './session-handlers.ts';
 import { SessionKeeper } from './session-keeper.ts';
 
-/** How long a member may be gone before a chunk goes on without it: a process that restarts is back by then. */
-const MEMBER_PATIENCE_MS = 3 * SECOND_MS;
 /** What chunkservers have after a start of the master to find it. */
 const SERVERS_RETURN_MS = 10 * SECOND_MS;
 
@@ -127,11 +127,11 @@ function assemble(metadata: MetadataEngine, options: MasterOptions): MasterParts
     replication,
     heartbeatIntervalMs: options.heartbeatIntervalMs ?? HEARTBEAT_INTERVAL_MS,
     sessionTimeoutMs: options.sessionTimeoutMs ?? SESSION_TIMEOUT_MS,
-    memberPatienceMs: options.memberPatienceMs ?? MEMBER_PATIENCE_MS,
+    minReplicas: options.minReplicas ?? MIN_REPLICAS_DEFAULT,
     programVersion: options.programVersion ?? '',
     pid: options.pid ?? 0,
   };
-  const { sessionTimeoutMs, memberPatienceMs } = config;
+  const { sessionTimeoutMs, minReplicas } = config;
   const servers = new ServerTable<SystemReport>({
     silenceMs: options.serverSilenceMs ?? SERVER_SILENCE_MS,
     startedMs: nowMs,
@@ -145,7 +145,7 @@ function assemble(metadata: MetadataEngine, options: MasterOptions): MasterParts
   metadata.onApplied((command, result) => tellOfCommand(channels.news, command, result));
   const calls = new ChunkserverCalls({ env, network, servers });
   const locator = new ExtentLocator({ metadata, servers, leases });
-  const raiser = new ChunkRaiser({ env, metadata, servers, leases, calls, locator, memberPatienceMs });
+  const raiser = new ChunkRaiser({ env, metadata, servers, leases, calls, locator, minReplicas });
   const settler = new LengthSettler({ env, config, metadata, sessions, locations, leases, raiser, calls });
   const garbage = new GarbageCollector({ env, metadata, servers, calls });
   const reaper = new OrphanReaper({ env, metadata, sessions, onReaped: () => garbage.wake() });
@@ -167,6 +167,7 @@ function assemble(metadata: MetadataEngine, options: MasterOptions): MasterParts
     entries: new EntryAnswers({ env, config, metadata, sessions, channels, locator, raiser }),
     calls,
     raiser,
+    mender: new Mender({ env, state: metadata.state, locations, raiser }),
     locator,
     newChunks: new NewChunks({ env, config, metadata, servers, leases }),
     garbage,
@@ -177,8 +178,9 @@ function assemble(metadata: MetadataEngine, options: MasterOptions): MasterParts
 }
 
 /** Last opened first; what still runs in the background ends before the log does. */
-async function closeParts({ sessionKeeper, reaper, settler, garbage, calls }: MasterParts): Promise<void> {
-  await Promise.all([sessionKeeper.close(), reaper.close(), settler.close()]);
+async function closeParts(parts: MasterParts): Promise<void> {
+  const { sessionKeeper, reaper, settler, garbage, mender, calls } = parts;
+  await Promise.all([sessionKeeper.close(), reaper.close(), settler.close(), mender.close()]);
   await garbage.close();
   await calls.close();
 }

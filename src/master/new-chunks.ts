@@ -37,9 +37,9 @@ export class NewChunks {
 
   /** A chunk with its members; refused with NO_SPACE or TOO_FEW_REPLICAS. */
   propose(goal: number): Result<NewChunk> {
-    const { chunkSizeBytes } = this.#config;
+    const { chunkSizeBytes, minReplicas } = this.#config;
     const random = () => this.#env.random();
-    const placed = placeChunk(this.#candidates(), { goal, chunkSizeBytes, random });
+    const placed = placeChunk(this.#candidates(), { goal, minReplicas, chunkSizeBytes, random });
     if (!placed.ok) return placed;
     const members = placed.value;
     for (const member of members) this.#servers.placed(member);

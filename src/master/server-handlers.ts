@@ -12,14 +12,14 @@ import type {
 import type { MasterHandlers, MasterParts } from './master-parts.ts';
 import { replicaChangeOf } from './wire.ts';
 
-type ServerMethods = 'register' | 'heartbeat' | 'chunkReport';
+type ServerMethods = 'register' | 'heartbeat' | 'chunkReport' | 'evict';
 
 /** A server reports in full by itself when it registers; asked is only one that did not for so long. */
 const REPORT_PATIENCE_MS = 5 * SECOND_MS;
 
 /** The life of chunkservers. */
 export function serverHandlers(parts: MasterParts): Pick<MasterHandlers, ServerMethods> {
-  const { env, config, metadata, servers, locations, leases, garbage } = parts;
+  const { env, config, metadata, servers, locations, leases, garbage, raiser, mender } = parts;
   /** The heartbeat stream that counts, of each server; the end of an older one says nothing. */
   const streams = new Map<ServerId, object>();
 
@@ -67,7 +67,7 @@ export function serverHandlers(parts: MasterParts): Pick<MasterHandlers, ServerM
       } finally {
         if (from !== undefined && streams.get(from.server) === self) {
           streams.delete(from.server);
-          servers.disconnected(from.server, from.incarnation, env.monotonicMs());
+          servers.disconnected(from.server, from.incarnation);
           env.log.warn({ server: from.server }, 'the connection of a chunkserver ended');
         }
       }
@@ -80,9 +80,21 @@ export function serverHandlers(parts: MasterParts): Pick<MasterHandlers, ServerM
       }
       const changes = message.chunks.map(replicaChangeOf);
       const { full, reportId, last } = message;
+      for (const change of changes) mender.consider(server, change);
       if (full) locations.reportPart(server, { reportId, last, replicas: changes });
       else locations.reportChanges(server, changes);
       return { message: {} };
+    },
+
+    evict: async ({ message }) => {
+      const { chunk, version, accused, code, incarnation } = message;
+      const by = serverId(message.server);
+      if (servers.get(by)?.identity.incarnation !== incarnation) {
+        throw new GfsError('NOT_FOUND', `server ${by} with this incarnation is not registered`);
+      }
+      const refused = code === 'IO_ERROR' || code === 'CORRUPT';
+      const request = { version, by, accused: serverId(accused), refused };
+      return { message: { version: await raiser.evict(chunkHandle(chunk), request) } };
     },
   };
 
@@ -131,8 +143,11 @@ export function serverHandlers(parts: MasterParts): Pick<MasterHandlers, ServerM
   ): HeartbeatResponse {
     const extensions: LeaseExtension[] = [];
     for (const { chunk: number, version, active } of uses) {
-      if (!active) continue;
       const chunk = chunkHandle(number);
+      if (!active) {
+        leases.release(chunk, server, version);
+        continue;
+      }
       const row = metadata.state.chunk(chunk);
       if (leases.extend({ chunk, server, version }, row, nowMs)) {
         extensions.push({ chunk, version, durationMs: leases.durationMs });

@@ -3,8 +3,9 @@ import type { ReplicaChange, ReplicaReport } from '../core/chunk-locations.ts';
 import type { ChunkState } from '../rpc/messages.ts';
 
 export function replicaReportOf(state: ChunkState): ReplicaReport {
-  const { version, length, sealed, reconciled, whole } = state;
-  return { chunk: chunkHandle(state.chunk), version, length, sealed, reconciled, whole };
+  const { version, length, sealed, reconciled, whole, restarted, inCharge } = state;
+  const chunk = chunkHandle(state.chunk);
+  return { chunk, version, length, sealed, reconciled, whole, restarted, inCharge };
 }
 
 /** A replica that cannot be used is no place to read from, as one that is gone. */

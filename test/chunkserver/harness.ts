@@ -14,6 +14,7 @@ import type { ChunkServerOptions } from '../../src/chunkserver/options.ts';
 import {
   type ChunkReportRequest,
   ChunkserverDefinition,
+  type EvictRequest,
   type HeartbeatRequest,
   MasterDefinition,
   type MutateResponse,
@@ -47,6 +48,9 @@ export class FakeMaster {
   readonly reports: ChunkReportRequest[] = [];
   readonly badReplicas: ReportBadReplicaRequest[] = [];
   chunkSizeBytes = CHUNK_SIZE_BYTES;
+  readonly evictions: EvictRequest[] = [];
+  /** Carries an eviction out before it is answered. */
+  onEvict: ((request: EvictRequest) => Promise<void>) | undefined;
   /** Thrown at the next registrations. */
   refusal: GfsError | undefined;
   #listener: Listener | undefined;
@@ -97,6 +101,12 @@ export class FakeMaster {
       chunkReport: async ({ message }) => {
         this.reports.push(message);
         return { message: {} };
+      },
+      evict: async ({ message }) => {
+        this.evictions.push(message);
+        if (this.onEvict === undefined) throw new GfsError('TOO_FEW_REPLICAS', 'nobody is evicted');
+        await this.onEvict(message);
+        return { message: { version: message.version + 1 } };
       },
       reportBadReplica: async ({ message }) => {
         this.badReplicas.push(message);
@@ -191,6 +201,12 @@ export class Cluster implements AsyncDisposable {
     const one = this.at(index);
     await one.server.close();
     await one.connection.close();
+    await this.reopen(index);
+  }
+
+  /** A new process on the directory of one that has ended by itself. */
+  async reopen(index: number): Promise<void> {
+    const one = this.at(index);
     Object.assign(one, await this.#open(one.directory, {}));
   }
 
@@ -200,11 +216,16 @@ export class Cluster implements AsyncDisposable {
     return one;
   }
 
-  record(chunk: number, version = 1, primary = 0): VersionRecord {
+  record(
+    chunk: number,
+    version = 1,
+    primary = 0,
+    members = this.servers.map((_, index) => index),
+  ): VersionRecord {
     return {
       chunk,
       version,
-      members: this.servers.map((_, index) => this.replica(index)),
+      members: members.map((index) => this.replica(index)),
       primary: this.at(primary).server.serverId ?? 0,
       cutVersion: undefined,
       cutLength: undefined,
@@ -322,6 +343,18 @@ export class Cluster implements AsyncDisposable {
       }),
     );
     return answers.map(({ results }) => results[0]);
+  }
+
+  /** As the master does for those that are left. */
+  async raiseWithout(chunk: number, version: number, without: readonly number[], primary = 0) {
+    const left = this.servers.map((_, index) => index).filter((index) => !without.includes(index));
+    const record = this.record(chunk, version, primary, left);
+    await Promise.all(
+      left.map(async (index) => {
+        const request = { incarnation: this.incarnation(index), records: [record] };
+        await this.at(index).connection.call(ChunkserverDefinition.methods.setVersion, request);
+      }),
+    );
   }
 
   incarnation(index: number): string {

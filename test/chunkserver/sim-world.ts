@@ -32,6 +32,13 @@ export class SimWorld implements World {
     return { env, disk: disk.processView(env), network: this.network.processView(env, name) };
   }
 
+  /** The machine loses power, and is on again. */
+  powerCut(name: string): void {
+    this.network.powerOff(name);
+    this.disks.get(name)?.powerCut();
+    this.network.powerOn(name);
+  }
+
   async close(): Promise<void> {}
 }
 

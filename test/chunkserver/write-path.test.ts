@@ -206,12 +206,63 @@ test.serial('orders from the past, from another version and with gaps are refuse
   await early;
 });
 
-test.serial('a member that fails ends the role, and nothing is half-acknowledged', async (t) => {
+test.serial(
+  'P12: a dead member is evicted, and what was in flight is answered under the next version',
+  async (t) => {
+    await using cluster = await Cluster.start(3);
+    await cluster.write(CHUNK, 0, sample(10));
+    cluster.master.onEvict = () => cluster.raiseWithout(CHUNK, 2, [2]);
+    await cluster.at(2).server.close();
+    const writes = [1, 2, 3].map((seed) => cluster.write(CHUNK, seed * 10, sample(10, seed)));
+    const append = await cluster.append(CHUNK, sample(7), { writer: 5, number: 1 });
+    await Promise.all(writes);
+    const evictions = cluster.master.evictions.map(({ version, server, accused, code }) => {
+      return { version, server, accused, code };
+    });
+    const { server: by } = cluster.replica(0);
+    const { server: accused } = cluster.replica(2);
+    t.deepEqual(evictions, [{ version: 1, server: by, accused, code: 'UNAVAILABLE' }]);
+    await cluster.write(CHUNK, append.chunkOffset + 7, sample(1, 9), { version: 2 });
+    const again = await cluster.append(CHUNK, sample(7), { writer: 5, number: 1, version: 2 });
+    t.is(again.chunkOffset, append.chunkOffset, 'the record is there once');
+    const expected = Buffer.concat([
+      sample(10),
+      sample(10, 1),
+      sample(10, 2),
+      sample(10, 3),
+      sample(7),
+      sample(1, 9),
+    ]);
+    for (const index of [0, 1]) sameBytes(t, await cluster.read(index, CHUNK, 0, 100, 2), expected);
+  },
+);
+
+test.serial(
+  'P12: a primary that the next version does not name cannot say what became of a write',
+  async (t) => {
+    await using cluster = await Cluster.start(3);
+    await cluster.write(CHUNK, 0, sample(10));
+    cluster.master.onEvict = () => cluster.raiseWithout(CHUNK, 2, [2], 1);
+    await cluster.at(2).server.close();
+    await t.throwsAsync(cluster.write(CHUNK, 0, sample(10, 2)), { code: 'NOT_PRIMARY' });
+    await t.throwsAsync(cluster.write(CHUNK, 0, sample(10, 3)), { code: 'VERSION_MISMATCH' });
+  },
+);
+
+test.serial('P12: a primary never goes on without a member by itself', async (t) => {
   await using cluster = await Cluster.start(3);
   await cluster.write(CHUNK, 0, sample(10));
   await cluster.at(2).server.close();
-  await t.throwsAsync(cluster.write(CHUNK, 0, sample(10, 2)), { code: 'NOT_PRIMARY' });
-  await t.throwsAsync(cluster.write(CHUNK, 0, sample(10, 3)), { code: 'NOT_PRIMARY' });
+  let isAnswered = false;
+  const write = cluster.write(CHUNK, 0, sample(10, 2)).finally(() => {
+    isAnswered = true;
+  });
+  await until('the master was asked a few times', () => cluster.master.evictions.length >= 3);
+  t.false(isAnswered);
+  sameBytes(t, await cluster.read(1, CHUNK, 0, 100), sample(10, 2), 'applied here, and told to nobody');
+  await cluster.raiseWithout(CHUNK, 2, [2]);
+  await write;
+  t.pass();
 });
 
 test.serial('sync reaches all members, and the length is confirmed by them', async (t) => {
@@ -226,6 +277,8 @@ test.serial('sync reaches all members, and the length is confirmed by them', asy
   await t.throwsAsync(connection.call(sync, { ...asked, version: 2 }), { code: 'VERSION_MISMATCH' });
   await cluster.at(2).server.close();
   await t.throwsAsync(connection.call(sync, asked), { code: 'NOT_PRIMARY' });
+  const { server } = cluster.replica(2);
+  t.is(cluster.master.evictions[0]?.accused, server, 'P12: who cannot sync is accused too');
 });
 
 test.serial('heartbeats tell of leases in use and of operations', async (t) => {

@@ -5,7 +5,16 @@ import { ChunkLocations, type ReplicaReport } from '../../src/core/chunk-locatio
 const A = serverId(1);
 
 function replica(chunk: number, version = 1): ReplicaReport {
-  return { chunk: chunkHandle(chunk), version, length: 10, sealed: false, reconciled: true, whole: true };
+  return {
+    chunk: chunkHandle(chunk),
+    version,
+    length: 10,
+    sealed: false,
+    reconciled: true,
+    whole: true,
+    restarted: false,
+    inCharge: false,
+  };
 }
 const part = (reportId: number, last: boolean, ...replicas: ReplicaReport[]) => ({
   reportId,

@@ -18,7 +18,7 @@ function candidate(server: number, change: Partial<Candidate> = {}): Candidate {
 }
 const middle = () => 0.5;
 const place = (candidates: readonly Candidate[], goal: number, random: () => number = middle) =>
-  placeChunk(candidates, { goal, chunkSizeBytes: CHUNK, random });
+  placeChunk(candidates, { goal, minReplicas: 2, chunkSizeBytes: CHUNK, random });
 
 function codeOf(candidates: readonly Candidate[], goal: number): string {
   const result = place(candidates, goal);
@@ -105,7 +105,7 @@ test('never two replicas on a server, never more than the goal, never fewer than
       return (
         new Set(result.value).size === length &&
         length <= goal &&
-        length >= memberCountMin(goal) &&
+        length >= memberCountMin(goal, 2) &&
         result.value.every((server) => roomy.some((candidate) => candidate.server === server))
       );
     }),

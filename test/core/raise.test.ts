@@ -2,12 +2,18 @@ import test from 'ava';
 import fc from 'fast-check';
 import { chunkHandle, type ServerId, serverId } from '../../src/base/ids.ts';
 import type { ReplicaReport } from '../../src/core/chunk-locations.ts';
-import { type LoggedChunk, type MemberAnswer, planRaise, Raise } from '../../src/core/raise.ts';
+import {
+  type LoggedChunk,
+  type MemberAnswer,
+  planRaise,
+  Raise,
+  type RaiseOptions,
+} from '../../src/core/raise.ts';
 
 const CHUNK = chunkHandle(7);
 const [A, B, C] = [serverId(1), serverId(2), serverId(3)];
 const LOGGED: LoggedChunk = { version: 4, members: [A, B, C], primary: A, goal: 3 };
-const OPTIONS = { patienceMs: 3000, suspect: undefined, random: () => 0.5 };
+const OPTIONS: RaiseOptions = { minReplicas: 2, random: () => 0.5 };
 
 function holds(change: Partial<ReplicaReport> = {}): MemberAnswer {
   const replica = {
@@ -17,18 +23,20 @@ function holds(change: Partial<ReplicaReport> = {}): MemberAnswer {
     sealed: false,
     reconciled: true,
     whole: true,
+    restarted: false,
+    inCharge: false,
     ...change,
   };
   return { kind: 'holds', replica };
 }
 const absent: MemberAnswer = { kind: 'absent' };
 const lost: MemberAnswer = { kind: 'lost' };
-const dead: MemberAnswer = { kind: 'silent', goneForMs: 3000 };
-const restarting: MemberAnswer = { kind: 'silent', goneForMs: 2999 };
+const dead: MemberAnswer = { kind: 'silent', awaited: false };
+const awaited: MemberAnswer = { kind: 'silent', awaited: true };
 
-function plan(answers: readonly MemberAnswer[], logged = LOGGED, suspect?: ServerId): string {
+function plan(answers: readonly MemberAnswer[], logged = LOGGED, reason: Partial<RaiseOptions> = {}): string {
   const byMember = new Map(logged.members.map((member, index) => [member, answers[index] ?? dead] as const));
-  const result = planRaise(CHUNK, logged, byMember, { ...OPTIONS, suspect });
+  const result = planRaise(CHUNK, logged, byMember, { ...OPTIONS, ...reason });
   if (!result.ok) return result.error.code;
   const { members, primary, loss } = result.value;
   return `${members.join(',')} by ${primary}${loss ? ' with loss' : ''}`;
@@ -42,8 +50,8 @@ test('the members that are there go on, never fewer than the minimum', (t) => {
   t.is(plan([dead], { ...LOGGED, members: [A], goal: 1 }), 'TOO_FEW_REPLICAS');
 });
 
-test('a member that is gone for a moment is waited for', (t) => {
-  t.is(plan([restarting, holds(), holds()]), 'NOT_READY');
+test('a member that has not found this master yet is waited for', (t) => {
+  t.is(plan([awaited, holds(), holds()]), 'NOT_READY');
 });
 
 test('the primary is a whole member, whatever version it recorded', (t) => {
@@ -68,8 +76,8 @@ test('absent is not empty unless all members report absent, and then it may be a
 });
 
 test('a primary that clients complain about is replaced, if another can serve', (t) => {
-  t.is(plan([holds(), holds({ version: 3 }), holds()], LOGGED, A), '1,2,3 by 3');
-  t.is(plan([holds(), holds({ whole: false }), absent], LOGGED, A), '1,2,3 by 1');
+  t.is(plan([holds(), holds({ version: 3 }), holds()], LOGGED, { avoid: A }), '1,2,3 by 3');
+  t.is(plan([holds(), holds({ whole: false }), absent], LOGGED, { avoid: A }), '1,2,3 by 1');
 });
 
 test('a version above the log tells that the log was lost', (t) => {
@@ -78,15 +86,15 @@ test('a version above the log tells that the log was lost', (t) => {
 
 test('members and primary come from the last logged set, the primary whole unless a loss is logged', (t) => {
   const answer = fc.oneof(
-    fc.constantFrom(absent, lost, dead, restarting),
+    fc.constantFrom(absent, lost, dead, awaited),
     fc
       .record({ version: fc.integer({ min: 1, max: 4 }), whole: fc.boolean(), length: fc.nat(9) })
       .map((change) => holds(change)),
   );
   fc.assert(
-    fc.property(fc.tuple(answer, answer, answer), fc.constantFrom(undefined, A, B), (answers, suspect) => {
+    fc.property(fc.tuple(answer, answer, answer), fc.constantFrom(undefined, A, B), (answers, avoid) => {
       const byMember = new Map([A, B, C].map((member, index) => [member, answers[index] ?? dead] as const));
-      const result = planRaise(CHUNK, LOGGED, byMember, { ...OPTIONS, suspect });
+      const result = planRaise(CHUNK, LOGGED, byMember, { ...OPTIONS, avoid });
       if (!result.ok) return true;
       const { members, primary, loss } = result.value;
       const primaryAnswer = byMember.get(primary);
@@ -99,8 +107,12 @@ test('members and primary come from the last logged set, the primary whole unles
 });
 
 /** Answers every step of a raise; `orders` decides what becomes of each order. */
-function run(answers: readonly MemberAnswer[], orders: (member: ServerId, raise: number) => boolean) {
-  const raise = new Raise(CHUNK, LOGGED, OPTIONS);
+function run(
+  answers: readonly MemberAnswer[],
+  orders: (member: ServerId, raise: number) => boolean,
+  reason: Partial<RaiseOptions> = {},
+) {
+  const raise = new Raise(CHUNK, LOGGED, { ...OPTIONS, ...reason });
   const log: string[] = [];
   let row = LOGGED;
   for (let count = 0; ; ) {
@@ -123,6 +135,8 @@ function run(answers: readonly MemberAnswer[], orders: (member: ServerId, raise:
         }
         break;
       }
+      case 'kept':
+        return [...log, `kept ${step.version} by ${step.primary}`];
       case 'active':
         return [...log, `active ${step.version} by ${step.primary}`];
       case 'refused':
@@ -142,17 +156,75 @@ test('a raise is active when every member recorded it', (t) => {
   );
 });
 
-test('a raise that gets stuck is followed by another one, from the version it logged', (t) => {
+test('P3: a raise that gets stuck is followed by another one, without those that did not record it', (t) => {
   t.deepEqual(
-    run([holds(), holds(), holds()], (member, raise) => member !== C || raise === 2),
-    ['log 5', 'set 1,2,3 create ', 'log 6', 'set 1,2,3 create ', 'active 6 by 1'],
+    run([holds(), holds(), holds()], (member) => member !== C),
+    ['log 5', 'set 1,2,3 create ', 'log 6', 'set 1,2 create ', 'active 6 by 1'],
   );
 });
 
-test('a raise that stays stuck ends with an error that is worth a retry', (t) => {
-  const steps = run([holds(), holds(), holds()], (member) => member !== C);
+test('P3: a version never has fewer members than the minimum: a raise that stays stuck is refused', (t) => {
+  const steps = run([holds(), holds(), holds()], (member) => member === A);
   t.deepEqual(
     steps.filter((step) => !step.startsWith('set')),
     ['log 5', 'log 6', 'log 7', 'NOT_READY'],
   );
+  t.is(plan([holds(), dead, holds()], LOGGED, { minReplicas: 3 }), 'TOO_FEW_REPLICAS');
+  t.is(plan([dead, dead, holds()], LOGGED, { minReplicas: 1 }), '3 by 3');
+});
+
+test('P12: a primary that says that it is in charge is kept, unless another one is due', (t) => {
+  const inCharge = holds({ inCharge: true });
+  const recorded = () => true;
+  t.deepEqual(run([inCharge, holds(), dead], recorded, { keep: 'inCharge' }), ['kept 4 by 1']);
+  t.deepEqual(run([inCharge, holds(), holds()], recorded, { keep: 'reconciling' }).at(-1), 'active 5 by 1');
+  const reconciling = holds({ inCharge: true, reconciled: false });
+  t.deepEqual(run([reconciling, holds(), holds()], recorded, { keep: 'reconciling' }), ['kept 4 by 1']);
+  t.deepEqual(run([holds(), inCharge, holds()], recorded, { keep: 'inCharge' }).at(-1), 'active 5 by 1');
+  const elsewhere = holds({ inCharge: true, version: 3 });
+  t.deepEqual(run([elsewhere, holds(), holds()], recorded, { keep: 'inCharge' }).at(-1), 'active 5 by 2');
+  t.deepEqual(
+    run([inCharge, holds({ version: 3 }), holds()], recorded, { avoid: A }).at(-1),
+    'active 5 by 3',
+  );
+});
+
+test('P12: an accused member that is silent is left out, and the primary goes on', (t) => {
+  const accusation = { by: A, accused: B, refused: false, again: false };
+  t.is(plan([holds(), dead, holds()], LOGGED, { accusation }), '1,3 by 1');
+});
+
+test('P12: an accused member that answers makes the master suspect the primary', (t) => {
+  const accusation = { by: A, accused: B, refused: false, again: false };
+  t.is(plan([holds(), holds(), holds()], LOGGED, { accusation }), '1,2,3 by 3');
+});
+
+test('P12: an accused member that only wants a reconcile gets one, under the same primary', (t) => {
+  const accusation = { by: A, accused: B, refused: true, again: true };
+  for (const change of [{ restarted: true }, { version: 3 }, { whole: false }, { reconciled: false }]) {
+    t.is(plan([holds(), holds(change), holds()], LOGGED, { accusation }), '1,2,3 by 1');
+  }
+  t.is(plan([holds(), absent, holds()], LOGGED, { accusation }), '1,2,3 by 1');
+});
+
+test('P12: a member that refuses in its own words, or that two primaries accused, is left out', (t) => {
+  const refused = { by: A, accused: B, refused: true, again: false };
+  const again = { by: A, accused: B, refused: false, again: true };
+  const all = [holds(), holds(), holds()];
+  t.is(plan(all, LOGGED, { accusation: refused }), '1,3 by 1');
+  t.is(plan(all, LOGGED, { accusation: again }), '1,3 by 1');
+});
+
+test('P12: the minimum is kept: without room on a member that cannot be left out nothing is raised', (t) => {
+  const refused = { by: A, accused: B, refused: true, again: false };
+  const again = { by: A, accused: B, refused: false, again: true };
+  t.is(plan([holds(), holds(), dead], LOGGED, { accusation: refused }), 'TOO_FEW_REPLICAS');
+  t.is(plan([holds(), holds(), dead], LOGGED, { accusation: again }), '1,2 by 1');
+});
+
+test('P12: a primary that resigns is left out, and never the only whole replica', (t) => {
+  const accusation = { by: A, accused: A, refused: false, again: false };
+  t.is(plan([holds(), holds(), holds()], LOGGED, { accusation }), '2,3 by 2');
+  const torn = holds({ whole: false });
+  t.is(plan([holds(), torn, torn], LOGGED, { accusation }), '1,2,3 by 1');
 });

@@ -187,7 +187,8 @@ export class FakeChunkserver {
       },
       checkVersion: async ({ message: { chunks } }) => {
         mayRefuse('checkVersion');
-        return { message: { chunks: chunks.flatMap((chunk) => this.replicas.get(chunk) ?? []) } };
+        const states = chunks.flatMap((chunk) => this.replicas.get(chunk) ?? []);
+        return { message: { chunks: states, server: this.server, incarnation: this.incarnation } };
       },
       delete: async ({ message: { chunks } }) => {
         mayRefuse('delete');
@@ -204,7 +205,8 @@ export class FakeChunkserver {
     if (state === undefined) return { chunk, recorded: false, code: 'NO_SUCH_CHUNK', state };
     if (state.version >= version) return { chunk, recorded: false, code: 'VERSION_MISMATCH', state };
     this.records.push(record);
-    const recorded = { ...state, version, reconciled: false };
+    const inCharge = record.primary === this.server;
+    const recorded = { ...state, version, reconciled: false, restarted: false, inCharge };
     this.replicas.set(chunk, recorded);
     return { chunk, recorded: true, code: '', state: recorded };
   }
@@ -219,4 +221,6 @@ const ChunkStateZero: ChunkState = {
   whole: false,
   deleted: false,
   lost: false,
+  restarted: false,
+  inCharge: false,
 };

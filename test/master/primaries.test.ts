@@ -6,11 +6,10 @@ import type { FakeChunkserver } from './fake-chunkserver.ts';
 import { BOB, type Client, codeFrom, eventually, Place, ROOT } from './fixture.ts';
 
 const { methods } = MasterDefinition;
-const PATIENCE_MS = 300;
 
 /** A master with three servers, and a file whose first chunk is written on all of them. */
 async function written(t: ExecutionContext, options: Partial<MasterOptions> = {}) {
-  const place = new Place(t, { memberPatienceMs: PATIENCE_MS, serversReturnMs: 1000, ...options });
+  const place = new Place(t, { serversReturnMs: 1000, ...options });
   const master = await place.start();
   const servers = await place.chunkservers(3);
   const client = await place.client().open();
@@ -37,11 +36,10 @@ test('a chunk keeps its primary while its lease runs', async (t) => {
   t.deepEqual([extent?.version, extent?.primary], [1, primary]);
 });
 
-test('a client that complains gets a higher version and another primary; one that is late only the news', async (t) => {
-  const { client, servers, inode, primary, chunk } = await written(t);
+test('a client that complains gets a higher version; one that is late only the news', async (t) => {
+  const { client, servers, inode, chunk } = await written(t);
   const extent = await extentForWrite(client, inode, 1);
   t.is(extent?.version, 2);
-  t.not(extent?.primary, primary);
   t.deepEqual(versionsOf(servers, chunk), [2, 2, 2]);
   const later = await extentForWrite(client, inode, 1);
   t.deepEqual([later?.version, later?.primary], [2, extent?.primary]);
@@ -95,21 +93,24 @@ test('a lease ends with the process of its primary', async (t) => {
   t.is((await extentForWrite(client, inode))?.version, 2);
 });
 
-test('a member that is away for a moment is waited for, then the others go on', async (t) => {
+test('P12: a primary that is in charge is kept when a client complains, and replaced when complaints go on', async (t) => {
+  const { client, servers, inode, primary, chunk } = await written(t);
+  servers.find(({ server }) => server === primary)?.holds(chunk, { inCharge: true });
+  const kept = await extentForWrite(client, inode, 1);
+  t.deepEqual([kept?.version, kept?.primary], [1, primary]);
+  await eventually(
+    t,
+    'another one is primary',
+    async () => (await extentForWrite(client, inode, 1))?.version === 2,
+  );
+  t.not((await extentForWrite(client, inode))?.primary, primary);
+});
+
+test('P12: a chunk goes on without a dead member at once', async (t) => {
   const { client, servers, inode, chunk } = await written(t);
   const [gone, ...others] = servers;
-  await gone?.kill();
-  await eventually(
-    t,
-    'the end is noticed',
-    async () => (await codeFrom(extentForWrite(client, inode, 1))) === 'NOT_READY',
-  );
-  await eventually(
-    t,
-    'the others go on',
-    async () => (await codeFrom(extentForWrite(client, inode, 1))) === 'OK',
-  );
-  const extent = await extentForWrite(client, inode);
+  await gone?.close();
+  const extent = await extentForWrite(client, inode, 1);
   t.deepEqual(
     extent?.members.map(({ server }) => server).sort(),
     others.map(({ server }) => server),
@@ -117,9 +118,81 @@ test('a member that is away for a moment is waited for, then the others go on', 
   t.deepEqual(versionsOf(servers, chunk).sort(), [1, 2, 2]);
 });
 
+/** As the primary of version 1 asks. */
+async function evict(place: Place, by: FakeChunkserver, chunk: number, accused: number, code: string) {
+  const { server, incarnation } = by;
+  const request = { server, incarnation, chunk, version: 1, accused, code };
+  return (await place.client().call(methods.evict, request)).version;
+}
+
+test('P12: a primary has a dead member evicted and stays primary', async (t) => {
+  const { place, client, servers, inode, primary, chunk } = await written(t);
+  const [gone, other] = servers.filter(({ server }) => server !== primary);
+  const by = servers.find(({ server }) => server === primary);
+  if (by === undefined || gone === undefined) throw new Error('three servers');
+  await gone.close();
+  t.is(await evict(place, by, chunk, gone.server, 'UNAVAILABLE'), 2);
+  const extent = await extentForWrite(client, inode);
+  t.deepEqual([extent?.version, extent?.primary], [2, primary]);
+  t.deepEqual(extent?.members.map(({ server }) => server).sort(), [primary, other?.server ?? 0].sort());
+  t.is(await evict(place, by, chunk, gone.server, 'UNAVAILABLE'), 2, 'asked again, it changes nothing');
+});
+
+test('P12: a primary that accuses a member which the master reaches is changed itself', async (t) => {
+  const { place, client, servers, inode, primary, chunk } = await written(t);
+  const [accused, third] = servers.filter(({ server }) => server !== primary);
+  const by = servers.find(({ server }) => server === primary);
+  if (by === undefined || accused === undefined || third === undefined) throw new Error('three servers');
+  t.is(await evict(place, by, chunk, accused.server, 'UNAVAILABLE'), 2);
+  const extent = await extentForWrite(client, inode);
+  t.deepEqual([extent?.members.length, extent?.primary], [3, third.server]);
+});
+
+test('P12: only the primary of the version has a member evicted', async (t) => {
+  const { place, client, servers, inode, primary, chunk } = await written(t);
+  const [other, third] = servers.filter(({ server }) => server !== primary);
+  if (other === undefined || third === undefined) throw new Error('three servers');
+  t.is(await evict(place, other, chunk, third.server, 'IO_ERROR'), 1);
+  const by = servers.find(({ server }) => server === primary);
+  if (by === undefined) throw new Error('three servers');
+  t.is(await codeFrom(evict(place, by, chunk, 999, 'IO_ERROR')), 'INVALID_ARGUMENT');
+  by.incarnation = 'another';
+  t.is(await codeFrom(evict(place, by, chunk, third.server, 'IO_ERROR')), 'NOT_FOUND');
+  t.is((await client.find(inode)).extents[0]?.version, 1);
+});
+
+test('P7: a chunk that readers find unreadable is raised; one whose primary is in charge is not', async (t) => {
+  const { client, servers, inode, chunk, primary } = await written(t);
+  const complain = () =>
+    client.call(methods.findChunks, { caller: ROOT, inode, count: 1, suspectVersion: 1 });
+  const holder = servers.find(({ server }) => server === primary);
+  holder?.holds(chunk, { inCharge: true });
+  t.is((await complain()).extents[0]?.version, 1);
+  for (const server of servers) server.holds(chunk, { whole: false, restarted: true, length: 7 });
+  t.is((await complain()).extents[0]?.version, 2);
+  t.deepEqual(
+    servers.map(({ records }) => [records[0]?.version, records[0]?.loss]),
+    [
+      [2, 2],
+      [2, 2],
+      [2, 2],
+    ],
+  );
+});
+
+test('P7: replicas that lost power, or whose version was never active, are mended although nobody asks', async (t) => {
+  const { servers, chunk } = await written(t);
+  const [torn] = servers;
+  torn?.holds(chunk, { whole: false, restarted: true });
+  await torn?.report(false, [...torn.replicas.values()]);
+  await eventually(t, 'all have another version', () => versionsOf(servers, chunk).every((one) => one === 2));
+  const primary = servers.find(({ server }) => server === servers[1]?.records[0]?.primary);
+  t.not(primary, torn);
+});
+
 test('a chunk does not go on with fewer members than the minimum', async (t) => {
   const { client, servers, inode } = await written(t);
-  for (const server of servers.slice(1)) await server.kill();
+  for (const server of servers.slice(1)) await server.close();
   const refused = async () => (await codeFrom(extentForWrite(client, inode, 1))) === 'TOO_FEW_REPLICAS';
   await eventually(t, 'the write is refused', refused);
   t.is((await client.find(inode)).extents[0]?.version, 1, 'nothing was logged');
@@ -142,19 +215,21 @@ test('a chunk that nobody holds is made empty at all members; one that some hold
   t.is(first?.created.length, 1);
 });
 
-test('a raise that one member refuses is followed by another', async (t) => {
+test('a raise that one member refuses is followed by another without it', async (t) => {
   const { client, servers, inode, chunk } = await written(t);
-  servers[0]?.refuses.add('setVersion');
-  t.is(await codeFrom(extentForWrite(client, inode, 1)), 'NOT_READY');
-  servers[0]?.refuses.delete('setVersion');
-  const extent = await extentForWrite(client, inode);
-  const version = extent?.version ?? 0;
-  t.true(version > 2);
-  t.deepEqual(versionsOf(servers, chunk), [version, version, version]);
+  const [refusing, ...others] = servers;
+  refusing?.refuses.add('setVersion');
+  const extent = await extentForWrite(client, inode, 1);
+  t.is(extent?.version, 3);
+  t.deepEqual(versionsOf(servers, chunk), [1, 3, 3]);
+  t.deepEqual(
+    extent?.members.map(({ server }) => server).sort(),
+    others.map(({ server }) => server),
+  );
 });
 
 test('shortening cuts the chunk with the same command, and every later raise repeats the cut', async (t) => {
-  const { client, servers, inode, openId } = await written(t);
+  const { client, servers, inode, openId, chunk } = await written(t);
   await client.close(inode, openId, 100);
   const attributes = await client.call(methods.setAttributes, {
     context: client.context(),
@@ -170,6 +245,7 @@ test('shortening cuts the chunk with the same command, and every later raise rep
       [2, 2, 40],
     ],
   );
+  for (const server of servers) server.holds(chunk, { version: 2, length: 40 });
   await extentForWrite(client, inode, 2);
   t.deepEqual([servers[0]?.records[1]?.version, servers[0]?.records[1]?.cutVersion], [3, 2]);
 });

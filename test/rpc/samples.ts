@@ -128,6 +128,10 @@ export const MASTER_SAMPLES: Samples<MasterDefinition> = {
     { sequence: 1, extensions: [{ chunk: 99, version: 7, durationMs: 60_000 }], sendFullReport: true },
   ],
   chunkReport: [{ server: 3, incarnation: 'x', full: true, reportId: 2, last: true, chunks: [state] }, {}],
+  evict: [
+    { server: 3, incarnation: 'x', chunk: 7, version: 2, accused: 4, code: 'UNAVAILABLE' },
+    { version: 3 },
+  ],
   status: [
     {},
     { filesystemId: 'ab', startedAtMs: 1_700_000_000_000, sessions: [{ session: 12, host: 'h' }] },
