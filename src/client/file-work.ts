@@ -262,6 +262,17 @@ export class FileWork {
     else known.changed(answer.attributes, asked);
   }
 
+  /** Gives the open file back, in the background, when all its writes have arrived or were given up. */
+  closeLater(state: FileState, access: Access, mayWrite: boolean): void {
+    this.#options.share.tasks.run(async () => {
+      try {
+        await this.drained(state, this.patience(undefined));
+      } finally {
+        await this.close(state, access, mayWrite, this.patience(undefined));
+      }
+    });
+  }
+
   #newWriteBehind(state: FileState): WriteBehind {
     const { writer, share, chunkSizeBytes } = this.#options;
     return new WriteBehind({

@@ -169,15 +169,19 @@ export class OpenFile implements GfsFile {
   async #close(waiting: Waiting | undefined): Promise<void> {
     const state = this.#state;
     const patience = this.#work.patience(waiting);
+    let given: Promise<void> | undefined;
     try {
       await Promise.all([...this.#appendQueues].map((queue) => queue.close()));
       if (this.#mayWrite) await this.#work.drained(state, patience);
+      given = this.#work.close(state, this.#access, this.#mayWrite, patience);
     } finally {
       state.streams.delete(this.#stream);
       this.#stream.close();
       this.#onClosed();
-      await this.#work.close(state, this.#access, this.#mayWrite, patience);
+      // The caller's patience is over, some writes may still arrive: the turn as a writer ends behind them (P21).
+      if (given === undefined) this.#work.closeLater(state, this.#access, this.#mayWrite);
     }
+    await given;
     this.#tellError();
   }
 

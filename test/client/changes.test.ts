@@ -208,3 +208,28 @@ test('a client that was cut off for longer than a session lasts has lost its tur
     await log.close();
     await other.close();
   }));
+
+test('what is still on its way when a file is closed at a deadline arrives before its length is believed, or never', (t) =>
+  inRealCluster(8, async ({ client, connect, network, sleep }) => {
+    const other = await connect();
+    const { file } = await other.create(other.rootInode, name('f'), WRITING, ME);
+    await file.write(0, [pattern(1000)]);
+    await file.flush();
+    for (const server of ['s1', 's2', 's3']) network.partition('c2', server);
+    await file.write(1000, [pattern(1000)]);
+    const late = codeFrom(file.close({ signal: AbortSignal.abort() }));
+    t.is(await late, 'CANCELLED');
+    await sleep(5000);
+    for (const server of ['s1', 's2', 's3']) network.heal('c2', server);
+    await sleep(2 * SESSION_TIMEOUT_MS);
+    const asked = client.changes.now();
+    const { length } = await client.attributes(file.inode, ME);
+    t.false(client.changes.changedSince(file.inode, asked), 'it is believed');
+    // Somebody else has it open for writing: now the primary is asked.
+    const third = await connect();
+    const { file: open } = await third.open(file.inode, WRITING, ME);
+    t.is((await client.attributes(file.inode, ME)).length, length);
+    await open.close();
+    await third.close();
+    await other.close();
+  }));
