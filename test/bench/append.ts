@@ -8,9 +8,9 @@ import { TestCluster } from '../e2e/cluster.ts';
 import { median, printTable } from './figures.ts';
 
 const RECORD_BYTES = 100;
-const REPEATS = 1;
-const RECORDS_OF_ONE = 2_000;
-const RECORDS_OF_MANY = 4_000;
+const REPEATS = 3;
+const RECORDS_OF_ONE = 6_000;
+const RECORDS_OF_MANY = 12_000;
 const WRITERS = 8;
 
 export async function benchAppend(): Promise<void> {
