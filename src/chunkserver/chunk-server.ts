@@ -7,6 +7,7 @@ import { Semaphore } from '../base/mutex.ts';
 import { TaskGroup } from '../base/task-group.ts';
 import { SECOND_MS } from '../base/units.ts';
 import { PushBuffer } from '../core/push-buffer.ts';
+import { NO_RULES } from '../core/rules.ts';
 import { ChunkserverDefinition, type RegisterResponse } from '../rpc/messages.ts';
 import { bindService, type Listener } from '../rpc/network.ts';
 import { ReplicaStore } from '../storage/replica-store.ts';
@@ -66,7 +67,12 @@ export class ChunkServer implements RunningChunkServer, AsyncDisposable {
     this.#peers = new Peers(options.network);
     this.#pushes = new PushBuffer({ limitBytes: options.pushBufferBytes ?? PUSH_BUFFER_BYTES_DEFAULT });
     this.#activity = new Activity(options.env);
-    this.#chunks = new ChunkTable({ env: options.env, store, roleParts: () => this.#roleParts });
+    this.#chunks = new ChunkTable({
+      env: options.env,
+      store,
+      roleParts: () => this.#roleParts,
+      withoutRules: options.withoutRules ?? NO_RULES,
+    });
   }
 
   /** Opens the data directory and serves; the master is looked for meanwhile, and may come later. */
@@ -78,6 +84,7 @@ export class ChunkServer implements RunningChunkServer, AsyncDisposable {
       disk: options.disk,
       directory: options.dataDirectory,
       reserveBytes: options.reserveBytes ?? 0,
+      withoutRules: options.withoutRules,
       onCorrupt: ({ chunk }) => {
         if (server !== undefined) server.#reportCorrupt(chunk);
       },
@@ -184,6 +191,7 @@ export class ChunkServer implements RunningChunkServer, AsyncDisposable {
       self: server,
       evict: (accusation, signal) => this.#evict(server, accusation, signal),
       onReconciled: (chunk) => this.#chunks.reconciled(chunk),
+      withoutRules: this.#options.withoutRules ?? NO_RULES,
     };
     this.#registration.done(server);
   }

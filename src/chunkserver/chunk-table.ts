@@ -4,6 +4,7 @@ import { GfsError } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
 import { SECOND_MS } from '../base/units.ts';
 import type { VersionRecord } from '../core/replica-types.ts';
+import type { Rules } from '../core/rules.ts';
 import type { LeaseUse } from '../rpc/messages.ts';
 import type { ReplicaStore } from '../storage/replica-store.ts';
 import type { LeftFlights } from './flights.ts';
@@ -23,6 +24,7 @@ export interface ChunkTableOptions {
   readonly store: ReplicaStore;
   /** Undefined until the server is registered: it cannot be anybody's primary before. */
   readonly roleParts: () => RoleParts | undefined;
+  readonly withoutRules: Rules;
 }
 
 /** The chunks of this server that are in use, each opened once; and what the master has to learn about them. */
@@ -30,6 +32,7 @@ export class ChunkTable {
   readonly #env: Env;
   readonly #store: ReplicaStore;
   readonly #roleParts: () => RoleParts | undefined;
+  readonly #withoutRules: Rules;
   readonly #held = new Map<number, HeldChunk>();
   readonly #opening = new Map<number, Promise<HeldChunk | undefined>>();
   readonly #deleting = new Set<number>();
@@ -40,10 +43,11 @@ export class ChunkTable {
   /** Leases given back since the last heartbeat. */
   #released: LeaseUse[] = [];
 
-  constructor({ env, store, roleParts }: ChunkTableOptions) {
+  constructor({ env, store, roleParts, withoutRules }: ChunkTableOptions) {
     this.#env = env;
     this.#store = store;
     this.#roleParts = roleParts;
+    this.#withoutRules = withoutRules;
   }
 
   get size(): number {
@@ -96,7 +100,7 @@ export class ChunkTable {
     ) {
       return; // The master asks again because our answer got lost.
     }
-    if (record.version <= state.record.version)
+    if (record.version <= state.record.version && !this.#withoutRules.has('P2'))
       throw wrongVersion(record.chunk, state.record.version, record.version);
     const left = this.#isCarriedOver(record) ? held.leaveVersion() : undefined;
     held.endVersion();
@@ -208,8 +212,9 @@ export class ChunkTable {
       .get(chunk)
       .then((replica) => {
         if (replica === undefined || this.#deleting.has(chunk)) return undefined;
-        const held = new HeldChunk(replica, this.#env.monotonicMs());
+        const held = new HeldChunk(replica, this.#env.monotonicMs(), this.#withoutRules);
         this.#held.set(chunk, held);
+        if (this.#withoutRules.has('P5')) this.#confer(held, 'first');
         return held;
       })
       .finally(() => this.#opening.delete(chunk));
@@ -236,7 +241,7 @@ export class ChunkTable {
       // Another server had this address before: whoever asks has an old word of where the chunk is.
       throw new GfsError('NO_SUCH_CHUNK', `server ${self} is no member of chunk ${hex(record.chunk)}`);
     }
-    const held = new HeldChunk(this.#store.create(record, kind), this.#env.monotonicMs());
+    const held = new HeldChunk(this.#store.create(record, kind), this.#env.monotonicMs(), this.#withoutRules);
     this.#held.set(record.chunk, held);
     this.#changed.add(record.chunk);
     this.#confer(held, kind === 'first' ? 'first' : 'raised');

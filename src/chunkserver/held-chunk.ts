@@ -1,6 +1,7 @@
 import { GfsError } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
 import { unwrap } from '../base/result.ts';
+import type { Rules } from '../core/rules.ts';
 import { type AppendKnowledge, type Visibility, visibilityOf } from '../core/visibility.ts';
 import type { Replica } from '../storage/replica-store.ts';
 import type { LeftFlights } from './flights.ts';
@@ -13,6 +14,7 @@ import { wrongVersion } from './wire.ts';
 export class HeldChunk {
   readonly replica: Replica;
   usedMs: number;
+  readonly #withoutRules: Rules;
   /** The latest role, also when it has ended: it knows what readers may not see yet. */
   #role: PrimaryRole | undefined;
   #orders: SecondaryOrders | undefined;
@@ -21,8 +23,9 @@ export class HeldChunk {
   /** Of the replica's version: syncs of all members that callers share (P14). */
   #syncRounds: { readonly version: number; readonly rounds: Rounds<void> } | undefined;
 
-  constructor(replica: Replica, nowMs: number) {
+  constructor(replica: Replica, nowMs: number, withoutRules: Rules) {
     this.replica = replica;
+    this.#withoutRules = withoutRules;
     this.usedMs = nowMs;
   }
 
@@ -88,6 +91,7 @@ export class HeldChunk {
   async visibility(): Promise<Visibility> {
     const { state } = this.replica;
     const { version } = state.record;
+    if (this.#withoutRules.has('P13')) return { length: state.length, rest: 'uncommitted' };
     const isForgotten =
       state.standing === 'restarted' && state.stream.version === version && state.stream.nextSerial > 0;
     if (!isForgotten) return unwrap(visibilityOf(state, this.#knowledge()));

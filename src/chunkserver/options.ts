@@ -1,6 +1,7 @@
 import type { Disk } from '../base/disk.ts';
 import type { Env } from '../base/env.ts';
 import { HOUR_MS, MiB } from '../base/units.ts';
+import type { Rules } from '../core/rules.ts';
 import type { Network } from '../rpc/network.ts';
 import type { SystemReporter } from './system-reporter.ts';
 
@@ -26,6 +27,8 @@ export interface ChunkServerOptions {
   readonly pushBufferBytes?: number | undefined;
   /** Absent (in simulation): heartbeats carry no system report. */
   readonly systemReporter?: SystemReporter | undefined;
+  /** For the simulator alone. */
+  readonly withoutRules?: Rules | undefined;
   /** Shown to people in `gfs servers`. */
   readonly host?: string | undefined;
   readonly pid?: number | undefined;

@@ -326,10 +326,10 @@ export class PrimaryRole {
 
   #activate({ length, sealed, table }: Pick<BlockSums, 'length' | 'sealed' | 'table'>): void {
     const { chunk, version, members } = this.record;
-    const { chunkSizeBytes } = this.#parts;
+    const { chunkSizeBytes, withoutRules } = this.#parts;
     const memberCount = members.length;
     const start = { length, sealed, table };
-    const primary = new Primary({ chunk, version, memberCount, chunkSizeBytes, ...start });
+    const primary = new Primary({ chunk, version, memberCount, chunkSizeBytes, withoutRules, ...start });
     this.#state = { kind: 'active', primary };
   }
 

@@ -8,6 +8,7 @@ import type { Semaphore } from '../base/mutex.ts';
 import { SECOND_MS } from '../base/units.ts';
 import { blockLength, type ReconcileStep, reconcileSteps } from '../core/reconcile.ts';
 import type { BlockSums, Member, VersionRecord } from '../core/replica-types.ts';
+import type { Rules } from '../core/rules.ts';
 import { ChunkserverDefinition, type ReconcileRequest } from '../rpc/messages.ts';
 import type { CallOptions, Connection, Method } from '../rpc/network.ts';
 import { watched } from '../rpc/watched-call.ts';
@@ -26,6 +27,7 @@ export interface ReconcileParts {
   readonly peers: Peers;
   /** Blocks in flight, of all chunks that are reconciled at a time. */
   readonly blocksInFlight: Semaphore;
+  readonly withoutRules: Rules;
 }
 
 type OwnSums = BlockSums & { readonly whole: boolean };
@@ -45,7 +47,9 @@ export async function reconcileMembers(
   onFailing: (server: number, error: unknown) => void,
 ): Promise<BlockSums> {
   const { record, whole } = replica.state;
-  const own = { ...(await replica.blockChecksums()), whole };
+  const sums = await replica.blockChecksums();
+  const table = parts.withoutRules.has('P18') ? [] : sums.table;
+  const own = { ...sums, table, whole };
   const others = record.members.filter((member) => member.server !== self);
   await Promise.all(
     others.map((member) =>

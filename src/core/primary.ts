@@ -3,6 +3,7 @@ import { hex } from '../base/ids.ts';
 import { ok, type Result, refuse } from '../base/result.ts';
 import { AppendTail } from './append-tail.ts';
 import { APPEND_ENTRIES_MAX, type AppendEntry } from './replica-types.ts';
+import { NO_RULES, type Rules } from './rules.ts';
 import { WriteMemory } from './write-memory.ts';
 
 /** What a client asks of a primary. A write's place is the client's choice, an append's the primary's. */
@@ -58,6 +59,7 @@ export interface PrimaryOptions {
   readonly sealed: boolean;
   /** Of appends, as the replicas hold it. */
   readonly table: readonly AppendEntry[];
+  readonly withoutRules?: Rules;
 }
 
 /** The serial of what an earlier version committed: reconcile put it on all members before this one began. */
@@ -76,6 +78,7 @@ export class Primary {
   readonly #inFlight = new Map<number, number>();
   readonly #tail = new AppendTail();
   readonly #allMembers: number;
+  readonly #withoutRules: Rules;
   /** Length and seal when all that was ordered is applied. */
   #length: number;
   #sealedBy: number | undefined;
@@ -85,7 +88,8 @@ export class Primary {
   constructor(options: PrimaryOptions) {
     assert(options.memberCount >= 1 && options.memberCount < 31, 'members fit a mask');
     this.#options = options;
-    this.#allMembers = 2 ** options.memberCount - 1;
+    this.#withoutRules = options.withoutRules ?? NO_RULES;
+    this.#allMembers = this.#withoutRules.has('P10') ? 1 : 2 ** options.memberCount - 1;
     this.#length = options.length;
     this.#sealedBy = options.sealed ? COMMITTED_BEFORE : undefined;
     for (const entry of options.table)
@@ -162,6 +166,7 @@ export class Primary {
 
   /** One member (0 is this server) applied a serial. Returns the serials that are thereby committed, in order. */
   applied(serial: number, member: number): number[] {
+    if (this.#withoutRules.has('P10') && member !== 0) return [];
     const missing = this.#inFlight.get(serial);
     assert(missing !== undefined, 'a member applies what was ordered and is not committed');
     assert((missing & (1 << member)) !== 0, 'a member applies a serial once');
@@ -207,7 +212,7 @@ export class Primary {
       const message = `a record of ${length} bytes is longer than ${lengthMax}, a quarter chunk`;
       return refuse('INVALID_ARGUMENT', message);
     }
-    const before = this.#appends.get(writer);
+    const before = this.#withoutRules.has('P15') ? undefined : this.#appends.get(writer);
     if (before === undefined || number > before.number) return ok(this.#sealedAnswer());
     if (number < before.number) {
       const message = `append ${writer}/${number} comes after ${before.number}: one at a time (P15)`;

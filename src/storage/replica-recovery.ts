@@ -6,6 +6,7 @@ import { hex } from '../base/ids.ts';
 import { KiB } from '../base/units.ts';
 import { ReplicaContent } from '../core/replica-content.ts';
 import type { BaseRecord, ChangeRecord, ReplicaRecord, WriteRecord } from '../core/replica-records.ts';
+import type { Rules } from '../core/rules.ts';
 import { ReplicaFiles, type ReplicaPlace } from './replica-files.ts';
 import { chainSeed, encodeRecord, scanRecord } from './replica-format.ts';
 
@@ -49,6 +50,7 @@ export interface RecoveryOptions {
   readonly epoch: string;
   /** This process synced all of it already. */
   readonly synced: boolean;
+  readonly withoutRules?: Rules;
 }
 
 /** Undefined in the cases A and B; CORRUPT in case C. */
@@ -94,7 +96,8 @@ async function recoverFromLog(
   const cut = applied.count < scan.changes.length;
   const found = caseOf({ tail: scan.tail, powerLost, cut });
   const dataBytes = data === undefined ? 0 : await data.size();
-  if (powerLost || dataBytes < lastDataEnd(content)) content.noteDamage();
+  const isWhole = !powerLost || options.withoutRules?.has('P7') === true;
+  if (!isWhole || dataBytes < lastDataEnd(content)) content.noteDamage();
 
   const files = new ReplicaFiles(options.place, chunk);
   const { end, chain } = applied;

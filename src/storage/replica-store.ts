@@ -7,6 +7,7 @@ import { TaskGroup } from '../base/task-group.ts';
 import { MiB, SECOND_MS } from '../base/units.ts';
 import type { BaseRecord } from '../core/replica-records.ts';
 import type { ReplicaState, VersionRecord } from '../core/replica-types.ts';
+import { NO_RULES, type Rules } from '../core/rules.ts';
 import { Replica, type ReplicaHost } from './replica.ts';
 import { ReplicaDirectory, type ServerIdentity } from './replica-directory.ts';
 import { ReplicaFiles, type ReplicaPlace, replicaPaths } from './replica-files.ts';
@@ -32,6 +33,7 @@ export interface ReplicaStoreOptions {
   readonly directory: string;
   /** Kept free for others: mutations that would take it are refused with NO_SPACE. */
   readonly reserveBytes?: number | undefined;
+  readonly withoutRules?: Rules | undefined;
   /** Replicas with open files (two each) and their records in memory. */
   readonly openReplicasMax?: number | undefined;
   /** A replica's log is folded when it has grown by this much. */
@@ -95,6 +97,7 @@ export class ReplicaStore {
       tasks: this.#tasks,
       epoch: found.directory.epoch,
       logBytesMax: options.logBytesMax ?? LOG_BYTES_MAX_DEFAULT,
+      withoutRules: options.withoutRules ?? NO_RULES,
       takeSpace: (bytes) => this.#space.take(bytes),
       onCorrupt: (chunk, blockIndex) => this.#noteCorrupt(chunk, blockIndex),
       onFatal: (error) => this.#fail(error),

@@ -16,6 +16,7 @@ import type {
   Standing,
   VersionRecord,
 } from '../core/replica-types.ts';
+import type { Rules } from '../core/rules.ts';
 import {
   type ChangeContext,
   plan,
@@ -43,6 +44,7 @@ export interface ReplicaHost {
   readonly epoch: string;
   /** A log is folded when it has grown by this much. */
   readonly logBytesMax: number;
+  readonly withoutRules: Rules;
   takeSpace(bytes: number): Promise<void> | undefined;
   onCorrupt(chunk: number, blockIndex: number): void;
   onFatal(error: unknown): void;
@@ -96,7 +98,7 @@ export class Replica {
     this.#host = host;
     this.#place = place;
     this.#initial = from.initial;
-    this.#restarted = from.initial === undefined;
+    this.#restarted = from.initial === undefined && !host.withoutRules.has('P6');
     this.#unsynced = !from.synced;
     this.#changedAtMs = host.env.monotonicMs();
     this.#queue = new ReplicaQueue({
@@ -197,12 +199,14 @@ export class Replica {
       const context = this.#context();
       const { content, files } = context;
       const own = content.record.version;
-      if (record.version <= own) {
+      const { withoutRules } = this.#host;
+      if (record.version <= own && !withoutRules.has('P2')) {
         throw new GfsError('VERSION_MISMATCH', `chunk ${hex(this.chunk)} is at version ${own}`, {
           fields: { version: String(own) },
         });
       }
-      const cutLength = own < (record.cutVersion ?? 0) ? record.cutLength : undefined;
+      const isBehind = own < (record.cutVersion ?? 0) && !withoutRules.has('P19');
+      const cutLength = isBehind ? record.cutLength : undefined;
       let cut: { length: number; lastSum: number; badBlock?: number } | undefined;
       if (cutLength !== undefined && cutLength < content.length) {
         cut = { length: cutLength, ...(await sumAfterCut(context, cutLength)) };
@@ -554,9 +558,15 @@ export class Replica {
   }
 
   async #recover(): Promise<boolean> {
-    const { env, epoch } = this.#host;
+    const { env, epoch, withoutRules } = this.#host;
     const synced = !this.#unsynced;
-    const found = await recoverReplica({ place: this.#place, chunk: this.chunk, epoch, synced });
+    const found = await recoverReplica({
+      place: this.#place,
+      chunk: this.chunk,
+      epoch,
+      synced,
+      withoutRules,
+    });
     if (found === undefined) return false;
     if (found.found !== 'D' && found.found !== 'G') {
       env.log.warn({ chunk: hex(this.chunk), case: found.found }, 'the log of a chunk had a broken tail');

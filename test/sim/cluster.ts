@@ -1,6 +1,7 @@
 import { KiB, MiB } from '../../src/base/units.ts';
 import { ChunkServer } from '../../src/chunkserver/chunk-server.ts';
 import { GfsClient } from '../../src/client/gfs-client.ts';
+import type { Rules } from '../../src/core/rules.ts';
 import { MasterServer } from '../../src/master/master-server.ts';
 import { KeptStores } from './kept-stores.ts';
 import { type Launch, Node, type Process } from './node.ts';
@@ -18,6 +19,8 @@ export type ClientProgram = (client: GfsClient, process: Process) => Promise<voi
 export interface ClusterOptions {
   readonly serverCount: number;
   readonly clients: readonly ClientProgram[];
+  /** What the protocol says that this cluster does not do. */
+  readonly withoutRules?: Rules | undefined;
 }
 
 /** The real master, chunkservers and clients, on machines made of nothing. */
@@ -28,14 +31,14 @@ export class Cluster {
   readonly servers: readonly Node[];
   readonly clients: readonly Node[];
 
-  constructor(simulation: Simulation, { serverCount, clients }: ClusterOptions) {
+  constructor(simulation: Simulation, { serverCount, clients, withoutRules }: ClusterOptions) {
     this.simulation = simulation;
     this.network = new SimNetwork(simulation);
     const stores = new KeptStores(simulation.random.fork('stores'));
     this.master = this.#node('master', masterProgram(stores));
     this.master.onPowerLost.push(() => stores.losePower());
     this.servers = Array.from({ length: serverCount }, (_, index) =>
-      this.#node(`server${index + 1}`, runServer),
+      this.#node(`server${index + 1}`, serverProgram(withoutRules)),
     );
     this.clients = clients.map((program, index) => this.#node(`client${index + 1}`, clientProgram(program)));
   }
@@ -87,17 +90,20 @@ function masterProgram(stores: KeptStores): Launch {
   };
 }
 
-async function runServer({ env, disk, network, onFatal }: Process): Promise<void> {
-  const [machine] = env.name.split('.');
-  await ChunkServer.start({
-    env,
-    disk,
-    network,
-    dataDirectory: '/data',
-    masters: [MASTER_ADDRESS],
-    listen: `${machine}:7401`,
-    onFatal,
-  });
+function serverProgram(withoutRules: Rules | undefined): Launch {
+  return async ({ env, disk, network, onFatal }) => {
+    const [machine] = env.name.split('.');
+    await ChunkServer.start({
+      env,
+      disk,
+      network,
+      dataDirectory: '/data',
+      masters: [MASTER_ADDRESS],
+      listen: `${machine}:7401`,
+      withoutRules,
+      onFatal,
+    });
+  };
 }
 
 function clientProgram(program: ClientProgram): Launch {

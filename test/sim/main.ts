@@ -1,11 +1,14 @@
 // npm run sim -- [--seed N | --from A --count N | --minutes M] [--twice] [--trace] [--workload NAME,...]
+// npm run sim -- --without RULE [--from A] [--count N]: after how many seeds it is noticed that a rule is left out
 // Seeds of the simulated cluster, on all processors. Prints a digest of all traces, and how often each fault came.
 import { parseArgs } from 'node:util';
 import { messageOf } from '../../src/base/errors.ts';
 import { MINUTE_MS } from '../../src/base/units.ts';
+import type { Rule } from '../../src/core/rules.ts';
 import { CONSEQUENCES, FAULTS } from './faults/faults.ts';
 import { Pool } from './pool.ts';
 import { hashOf } from './random.ts';
+import { isRule, RULES, seedsUntilMissed } from './rules.ts';
 import { type RunResult, runSeed, type WorkloadName, workloadNames } from './story.ts';
 
 interface Arguments {
@@ -17,10 +20,25 @@ interface Arguments {
   readonly twice: boolean;
   readonly trace: boolean;
   readonly workloads: readonly WorkloadName[] | undefined;
+  readonly without: Rule | undefined;
 }
 
 const wanted = readArguments();
-process.exitCode = (await (wanted.single ? one(wanted) : many(wanted))) ? 0 : 1;
+const { without } = wanted;
+const isGood = await (without !== undefined
+  ? leftOut(without, wanted)
+  : wanted.single
+    ? one(wanted)
+    : many(wanted));
+process.exitCode = isGood ? 0 : 1;
+
+async function leftOut(rule: Rule, { from, count = 200 }: Arguments): Promise<boolean> {
+  const finding = await seedsUntilMissed(rule, { from, count });
+  print(
+    `${rule}: ${finding === undefined ? `not noticed by ${count} seeds` : `after ${finding.seeds} seeds, ${finding.what}`}`,
+  );
+  return finding !== undefined;
+}
 
 async function one({ from: seed, trace, workloads }: Arguments): Promise<boolean> {
   const onTrace = trace ? (line: string) => print(line) : undefined;
@@ -107,6 +125,7 @@ function readArguments(): Arguments {
       twice: { type: 'boolean' },
       trace: { type: 'boolean' },
       workload: { type: 'string' },
+      without: { type: 'string' },
     },
   });
   const number = (key: 'seed' | 'from' | 'count' | 'minutes') => {
@@ -119,9 +138,11 @@ function readArguments(): Arguments {
   const workloads = values.workload?.split(',');
   const unknown = workloads?.find((name) => !(workloadNames as readonly string[]).includes(name));
   if (unknown !== undefined) refuse(`--workload takes some of ${workloadNames.join(', ')}`);
+  if (values.without !== undefined && !isRule(values.without)) refuse(`--without takes one of ${RULES}`);
   return {
+    without: values.without,
     from: seed ?? number('from') ?? 0,
-    count: number('count') ?? (minutes === undefined ? 100 : undefined),
+    count: number('count') ?? (minutes !== undefined ? undefined : values.without === undefined ? 100 : 200),
     minutes: minutes ?? 0,
     single: seed !== undefined,
     twice: values.twice ?? false,

@@ -3,6 +3,7 @@ import { assert } from '../../src/base/assert.ts';
 import type { InodeId } from '../../src/base/ids.ts';
 import { MINUTE_MS, SECOND_MS } from '../../src/base/units.ts';
 import type { GfsClient } from '../../src/client/gfs-client.ts';
+import type { Rules } from '../../src/core/rules.ts';
 import { compareReplicas } from './checkers/replicas-identical.ts';
 import { Cluster } from './cluster.ts';
 import { BIT_ROT, FULL_DISK, rottenOf } from './faults/disk.ts';
@@ -33,6 +34,7 @@ export interface Plan {
   readonly workloads: readonly WorkloadName[];
   readonly faultsMs: number;
   readonly faults: FaultMixture;
+  readonly withoutRules?: Rules;
 }
 
 export interface RunOptions {
@@ -99,7 +101,11 @@ class Story implements Stage {
       (_, index) => (client: GfsClient, process: Process) =>
         Promise.all(this.#workloads.map((work) => work.run(client, process, index))).then(() => undefined),
     );
-    this.cluster = new Cluster(simulation, { serverCount: plan.serverCount, clients });
+    this.cluster = new Cluster(simulation, {
+      serverCount: plan.serverCount,
+      clients,
+      withoutRules: plan.withoutRules,
+    });
     for (const { onPowerLost } of this.cluster.servers) {
       onPowerLost.push(() => {
         for (const workload of this.#workloads) workload.powerLost();

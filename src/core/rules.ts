@@ -1,0 +1,20 @@
+/**
+ * Rules of the chunk protocol that can be left out, one at a time. For the simulator alone, which has to notice: each is
+ * there because of an accident that follows without it. No program has a key for it; absent, all rules hold.
+ *
+ *     P2   a replica records a version only if it is above its own
+ *     P5   a restarted server is primary of nothing
+ *     P6   a restarted replica takes no orders before it is reconciled under a new version
+ *     P7   a replica that lost power is not whole
+ *     P10  a mutation is answered when all members applied it
+ *     P13  nobody is shown appended bytes that are not committed on all members
+ *     P15  an append that was taken before is not applied again
+ *     P18  the table of appends is handed on when members are made equal
+ *     P19  a replica that has missed a truncation makes up for it with the next version
+ */
+export type Rule = 'P2' | 'P5' | 'P6' | 'P7' | 'P10' | 'P13' | 'P15' | 'P18' | 'P19';
+
+export type Rules = ReadonlySet<Rule>;
+
+/** Nothing is left out. */
+export const NO_RULES: Rules = new Set();

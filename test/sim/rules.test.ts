@@ -1,0 +1,19 @@
+// The simulation notices when a rule of the protocol is left out: otherwise its silence would mean nothing.
+import test from 'ava';
+import type { Rule } from '../../src/core/rules.ts';
+import { seedsUntilMissed } from './rules.ts';
+
+const SEEDS_MAX = 200;
+/** Where to begin, so that it does not take long. */
+const RULES: readonly { rule: Rule; from: number; accident: string }[] = [
+  { rule: 'P10', from: 0, accident: 'a primary answers before the others have applied' },
+  { rule: 'P18', from: 0, accident: 'a new primary forgets which appends were taken' },
+];
+
+for (const { rule, from, accident } of RULES) {
+  test.serial(`it is found out when ${accident} (${rule})`, async (t) => {
+    const finding = await seedsUntilMissed(rule, { from, count: SEEDS_MAX });
+    t.truthy(finding);
+    t.log(`after ${finding?.seeds} seeds: ${finding?.what}`);
+  });
+}

@@ -1,0 +1,74 @@
+// Rules of the protocol left out, one at a time: after how many seeds somebody notices.
+import { messageOf } from '../../src/base/errors.ts';
+import { SECOND_MS } from '../../src/base/units.ts';
+import type { Rule } from '../../src/core/rules.ts';
+import { FAULTS, type FaultMixture } from './faults/faults.ts';
+import { type Plan, runSeed } from './story.ts';
+
+/** What a seed has to be about for the accident to be likely; the rest is its own choice. */
+const PLANS: Readonly<Record<Rule, Partial<Plan>>> = {
+  P2: {
+    ...writes('kill the master', 'slow network'),
+    faults: { ...faultsOf('kill the master', 'slow network'), calmMsMax: 500, durationsMs: [20, 3_000] },
+  },
+  P5: writes('kill a server', 'kill all'),
+  P6: writes('kill a server', 'kill all'),
+  P7: writes('power cut of a server'),
+  P10: writes('kill a server', 'lost connections', 'slow network'),
+  P13: appends('kill a server', 'slow network', 'partition'),
+  P15: appends('kill a server', 'lost connections'),
+  P18: appends('kill a server', 'lost connections'),
+  P19: writes('kill a server', 'kill all'),
+};
+
+export const RULES = Object.keys(PLANS) as readonly Rule[];
+
+export function isRule(text: string): text is Rule {
+  return text in PLANS;
+}
+
+export interface Finding {
+  /** How many seeds it took. */
+  readonly seeds: number;
+  readonly what: string;
+}
+
+/**
+ * The first seed that fails without the rule, and does not with it. Undefined: none of so many has noticed.
+ */
+export async function seedsUntilMissed(
+  rule: Rule,
+  { from, count }: { from: number; count: number },
+): Promise<Finding | undefined> {
+  for (let seed = from; seed < from + count; seed += 1) {
+    const what = await failureOf(seed, { ...PLANS[rule], withoutRules: new Set([rule]) });
+    if (what === undefined || (await failureOf(seed, PLANS[rule])) !== undefined) continue;
+    return { seeds: seed + 1 - from, what };
+  }
+  return undefined;
+}
+
+async function failureOf(seed: number, plan: Partial<Plan>): Promise<string | undefined> {
+  try {
+    await runSeed(seed, { plan });
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+function writes(...faults: string[]): Partial<Plan> {
+  return { workloads: ['random-writes'], faultsMs: 8 * SECOND_MS, faults: faultsOf(...faults) };
+}
+
+function appends(...faults: string[]): Partial<Plan> {
+  return { workloads: ['appends'], faultsMs: 3 * SECOND_MS, faults: faultsOf(...faults) };
+}
+
+function faultsOf(...names: string[]): FaultMixture {
+  return {
+    faults: FAULTS.filter(({ name }) => names.includes(name)),
+    calmMsMax: 1 * SECOND_MS,
+    durationsMs: [10, 500, 4_000],
+  };
+}
