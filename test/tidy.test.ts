@@ -111,3 +111,23 @@ test('only rpc and storage know the generated code', (t) => {
     [],
   );
 });
+
+/** The world that the simulator stands in for: time, disks, the network, and machines that start programs. */
+const SIMULATED_WORLD =
+  /^(simulation|event-queue|random|node|cluster|kept-stores|sim-(env|disk|file|names|network|link|stream|client|server))\.ts$/;
+/** What is done in it, and how seeds are run. */
+const SIMULATOR = /^(faults|workloads|checkers)\/|^(story|rules|main|pool|worker)\.ts$|\.test\.ts$/;
+
+test('the simulator makes up time, disks and the network, and nothing that serves', (t) => {
+  const files = sources('test/sim').map(({ path, text }) => ({ path: path.slice('test/sim/'.length), text }));
+  t.deepEqual(
+    files.map(({ path }) => path).filter((path) => !SIMULATED_WORLD.test(path) && !SIMULATOR.test(path)),
+    [],
+  );
+  const others = files.filter(({ path }) => !/^sim-(network|server)\.ts$|\.test\.ts$/.test(path));
+  t.deepEqual(offences(others, /\.listen\(|\bServiceBinding\b|\bHandlers\b/g), []);
+  const cluster = files.find(({ path }) => path === 'cluster.ts');
+  for (const program of ['MasterServer.start(', 'ChunkServer.start(', 'GfsClient.connect(']) {
+    t.true(cluster?.text.includes(program), `${program} is what runs`);
+  }
+});

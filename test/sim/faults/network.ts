@@ -4,7 +4,7 @@ import type { Fault } from './fault.ts';
 export const SLOW_NETWORK: Fault = {
   name: 'slow network',
   inject: ({ cluster: { network }, dice, after }) => {
-    network.spikeChance = dice.pick([0.01, 0.3]);
+    network.spikeChance = dice.pick([0.01, 0.05, 0.3]);
     network.spikeMsMax = dice.pick([20, 500, 3_000]);
     after(() => {
       network.spikeChance = 0;
