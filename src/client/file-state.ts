@@ -70,6 +70,8 @@ export class FileState implements Contents {
   #lengthLearntAtMs = 0;
   #lengthIsOld = false;
   #grewAtMs = 0;
+  /** When the file was last cut, on the change clock. */
+  #cutAt = 0;
   /** As the master said last. */
   #masterLength = 0;
   #stamp: Stamp | undefined;
@@ -168,7 +170,11 @@ export class FileState implements Contents {
   /** Attributes came from the master, asked for at that tick: answers what they are with this client's writes. */
   observe(attributes: Attributes, askedAt: number): Attributes {
     if (attributes.type !== FileType.FILE_TYPE_REGULAR) return attributes;
-    if (this.#changedAt > askedAt) return this.#merged(attributes);
+    if (this.#changedAt > askedAt) {
+      // What we did meanwhile only made it longer, unless it was cut: so long it is at least, by what others did.
+      if (this.#cutAt <= askedAt) this.#grow(attributes.length);
+      return this.#merged(attributes);
+    }
     if (!this.isIdle || this.isUncommitted) {
       this.#setLength(Math.max(this.#length, attributes.length));
       return this.#merged(attributes);
@@ -218,6 +224,7 @@ export class FileState implements Contents {
 
   /** Somebody cut the file: what this client wrote behind this offset is not there any more, and not to be told of. */
   cutElsewhere(length: number): void {
+    this.#cutAt = this.#options.clock.advance();
     this.#writtenEnd = Math.min(this.#writtenEnd, length);
     this.#masterLength = Math.min(this.#masterLength, length);
     this.#length = Math.max(length, this.writeBehind?.end ?? 0);
@@ -274,6 +281,7 @@ export class FileState implements Contents {
   /** The length was set at the master, when nothing was outstanding here. */
   truncated(attributes: Attributes): void {
     this.appendedTo = undefined;
+    this.#cutAt = this.#options.clock.advance();
     this.#writtenEnd = Math.min(this.#writtenEnd, attributes.length);
     this.#contentsChanged();
     this.#options.forgetLocations(this.inode);
@@ -299,6 +307,12 @@ export class FileState implements Contents {
     const mtime = this.#mtime ?? attributes.mtime;
     const ctime = this.#mtime === undefined ? attributes.ctime : later(attributes.ctime, this.#mtime);
     return { ...attributes, length: this.#length, mtime, ctime };
+  }
+
+  #grow(length: number): void {
+    if (length <= this.#length) return;
+    this.#length = length;
+    this.#grewAtMs = this.#options.env.monotonicMs();
   }
 
   #setLength(length: number): void {

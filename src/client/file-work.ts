@@ -170,9 +170,17 @@ export class FileWork {
    * file, it is told no more than what is there now, lest bytes that were cut off come back as zeros.
    */
   async #learnCut(state: FileState, access: Access, patience: Patience): Promise<void> {
-    if (!state.lengthIsOld || state.commit.length === 0) return;
-    const length = await this.#options.appender.lengthNow(access, patience);
-    if (length < state.commit.length) state.cutElsewhere(length);
+    for (;;) {
+      const told = state.commit.length;
+      if (!state.lengthIsOld || told === 0) return;
+      const length = await this.#options.appender.lengthNow(access, patience);
+      // What was written while we asked is not in that answer, and nobody need have cut anything.
+      if (length >= told) return;
+      if (state.commit.length === told) {
+        state.cutElsewhere(length);
+        return;
+      }
+    }
   }
 
   /** All members of all chunks with unsynced mutations of this client sync them. */
