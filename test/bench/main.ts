@@ -3,12 +3,14 @@ import { benchAppend } from './append.ts';
 import { benchMetadata } from './metadata.ts';
 import { benchMount } from './mount.ts';
 import { benchRpc } from './rpc.ts';
+import { benchTakeover } from './takeover.ts';
 
 const BENCHES: Readonly<Record<string, () => Promise<void>>> = {
   rpc: benchRpc,
   metadata: benchMetadata,
   mount: benchMount,
   append: benchAppend,
+  takeover: benchTakeover,
 };
 
 const wanted = process.argv.slice(2);
