@@ -114,10 +114,14 @@ export class ChunkWriter {
       }
       try {
         await this.mutate(span, tried.mutation, patience);
+        if (this.#options.locations.wasReplaced(span.location)) continue;
         onWritten(span);
         return fits;
       } catch (error) {
         suspicion = await this.recover(error, span, suspicion, patience);
+        if (suspicion !== undefined && this.#options.locations.firstRecord(span.location) !== undefined) {
+          suspicion = { ...suspicion, unacknowledged: true };
+        }
         if (codeOf(error) === 'SEALED') await this.#leaveSealed(access, span, patience);
       }
     }
@@ -285,13 +289,15 @@ export class ChunkWriter {
       // Each push is a new one: of a broken one, some servers may still hold a part.
       const pushId = this.newId();
       const chain = this.#chainOf(span);
+      const suspectCount = this.#suspectCount(chain);
       try {
         return {
           pushId,
           checksums: await this.#push(span, chain, pushId, chunkOffset, bytes, length, patience),
         };
       } catch (error) {
-        this.#suspectWhoFailed(error, chain);
+        // A probe has found those that are silent, if there are any; otherwise the error tells.
+        if (this.#suspectCount(chain) === suspectCount) this.#suspectWhoFailed(error, chain);
         const next = this.#chainOf(span);
         if (next.length === chain.length || this.#options.env.monotonicMs() >= patience.deadlineMs)
           throw error;
@@ -307,6 +313,10 @@ export class ChunkWriter {
     return nearestFirst(members, host, chunk, isSuspect).filter(
       (member) => member.server === primary || !isSuspect(member),
     );
+  }
+
+  #suspectCount(chain: readonly Replica[]): number {
+    return chain.filter(({ address }) => this.#options.pool.isSuspect(address)).length;
   }
 
   /** The server that an error of a push names; without a name it is the first one's. */

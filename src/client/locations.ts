@@ -41,6 +41,8 @@ export interface Access {
 export interface Suspicion {
   readonly chunk: number;
   readonly version: number;
+  /** Nothing of ours was acknowledged there (P23): another chunk may take its place. */
+  readonly unacknowledged?: boolean;
 }
 
 /** Where the chunks of files are: what the master said, kept while it works (§2.3, §2.7.1). */
@@ -55,6 +57,9 @@ export class Locations {
   readonly #asking = new Map<string, Promise<void>>();
   /** New chunks that took a mutation of ours: they need no creating any more. (`max` would take room for all at once.) */
   readonly #begun = new LRUCache<number, true>({ maxSize: SPAN_COUNT_MAX, sizeCalculation: () => 1 });
+
+  /** Chunks of ours that gave their place to others. */
+  readonly #replaced = new LRUCache<number, true>({ maxSize: SPAN_COUNT_MAX, sizeCalculation: () => 1 });
 
   constructor(env: Env, session: Session) {
     this.#env = env;
@@ -154,9 +159,13 @@ export class Locations {
       await this.#once(this.#writeKey(access, fileOffset), async () => {
         const found = await this.#find(
           access,
-          { fileOffset, count: 1, ...purpose, suspectVersion: suspected },
+          {
+            ...{ fileOffset, count: 1, ...purpose, suspectVersion: suspected },
+            unacknowledged: suspected !== 0 && suspicion?.unacknowledged === true,
+          },
           patience,
         );
+        this.#noteReplaced(suspicion, found.extents[0]);
         // The master heard the complaint and names a primary: it has asked that one, and it is worth another try (P12).
         suspicion = undefined;
         const first = found.extents[0];
@@ -226,6 +235,21 @@ export class Locations {
     return { chunk, version, members, primary, cutVersion: undefined, cutLength: undefined, loss: 0 };
   }
 
+  /** Another chunk took its place: an acknowledgement that comes late is worth nothing (P23). */
+  wasReplaced(location: ExtentLocation): boolean {
+    return this.#replaced.has(location.chunk);
+  }
+
+  #noteReplaced(suspicion: Suspicion | undefined, first: ExtentLocation | undefined): void {
+    if (suspicion?.unacknowledged !== true || first === undefined || first.chunk === suspicion.chunk) return;
+    this.#replaced.set(suspicion.chunk, true);
+    if (!this.#begun.has(suspicion.chunk)) return;
+    throw new GfsError(
+      'WRITES_LOST',
+      `chunk ${suspicion.chunk} was given up while a write to it was acknowledged`,
+    );
+  }
+
   took(location: ExtentLocation): void {
     if (location.version === 1) this.#begun.set(location.chunk, true);
   }
@@ -274,6 +298,7 @@ export class Locations {
           openId,
           suspectVersion: question.suspectVersion ?? 0,
           last: question.last ?? false,
+          unacknowledged: question.unacknowledged ?? false,
         };
       },
       patience,
@@ -340,6 +365,7 @@ interface Question {
   readonly forSync?: boolean;
   readonly suspectVersion?: number;
   readonly last?: boolean;
+  readonly unacknowledged?: boolean;
 }
 
 function isWritable(location: ExtentLocation, suspicion: Suspicion | undefined): boolean {

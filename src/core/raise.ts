@@ -220,7 +220,9 @@ export function planRaise(
   }
   if (holderCount === 0 && absentCount < members.length) {
     // P23: the data may be where nobody can ask.
-    return refuse('NOT_READY', `${name(chunk)}: those who answer hold nothing, others may`);
+    return refuse('NOT_READY', `${name(chunk)}: those who answer hold nothing, others may`, {
+      hold: 'nothing',
+    });
   }
   const { without, avoid } = blame(version, answers, options);
   const rank = rankOfPrimary({ primary, answerOf, avoid, random: options.random });

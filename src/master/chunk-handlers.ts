@@ -18,14 +18,15 @@ const WRITERS_MAX = 1024;
 
 /** Where a file's bytes are, and who orders their mutations. */
 export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMethods> {
-  const { env, metadata, sessions, locator, raiser, newChunks, badReplicas } = parts;
+  const { env, metadata, sessions, locator, raiser, given, newChunks, garbage, badReplicas } = parts;
   const { state } = metadata;
 
   return {
     findChunks: async ({ message }) => {
       const inode = inodeId(message.inode);
       const { caller, session, openId, forWrite: write } = message;
-      if (session !== 0) unwrap(sessions.touch(sessionId(session), env.monotonicMs()));
+      const asker = session === 0 ? 0 : sessionId(session);
+      if (asker !== 0) unwrap(sessions.touch(asker, env.monotonicMs()));
       checkFileAccess(parts.access, { caller, session, openId, inode, write });
       mustBeFile(unwrap(state.attributes(inode)));
       let extents = extentsOf(message);
@@ -35,7 +36,7 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
       }
       const nowMs = env.monotonicMs();
       const { length } = unwrap(state.attributes(inode));
-      const located = extents.map((extent) => locator.locate(extent, nowMs));
+      const located = extents.map((extent) => locator.locate(extent, nowMs, asker));
       return { message: { extents: located, fileLength: length } };
     },
 
@@ -49,11 +50,12 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
       const { goal } = mustBeFile(unwrap(state.attributes(inode)));
       if (message.sealedChunk !== 0) await recordSeal(inode, message);
       const there = state.extentAt(inode, fileOffset);
-      if (there !== undefined) return { message: { extent: locator.locate(there, env.monotonicMs()) } };
+      if (there !== undefined)
+        return { message: { extent: locator.locate(there, env.monotonicMs(), session) } };
       const chunk = newChunks.proposeOrThrow(goal);
       const extent = unwrap(await metadata.execute(context, 'addChunk', { inode, fileOffset, chunk }));
       newChunks.begun(chunk, extent.chunk);
-      return { message: { extent: locator.locate(extent, env.monotonicMs()) } };
+      return { message: { extent: locator.locate(extent, env.monotonicMs(), session) } };
     },
 
     reportBadReplica: async ({ message }) => {
@@ -109,15 +111,40 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
    * Each extent gets a primary, from the one that holds the offset on; nobody writes to one behind a hole yet. The first
    * one's failure is the caller's, the others can be asked for again. Answers whether anything was waited for.
    */
-  async function givePrimaries(
-    { last, fileOffset, suspectVersion }: FindChunksRequest,
-    extents: readonly Extent[],
-  ): Promise<boolean> {
+  async function givePrimaries(request: FindChunksRequest, extents: readonly Extent[]): Promise<boolean> {
+    const { last, fileOffset, suspectVersion } = request;
     const [first, ...following] = extents;
     if (first === undefined || (!last && first.start > fileOffset)) return false;
     const others = following.map(({ chunk }) => raiser.ensurePrimary(chunk).catch(() => undefined));
-    await raiser.ensurePrimary(first.chunk, suspectVersion);
+    try {
+      await raiser.ensurePrimary(first.chunk, suspectVersion);
+    } catch (error) {
+      if (!(await replace(request, first, error))) throw error;
+    }
     await Promise.all(others);
+    return true;
+  }
+
+  /**
+   * A chunk of which nobody can have an acknowledgement, and whose members can neither be reached nor be taken for empty,
+   * gives its place to another (P23): its writer would wait for as long as they are away.
+   */
+  async function replace(request: FindChunksRequest, extent: Extent, error: unknown): Promise<boolean> {
+    const { session, unacknowledged, forWrite } = request;
+    const isStuck =
+      error instanceof GfsError && error.code === 'NOT_READY' && error.fields.hold === 'nothing';
+    if (!isStuck || !forWrite || !unacknowledged || session === 0) return false;
+    const inode = inodeId(request.inode);
+    const { goal, length } = unwrap(state.attributes(inode));
+    // A length that was committed tells of acknowledgements, whatever the asker remembers.
+    if (length > extent.start || !given.isOnlyWith(extent.chunk, sessionId(session))) return false;
+    const proposed = newChunks.propose(goal);
+    if (!proposed.ok) return false;
+    const command = { inode, fileOffset: extent.start, chunk: proposed.value, replaced: extent.chunk };
+    const { chunk } = unwrap(await metadata.execute(INTERNAL, 'addChunk', command));
+    newChunks.begun(proposed.value, chunk);
+    garbage.wake();
+    env.log.info({ old: hex(extent.chunk), chunk: hex(chunk) }, 'a chunk that nobody wrote was replaced');
     return true;
   }
 }

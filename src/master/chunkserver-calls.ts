@@ -15,7 +15,7 @@ import type { Connection, Method, Network } from '../rpc/network.ts';
 const { checkVersion, chunkLength, create, delete: deleteMethod, setVersion } = ChunkserverDefinition.methods;
 
 /** A question is answered from memory or by opening a file; clients wait while a silent server is asked. */
-const ASK_MS_MAX = 1 * SECOND_MS;
+const ASK_MS_MAX = 750;
 /** An order ends on the server's disk. */
 const ORDER_MS_MAX = 3 * SECOND_MS;
 const DELETE_MS_MAX = 30 * SECOND_MS;

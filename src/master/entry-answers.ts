@@ -102,7 +102,7 @@ export class EntryAnswers {
       const extent = beingWritten ? this.#tailOf(current, question) : undefined;
       if (extent === undefined)
         return { attributes: current, beingWritten, tail: undefined, parent: undefined };
-      const tail = this.#locator.locate(extent, this.#env.monotonicMs());
+      const tail = this.#locator.locate(extent, this.#env.monotonicMs(), session);
       const answers = tail.primary !== 0 && tail.version !== suspectVersion;
       if (tail.sealed || answers) return { attributes: current, beingWritten, tail, parent: undefined };
       await this.#raiser.ensurePrimary(extent.chunk, suspectVersion);

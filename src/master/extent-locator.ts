@@ -1,5 +1,6 @@
 import { must } from '../base/assert.ts';
-import { hex, type ServerId } from '../base/ids.ts';
+import { hex, type ServerId, type SessionId } from '../base/ids.ts';
+import type { GivenChunks } from '../core/given-chunks.ts';
 import type { LeaseTable } from '../core/lease-table.ts';
 import type { Chunk, Extent } from '../core/metadata/rows.ts';
 import type { ServerTable } from '../core/server-table.ts';
@@ -11,14 +12,23 @@ export class ExtentLocator {
   readonly #metadata: Metadata;
   readonly #servers: ServerTable<SystemReport>;
   readonly #leases: LeaseTable;
+  readonly #given: GivenChunks;
 
-  constructor(parts: { metadata: Metadata; servers: ServerTable<SystemReport>; leases: LeaseTable }) {
+  constructor(parts: {
+    metadata: Metadata;
+    servers: ServerTable<SystemReport>;
+    leases: LeaseTable;
+    given: GivenChunks;
+  }) {
     this.#metadata = parts.metadata;
     this.#servers = parts.servers;
     this.#leases = parts.leases;
+    this.#given = parts.given;
   }
 
-  locate({ start, chunk, sealedLength }: Extent, nowMs: number): ExtentLocation {
+  /** For an answer to this session; it is remembered who was told of a chunk (P23). */
+  locate({ start, chunk, sealedLength }: Extent, nowMs: number, session: SessionId | 0): ExtentLocation {
+    this.#given.given(chunk, session);
     const row = must(this.#metadata.state.chunk(chunk), `chunk ${hex(chunk)} of an extent exists`);
     return {
       start,

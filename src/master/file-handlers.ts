@@ -25,9 +25,9 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
   const contextIn = (context: Parameters<typeof contextOf>[0]) =>
     contextOf(context, sessions, env.monotonicMs());
 
-  const firstExtents = (inode: InodeId): ExtentLocation[] => {
+  const firstExtents = (inode: InodeId, { session }: CommandContext): ExtentLocation[] => {
     const nowMs = env.monotonicMs();
-    return state.extents(inode, 0, FIRST_EXTENTS).map((extent) => locator.locate(extent, nowMs));
+    return state.extents(inode, 0, FIRST_EXTENTS).map((extent) => locator.locate(extent, nowMs, session));
   };
 
   /** The number of the command names the open file too: sent again, it is the same open. */
@@ -69,7 +69,7 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
       const openId = remember(context, inode, { read, write });
       if (write && !created) await channels.tellFirst(inode, context.session);
       const beingWritten = entries.isBeingWritten(context.session, attributes);
-      const extents = firstExtents(inode);
+      const extents = firstExtents(inode, context);
       const directory = entries.parent(context.session, inodeId(parent));
       return { message: { attributes, openId, extents, created, beingWritten, parent: directory } };
     },
@@ -91,7 +91,8 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
       entries.learn(context.session, inode);
       const beingWritten = entries.isBeingWritten(context.session, attributes);
       if (write) await channels.tellFirst(inode, context.session);
-      if (!truncate) return { message: { attributes, openId, extents: firstExtents(inode), beingWritten } };
+      if (!truncate)
+        return { message: { attributes, openId, extents: firstExtents(inode, context), beingWritten } };
       const firstChunk = write ? newChunks.proposeIfPossible(attributes.goal) : undefined;
       try {
         const emptied = await setAttributes(parts, context, {
@@ -101,7 +102,9 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
           firstChunk,
         });
         begun(firstChunk, inode);
-        return { message: { attributes: emptied, openId, extents: firstExtents(inode), beingWritten } };
+        return {
+          message: { attributes: emptied, openId, extents: firstExtents(inode, context), beingWritten },
+        };
       } catch (error) {
         if (openId !== 0) forget(sessionOf(context), openId);
         throw error;

@@ -1,5 +1,6 @@
 import type { Env } from '../base/env.ts';
 import type { ChunkLocations } from '../core/chunk-locations.ts';
+import type { GivenChunks } from '../core/given-chunks.ts';
 import type { LeaseTable } from '../core/lease-table.ts';
 import type { ServerTable } from '../core/server-table.ts';
 import type { SessionTable } from '../core/session-table.ts';
@@ -57,6 +58,7 @@ export interface MasterParts {
   readonly raiser: ChunkRaiser;
   readonly mender: Mender;
   readonly locator: ExtentLocator;
+  readonly given: GivenChunks;
   readonly newChunks: NewChunks;
   readonly garbage: GarbageCollector;
   readonly reaper: OrphanReaper;

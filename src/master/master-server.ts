@@ -8,6 +8,7 @@ import {
 import { SECOND_MS } from '../base/units.ts';
 import { ChunkLocations } from '../core/chunk-locations.ts';
 import { tellOfCommand } from '../core/command-news.ts';
+import { GivenChunks } from '../core/given-chunks.ts';
 import { LeaseTable } from '../core/lease-table.ts';
 import { ServerTable } from '../core/server-table.ts';
 import { SessionTable } from '../core/session-table.ts';
@@ -144,7 +145,8 @@ function assemble(metadata: MetadataEngine, options: MasterOptions): MasterParts
   const channels = new NewsChannels({ env, sessions });
   metadata.onApplied((command, result) => tellOfCommand(channels.news, command, result));
   const calls = new ChunkserverCalls({ env, network, servers });
-  const locator = new ExtentLocator({ metadata, servers, leases });
+  const given = new GivenChunks();
+  const locator = new ExtentLocator({ metadata, servers, leases, given });
   const raiser = new ChunkRaiser({ env, metadata, servers, leases, calls, locator, minReplicas });
   const settler = new LengthSettler({ env, config, metadata, sessions, locations, leases, raiser, calls });
   const garbage = new GarbageCollector({ env, metadata, servers, calls });
@@ -169,7 +171,8 @@ function assemble(metadata: MetadataEngine, options: MasterOptions): MasterParts
     raiser,
     mender: new Mender({ env, state: metadata.state, locations, raiser }),
     locator,
-    newChunks: new NewChunks({ env, config, metadata, servers, leases }),
+    given,
+    newChunks: new NewChunks({ env, config, metadata, servers, leases, given }),
     garbage,
     reaper,
     census: new ChunkCensus({ env, metadata, servers, locations }),

@@ -2,6 +2,7 @@ import { must } from '../base/assert.ts';
 import type { Env } from '../base/env.ts';
 import type { ChunkHandle } from '../base/ids.ts';
 import { type Result, unwrap } from '../base/result.ts';
+import type { GivenChunks } from '../core/given-chunks.ts';
 import type { LeaseTable } from '../core/lease-table.ts';
 import type { NewChunk } from '../core/metadata/commands.ts';
 import { type Candidate, placeChunk } from '../core/placement.ts';
@@ -20,6 +21,7 @@ export class NewChunks {
   readonly #metadata: Metadata;
   readonly #servers: ServerTable<SystemReport>;
   readonly #leases: LeaseTable;
+  readonly #given: GivenChunks;
 
   constructor(parts: {
     env: Env;
@@ -27,12 +29,14 @@ export class NewChunks {
     metadata: Metadata;
     servers: ServerTable<SystemReport>;
     leases: LeaseTable;
+    given: GivenChunks;
   }) {
     this.#env = parts.env;
     this.#config = parts.config;
     this.#metadata = parts.metadata;
     this.#servers = parts.servers;
     this.#leases = parts.leases;
+    this.#given = parts.given;
   }
 
   /** A chunk with its members; refused with NO_SPACE or TOO_FEW_REPLICAS. */
@@ -60,6 +64,7 @@ export class NewChunks {
   /** The command was carried out and used the chunk: version 1 is active from the start, with its primary (P4). */
   begun(proposed: NewChunk | undefined, used: ChunkHandle | undefined): void {
     if (proposed === undefined || proposed.chunk !== used || proposed.primary === 0) return;
+    this.#given.begun(proposed.chunk);
     this.#leases.grant(proposed.chunk, proposed.primary, 1, this.#env.monotonicMs());
   }
 

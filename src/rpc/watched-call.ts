@@ -1,10 +1,9 @@
 import type { Env, Timer } from '../base/env.ts';
-import { SECOND_MS } from '../base/units.ts';
 
 /** A call that takes longer makes its caller look whether the server is still there. */
-export const WATCH_AFTER_MS = 1 * SECOND_MS;
+export const WATCH_AFTER_MS = 750;
 /** A server that does not answer a question that costs nothing for so long is silent. */
-export const PROBE_MS_MAX = 1 * SECOND_MS;
+export const PROBE_MS_MAX = 750;
 
 /**
  * Runs `work`, which may take as long as the disks behind it take; but gives it up with the probe's error once a probe

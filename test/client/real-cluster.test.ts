@@ -2,6 +2,7 @@ import test from 'ava';
 import { joined } from '../../src/base/bytes.ts';
 import { inodeId } from '../../src/base/ids.ts';
 import { KiB } from '../../src/base/units.ts';
+import type { GfsClient } from '../../src/client/gfs-client.ts';
 import { FileType } from '../../src/rpc/messages.ts';
 import { inRealCluster } from './real-cluster.ts';
 import { codeFrom, ME, pattern, readAll, WRITING } from './world.ts';
@@ -152,4 +153,84 @@ test('what is appended after another client truncated the file is there, and wha
     await file.close();
     t.is((await other.attributes(file.inode, ME)).length, 10);
     await other.close();
+  }));
+
+/** The machine of a file's primary or of another member: servers got their ids in the order of their names. */
+async function machineOf(client: GfsClient, inode: number, which: 'primary' | 'secondary'): Promise<string> {
+  const [extent] = (await client.statFile(inodeId(inode), ME)).extents;
+  const found = extent?.members.find(({ server }) => (server === extent.primary) === (which === 'primary'));
+  return `s${found?.server}`;
+}
+
+for (const which of ['primary', 'secondary'] as const) {
+  test(`P12: a writer goes on within two seconds when the ${which} is killed`, (t) =>
+    inRealCluster(`kill ${which}`, async ({ simulation, client, kill, start }) => {
+      const { file } = await client.create(client.rootInode, Buffer.from('f'), WRITING, ME);
+      const data = pattern(200 * KiB);
+      await file.write(0, [data]);
+      await file.flush();
+      const machine = await machineOf(client, file.inode, which);
+      kill(machine);
+      const startMs = simulation.nowMs;
+      await file.write(100 * KiB, [pattern(100 * KiB, 1)]);
+      await file.flush();
+      await file.append([pattern(1000, 2)]);
+      t.true(simulation.nowMs - startMs < 2000, `${simulation.nowMs - startMs} ms`);
+      const expected = Buffer.concat([data.subarray(0, 100 * KiB), pattern(100 * KiB, 1), pattern(1000, 2)]);
+      t.true((await readAll(file)).equals(expected));
+      await file.close();
+      await start(machine);
+    }));
+
+  test(`P12: a writer goes on within five seconds when the ${which} goes silent`, (t) =>
+    inRealCluster(`silence ${which}`, async ({ simulation, network, client }) => {
+      const { file } = await client.create(client.rootInode, Buffer.from('f'), WRITING, ME);
+      const data = pattern(200 * KiB);
+      await file.write(0, [data]);
+      await file.flush();
+      const machine = await machineOf(client, file.inode, which);
+      for (const other of ['m', 's1', 's2', 's3', 'c1'])
+        if (other !== machine) network.partition(other, machine);
+      const startMs = simulation.nowMs;
+      await file.write(100 * KiB, [pattern(100 * KiB, 1)]);
+      await file.flush();
+      t.true(simulation.nowMs - startMs < 5000, `${simulation.nowMs - startMs} ms`);
+      const expected = Buffer.concat([data.subarray(0, 100 * KiB), pattern(100 * KiB, 1)]);
+      t.true((await readAll(file)).equals(expected));
+      await file.close();
+      network.healAll();
+    }));
+}
+
+test('P23: the first write of a chunk whose primary died before it goes to another chunk', (t) =>
+  inRealCluster('never written', async ({ simulation, client, kill, start }) => {
+    const { file } = await client.create(client.rootInode, Buffer.from('f'), WRITING, ME);
+    await client.create(client.rootInode, Buffer.from('g'), WRITING, ME);
+    const machine = await machineOf(client, file.inode, 'primary');
+    kill(machine);
+    const startMs = simulation.nowMs;
+    await file.write(0, [pattern(10 * KiB)]);
+    await file.flush();
+    t.true(simulation.nowMs - startMs < 2000, `${simulation.nowMs - startMs} ms`);
+    t.true((await readAll(file)).equals(pattern(10 * KiB)));
+    await file.close();
+    await start(machine);
+  }));
+
+test('P13: after a restart of all servers appended bytes are read again, by whoever asks first', (t) =>
+  inRealCluster('restart of all', async ({ client, sleep, kill, start }) => {
+    const { file } = await client.create(
+      client.rootInode,
+      Buffer.from('f'),
+      { ...WRITING, append: true },
+      ME,
+    );
+    await file.append([pattern(1000)]);
+    await file.append([pattern(1000, 1)]);
+    await file.sync();
+    for (const machine of ['s1', 's2', 's3']) kill(machine);
+    for (const machine of ['s1', 's2', 's3']) await start(machine);
+    await sleep(100);
+    t.true((await readAll(file)).equals(Buffer.concat([pattern(1000), pattern(1000, 1)])));
+    await file.close();
   }));

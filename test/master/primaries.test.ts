@@ -198,6 +198,28 @@ test('a chunk does not go on with fewer members than the minimum', async (t) => 
   t.is((await client.find(inode)).extents[0]?.version, 1, 'nothing was logged');
 });
 
+test('P23: a chunk that its only client never wrote, and whose members are partly gone, is replaced', async (t) => {
+  const { client, place, servers, inode, openId, chunk, primary } = await written(t);
+  for (const server of servers) server.replicas.clear();
+  await servers.find(({ server }) => server === primary)?.close();
+  const ask = (session: number, unacknowledged: boolean) =>
+    client.connection.call(methods.findChunks, {
+      ...{ caller: ROOT, inode, fileOffset: 0, count: 1, forWrite: true, session, openId, last: false },
+      ...{ forSync: false, suspectVersion: 1, unacknowledged },
+    });
+  t.is(await codeFrom(ask(client.session, false)), 'NOT_READY', 'somebody has an acknowledgement');
+  const { message } = await ask(client.session, true);
+  const [extent] = message.extents;
+  t.not(extent?.chunk, chunk);
+  t.deepEqual([extent?.start, extent?.version, extent?.members.length], [0, 1, 2]);
+  t.false(extent?.members.some(({ server }) => server === primary));
+  // Of the new one another session is told: from now on nobody can say that it is not missed.
+  const other = await place.client().open();
+  await other.call(methods.findChunks, { caller: ROOT, inode, count: 1, session: other.session });
+  await servers.find(({ server }) => server === extent?.primary)?.close();
+  t.not(await codeFrom(ask(client.session, true)), 'OK');
+});
+
 test('a chunk that nobody holds is made empty at all members; one that some hold is copied', async (t) => {
   const { client, servers, inode, chunk } = await written(t);
   for (const server of servers) server.replicas.clear();

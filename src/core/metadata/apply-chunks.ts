@@ -1,6 +1,6 @@
 import type { InodeId } from '../../base/ids.ts';
 import { type Result, refuse } from '../../base/result.ts';
-import { badNewChunk, badRaise, putNewExtent, raised, useChunkId } from './chunk-rows.ts';
+import { badNewChunk, badRaise, dropExtent, putNewExtent, raised, useChunkId } from './chunk-rows.ts';
 import { endOf, FILE_LENGTH_MAX, gridStart } from './extents.ts';
 import { withoutSetIds } from './permissions.ts';
 import { type Prepare, ready } from './prepared.ts';
@@ -35,7 +35,7 @@ export const prepareCommitLength: Prepare<'commitLength'> = (
   });
 };
 
-export const prepareAddChunk: Prepare<'addChunk'> = (state, { inode, fileOffset, chunk }) => {
+export const prepareAddChunk: Prepare<'addChunk'> = (state, { inode, fileOffset, chunk, replaced }) => {
   const file = regularFile(state, inode);
   if (!file.ok) return file;
   if (fileOffset > FILE_LENGTH_MAX) return refuse('FILE_TOO_LARGE', `an offset of ${fileOffset} bytes`);
@@ -44,6 +44,10 @@ export const prepareAddChunk: Prepare<'addChunk'> = (state, { inode, fileOffset,
   if (bad) return bad;
   return ready(() => {
     const there = state.extentAt(inode, fileOffset);
+    if (there !== undefined && there.chunk === replaced && there.sealedLength === undefined) {
+      dropExtent(state, inode, there);
+      return putNewExtent(state, file.value, { start: there.start, chunk });
+    }
     if (there !== undefined) {
       useChunkId(state, chunk);
       return there;

@@ -75,7 +75,8 @@ export function dropExtentsFrom(state: MetadataState, inode: InodeId, start: num
   }
 }
 
-function dropExtent(state: MetadataState, inode: InodeId, extent: Extent): void {
+/** Lets go of its chunk: when nothing else refers to it, its replicas are garbage. */
+export function dropExtent(state: MetadataState, inode: InodeId, extent: Extent): void {
   state.tables.removeExtent(inode, extent.start);
   const row = must(state.chunk(extent.chunk), `chunk ${extent.chunk} of an extent exists`);
   if (row.referenceCount > 1) {

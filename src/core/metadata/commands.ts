@@ -111,7 +111,13 @@ export interface CommandBodies {
     readonly firstChunk: NewChunk | undefined;
   };
   commitLength: { readonly inode: InodeId; readonly length: number; readonly mtime: Time | undefined };
-  addChunk: { readonly inode: InodeId; readonly fileOffset: number; readonly chunk: NewChunk | undefined };
+  addChunk: {
+    readonly inode: InodeId;
+    readonly fileOffset: number;
+    readonly chunk: NewChunk | undefined;
+    /** Its place is taken, if it is there (P23). */
+    readonly replaced?: ChunkHandle | undefined;
+  };
   raiseVersion: RaiseVersion;
   sealExtent: {
     readonly inode: InodeId;

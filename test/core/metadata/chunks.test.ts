@@ -203,3 +203,22 @@ test('thousands of extents go at once', async (t) => {
   t.is(world.state.garbage(0, 2000).length, 1000);
   checkInvariants(world.state);
 });
+
+test('P23: a chunk that nobody wrote gives its place to another, compared by its handle', async (t) => {
+  const world = await newWorld();
+  const inode = world.file(ROOT, 'a');
+  const first = addChunk(world, inode, 0);
+  const { chunkCount } = world.state;
+  const replace = () =>
+    unwrap(
+      world.run('addChunk', { inode, fileOffset: 5, chunk: world.newChunk(), replaced: first.chunk }),
+    ) as Extent;
+  const second = replace();
+  t.not(second.chunk, first.chunk);
+  t.is(second.start, 0);
+  t.true(world.state.isGarbage(first.chunk));
+  t.is(replace().chunk, second.chunk, 'whoever comes second gets the same one');
+  t.is(world.state.chunkCount, chunkCount);
+  checkInvariants(world.state);
+  t.pass();
+});
