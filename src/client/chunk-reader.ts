@@ -156,10 +156,10 @@ export class ChunkReader {
     fresh: boolean,
   ): Promise<Outcome> {
     const { pool, host } = this.#options;
-    const { chunk, members, primary } = span.location;
+    const { chunk, members } = span.location;
     const turn = chunk + Math.floor(chunkOffset / STRETCH_BYTES);
     const isSuspect = (member: Replica) => pool.isSuspect(member.address) || this.#isBad(span, member);
-    let order = nearestFirst(members, host, turn, isSuspect);
+    const order = nearestFirst(members, host, turn, isSuspect);
     const absent: Replica[] = [];
     let failure: unknown =
       order.length < members.length ? new GfsError('UNAVAILABLE', 'a member has no address yet') : undefined;
@@ -171,17 +171,11 @@ export class ChunkReader {
         const found = lengthOf(bytes);
         if (found > 0) this.#reportAbsent(span, absent);
         if (found === length) return { kind: 'data', bytes };
-        // Shorter than the file says. A secondary may not speak of what it does not know to be on all members (P13),
-        // so the primary's word is taken before that of others.
-        if (found > lengthOf(longest)) longest = bytes;
-        if (member.server === primary) {
-          failure = undefined;
-          break;
-        }
-        order = [
-          ...order.filter(({ server }) => server === primary),
-          ...order.filter(({ server }) => server !== primary),
-        ];
+        // Shorter than the file says: a member that cannot tell what is committed refuses instead (P13), so there is no
+        // more at this version, whoever is asked.
+        longest = bytes;
+        failure = undefined;
+        break;
       } catch (error) {
         switch (this.#judge(error, member, span, patience)) {
           case 'fatal':

@@ -365,3 +365,17 @@ test('paths are followed through links and dots', (t) =>
     t.is(await codeFrom(resolve('relative')), 'INVALID_ARGUMENT');
     await file.close();
   }));
+
+test('a chunk that ends below the file’s length is zeros from there on, also when another replica is corrupt', (t) =>
+  inWorld({}, async ({ cluster, connect, create }) => {
+    const { file } = await create('f');
+    await file.write(0, [pattern(1000)]);
+    await file.truncate(5000);
+    await file.close();
+    for (const bad of [1, 2])
+      for (const replica of cluster.server(bad).replicas.values()) replica.corrupt = true;
+    const reader = await connect();
+    const { file: again } = await reader.open(file.inode, { read: true }, ME);
+    t.deepEqual(await readAll(again), Buffer.concat([pattern(1000), Buffer.alloc(4000)]));
+    await reader.close();
+  }));
