@@ -28,15 +28,17 @@ export class Cluster {
   readonly simulation: Simulation;
   readonly network: SimNetwork;
   readonly master: Node;
+  /** The master's tables, which its processes leave to one another. */
+  readonly stores: KeptStores;
   readonly servers: readonly Node[];
   readonly clients: readonly Node[];
 
   constructor(simulation: Simulation, { serverCount, clients, withoutRules }: ClusterOptions) {
     this.simulation = simulation;
     this.network = new SimNetwork(simulation);
-    const stores = new KeptStores(simulation.random.fork('stores'));
-    this.master = this.#node('master', masterProgram(stores));
-    this.master.onPowerLost.push(() => stores.losePower());
+    this.stores = new KeptStores(simulation.random.fork('stores'));
+    this.master = this.#node('master', masterProgram(this.stores));
+    this.master.onPowerLost.push(() => this.stores.losePower());
     this.servers = Array.from({ length: serverCount }, (_, index) =>
       this.#node(`server${index + 1}`, serverProgram(withoutRules)),
     );

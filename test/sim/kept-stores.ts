@@ -91,7 +91,8 @@ function copyRows(from: MetaStore, to: MetaStore): void {
   });
 }
 
-function rowsOf(store: MetaStore): [key: Buffer, value: Buffer][] {
+/** All of them, in order. */
+export function rowsOf(store: MetaStore): [key: Buffer, value: Buffer][] {
   const rows: [Buffer, Buffer][] = [];
   store.scan({ from: Buffer.alloc(0), end: Buffer.alloc(64, 0xff) }, (key, value) => {
     rows.push([

@@ -4,6 +4,7 @@ import type { InodeId } from '../../src/base/ids.ts';
 import { MINUTE_MS, SECOND_MS } from '../../src/base/units.ts';
 import type { GfsClient } from '../../src/client/gfs-client.ts';
 import type { Rules } from '../../src/core/rules.ts';
+import { checkLogReplay } from './checkers/log-replay.ts';
 import { compareReplicas } from './checkers/replicas-identical.ts';
 import { Cluster } from './cluster.ts';
 import { BIT_ROT, FULL_DISK, rottenOf } from './faults/disk.ts';
@@ -144,6 +145,7 @@ class Story implements Stage {
         resolve();
       });
     });
+    await checkLogReplay(cluster);
   }
 
   async #verify(client: GfsClient, process: Process): Promise<void> {

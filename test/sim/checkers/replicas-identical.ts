@@ -28,14 +28,22 @@ export async function compareReplicas(
 ): Promise<void> {
   for (const { start } of extents) {
     const extent = await synced(env, network, inode, start);
-    await compareExtent(network, extent, rotten);
+    if (extent !== undefined) await compareExtent(network, extent, rotten);
   }
 }
 
-/** The extent, after its primary made all members sync what they have: then it was reconciled before (P4). */
-async function synced(env: Env, network: Network, inode: InodeId, start: number): Promise<ExtentLocation> {
+/**
+ * The extent, after its primary made all members sync what they have: then it was reconciled before (P4). Undefined: nobody
+ * wrote to it, or what was written was never synced and went with the power.
+ */
+async function synced(
+  env: Env,
+  network: Network,
+  inode: InodeId,
+  start: number,
+): Promise<ExtentLocation | undefined> {
   let suspectVersion = 0;
-  for (; ; await env.sleep(SECOND_MS)) {
+  for (; ; await env.sleep(0.02 * SECOND_MS)) {
     const caller = { uid: 0, gid: 0, groups: [] };
     const question = { caller, inode, fileOffset: start, count: 1, forSync: true, suspectVersion };
     try {
@@ -50,8 +58,8 @@ async function synced(env: Env, network: Network, inode: InodeId, start: number)
       const problem = await withConnection(network, primary.address, (server) =>
         server.call(sync, sync.requestType.create({ chunk, version })).then(() => undefined, codeOf),
       );
-      // Nobody ever wrote to it.
-      if (problem === undefined || problem === 'NO_SUCH_CHUNK') return extent;
+      if (problem === 'NO_SUCH_CHUNK') return undefined;
+      if (problem === undefined) return extent;
       if (problem !== 'NOT_READY') suspectVersion = version;
     } catch (error) {
       if (codeOf(error) === 'INTERNAL') throw error;
@@ -72,9 +80,7 @@ async function compareExtent(
       found.push({ address, bytes: Buffer.from(joined(payload)) });
     } catch (error) {
       if (codeOf(error) === 'CHECKSUM_MISMATCH' && address.split(':')[0] === rotten) continue;
-      // A chunk that nobody ever wrote.
-      if (codeOf(error) !== 'NO_SUCH_CHUNK') throw error;
-      found.push({ address, bytes: Buffer.alloc(0) });
+      throw error;
     }
   }
   const [first, ...others] = found;

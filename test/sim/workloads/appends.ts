@@ -71,7 +71,7 @@ export class Appends implements Workload {
   async #append(client: GfsClient, { env }: Process, log: AppendLog): Promise<void> {
     const { simulation } = this.#stage;
     const dice = simulation.random.fork(`${env.name} ${log.name} ${log.newWriter().id}`);
-    const burst = dice.pick([1, 30, 300]);
+    const burst = dice.pick([10, 50, 300]);
     await this.#again(env, async () => {
       const writer = log.newWriter();
       const unsynced: number[] = [];
