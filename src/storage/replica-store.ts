@@ -22,6 +22,9 @@ export const LOG_BYTES_MAX_DEFAULT = 8 * MiB;
 /** What nobody has changed for this long is put in order in the background: synced, its log folded. */
 const QUIET_MS = 15 * SECOND_MS;
 const UPKEEP_INTERVAL_MS = 5 * SECOND_MS;
+/** After each replica the disk is left to others for so many times as long as that took, but for no longer than this. */
+const UPKEEP_PAUSE_FACTOR = 9;
+const UPKEEP_PAUSE_MS_MAX = 200;
 const CLOSES_AT_A_TIME_MAX = 16;
 /** A scan of all replicas lets others in after this many. */
 const SCAN_STEP = 32;
@@ -295,7 +298,7 @@ export class ReplicaStore {
     this.#upkeep ??= this.#env.setTimer(UPKEEP_INTERVAL_MS, () => this.#tasks.run(() => this.#keepUp()));
   }
 
-  /** One at a time, so that those who wait for the disk come first. */
+  /** One at a time and with pauses, so that those who wait for the disk come first. */
   async #keepUp(): Promise<void> {
     this.#upkeep = undefined;
     this.#upkeepRuns = true;
@@ -306,8 +309,11 @@ export class ReplicaStore {
         // It may have been deleted while others were settled.
         if (!this.#unsynced.has(replica)) continue;
         if (replica.changedAtMs > quietSince || !replica.idle) continue;
+        const startedMs = this.#env.monotonicMs();
         await replica.settle();
         if (!replica.unsynced) this.#unsynced.delete(replica);
+        const tookMs = this.#env.monotonicMs() - startedMs;
+        await this.#env.sleep(Math.min(tookMs * UPKEEP_PAUSE_FACTOR, UPKEEP_PAUSE_MS_MAX));
       }
     } finally {
       this.#upkeepRuns = false;
