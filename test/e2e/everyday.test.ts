@@ -24,7 +24,7 @@ make -j2 && test "$(./prog)" = 42 && touch a.c && make && make -q && test "$(./p
 `;
 
 /** gRPC is several times slower, and the same code above it: a smaller tree shows as much. */
-const PARTS = { frames: 24, grpc: 7 } as const;
+const PARTS = { frames: 12, grpc: 7 } as const;
 
 for (const transport of ['frames', 'grpc'] as const) {
   test.serial(`everyday tools work and what they wrote survives a restart (${transport})`, async (t) => {

