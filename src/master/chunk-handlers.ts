@@ -18,15 +18,14 @@ const WRITERS_MAX = 1024;
 
 /** Where a file's bytes are, and who orders their mutations. */
 export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMethods> {
-  const { env, metadata, sessions, locator, raiser, given, newChunks, garbage, badReplicas } = parts;
+  const { env, metadata, sessions, entries, locator, raiser, given, newChunks, garbage, badReplicas } = parts;
   const { state } = metadata;
 
   return {
     findChunks: async ({ message }) => {
       const inode = inodeId(message.inode);
       const { caller, session, openId, forWrite: write } = message;
-      const asker = session === 0 ? 0 : sessionId(session);
-      if (asker !== 0) unwrap(sessions.touch(asker, env.monotonicMs()));
+      const asker = entries.asker(session);
       checkFileAccess(parts.access, { caller, session, openId, inode, write });
       mustBeFile(unwrap(state.attributes(inode)));
       let extents = extentsOf(message);

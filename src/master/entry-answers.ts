@@ -1,13 +1,11 @@
 import type { Env } from '../base/env.ts';
 import { type InodeId, inodeId, type SessionId, sessionId } from '../base/ids.ts';
 import { unwrap } from '../base/result.ts';
-import { FILE_LENGTH_MAX } from '../core/metadata/extents.ts';
-import { type Attributes, type Extent, FileType } from '../core/metadata/rows.ts';
+import { type Attributes, FileType } from '../core/metadata/rows.ts';
 import type { SessionTable } from '../core/session-table.ts';
 import type { DirectoryEntry, EntryResponse } from '../rpc/messages.ts';
 import type { ChunkRaiser } from './chunk-raiser.ts';
 import type { ExtentLocator } from './extent-locator.ts';
-import type { MasterConfig } from './master-parts.ts';
 import type { Metadata } from './metadata.ts';
 import type { NewsChannels } from './news-channels.ts';
 
@@ -30,7 +28,6 @@ const WHOLE_FILE: LengthQuestion = { lengthBefore: 0, suspectVersion: 0 };
  */
 export class EntryAnswers {
   readonly #env: Env;
-  readonly #config: MasterConfig;
   readonly #metadata: Metadata;
   readonly #sessions: SessionTable;
   readonly #channels: NewsChannels;
@@ -39,7 +36,6 @@ export class EntryAnswers {
 
   constructor(parts: EntryAnswersParts) {
     this.#env = parts.env;
-    this.#config = parts.config;
     this.#metadata = parts.metadata;
     this.#sessions = parts.sessions;
     this.#channels = parts.channels;
@@ -95,11 +91,13 @@ export class EntryAnswers {
     place?: Place,
     question = WHOLE_FILE,
   ): Promise<EntryResponse> {
+    const { state } = this.#metadata;
+    const before = question.lengthBefore || undefined;
     let { suspectVersion } = question;
     for (let current = attributes; ; ) {
       this.learn(session, current.inode, place);
       const beingWritten = this.isBeingWritten(session, current);
-      const extent = beingWritten ? this.#tailOf(current, question) : undefined;
+      const extent = beingWritten ? state.tailExtent(current.inode, current.length, before) : undefined;
       if (extent === undefined)
         return { attributes: current, beingWritten, tail: undefined, parent: undefined };
       const tail = this.#locator.locate(extent, this.#env.monotonicMs(), session);
@@ -109,23 +107,13 @@ export class EntryAnswers {
       // The complaint was heard; a primary that was kept nevertheless is worth another try (P12).
       suspectVersion = 0;
       // We were away: the file may have been written, truncated or closed.
-      current = unwrap(this.#metadata.state.attributes(current.inode));
+      current = unwrap(state.attributes(current.inode));
     }
-  }
-
-  /** The last extent in question, if the file may end in it behind the length that is known. */
-  #tailOf({ inode, length }: Attributes, { lengthBefore }: LengthQuestion): Extent | undefined {
-    const last = lengthBefore === 0 ? FILE_LENGTH_MAX : lengthBefore - 1;
-    const extent = this.#metadata.state.tables.extentAtOrBefore(inode, last);
-    if (extent === undefined) return undefined;
-    const end = extent.start + (extent.sealedLength ?? this.#config.chunkSizeBytes);
-    return end > length ? extent : undefined;
   }
 }
 
 export interface EntryAnswersParts {
   readonly env: Env;
-  readonly config: MasterConfig;
   readonly metadata: Metadata;
   readonly sessions: SessionTable;
   readonly channels: NewsChannels;

@@ -70,7 +70,7 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
       if (write && !created) await channels.tellFirst(inode, context.session);
       const beingWritten = entries.isBeingWritten(context.session, attributes);
       const extents = firstExtents(inode, context);
-      const directory = entries.parent(context.session, inodeId(parent));
+      const directory = entries.parent(context.session, parent);
       return { message: { attributes, openId, extents, created, beingWritten, parent: directory } };
     },
 

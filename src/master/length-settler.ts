@@ -7,12 +7,11 @@ import type { ChunkLocations } from '../core/chunk-locations.ts';
 import type { LeaseTable } from '../core/lease-table.ts';
 import { INTERNAL } from '../core/metadata/commands.ts';
 import { FILE_LENGTH_MAX } from '../core/metadata/extents.ts';
-import { type Extent, FileType, type Inode } from '../core/metadata/rows.ts';
+import { FileType, type Inode } from '../core/metadata/rows.ts';
 import type { SessionTable, Unsettled } from '../core/session-table.ts';
 import { Background } from './background.ts';
 import type { ChunkRaiser } from './chunk-raiser.ts';
 import type { ChunkserverCalls } from './chunkserver-calls.ts';
-import type { MasterConfig } from './master-parts.ts';
 import type { Metadata } from './metadata.ts';
 
 const RETRY_DELAY_MS = SECOND_MS / 5;
@@ -97,7 +96,7 @@ export class LengthSettler {
     if (inode.type !== FileType.REGULAR) return false;
     const { locations, leases, metadata, env } = this.#parts;
     for (let before = FILE_LENGTH_MAX + 1; ; ) {
-      const extent = this.#tailOf(inode, before);
+      const extent = metadata.state.tailExtent(inode.inode, inode.length, before);
       if (extent === undefined) return false;
       if (extent.sealedLength !== undefined) return true;
       const row = metadata.state.chunk(extent.chunk);
@@ -116,7 +115,7 @@ export class LengthSettler {
     const { metadata } = this.#parts;
     for (let before = FILE_LENGTH_MAX + 1; ; ) {
       const row = metadata.state.tables.inode(inode);
-      const extent = row === undefined ? undefined : this.#tailOf(row, before);
+      const extent = row === undefined ? undefined : metadata.state.tailExtent(inode, row.length, before);
       if (row === undefined || extent === undefined) return;
       const length = extent.sealedLength ?? (await this.#lengthUnderNewVersion(extent.chunk, turn));
       const end = extent.start + length;
@@ -129,15 +128,6 @@ export class LengthSettler {
       // Added, and never written: the file ends before it.
       before = extent.start;
     }
-  }
-
-  /** The last extent before this offset, if the file may end in it behind the length that is known. */
-  #tailOf({ inode, length }: Inode, before: number): Extent | undefined {
-    const { metadata, config } = this.#parts;
-    const extent = before === 0 ? undefined : metadata.state.tables.extentAtOrBefore(inode, before - 1);
-    if (extent === undefined) return undefined;
-    const end = extent.start + (extent.sealedLength ?? config.chunkSizeBytes);
-    return end > length ? extent : undefined;
   }
 
   /** NOT_READY while the primary reconciles the members: then it is asked again, without another raise. */
@@ -162,7 +152,6 @@ export class LengthSettler {
 
 export interface LengthSettlerParts {
   readonly env: Env;
-  readonly config: MasterConfig;
   readonly metadata: Metadata;
   readonly sessions: SessionTable;
   readonly locations: ChunkLocations;

@@ -148,7 +148,7 @@ function assemble(metadata: MetadataEngine, options: MasterOptions): MasterParts
   const given = new GivenChunks();
   const locator = new ExtentLocator({ metadata, servers, leases, given });
   const raiser = new ChunkRaiser({ env, metadata, servers, leases, calls, locator, minReplicas });
-  const settler = new LengthSettler({ env, config, metadata, sessions, locations, leases, raiser, calls });
+  const settler = new LengthSettler({ env, metadata, sessions, locations, leases, raiser, calls });
   const garbage = new GarbageCollector({ env, metadata, servers, calls });
   const reaper = new OrphanReaper({ env, metadata, sessions, onReaped: () => garbage.wake() });
   return {
@@ -166,7 +166,7 @@ function assemble(metadata: MetadataEngine, options: MasterOptions): MasterParts
     }),
     channels,
     settler,
-    entries: new EntryAnswers({ env, config, metadata, sessions, channels, locator, raiser }),
+    entries: new EntryAnswers({ env, metadata, sessions, channels, locator, raiser }),
     calls,
     raiser,
     mender: new Mender({ env, state: metadata.state, locations, raiser }),

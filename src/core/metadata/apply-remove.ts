@@ -67,8 +67,8 @@ export function isEmpty(state: MetadataState, directory: InodeId): boolean {
 }
 
 /**
- * The inode with one link less, of those in the directory. With none left, a file becomes an orphan, since somebody may have it open; the master
- * reaps it when nobody has. Everything else goes at once.
+ * The inode with one link less, of those in the directory. With none left, a file becomes an orphan, since somebody may
+ * have it open; the master reaps it when nobody has. Everything else goes at once.
  */
 export function dropLink(
   state: MetadataState,

@@ -4,7 +4,7 @@ import type { ChunkHandle, InodeId, ServerId, SessionId } from '../../base/ids.t
 import { ok, type Result, refuse } from '../../base/result.ts';
 import { prepare } from './apply.ts';
 import type { Caller, Command, CommandCase, CommandResults } from './commands.ts';
-import { endOf, extentAt } from './extents.ts';
+import { endOf, extentAt, FILE_LENGTH_MAX } from './extents.ts';
 import { isReachable } from './links.ts';
 import { isDot, isDotDot } from './names.ts';
 import { denied, MAY_EXECUTE, MAY_READ, MAY_WRITE, mayAccess } from './permissions.ts';
@@ -220,6 +220,12 @@ export class MetadataState {
   /** The extent that holds the offset. */
   extentAt(inode: InodeId, fileOffset: number): Extent | undefined {
     return extentAt(this.tables, inode, { offset: fileOffset, chunkSizeBytes: this.chunkSizeBytes });
+  }
+
+  /** The last extent that begins before this offset, if it may hold bytes at or behind `length`. */
+  tailExtent(inode: InodeId, length: number, before = FILE_LENGTH_MAX + 1): Extent | undefined {
+    const extent = before === 0 ? undefined : this.tables.extentAtOrBefore(inode, before - 1);
+    return extent !== undefined && endOf(extent, this.chunkSizeBytes) > length ? extent : undefined;
   }
 
   chunk(chunk: ChunkHandle): Chunk | undefined {
