@@ -3,6 +3,9 @@ export type Bytes = readonly Uint8Array[];
 
 export const NO_BYTES: Bytes = [];
 
+/** For a message's payload field when the payload travels beside the message, or there is none. */
+export const NO_PAYLOAD: Buffer = Buffer.alloc(0);
+
 export function lengthOf(bytes: Bytes): number {
   let length = 0;
   for (const buffer of bytes) length += buffer.length;

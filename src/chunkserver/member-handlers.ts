@@ -5,9 +5,9 @@ import { hex } from '../base/ids.ts';
 import { SECOND_MS } from '../base/units.ts';
 import type { Mutation } from '../core/replica-types.ts';
 import { type ApplyRequest, ChunkserverDefinition, MutationKind, type Order } from '../rpc/messages.ts';
-import type { CallOptions } from '../rpc/network.ts';
 import { watched } from '../rpc/watched-call.ts';
 import type { HeldChunk } from './held-chunk.ts';
+import { probeOf } from './peers.ts';
 import { type ChunkserverHandlers, heldAt, notPrimary, type ServerParts } from './server-parts.ts';
 import { messageOfSums, mutationOf, noSuchChunk, recordOf, sameNumbers } from './wire.ts';
 
@@ -150,7 +150,7 @@ async function syncMembers(parts: ServerParts, held: HeldChunk): Promise<void> {
   if (record.primary !== parts.self() || standing === 'restarted') throw notPrimary(held);
   if (standing !== 'reconciled')
     throw new GfsError('NOT_READY', `chunk ${hex(held.chunk)} is being reconciled`);
-  const { sync, checkVersion } = ChunkserverDefinition.methods;
+  const { sync } = ChunkserverDefinition.methods;
   const rounds = held.syncRounds(async () => {
     const request = {
       chunk: record.chunk,
@@ -168,9 +168,10 @@ async function syncMembers(parts: ServerParts, held: HeldChunk): Promise<void> {
       }),
       ...others.map(async ({ server, address }) => {
         const peer = parts.peers.at(address);
-        const probe = (options: CallOptions) => peer.call(checkVersion, { chunks: [] }, options);
         try {
-          await watched(parts.env, { probe }, (signal) => peer.call(sync, request, { deadlineMs, signal }));
+          await watched(parts.env, { probe: probeOf(peer) }, (signal) =>
+            peer.call(sync, request, { deadlineMs, signal }),
+          );
         } catch (error) {
           role?.accuse(server, error);
           throw error;

@@ -1,4 +1,4 @@
-import { type Bytes, lengthOf, NO_BYTES } from '../base/bytes.ts';
+import { type Bytes, lengthOf, NO_BYTES, NO_PAYLOAD } from '../base/bytes.ts';
 import { CHECKSUM_BLOCK_BYTES, MUTATION_BYTES_MAX } from '../base/constants.ts';
 import { checksumsOf } from '../base/crc.ts';
 import type { Env } from '../base/env.ts';
@@ -118,7 +118,7 @@ export class OrderLine {
     const stream = this.#options.connection.stream(ChunkserverDefinition.methods.push, this.#callOptions());
     let header: PushHeader | undefined = { pushId, chunk, version, chunkOffset, length, chain: [] };
     for (const { bytes: piece, checksums } of pushPieces(bytes, chunkOffset)) {
-      await stream.send({ header, checksums, payload: EMPTY }, piece);
+      await stream.send({ header, checksums, payload: NO_PAYLOAD }, piece);
       header = undefined;
     }
     stream.end();
@@ -175,4 +175,3 @@ const WIRE_KINDS = {
   seal: MutationKind.MUTATION_KIND_SEAL,
 } as const;
 const bytesOf = ({ bytes }: OrderInFlight) => bytes;
-const EMPTY = Buffer.alloc(0);

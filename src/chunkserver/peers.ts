@@ -1,5 +1,6 @@
 import { GfsError } from '../base/errors.ts';
-import type { Connection, Network } from '../rpc/network.ts';
+import { ChunkserverDefinition } from '../rpc/messages.ts';
+import type { CallOptions, Connection, Network } from '../rpc/network.ts';
 
 /** One connection to each other chunkserver, shared by all chunks; as many as there are servers. */
 export class Peers {
@@ -24,4 +25,11 @@ export class Peers {
     this.#closed = true;
     await Promise.all([...this.#connections.values()].map((connection) => connection.close()));
   }
+}
+
+const { checkVersion } = ChunkserverDefinition.methods;
+
+/** A question that costs a chunkserver nothing: whoever answers it is there. */
+export function probeOf(connection: Connection): (options: CallOptions) => Promise<unknown> {
+  return (options) => connection.call(checkVersion, { chunks: [] }, options);
 }

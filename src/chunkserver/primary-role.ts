@@ -1,5 +1,5 @@
 import { assert } from '../base/assert.ts';
-import { NO_BYTES } from '../base/bytes.ts';
+import { NO_BYTES, NO_PAYLOAD } from '../base/bytes.ts';
 import { LEASE_DURATION_MS } from '../base/constants.ts';
 import { codeOf, type ErrorCode, GfsError, messageOf } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
@@ -364,10 +364,8 @@ export class PrimaryRole {
     const primary = this.#state.kind === 'reconciling' ? undefined : this.#state.primary;
     const committedSerial = primary?.committedSerial ?? 0;
     this.#toldSerial = committedSerial;
-    return { chunk, version, orders, first: this.#first, committedSerial, payload: EMPTY };
+    return { chunk, version, orders, first: this.#first, committedSerial, payload: NO_PAYLOAD };
   }
 }
-
-const EMPTY = Buffer.alloc(0);
 /** A resignation is told although its role has ended. */
 const NEVER = new AbortController().signal;

@@ -1,5 +1,4 @@
-import type { Bytes } from '../base/bytes.ts';
-import { lengthOf } from '../base/bytes.ts';
+import { type Bytes, lengthOf, NO_PAYLOAD } from '../base/bytes.ts';
 import { CHECKSUM_BLOCK_BYTES } from '../base/constants.ts';
 import { checksumsMatch, checksumsOf } from '../base/crc.ts';
 import { codeOf, GfsError, messageOf } from '../base/errors.ts';
@@ -163,7 +162,7 @@ class NextInChain {
     const header = this.#header;
     this.#header = undefined;
     try {
-      await this.#stream.send({ header, checksums, payload: EMPTY }, payload);
+      await this.#stream.send({ header, checksums, payload: NO_PAYLOAD }, payload);
     } catch (error) {
       // The answer says why it takes no more.
       await this.#answered;
@@ -189,5 +188,3 @@ class NextInChain {
     return new GfsError(codeOf(error), `server ${server}: ${messageOf(error)}`, { cause: error, fields });
   }
 }
-
-const EMPTY = Buffer.alloc(0);

@@ -1,3 +1,4 @@
+import { NO_PAYLOAD } from '../base/bytes.ts';
 import { READ_BYTES_MAX } from '../base/constants.ts';
 import { GfsError } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
@@ -27,11 +28,11 @@ export function readHandlers(parts: ServerParts): Pick<ChunkserverHandlers, 'rea
         visible = await askPrimary(parts, held);
       }
       const wanted = Math.max(0, Math.min(length, visible - chunkOffset));
-      if (wanted === 0) return { message: { chunkLength: visible, checksums: [], payload: EMPTY } };
+      if (wanted === 0) return { message: { chunkLength: visible, checksums: [], payload: NO_PAYLOAD } };
       const { payload, checksums } = await held.replica.read(chunkOffset, wanted);
       // The replica may have been cut or raised while its disk was read: what it was asked for is gone then.
       held.checkVersion(version);
-      return { message: { chunkLength: visible, checksums: [...checksums], payload: EMPTY }, payload };
+      return { message: { chunkLength: visible, checksums: [...checksums], payload: NO_PAYLOAD }, payload };
     },
 
     chunkLength: async ({ message }) => {
@@ -62,5 +63,3 @@ async function askPrimary(parts: ServerParts, held: HeldChunk): Promise<number> 
     throw unknown(error);
   }
 }
-
-const EMPTY = Buffer.alloc(0);

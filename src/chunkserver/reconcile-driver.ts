@@ -1,5 +1,5 @@
 import { assert, must } from '../base/assert.ts';
-import type { Bytes } from '../base/bytes.ts';
+import { type Bytes, NO_PAYLOAD } from '../base/bytes.ts';
 import { CHECKSUM_BLOCK_BYTES } from '../base/constants.ts';
 import { backoffMs, type Env } from '../base/env.ts';
 import { codeOf, GfsError } from '../base/errors.ts';
@@ -10,10 +10,11 @@ import { blockLength, type ReconcileStep, reconcileSteps } from '../core/reconci
 import type { BlockSums, Member, VersionRecord } from '../core/replica-types.ts';
 import type { Rules } from '../core/rules.ts';
 import { ChunkserverDefinition, type ReconcileRequest } from '../rpc/messages.ts';
-import type { CallOptions, Connection, Method } from '../rpc/network.ts';
+import type { Connection, Method } from '../rpc/network.ts';
 import { watched } from '../rpc/watched-call.ts';
 import type { Replica } from '../storage/replica-store.ts';
 import type { Peers } from './peers.ts';
+import { probeOf } from './peers.ts';
 import { messageOfRecord, sumsOf } from './wire.ts';
 
 /** What a member has to record the version, which it is ordered at the same time as its primary. */
@@ -158,7 +159,7 @@ class MemberReconcile {
 
   async #step(step: ReconcileRequest['step'], payload?: Bytes): Promise<void> {
     const { chunk, version } = this.#record;
-    const request = { chunk, version, step, payload: EMPTY };
+    const request = { chunk, version, step, payload: NO_PAYLOAD };
     await this.#call(ChunkserverDefinition.methods.reconcile, request, payload);
   }
 
@@ -176,13 +177,9 @@ class MemberReconcile {
 
   async #call<Req, Res>(method: Method<Req, Res>, request: Req, payload?: Bytes): Promise<Res> {
     const { env } = this.#parts;
-    const { checkVersion } = ChunkserverDefinition.methods;
-    const probe = (options: CallOptions) => this.#connection.call(checkVersion, { chunks: [] }, options);
-    return await watched(env, { signal: this.#signal, probe }, async (signal) => {
+    return await watched(env, { signal: this.#signal, probe: probeOf(this.#connection) }, async (signal) => {
       const deadlineMs = env.monotonicMs() + CALL_MS_MAX;
       return (await this.#connection.call(method, request, { deadlineMs, signal, payload })).message;
     });
   }
 }
-
-const EMPTY = Buffer.alloc(0);

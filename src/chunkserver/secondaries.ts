@@ -5,7 +5,7 @@ import { type ApplyRequest, ChunkserverDefinition, type Order } from '../rpc/mes
 import type { Connection } from '../rpc/network.ts';
 import { PROBE_MS_MAX, WATCH_AFTER_MS } from '../rpc/watched-call.ts';
 import { APPLY_MS_MAX, type OrderInFlight, OrderLine } from './order-line.ts';
-import type { Peers } from './peers.ts';
+import { type Peers, probeOf } from './peers.ts';
 import { noSuchChunk, wrongVersion } from './wire.ts';
 
 /** That long a member may take to say which version it is at. */
@@ -139,8 +139,7 @@ export class Secondaries {
     const { env, onFailed } = this.#options;
     const { connection, server } = secondary;
     const deadlineMs = env.monotonicMs() + PROBE_MS_MAX;
-    connection
-      .call(checkVersion, { chunks: [] }, { deadlineMs })
+    probeOf(connection)({ deadlineMs })
       .catch((error: unknown) => onFailed(server, error))
       .finally(() => {
         secondary.probing = false;

@@ -1,4 +1,4 @@
-import { type Bytes, lengthOf, slice } from '../base/bytes.ts';
+import { type Bytes, lengthOf, NO_PAYLOAD, slice } from '../base/bytes.ts';
 import { INLINE_MUTATION_BYTES_MAX } from '../base/constants.ts';
 import { checksumsOf, crc32OfBytes } from '../base/crc.ts';
 import type { Env } from '../base/env.ts';
@@ -31,7 +31,6 @@ const { push, mutate, sync, chunkLength } = ChunkserverDefinition.methods;
 /** One attempt at a primary that answers questions meanwhile: it may be waiting for a disk, or for a new version. */
 const MUTATE_ATTEMPT_MS = 15 * SECOND_MS;
 /** In the message beside the payload, which travels outside it. */
-export const NO_PAYLOAD = Buffer.alloc(0);
 
 export interface ChunkWriterOptions {
   readonly env: Env;
