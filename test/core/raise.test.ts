@@ -9,6 +9,7 @@ import {
   Raise,
   type RaiseOptions,
 } from '../../src/core/raise.ts';
+import { replicaReport } from './replica-report.ts';
 
 const CHUNK = chunkHandle(7);
 const [A, B, C] = [serverId(1), serverId(2), serverId(3)];
@@ -16,18 +17,7 @@ const LOGGED: LoggedChunk = { version: 4, members: [A, B, C], primary: A, goal: 
 const OPTIONS: RaiseOptions = { minReplicas: 2, random: () => 0.5 };
 
 function holds(change: Partial<ReplicaReport> = {}): MemberAnswer {
-  const replica = {
-    chunk: CHUNK,
-    version: 4,
-    length: 10,
-    sealed: false,
-    reconciled: true,
-    whole: true,
-    restarted: false,
-    inCharge: false,
-    ...change,
-  };
-  return { kind: 'holds', replica };
+  return { kind: 'holds', replica: replicaReport(CHUNK, { version: 4, ...change }) };
 }
 const absent: MemberAnswer = { kind: 'absent' };
 const lost: MemberAnswer = { kind: 'lost' };
