@@ -1,4 +1,5 @@
 import type { Bytes } from '../../src/base/bytes.ts';
+import { recordBytesMax } from '../../src/base/constants.ts';
 import { inodeId } from '../../src/base/ids.ts';
 import { KiB } from '../../src/base/units.ts';
 import type { GfsFile, OpenedFile, OpenMode } from '../../src/client/api.ts';
@@ -66,10 +67,10 @@ export class GfsFiles implements Files {
 
   /** As one record, or as several where chunks are too small for that. Tells how far it came, if it came anywhere. */
   async #append(file: GfsFile, data: Buffer): Promise<number> {
-    const recordBytesMax = this.#context.client.chunkSizeBytes / 4;
+    const lengthMax = recordBytesMax(this.#context.client.chunkSizeBytes);
     let done = 0;
     while (done < data.length) {
-      const record = data.subarray(done, done + recordBytesMax);
+      const record = data.subarray(done, done + lengthMax);
       try {
         await file.append([record]);
       } catch (error) {

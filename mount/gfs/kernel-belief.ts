@@ -1,5 +1,6 @@
 import type { Env, Timer } from '../../src/base/env.ts';
-import { type InodeId, inodeId } from '../../src/base/ids.ts';
+import type { InodeId } from '../../src/base/ids.ts';
+import { keyedName, type NameKey, nameKey } from '../../src/base/name-key.ts';
 import type { GfsClient } from '../../src/client/api.ts';
 import type { Attributes } from '../../src/rpc/messages.ts';
 import { deletedEntry, expireEntry, expireNode, invalidateNode } from '../wire/notifications.ts';
@@ -28,7 +29,7 @@ export class KernelBelief {
   #notify: Notify = () => true;
   /** Until when the kernel believes what it was told of nodes, and of names; the oldest first. */
   readonly #nodes = new Map<number, number>();
-  readonly #names = new Map<string, number>();
+  readonly #names = new Map<NameKey, number>();
   #retry: Timer | undefined;
 
   constructor(env: Env, client: GfsClient, timeouts: Timeouts) {
@@ -62,14 +63,15 @@ export class KernelBelief {
 
   entry(attributes: Attributes, asked: Moment, parent: InodeId, name: Uint8Array): Entry {
     const { entryTimeoutMs } = this.#timeouts;
-    const old = this.#client.changes.nameChangedSince(parent, name, asked);
-    if (!old) this.#told(this.#names, keyOf(parent, name), entryTimeoutMs, expireKey);
+    const key = nameKey(parent, name);
+    const old = this.#client.changes.changedSince(key, asked);
+    if (!old) this.#told(this.#names, key, entryTimeoutMs, expireName);
     return { ...this.attributes(attributes, asked), entryTimeoutMs: old ? 0 : entryTimeoutMs };
   }
 
   /** The kernel moved a name by itself, with what it believes of it. */
   renamed(parent: InodeId, name: Uint8Array): void {
-    this.#told(this.#names, keyOf(parent, name), this.#timeouts.entryTimeoutMs, expireKey);
+    this.#told(this.#names, nameKey(parent, name), this.#timeouts.entryTimeoutMs, expireName);
   }
 
   #told<K>(map: Map<K, number>, key: K, timeoutMs: number, expire: (key: K) => Uint8Array): void {
@@ -90,13 +92,13 @@ export class KernelBelief {
 
   #nameChanged(parent: InodeId, name: Uint8Array, removed: InodeId | 0): void {
     const message = removed === 0 ? expireEntry(parent, name) : deletedEntry(parent, removed, name);
-    if (this.#notify(message)) this.#names.delete(keyOf(parent, name));
+    if (this.#notify(message)) this.#names.delete(nameKey(parent, name));
     else this.#everythingChanged();
   }
 
   /** What the notifier does not take now stays noted, and is told a little later. */
   #everythingChanged(): void {
-    if (this.#forgetAll(this.#names, expireKey) && this.#forgetAll(this.#nodes, expireNode)) return;
+    if (this.#forgetAll(this.#names, expireName) && this.#forgetAll(this.#nodes, expireNode)) return;
     this.#retry?.cancel();
     this.#retry = this.#env.setTimer(RETRY_DELAY_MS, () => this.#everythingChanged());
   }
@@ -111,11 +113,7 @@ export class KernelBelief {
   }
 }
 
-function keyOf(parent: InodeId, name: Uint8Array): string {
-  return `${parent}/${Buffer.from(name.buffer, name.byteOffset, name.length).toString('latin1')}`;
-}
-
-function expireKey(key: string): Uint8Array {
-  const slash = key.indexOf('/');
-  return expireEntry(inodeId(Number(key.slice(0, slash))), Buffer.from(key.slice(slash + 1), 'latin1'));
+function expireName(key: NameKey): Uint8Array {
+  const { parent, name } = keyedName(key);
+  return expireEntry(parent, name);
 }

@@ -30,6 +30,11 @@ export const SYMLINK_BYTES_MAX = 4095;
 export const MESSAGE_BYTES_MAX = 8 * MiB;
 export const MASTER_ADDRESS_DEFAULT = '127.0.0.1:7400';
 
+/** §3.3: no record of an append is longer than a quarter chunk, and no more of a chunk is left unused. */
+export function recordBytesMax(chunkSizeBytes: number): number {
+  return chunkSizeBytes / 4;
+}
+
 assert(CHUNK_SIZE_BYTES_DEFAULT % CHECKSUM_BLOCK_BYTES === 0, 'a checksum block never straddles two chunks');
 assert(CHUNK_SIZE_BYTES_MIN % CHECKSUM_BLOCK_BYTES === 0, 'a checksum block never straddles two chunks');
 assert(READ_BYTES_MAX < MESSAGE_BYTES_MAX, 'an answer to the largest read fits a message');

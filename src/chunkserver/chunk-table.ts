@@ -1,4 +1,4 @@
-import { LRUCache } from 'lru-cache';
+import { boundedCache } from '../base/bounded.ts';
 import type { Env } from '../base/env.ts';
 import { GfsError } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
@@ -37,7 +37,7 @@ export class ChunkTable {
   readonly #opening = new Map<number, Promise<HeldChunk | undefined>>();
   readonly #deleting = new Set<number>();
   /** Lately. Handles are not reused. */
-  readonly #deleted = new LRUCache<number, true>({ maxSize: DELETED_COUNT_MAX, sizeCalculation: () => 1 });
+  readonly #deleted = boundedCache<number, true>(DELETED_COUNT_MAX);
   /** Replicas that came, went or changed their version since the last report. */
   #changed = new Set<number>();
   /** Leases given back since the last heartbeat. */

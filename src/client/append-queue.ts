@@ -1,4 +1,4 @@
-import { type Bytes, joined, lengthOf } from '../base/bytes.ts';
+import { type Bytes, lengthOf } from '../base/bytes.ts';
 import { INLINE_MUTATION_BYTES_MAX } from '../base/constants.ts';
 import type { Env, Timer } from '../base/env.ts';
 import { GfsError } from '../base/errors.ts';
@@ -115,8 +115,8 @@ export class AppendQueue {
     const patience = new Patience(this.#options.env, { deadlineMs, signal: all.signal }, 0);
     try {
       // A copy: a record that is given up gives its bytes back, and what is sent must stay the same.
-      const bytes = joined(batch.flatMap((record) => record.bytes));
-      let fileOffset = await this.#send([batch.length === 1 ? Buffer.from(bytes) : bytes], patience);
+      const copy = Buffer.concat(batch.flatMap((record) => record.bytes));
+      let fileOffset = await this.#send([copy], patience);
       for (const record of batch) {
         record.resolve(fileOffset);
         fileOffset += record.length;

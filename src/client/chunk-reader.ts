@@ -1,4 +1,4 @@
-import { LRUCache } from 'lru-cache';
+import { boundedCache } from '../base/bounded.ts';
 import { type Bytes, lengthOf } from '../base/bytes.ts';
 import { checksumsMatch } from '../base/crc.ts';
 import type { Env } from '../base/env.ts';
@@ -56,7 +56,7 @@ type Outcome =
 export class ChunkReader {
   readonly #options: ChunkReaderOptions;
   /** Replicas that were bad at their version: told once, asked last. A repaired one has another version. */
-  readonly #bad = new LRUCache<string, true>({ maxSize: BAD_REPLICAS_MAX, sizeCalculation: () => 1 });
+  readonly #bad = boundedCache<string, true>(BAD_REPLICAS_MAX);
 
   constructor(options: ChunkReaderOptions) {
     this.#options = options;
@@ -215,7 +215,7 @@ export class ChunkReader {
 
   #report(span: ExtentSpan, { server }: Replica, reason: ErrorCode): void {
     const { chunk, version } = span.location;
-    const key = `${chunk}.${version}.${server}`;
+    const key = replicaKey(span.location, server);
     if (this.#bad.has(key)) return;
     this.#bad.set(key, true);
     const { env, onBadReplica } = this.#options;
@@ -223,8 +223,8 @@ export class ChunkReader {
     onBadReplica({ chunk, version, server, reason });
   }
 
-  #isBad({ location: { chunk, version } }: ExtentSpan, { server }: Replica): boolean {
-    return this.#bad.size > 0 && this.#bad.has(`${chunk}.${version}.${server}`);
+  #isBad({ location }: ExtentSpan, { server }: Replica): boolean {
+    return this.#bad.size > 0 && this.#bad.has(replicaKey(location, server));
   }
 
   async #readFrom(
@@ -282,4 +282,8 @@ export class ChunkReader {
         return 'fatal';
     }
   }
+}
+
+function replicaKey({ chunk, version }: { chunk: number; version: number }, server: number): string {
+  return `${chunk}.${version}.${server}`;
 }

@@ -1,4 +1,4 @@
-import { LRUCache } from 'lru-cache';
+import { boundedCache } from '../base/bounded.ts';
 import type { InodeId } from '../base/ids.ts';
 import type { Attributes } from '../rpc/messages.ts';
 import { FileState, type FileStateOptions } from './file-state.ts';
@@ -10,11 +10,7 @@ const CLOSED_COUNT_MAX = 16 * 1024;
 export class FileStates {
   readonly #options: FileStateOptions;
   readonly #open = new Map<InodeId, FileState>();
-  /** (`max` would take room for all at once.) */
-  readonly #closed = new LRUCache<InodeId, FileState>({
-    maxSize: CLOSED_COUNT_MAX,
-    sizeCalculation: () => 1,
-  });
+  readonly #closed = boundedCache<InodeId, FileState>(CLOSED_COUNT_MAX);
 
   constructor(options: FileStateOptions) {
     this.#options = options;

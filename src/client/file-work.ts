@@ -1,5 +1,6 @@
 import { must } from '../base/assert.ts';
 import { type Bytes, lengthOf } from '../base/bytes.ts';
+import { recordBytesMax } from '../base/constants.ts';
 import type { Env } from '../base/env.ts';
 import { codeOf, GfsError } from '../base/errors.ts';
 import { type Attributes, type CommitLengthResponse, MasterDefinition } from '../rpc/messages.ts';
@@ -124,7 +125,7 @@ export class FileWork {
     const { env, chunkSizeBytes, writers } = this.#options;
     return new AppendQueue({
       env,
-      recordBytesMax: chunkSizeBytes / 4,
+      recordBytesMax: recordBytesMax(chunkSizeBytes),
       takeWriter: (patience) => writers.take(patience),
       giveBack: (writer) => writers.giveBack(writer),
       append: (writer, bytes, patience) => this.#append(state, access, writer, bytes, patience),

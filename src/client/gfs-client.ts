@@ -249,14 +249,11 @@ class Client implements Api {
     };
     const patience = this.#patience(call);
     const repeatable = mode.exclusive !== true;
-    const answer = await this.#session
-      .command(methods.createFile, request, call.caller, patience, repeatable)
-      .catch((error: unknown) => {
-        this.#known.uncertain(place);
-        throw error;
-      });
+    const answer = await this.#known.attempt(
+      this.#session.command(methods.createFile, request, call.caller, patience, repeatable),
+      place,
+    );
     const attributes = attributesOf(answer);
-    if (answer.beingWritten) this.#known.unknown(inodeId(attributes.inode));
     this.#known.named(place, attributes, answer.parent, asked);
     const truncated = mode.truncate === true && !answer.created;
     const opened = this.#opened(answer, mode, call, {

@@ -1,11 +1,12 @@
-import { LRUCache } from 'lru-cache';
+import { boundedCache } from '../base/bounded.ts';
 import type { Env } from '../base/env.ts';
 import type { InodeId } from '../base/ids.ts';
+import { type NameKey, nameKey } from '../base/name-key.ts';
 import { SECOND_MS } from '../base/units.ts';
 import { type Attributes, FileType } from '../rpc/messages.ts';
 import type { ChangeListener, Place } from './api.ts';
 import type { FileStates } from './file-states.ts';
-import { nameKey, type RecentChanges } from './recent-changes.ts';
+import type { RecentChanges } from './recent-changes.ts';
 
 /** With the names, less than the master remembers of one session. */
 const INODE_COUNT_MAX = 30_000;
@@ -43,10 +44,10 @@ export interface KnownEntriesOptions {
  */
 export class KnownEntries implements ChangeListener {
   readonly #options: KnownEntriesOptions;
-  readonly #inodes = new LRUCache<InodeId, Asked & { attributes: Attributes }>({ max: INODE_COUNT_MAX });
-  readonly #names = new LRUCache<string, { inode: InodeId; moment: number }>({ max: NAME_COUNT_MAX });
+  readonly #inodes = boundedCache<InodeId, Asked & { attributes: Attributes }>(INODE_COUNT_MAX);
+  readonly #names = boundedCache<NameKey, { inode: InodeId; moment: number }>(NAME_COUNT_MAX);
   /** All names that these directories have. */
-  readonly #whole = new LRUCache<InodeId, Set<string>>({ max: WHOLE_COUNT_MAX });
+  readonly #whole = boundedCache<InodeId, Set<NameKey>>(WHOLE_COUNT_MAX);
 
   constructor(options: KnownEntriesOptions) {
     this.#options = options;
@@ -67,7 +68,7 @@ export class KnownEntries implements ChangeListener {
     if (!this.#heard) return undefined;
     const key = nameKey(parent, name);
     const known = this.#names.get(key);
-    if (known !== undefined && !this.#options.changes.nameChangedSince(parent, name, known.moment)) {
+    if (known !== undefined && !this.#options.changes.changedSince(key, known.moment)) {
       return this.attributes(known.inode);
     }
     const names = this.#whole.get(parent);
@@ -83,9 +84,7 @@ export class KnownEntries implements ChangeListener {
 
   learnName({ parent, name }: Place, attributes: Attributes, asked: Asked): void {
     this.learn(attributes, asked);
-    const { changes, remembers } = this.#options;
-    if (!remembers || isDots(name) || changes.nameChangedSince(parent, name, asked.moment)) return;
-    this.#names.set(nameKey(parent, name), { inode: attributes.inode as InodeId, moment: asked.moment });
+    if (this.#options.remembers && !isDots(name)) this.#learnKey(nameKey(parent, name), attributes, asked);
   }
 
   /** A command of this client changed the inode, and was answered so. */
@@ -113,19 +112,21 @@ export class KnownEntries implements ChangeListener {
   /** A command of this client gave the inode this name, or found it there. */
   named(place: Place, attributes: Attributes, directory: Attributes | undefined, asked: Asked): void {
     const { parent, name } = place;
-    const { changes } = this.#options;
-    const overtaken = changes.nameChangedSince(parent, name, asked.moment);
-    changes.noteName(parent, name);
-    this.#addTo(parent, nameKey(parent, name));
+    const { changes, remembers } = this.#options;
+    const key = nameKey(parent, name);
+    const overtaken = changes.changedSince(key, asked.moment);
+    changes.note(key);
+    this.#addTo(parent, key);
     this.changed(attributes, asked);
-    if (!overtaken) this.learnName(place, attributes, this.asking());
+    if (!overtaken && remembers) this.#learnKey(key, attributes, this.asking());
     this.#directoryIs(parent, directory, asked);
   }
 
   /** A command of this client removed the name. */
   removed({ parent, name }: Place, directory: Attributes | undefined, asked: Asked): void {
-    this.#forgetName({ parent, name });
-    this.#whole.get(parent)?.delete(nameKey(parent, name));
+    const key = nameKey(parent, name);
+    this.#forgetName(key);
+    this.#whole.get(parent)?.delete(key);
     this.#directoryIs(parent, directory, asked);
   }
 
@@ -136,20 +137,27 @@ export class KnownEntries implements ChangeListener {
     { exchange, directories }: { exchange: boolean; directories: readonly (Attributes | undefined)[] },
     asked: Asked,
   ): void {
-    this.#forgetName(from);
-    this.#forgetName(to);
-    if (!exchange) this.#whole.get(from.parent)?.delete(nameKey(from.parent, from.name));
-    this.#addTo(to.parent, nameKey(to.parent, to.name));
+    const fromKey = nameKey(from.parent, from.name);
+    const toKey = nameKey(to.parent, to.name);
+    this.#forgetName(fromKey);
+    this.#forgetName(toKey);
+    if (!exchange) this.#whole.get(from.parent)?.delete(fromKey);
+    this.#addTo(to.parent, toKey);
     this.#directoryIs(from.parent, directories[0], asked);
     if (to.parent !== from.parent) this.#directoryIs(to.parent, directories[1], asked);
   }
 
-  /** A command of this client on a name failed: it may have been carried out, or what was known was wrong. */
-  uncertain(...places: readonly Place[]): void {
-    for (const place of places) {
-      this.#forgetName(place);
-      this.#whole.delete(place.parent);
-      this.unknown(place.parent);
+  /** A command of this client on names; when it fails, it may have been carried out, or what was known was wrong. */
+  async attempt<T>(command: Promise<T>, ...places: readonly Place[]): Promise<T> {
+    try {
+      return await command;
+    } catch (error) {
+      for (const { parent, name } of places) {
+        this.#forgetName(nameKey(parent, name));
+        this.#whole.delete(parent);
+        this.unknown(parent);
+      }
+      throw error;
     }
   }
 
@@ -179,7 +187,12 @@ export class KnownEntries implements ChangeListener {
     return this.#options.changes.changedSince(inode as InodeId, moment);
   }
 
-  #addTo(directory: InodeId, key: string): void {
+  #learnKey(key: NameKey, attributes: Attributes, asked: Asked): void {
+    if (this.#options.changes.changedSince(key, asked.moment)) return;
+    this.#names.set(key, { inode: attributes.inode as InodeId, moment: asked.moment });
+  }
+
+  #addTo(directory: InodeId, key: NameKey): void {
     const names = this.#whole.get(directory);
     if (names === undefined) return;
     names.add(key);
@@ -187,14 +200,13 @@ export class KnownEntries implements ChangeListener {
   }
 
   /** And with the name what is known of its inode: it has a link less, or at least another ctime. */
-  #forgetName({ parent, name }: Place): void {
-    const key = nameKey(parent, name);
+  #forgetName(key: NameKey): void {
     const known = this.#names.get(key);
     if (known !== undefined) {
       this.unknown(known.inode);
       this.#names.delete(key);
     }
-    this.#options.changes.noteName(parent, name);
+    this.#options.changes.note(key);
   }
 
   #directoryIs(parent: InodeId, directory: Attributes | undefined, asked: Asked): void {

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { must } from '../base/assert.ts';
+import { boundedCache } from '../base/bounded.ts';
 import type { Env } from '../base/env.ts';
 import { GfsError } from '../base/errors.ts';
 import type { InodeId } from '../base/ids.ts';
@@ -55,11 +56,10 @@ export class Locations {
   });
   /** Questions under way: many readers and writers of one file ask once. */
   readonly #asking = new Map<string, Promise<void>>();
-  /** New chunks that took a mutation of ours: they need no creating any more. (`max` would take room for all at once.) */
-  readonly #begun = new LRUCache<number, true>({ maxSize: SPAN_COUNT_MAX, sizeCalculation: () => 1 });
-
+  /** New chunks that took a mutation of ours: they need no creating any more. */
+  readonly #begun = boundedCache<number, true>(SPAN_COUNT_MAX);
   /** Chunks of ours that gave their place to others. */
-  readonly #replaced = new LRUCache<number, true>({ maxSize: SPAN_COUNT_MAX, sizeCalculation: () => 1 });
+  readonly #replaced = boundedCache<number, true>(SPAN_COUNT_MAX);
 
   constructor(env: Env, session: Session) {
     this.#env = env;

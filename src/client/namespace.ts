@@ -132,7 +132,6 @@ export class Namespace {
     const request = { context: undefined, inode, parent, name: nameOf(name) };
     const answer = await this.#command(methods.makeLink, request, call, place);
     const attributes = await this.#entries.exact(answer, call.caller, this.#patience(call));
-    if (answer.beingWritten) this.#known.unknown(inode);
     this.#known.named(place, attributes, answer.parent, asked);
     return this.#states.observe(attributes, asked.tick);
   }
@@ -179,11 +178,10 @@ export class Namespace {
     call: Call,
     ...places: readonly Place[]
   ): Promise<Res> {
-    try {
-      return await this.#session.command(method, request, call.caller, this.#patience(call), false);
-    } catch (error) {
-      this.#known.uncertain(...places);
-      throw error;
-    }
+    const patience = this.#patience(call);
+    return await this.#known.attempt(
+      this.#session.command(method, request, call.caller, patience, false),
+      ...places,
+    );
   }
 }

@@ -1,6 +1,7 @@
 import { backoffMs, type Env } from '../base/env.ts';
 import { codeOf, messageOf } from '../base/errors.ts';
 import { type InodeId, inodeId } from '../base/ids.ts';
+import { nameKey } from '../base/name-key.ts';
 import { SECOND_MS } from '../base/units.ts';
 import { type ListenResponse, MasterDefinition } from '../rpc/messages.ts';
 import type { ChangeListener } from './api.ts';
@@ -90,7 +91,7 @@ export class NewsChannel {
       listener.everythingChanged();
     }
     for (const { parent, name, removedInode } of names) {
-      changes.noteName(parent, name);
+      changes.note(nameKey(parent, name));
       listener.nameChanged({ parent: inodeId(parent), name, removed: removedInode as InodeId | 0 });
     }
     for (const inode of inodes) {

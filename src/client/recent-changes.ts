@@ -1,4 +1,8 @@
-import type { InodeId } from '../base/ids.ts';
+import { putLast } from '../base/bounded.ts';
+import type { NameKey } from '../base/name-key.ts';
+
+/** An inode, or a name in a directory. */
+type Item = number | NameKey;
 
 /** Enough for all that is remembered of the master's answers. */
 const ITEM_COUNT_MAX = 65_536;
@@ -9,7 +13,7 @@ const ITEM_COUNT_MAX = 65_536;
  */
 export class RecentChanges {
   /** In the order of the changes. */
-  readonly #lastChange = new Map<number | string, number>();
+  readonly #lastChange = new Map<Item, number>();
   #moment = 0;
   /** Changes up to this moment are forgotten: anything may have been among them. */
   #forgottenUntil = 0;
@@ -20,12 +24,10 @@ export class RecentChanges {
     return this.#moment;
   }
 
-  note(inode: number): void {
-    this.#note(inode);
-  }
-
-  noteName(parent: number, name: Uint8Array): void {
-    this.#note(nameKey(parent, name));
+  note(item: Item): void {
+    this.#moment += 1;
+    const forgotten = putLast(this.#lastChange, item, this.#moment, ITEM_COUNT_MAX);
+    if (forgotten !== undefined) this.#forgottenUntil = forgotten[1];
   }
 
   /** From now on nobody tells what others change: nothing that is asked may be believed for longer. */
@@ -45,33 +47,8 @@ export class RecentChanges {
     this.#lastChange.clear();
   }
 
-  changedSince(inode: number, moment: number): boolean {
-    return this.#changedSince(inode, moment);
-  }
-
-  nameChangedSince(parent: InodeId, name: Uint8Array, moment: number): boolean {
-    return this.#changedSince(nameKey(parent, name), moment);
-  }
-
-  #note(item: number | string): void {
-    this.#moment += 1;
-    this.#lastChange.delete(item);
-    this.#lastChange.set(item, this.#moment);
-    if (this.#lastChange.size <= ITEM_COUNT_MAX) return;
-    for (const [oldest, moment] of this.#lastChange) {
-      this.#lastChange.delete(oldest);
-      this.#forgottenUntil = moment;
-      break;
-    }
-  }
-
-  #changedSince(item: number | string, moment: number): boolean {
+  changedSince(item: Item, moment: number): boolean {
     if (this.#blind || moment < this.#forgottenUntil) return true;
     return (this.#lastChange.get(item) ?? 0) > moment;
   }
-}
-
-/** A name in a directory, as the key of a map. */
-export function nameKey(parent: number, name: Uint8Array): string {
-  return `${parent}/${Buffer.from(name.buffer, name.byteOffset, name.length).toString('latin1')}`;
 }

@@ -1,3 +1,4 @@
+import { putLast } from '../base/bounded.ts';
 import type { ChunkHandle } from '../base/ids.ts';
 
 /** Complaints that last so long are no chance. */
@@ -26,7 +27,7 @@ export class Complaints {
       trouble.lastMs = nowMs;
       return nowMs - trouble.sinceMs >= COMPLAINT_MS;
     }
-    remember(this.#troubles, chunk, { version, sinceMs: nowMs, lastMs: nowMs });
+    putLast(this.#troubles, chunk, { version, sinceMs: nowMs, lastMs: nowMs }, CHUNKS_MAX);
     return false;
   }
 
@@ -43,18 +44,8 @@ export class Accusations {
   /** Answers whether another primary accused the same member a moment ago: then no single link is to blame. */
   note(chunk: ChunkHandle, { by, accused }: { by: number; accused: number }, nowMs: number): boolean {
     const last = this.#last.get(chunk);
-    remember(this.#last, chunk, { by, accused, atMs: nowMs });
+    putLast(this.#last, chunk, { by, accused, atMs: nowMs }, CHUNKS_MAX);
     if (last === undefined || nowMs - last.atMs > ACCUSATION_MS_MAX) return false;
     return last.accused === accused && last.by !== by;
-  }
-}
-
-function remember<T>(map: Map<ChunkHandle, T>, chunk: ChunkHandle, value: T): void {
-  map.delete(chunk);
-  map.set(chunk, value);
-  if (map.size <= CHUNKS_MAX) return;
-  for (const oldest of map.keys()) {
-    map.delete(oldest);
-    return;
   }
 }

@@ -1,3 +1,4 @@
+import { putLast } from '../base/bounded.ts';
 import type { ChunkHandle, SessionId } from '../base/ids.ts';
 
 /** Chunks remembered; of older ones it is not known any more who was given them. */
@@ -12,12 +13,7 @@ export class GivenChunks {
   readonly #only = new Map<ChunkHandle, SessionId | 0>();
 
   begun(chunk: ChunkHandle): void {
-    this.#only.set(chunk, 0);
-    if (this.#only.size <= CHUNKS_MAX) return;
-    for (const oldest of this.#only.keys()) {
-      this.#only.delete(oldest);
-      return;
-    }
+    putLast(this.#only, chunk, 0, CHUNKS_MAX);
   }
 
   /** Session 0: somebody without one, who cannot be told from others. */

@@ -1,4 +1,5 @@
 import { assert } from '../base/assert.ts';
+import { recordBytesMax } from '../base/constants.ts';
 import { hex } from '../base/ids.ts';
 import { ok, type Result, refuse } from '../base/result.ts';
 import { AppendTail } from './append-tail.ts';
@@ -206,9 +207,8 @@ export class Primary {
   #recallAppend(mutation: MutationRequest): Result<Repeat | undefined> {
     const { length, writer, number, recordChecksum } = mutation;
     if (length <= 0) return refuse('INVALID_ARGUMENT', 'an append of nothing');
-    const lengthMax = this.#options.chunkSizeBytes / 4;
+    const lengthMax = recordBytesMax(this.#options.chunkSizeBytes);
     if (length > lengthMax) {
-      // §3.3: the rest of a chunk that a record does not fit into is never more than that.
       const message = `a record of ${length} bytes is longer than ${lengthMax}, a quarter chunk`;
       return refuse('INVALID_ARGUMENT', message);
     }

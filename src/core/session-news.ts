@@ -1,4 +1,5 @@
 import type { InodeId, SessionId } from '../base/ids.ts';
+import { type NameKey, nameKey } from '../base/name-key.ts';
 
 /** What a session is told: all of this may be other than it was answered before. */
 export interface News {
@@ -60,7 +61,7 @@ export class SessionNews {
   }
 
   learntName(session: SessionId | 0, parent: InodeId, name: Buffer): void {
-    if (this.#listeners.has(session as SessionId)) this.#learnt(session, keyOf(parent, name));
+    if (this.#listeners.has(session as SessionId)) this.#learnt(session, nameKey(parent, name));
   }
 
   /** `by`: who changed it, and knows; 0: nobody who could. */
@@ -77,7 +78,7 @@ export class SessionNews {
   nameChanged(change: ChangedName, by: SessionId | 0): void {
     if (this.#knowers.size === 0) return;
     const { parent, name } = change;
-    this.#changed(keyOf(parent, name), by, (listener) => {
+    this.#changed(nameKey(parent, name), by, (listener) => {
       // A copy: it is a view of a whole request, and waits here until it is taken.
       listener.names.push({ ...change, name: Buffer.from(name) });
     });
@@ -147,11 +148,7 @@ export class SessionNews {
 }
 
 /** An inode, or a name in a directory. */
-type Item = InodeId | string;
-
-function keyOf(parent: InodeId, name: Buffer): string {
-  return `${parent}/${name.toString('latin1')}`;
-}
+type Item = InodeId | NameKey;
 
 class Listener {
   readonly session: SessionId;

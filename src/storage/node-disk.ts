@@ -212,8 +212,7 @@ class NodeDiskFile implements DiskFile {
     if (this.#inFlight === 0) this.#onIdle?.();
   }
 
-  /** What the page cache holds from `position` on, up to the first page that it does not. */
-  /** Undefined: only the disk can tell. */
+  /** What the page cache holds from `position` on, up to the first page that it does not. Undefined: only the disk can tell. */
   #readCached(into: Uint8Array, position: number): number | undefined {
     try {
       return preadNowait(this.#fd, into, position);

@@ -1,6 +1,8 @@
 import test from 'ava';
 import type { Env } from '../../src/base/env.ts';
+import { GfsError } from '../../src/base/errors.ts';
 import { type InodeId, inodeId } from '../../src/base/ids.ts';
+import { nameKey } from '../../src/base/name-key.ts';
 import type { Place } from '../../src/client/api.ts';
 import type { FileStates } from '../../src/client/file-states.ts';
 import { KnownEntries } from '../../src/client/known-entries.ts';
@@ -53,7 +55,7 @@ test('an answer that a change overtook on its way is not remembered', (t) => {
   known.learnName(at('f'), like(FILE), asked);
   t.is(known.lookup(at('f')), undefined);
   const again = known.asking();
-  changes.noteName(ROOT, Buffer.from('f'));
+  changes.note(nameKey(ROOT, Buffer.from('f')));
   known.learnName(at('f'), like(FILE), again);
   t.is(known.lookup(at('f')), undefined);
   t.deepEqual(known.attributes(FILE), like(FILE), 'the inode is another matter');
@@ -120,11 +122,12 @@ test('a rename moves what is known of names, an exchange leaves both', (t) => {
   t.is(known.lookup(at('b', DIRECTORY)), undefined);
 });
 
-test('a command that failed leaves nothing known of its names and directories', (t) => {
+test('a command that failed leaves nothing known of its names and directories', async (t) => {
   const { known } = world();
   known.added(at('d'), like(DIRECTORY), like(ROOT), known.asking());
   known.named(at('f', DIRECTORY), like(FILE), like(DIRECTORY), known.asking());
-  known.uncertain(at('f', DIRECTORY));
+  const failed = new GfsError('UNAVAILABLE', 'no answer');
+  await t.throwsAsync(known.attempt(Promise.reject(failed), at('f', DIRECTORY)), { is: failed });
   t.is(known.lookup(at('f', DIRECTORY)), undefined);
   t.is(known.lookup(at('x', DIRECTORY)), undefined);
   t.is(known.attributes(DIRECTORY), undefined);

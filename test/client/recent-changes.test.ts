@@ -1,5 +1,6 @@
 import test from 'ava';
 import { inodeId } from '../../src/base/ids.ts';
+import { nameKey } from '../../src/base/name-key.ts';
 import { RecentChanges } from '../../src/client/recent-changes.ts';
 
 test('a change counts for those who asked before it', (t) => {
@@ -31,9 +32,9 @@ test('names are told apart from nodes, and by their directories', (t) => {
   changes.see();
   const before = changes.now();
   const name = Buffer.from('7');
-  changes.noteName(inodeId(1), name);
-  t.true(changes.nameChangedSince(inodeId(1), name, before));
-  t.false(changes.nameChangedSince(inodeId(2), name, before));
+  changes.note(nameKey(inodeId(1), name));
+  t.true(changes.changedSince(nameKey(inodeId(1), name), before));
+  t.false(changes.changedSince(nameKey(inodeId(2), name), before));
   t.false(changes.changedSince(7, before));
 });
 
