@@ -195,13 +195,7 @@ export class ReplicaStore {
     this.#assertOpen();
     const replica = this.#replicas.get(chunk);
     if (replica !== undefined) return replica;
-    if (!this.#unseen.has(chunk)) return undefined;
-    let finding = this.#finding.get(chunk);
-    if (finding === undefined) {
-      finding = this.#find(chunk).finally(() => this.#finding.delete(chunk));
-      this.#finding.set(chunk, finding);
-    }
-    return await finding;
+    return this.#unseen.has(chunk) ? await this.#find(chunk) : undefined;
   }
 
   /** With its files; a missing one is fine. */
@@ -249,7 +243,17 @@ export class ReplicaStore {
     await this.#directory.close({ clean: isSynced });
   }
 
-  async #find(chunk: number): Promise<Replica | undefined> {
+  /** One search of a chunk at a time: a recovery writes to its files, and two replicas of them would be one too many. */
+  #find(chunk: number): Promise<Replica | undefined> {
+    let finding = this.#finding.get(chunk);
+    if (finding === undefined) {
+      finding = this.#recover(chunk).finally(() => this.#finding.delete(chunk));
+      this.#finding.set(chunk, finding);
+    }
+    return finding;
+  }
+
+  async #recover(chunk: number): Promise<Replica | undefined> {
     const replica = await Replica.find(this.#host, this.#placeOf(chunk), chunk, this.#directory.clean);
     this.#unseen.delete(chunk);
     if (replica !== undefined) this.#replicas.set(chunk, replica);
@@ -262,7 +266,7 @@ export class ReplicaStore {
 
   async #findUnlessDamaged(chunk: number): Promise<Replica | undefined> {
     try {
-      return await (this.#finding.get(chunk) ?? (this.#unseen.has(chunk) ? this.#find(chunk) : undefined));
+      return await (this.#unseen.has(chunk) ? this.#find(chunk) : undefined);
     } catch (error) {
       this.#env.log.error(
         { chunk: hex(chunk), error: messageOf(error) },

@@ -565,6 +565,22 @@ simTest('a replica whose files cannot be used is lost, not absent, and can be de
   t.is(await store.get(1), undefined);
 });
 
+simTest('a replica that two look for at a time is found once', async (t, server) => {
+  const before = await server.start();
+  const replica = before.create(versionRecord(1, 1), 'first');
+  await write(replica, 0, pattern(1000));
+  await replica.sync();
+  await write(replica, 0, pattern(1000, 2));
+  server.disk.powerCut();
+  const store = await server.start();
+  const scanning = store.states().next();
+  const got = await found(store, 1);
+  await scanning;
+  t.is(await found(store, 1), got);
+  await store.close();
+  t.deepEqual(server.fatal, []);
+});
+
 simTest('a missing data file is an error of its reads, not of the server', async (t, server) => {
   const before = await server.start();
   await settled(before, 1, pattern(2 * BLOCK));
