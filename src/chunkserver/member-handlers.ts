@@ -39,6 +39,7 @@ export function memberHandlers(parts: ServerParts): Pick<ChunkserverHandlers, Me
     sync: async ({ message }) => {
       const held = await heldAt(parts, message.chunk, message.version);
       if (message.replicaOnly) {
+        mustBeWhole(held);
         await held.replica.sync();
       } else {
         mustHaveKept(held, message.acknowledgedVersion);
@@ -129,6 +130,18 @@ function takeData(
     throw new GfsError('CHECKSUM_MISMATCH', `an order's data for chunk ${hex(chunk)} got damaged on its way`);
   }
   return { bytes, release: taken?.release ?? nothing };
+}
+
+/**
+ * What this replica lost with its power before a sync is not on its disk after it: the primary has to make it equal
+ * first (P7, P14).
+ */
+function mustBeWhole({ chunk, replica }: HeldChunk): void {
+  if (replica.state.whole) return;
+  throw new GfsError(
+    'NOT_READY',
+    `chunk ${hex(chunk)}: this replica lost power, and has nothing to vouch for`,
+  );
 }
 
 /** What was acknowledged before a loss of power on all members is nowhere for certain: a sync of it would be a lie (P14). */

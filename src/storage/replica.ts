@@ -155,9 +155,12 @@ export class Replica {
    * Resolves once mutation and data are in the OS of this machine; `data` is borrowed until then. Many may be in
    * flight; they are taken in the order of the calls, which must be the order of serials. A serial that was applied
    * before is ignored (it resolves after what it repeats). After a failure all later ones fail with SERIAL_GAP.
+   *
+   * A seal, and all before it, is on disk when it resolves: what comes next begins in another chunk, at this one's true
+   * length, and if the end went with the power of all members, there would be zeros in the middle of a file (P14, P16).
    */
   apply(mutation: Mutation, data: Bytes): Promise<void> {
-    return this.#enqueue('change', async () => {
+    const applied = this.#enqueue('change', async () => {
       const context = this.#context();
       const standing = this.#standing(context.content);
       if (standing !== 'reconciled') {
@@ -167,6 +170,7 @@ export class Replica {
       const repeat = mutation.version === record.version && mutation.serial < stream.nextSerial;
       if (!repeat) await planMutation(context, mutation, data);
     });
+    return mutation.kind === 'seal' ? Promise.all([applied, this.sync()]).then(() => undefined) : applied;
   }
 
   /** Every byte is verified; shorter than asked where the chunk ends. The buffers are the caller's. */

@@ -2,7 +2,7 @@
 import test from 'ava';
 import { codeOf } from '../../src/base/errors.ts';
 import { MINUTE_MS, MiB, SECOND_MS } from '../../src/base/units.ts';
-import { ChunkserverDefinition } from '../../src/rpc/messages.ts';
+import { ChunkserverDefinition, MutationKind } from '../../src/rpc/messages.ts';
 import { orderTo, sameBytes, sample } from './harness.ts';
 import { simulate } from './sim-world.ts';
 
@@ -192,5 +192,45 @@ test('P7: a member that lost power serves no reads, and is no source, until it i
     await cluster.raise(CHUNK, 2, 0);
     await world.simulation.sleep(1 * SECOND_MS);
     sameBytes(t, await cluster.read(1, CHUNK, 0, 5000, 2), sample(1000));
+  });
+});
+
+test('P14: a sync does not count a member that lost power, but has it made equal first', async (t) => {
+  await simulate(12, async (cluster, world) => {
+    const asked = { chunk: CHUNK, version: 1, replicaOnly: false, acknowledgedVersion: 1 };
+    const alone = { ...asked, replicaOnly: true };
+    const { connection } = cluster.at(0);
+    await cluster.write(CHUNK, 0, sample(500));
+    await connection.call(methods.sync, asked);
+    await cluster.write(CHUNK, 0, sample(1000));
+    world.powerCut('server-1');
+    await cluster.reopen(1);
+    t.is(await codeOfFailure(cluster.at(1).connection.call(methods.sync, alone)), 'NOT_READY');
+    t.is(await codeOfFailure(connection.call(methods.sync, asked)), 'NOT_PRIMARY');
+    t.is(cluster.master.evictions[0]?.accused, cluster.replica(1).server);
+    await cluster.raise(CHUNK, 2, 0);
+    await world.simulation.sleep(1 * SECOND_MS);
+    await connection.call(methods.sync, { ...asked, version: 2 });
+    for (const name of ['server-0', 'server-1', 'server-2']) world.powerCut(name);
+    await cluster.reopen(1);
+    const { message } = await cluster.at(1).connection.call(methods.checkVersion, { chunks: [CHUNK] });
+    t.like(message.chunks[0], { length: 1000 });
+  });
+});
+
+test('P16: what a chunk was told to be sealed at survives a loss of power of all members', async (t) => {
+  await simulate(13, async (cluster, world) => {
+    await cluster.append(CHUNK, sample(100_000), { writer: 1, number: 1 });
+    const sealed = await cluster.mutate(CHUNK, Buffer.alloc(0), {
+      chunkOffset: 0,
+      kind: MutationKind.MUTATION_KIND_SEAL,
+    });
+    t.like(sealed, { sealed: true, chunkLength: 100_000 });
+    for (const index of [0, 1, 2]) {
+      world.powerCut(`server-${index}`);
+      await cluster.reopen(index);
+      const { message } = await cluster.at(index).connection.call(methods.checkVersion, { chunks: [CHUNK] });
+      t.like(message.chunks[0], { length: 100_000, sealed: true }, `server ${index}`);
+    }
   });
 });
