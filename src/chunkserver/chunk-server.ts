@@ -22,6 +22,7 @@ import {
   type ChunkServerOptions,
   PUSH_BUFFER_BYTES_DEFAULT,
   REPORT_INTERVAL_MS_DEFAULT,
+  RESERVE_BYTES_MIN,
   type RunningChunkServer,
 } from './options.ts';
 import { Peers } from './peers.ts';
@@ -29,7 +30,6 @@ import type { RoleParts } from './primary-role.ts';
 import { pushHandlers } from './push-handlers.ts';
 import { readHandlers } from './read-handlers.ts';
 import type { ServerParts } from './server-parts.ts';
-import { SpaceGauge } from './space-gauge.ts';
 import { versionHandlers } from './version-handlers.ts';
 
 /** How often is looked for what waits too long or is not used any more. */
@@ -48,7 +48,6 @@ export class ChunkServer implements RunningChunkServer, AsyncDisposable {
   readonly #activity: Activity;
   readonly #store: ReplicaStore;
   readonly #chunks: ChunkTable;
-  readonly #space: SpaceGauge;
   readonly #registration = new Registration();
   #listener: Listener | undefined;
   #link: MasterLink | undefined;
@@ -57,11 +56,10 @@ export class ChunkServer implements RunningChunkServer, AsyncDisposable {
   #failed = false;
   #closing: Promise<void> | undefined;
 
-  private constructor(options: ChunkServerOptions, store: ReplicaStore, space: SpaceGauge) {
+  private constructor(options: ChunkServerOptions, store: ReplicaStore) {
     this.#options = options;
     this.#env = options.env;
     this.#store = store;
-    this.#space = space;
     this.#incarnation = options.env.uniqueId();
     this.#tasks = new TaskGroup((error) => this.#fail(error));
     this.#peers = new Peers(options.network);
@@ -83,7 +81,7 @@ export class ChunkServer implements RunningChunkServer, AsyncDisposable {
       env: options.env,
       disk: options.disk,
       directory: options.dataDirectory,
-      reserveBytes: options.reserveBytes ?? 0,
+      reserveBytes: Math.max(options.reserveBytes ?? 0, RESERVE_BYTES_MIN),
       withoutRules: options.withoutRules,
       onCorrupt: ({ chunk }) => {
         if (server !== undefined) server.#reportCorrupt(chunk);
@@ -91,7 +89,7 @@ export class ChunkServer implements RunningChunkServer, AsyncDisposable {
       onFatal: (error) => (server === undefined ? options.onFatal(error) : server.#fail(error)),
     });
     try {
-      server = new ChunkServer(options, store, await SpaceGauge.open(store));
+      server = new ChunkServer(options, store);
       await server.#listen();
     } catch (error) {
       await store.close();
@@ -130,7 +128,8 @@ export class ChunkServer implements RunningChunkServer, AsyncDisposable {
       chunks: this.#chunks,
       pushes: this.#pushes,
       peers: this.#peers,
-      space: this.#space,
+      checkRoom: (lengthBytes) => this.#checkRoom(lengthBytes),
+      chunkCount: () => this.#store.chunkCount,
       systemReporter: this.#options.systemReporter,
       incarnation: this.#incarnation,
       self: () => this.serverId,
@@ -147,6 +146,15 @@ export class ChunkServer implements RunningChunkServer, AsyncDisposable {
     this.#listener = await this.#options.network.listen(this.#options.listen, [service]);
   }
 
+  /** Whoever is refused has to know which of a chunk's servers it was. */
+  #checkRoom(lengthBytes: number): Promise<void> | undefined {
+    return this.#store.checkRoom(lengthBytes)?.catch((error: unknown) => {
+      if (codeOf(error) !== 'NO_SPACE') throw error;
+      const fields = { server: String(this.serverId ?? 0) };
+      throw new GfsError('NO_SPACE', messageOf(error), { cause: error, fields });
+    });
+  }
+
   #begin(bootId: string): void {
     const { env, network, masters, rack, host, pid, systemReporter } = this.#options;
     const link = new MasterLink({
@@ -155,7 +163,6 @@ export class ChunkServer implements RunningChunkServer, AsyncDisposable {
       masters,
       store: this.#store,
       chunks: this.#chunks,
-      space: this.#space,
       activity: this.#activity,
       reporter: new ChunkReporter({
         env,

@@ -11,11 +11,10 @@ import {
   type RegisterResponse,
 } from '../rpc/messages.ts';
 import type { ClientStream, Connection, Network } from '../rpc/network.ts';
-import type { ReplicaStore } from '../storage/replica-store.ts';
+import type { ReplicaStore, StoreSpace } from '../storage/replica-store.ts';
 import type { ChunkReporter } from './chunk-reporter.ts';
 import type { ChunkTable } from './chunk-table.ts';
 import type { Activity } from './counted.ts';
-import type { SpaceGauge } from './space-gauge.ts';
 import type { SystemReporter } from './system-reporter.ts';
 
 const REGISTER_MS_MAX = 5 * SECOND_MS;
@@ -29,7 +28,6 @@ export interface MasterLinkOptions {
   readonly masters: readonly string[];
   readonly store: ReplicaStore;
   readonly chunks: ChunkTable;
-  readonly space: SpaceGauge;
   readonly activity: Activity;
   readonly reporter: ChunkReporter;
   readonly reportIntervalMs: number;
@@ -208,8 +206,8 @@ export class MasterLink {
       const nowMs = this.#env.monotonicMs();
       if (nowMs - this.#answeredMs > SERVER_SILENCE_MS)
         throw new GfsError('UNAVAILABLE', 'the master is silent');
-      await this.#options.space.refresh();
-      const heartbeat = this.#heartbeat(registered.server, sentReportAtMs);
+      const space = await this.#options.store.space();
+      const heartbeat = this.#heartbeat(registered.server, space, sentReportAtMs);
       if (heartbeat.report !== undefined) sentReportAtMs = heartbeat.report.collectedAtMs;
       news.sentMs.set(heartbeat.sequence, nowMs);
       await stream.send(heartbeat);
@@ -217,8 +215,8 @@ export class MasterLink {
     }
   }
 
-  #heartbeat(server: number, sentReportAtMs: number): HeartbeatRequest {
-    const { introduction, chunks, space, activity, store, systemReporter } = this.#options;
+  #heartbeat(server: number, space: StoreSpace, sentReportAtMs: number): HeartbeatRequest {
+    const { introduction, chunks, activity, store, systemReporter } = this.#options;
     const latest = systemReporter?.latest();
     this.#sequence += 1;
     return {
@@ -226,7 +224,7 @@ export class MasterLink {
       incarnation: introduction.incarnation,
       sequence: this.#sequence,
       leases: chunks.takeLeases(),
-      space: { ...space.use(), chunkCount: store.chunkCount },
+      space,
       activeOperations: activity.active,
       load: latest?.loadAverage ?? 0,
       operations: activity.counters.take(),

@@ -32,7 +32,6 @@ export function memberHandlers(parts: ServerParts): Pick<ChunkserverHandlers, Me
       for (const { release } of taken) release();
       const failed = applied.find((result) => result.status === 'rejected');
       if (failed !== undefined) throw failed.reason;
-      for (const { length } of message.orders) parts.space.take(length);
       return { message: { chunkLength: held.replica.state.length } };
     },
 

@@ -6,7 +6,7 @@ import { GfsError } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
 import { SECOND_MS } from '../base/units.ts';
 import type { MutationRequest } from '../core/primary.ts';
-import { type MutateRequest, MutationKind } from '../rpc/messages.ts';
+import { type MutateRequest, MutationKind, type PushId } from '../rpc/messages.ts';
 import type { Incoming } from '../rpc/network.ts';
 import type { HeldChunk } from './held-chunk.ts';
 import type { MutationData } from './order-line.ts';
@@ -36,12 +36,12 @@ export function mutateHandlers(parts: ServerParts): Pick<ChunkserverHandlers, 'm
         if (pushId !== undefined) parts.pushes.take(pushId.writer, pushId.number)?.release();
         return { message: await known };
       }
+      const room = kind === 'seal' ? undefined : parts.checkRoom(length);
+      if (room !== undefined) await orGiveBack(parts, room, pushId);
       const data = takeData(parts, kind, incoming);
       const { release } = data;
       try {
-        const answer = await role.mutate(request, data);
-        parts.space.take(length);
-        return { message: answer };
+        return { message: await role.mutate(request, data) };
       } catch (error) {
         release();
         throw error;
@@ -91,6 +91,20 @@ async function begun(parts: ServerParts, { chunk, version, first }: MutateReques
   return held;
 }
 
+/** Refused for want of room, before anything is ordered: what was pushed would come again with the next attempt. */
+async function orGiveBack(
+  parts: ServerParts,
+  room: Promise<void>,
+  pushId: PushId | undefined,
+): Promise<void> {
+  try {
+    await room;
+  } catch (error) {
+    if (pushId !== undefined) parts.pushes.take(pushId.writer, pushId.number)?.release();
+    throw error;
+  }
+}
+
 /** The data, verified: what came with the request, or was pushed before and now is this mutation's. */
 function takeData(
   parts: ServerParts,
@@ -102,7 +116,6 @@ function takeData(
   if (kind === 'write' && length > MUTATION_BYTES_MAX) {
     throw new GfsError('INVALID_ARGUMENT', `a write of ${length} bytes; at most ${MUTATION_BYTES_MAX}`);
   }
-  parts.space.check(length);
   if (pushId === undefined) {
     if (lengthOf(payload) !== length)
       throw new GfsError('INVALID_ARGUMENT', `${lengthOf(payload)} bytes came, not ${length}`);

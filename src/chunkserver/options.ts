@@ -19,7 +19,7 @@ export interface ChunkServerOptions {
   /** Where others reach this server, when that is not the address it listens on; port 0 means the real one. */
   readonly advertise?: string | undefined;
   readonly rack?: string | undefined;
-  /** Bytes of the disk that stay free for others: pushes and new replicas beyond it are refused. */
+  /** Bytes of the disk that stay free for others, `RESERVE_BYTES_MIN` at least: pushes and mutations beyond it are refused. */
   readonly reserveBytes?: number | undefined;
   /** Between full chunk reports from a scan of the disk. */
   readonly reportIntervalMs?: number | undefined;
@@ -39,6 +39,8 @@ export interface ChunkServerOptions {
   readonly onFatal: (error: unknown) => void;
 }
 
+/** Whatever is configured: on a disk that takes no more data, versions and seals of its chunks must be recorded still. */
+export const RESERVE_BYTES_MIN = 1 * MiB;
 export const REPORT_INTERVAL_MS_DEFAULT = 1 * HOUR_MS;
 /** A few writers of a few pushes each (1 MiB) on every chunk that is written at a time. */
 export const PUSH_BUFFER_BYTES_DEFAULT = 64 * MiB;

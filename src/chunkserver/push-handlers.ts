@@ -73,7 +73,8 @@ class Intake {
     // A chunk that is not here begins with its first mutation.
     const held = parts.chunks.peek(chunk) ?? (await parts.chunks.hold(chunk));
     held?.checkVersion(version);
-    parts.space.check(length);
+    const checked = parts.checkRoom(length);
+    if (checked !== undefined) await checked;
     const room = parts.pushes.reserve(length);
     if (room === undefined) {
       throw new GfsError(

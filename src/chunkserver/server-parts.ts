@@ -6,7 +6,6 @@ import type { Handlers } from '../rpc/network.ts';
 import type { ChunkTable } from './chunk-table.ts';
 import type { HeldChunk } from './held-chunk.ts';
 import type { Peers } from './peers.ts';
-import type { SpaceGauge } from './space-gauge.ts';
 import type { SystemReporter } from './system-reporter.ts';
 import { noSuchChunk } from './wire.ts';
 
@@ -16,7 +15,9 @@ export interface ServerParts {
   readonly chunks: ChunkTable;
   readonly pushes: PushBuffer;
   readonly peers: Peers;
-  readonly space: SpaceGauge;
+  /** NO_SPACE, with this server's id, unless a mutation of this size fits on its disk. Nearly always nothing to wait for. */
+  readonly checkRoom: (lengthBytes: number) => Promise<void> | undefined;
+  readonly chunkCount: () => number;
   readonly systemReporter: SystemReporter | undefined;
   /** New at each start of the process (P2). */
   readonly incarnation: string;

@@ -53,7 +53,7 @@ export function versionHandlers(parts: ServerParts): Pick<ChunkserverHandlers, V
         throw new GfsError('UNIMPLEMENTED', 'this server does not report on its machine');
       }
       const report = await parts.systemReporter.collect();
-      return { message: { report: { ...report, chunkCount: parts.space.use().chunkCount } } };
+      return { message: { report: { ...report, chunkCount: parts.chunkCount() } } };
     },
   };
 }

@@ -18,6 +18,8 @@ export interface ChangeContext {
   readonly nowMs: number;
   /** Throws NO_SPACE unless the disk can take this much. */
   takeSpace(bytes: number): Promise<void> | undefined;
+  /** As `takeSpace`, but the reserve is there for it. */
+  takeReserve(bytes: number): void;
   onCorrupt(blockIndex: number): void;
 }
 
@@ -80,8 +82,14 @@ export async function planWrite(context: ChangeContext, write: PlannedWrite): Pr
   if (!checksumsMatch(data, chunkOffset, checksums)) {
     throw new GfsError('CHECKSUM_MISMATCH', `data for chunk ${hex(context.chunk)} at ${chunkOffset}`);
   }
-  const space = context.takeSpace(length + RECORD_BYTES);
-  if (space !== undefined) await space;
+  const spaceBytes = length + RECORD_BYTES;
+  if (serial === undefined && content.reconciledVersion > 0) {
+    // It is made equal to other members: without that, nobody could use the others either.
+    context.takeReserve(spaceBytes);
+  } else {
+    const space = context.takeSpace(spaceBytes);
+    if (space !== undefined) await space;
+  }
   const old = new Map<number, Uint8Array>();
   for (const blockIndex of content.checksums.mergedBlocks(chunkOffset, length)) {
     old.set(blockIndex, await verifiedBlock(context, blockIndex));

@@ -1,6 +1,6 @@
 import type { Disk, DiskLock } from '../base/disk.ts';
 import type { Env } from '../base/env.ts';
-import { codeOf, GfsError } from '../base/errors.ts';
+import { codeOf, GfsError, messageOf } from '../base/errors.ts';
 import { makeDirectoryDurably, readWhole, writeDurably } from './durable-file.ts';
 import { parseReplicaName, type ReplicaNames } from './replica-files.ts';
 
@@ -22,6 +22,13 @@ interface Mark {
   readonly clean: boolean;
 }
 
+interface FoundMark {
+  /** The one that takes the place of what was found, before anything else is written here. */
+  readonly mark: Mark;
+  readonly powerLost: boolean;
+  readonly clean: boolean;
+}
+
 /**
  * A chunkserver's data directory, locked: `lock`, `identity.json`, `mark.json`, and `chunks/XX/` for the replicas whose
  * handles end in XX.
@@ -35,28 +42,32 @@ export class ReplicaDirectory implements ReplicaNames {
   readonly clean: boolean;
   readonly #disk: Disk;
   readonly #lock: DiskLock;
-  readonly #bootId: string;
+  readonly #env: Env;
+  readonly #mark: Mark;
+  /** On a full disk the mark may have to wait; as long as it does, so does everything that is written. */
+  #isMarked = false;
+  #marking: Promise<void> | undefined;
   /** Directories of chunks that are there, and whether their own names are known to be on disk. */
   readonly #made = new Map<string, 'made' | 'durable'>();
   #identity: ServerIdentity | undefined;
 
   private constructor(
-    disk: Disk,
+    { env, disk, lock }: { env: Env; disk: Disk; lock: DiskLock },
     path: string,
-    lock: DiskLock,
-    found: { identity: ServerIdentity | undefined; mark: Mark; powerLost: boolean; clean: boolean },
+    found: FoundMark & { identity: ServerIdentity | undefined },
   ) {
+    this.#env = env;
     this.#disk = disk;
     this.path = path;
     this.#lock = lock;
     this.#identity = found.identity;
-    this.#bootId = found.mark.bootId;
+    this.#mark = found.mark;
     this.epoch = found.mark.epoch;
     this.powerLost = found.powerLost;
     this.clean = found.clean;
   }
 
-  /** Makes it if missing; ALREADY_RUNNING when another process has it. */
+  /** Makes it if missing; ALREADY_RUNNING when another process has it. A full disk can be read, until it has room again. */
   static async open(env: Env, disk: Disk, path: string): Promise<ReplicaDirectory> {
     // Also where it is there: the process that made it may have been killed at once.
     await makeDirectoryDurably(disk, path);
@@ -65,8 +76,10 @@ export class ReplicaDirectory implements ReplicaNames {
       await disk.makeDirectory(chunksIn(path));
       const text = await readWhole(disk, `${path}/identity.json`);
       const identity = text === undefined ? undefined : parseIdentity(path, text);
-      const { mark, powerLost, clean } = await takeMark(env, disk, path);
-      return new ReplicaDirectory(disk, path, lock, { identity, mark, powerLost, clean });
+      const found = await findMark(env, disk, path);
+      const directory = new ReplicaDirectory({ env, disk, lock }, path, { ...found, identity });
+      await directory.#markIfPossible();
+      return directory;
     } catch (error) {
       await lock.close();
       throw error;
@@ -107,6 +120,14 @@ export class ReplicaDirectory implements ReplicaNames {
     return found;
   }
 
+  writable(): Promise<void> | undefined {
+    if (this.#isMarked) return undefined;
+    this.#marking ??= this.#writeMark().finally(() => {
+      this.#marking = undefined;
+    });
+    return this.#marking;
+  }
+
   /** Before files are made in one of the 256 directories. */
   async make(directory: string): Promise<void> {
     if (this.#made.has(directory)) return;
@@ -125,19 +146,41 @@ export class ReplicaDirectory implements ReplicaNames {
 
   /** `clean`: everything in it is synced. */
   async close(options: { clean: boolean }): Promise<void> {
-    if (options.clean) {
-      await writeMark(this.#disk, this.path, { bootId: this.#bootId, epoch: this.epoch, clean: true });
-    }
+    if (options.clean) await this.#markClean();
     await this.#lock.close();
+  }
+
+  async #writeMark(): Promise<void> {
+    await writeMark(this.#disk, this.path, this.#mark);
+    this.#isMarked = true;
+  }
+
+  async #markIfPossible(): Promise<void> {
+    try {
+      await this.writable();
+    } catch (error) {
+      if (codeOf(error) !== 'NO_SPACE') throw error;
+      const fields = { path: this.path, error: messageOf(error) };
+      this.#env.log.error(
+        fields,
+        'the disk is full: chunks are served, but nothing is written before there is room',
+      );
+    }
+  }
+
+  async #markClean(): Promise<void> {
+    try {
+      await writeMark(this.#disk, this.path, { ...this.#mark, clean: true });
+    } catch (error) {
+      if (codeOf(error) !== 'NO_SPACE') throw error;
+      const fields = { path: this.path, error: messageOf(error) };
+      this.#env.log.warn(fields, 'the disk is full, there is no room to note that all is synced');
+    }
   }
 }
 
-/** Reads the mark of the last process and replaces it by one that says: somebody is writing here. */
-async function takeMark(
-  env: Env,
-  disk: Disk,
-  path: string,
-): Promise<{ mark: Mark; powerLost: boolean; clean: boolean }> {
+/** The mark that the last process left, and the one to replace it by, which says: somebody is writing here. */
+async function findMark(env: Env, disk: Disk, path: string): Promise<FoundMark> {
   const text = await readWhole(disk, `${path}/mark.json`);
   const old = text === undefined ? undefined : parseMark(text);
   if (text !== undefined && old === undefined) {
@@ -147,10 +190,8 @@ async function takeMark(
   const clean = old?.clean === true;
   const powerLost = text !== undefined && (old === undefined || (!clean && old.bootId !== bootId));
   const epoch = old === undefined || powerLost ? env.uniqueId() : old.epoch;
-  const mark = { bootId, epoch, clean: false };
-  // Even where it reads the same: the process that wrote it may have been killed before it was on disk.
-  await writeMark(disk, path, mark);
-  return { mark, powerLost, clean };
+  // Written even where it reads the same: the process that wrote it may have been killed before it was on disk.
+  return { mark: { bootId, epoch, clean: false }, powerLost, clean };
 }
 
 async function writeMark(disk: Disk, path: string, mark: Mark): Promise<void> {

@@ -39,6 +39,8 @@ export function parseReplicaName(
 
 /** The directories that replicas lie in. */
 export interface ReplicaNames {
+  /** Before anything is written (removing is always right). Rejects with NO_SPACE; nearly always nothing to wait for. */
+  writable(): Promise<void> | undefined;
   /** Before files are made in one. */
   make(directory: string): Promise<void>;
   /** The names in it are on disk when it resolves, and its own. */
@@ -165,6 +167,8 @@ export class ReplicaFiles {
   /** Everything planned is in the OS when it resolves: data first, then all records in one write (P11). */
   async writePlanned(): Promise<void> {
     if (this.#planned.logBytes === 0) return;
+    const writable = this.#names.writable();
+    if (writable !== undefined) await writable;
     if (this.#planned.data.length > 0) await this.#writePlannedData();
     if (this.#log === undefined) {
       await this.#names.make(this.paths.directory);

@@ -34,7 +34,10 @@ export interface ReplicaStoreOptions {
   readonly disk: Disk;
   /** Made if missing; locked while open (ALREADY_RUNNING when another has it). */
   readonly directory: string;
-  /** Kept free for others: mutations that would take it are refused with NO_SPACE. */
+  /**
+   * Kept free for others, and for what has to be written on a full disk too: versions, seals, marks, and what makes a member
+   * equal to the others again. Mutations that would take it are refused with NO_SPACE.
+   */
   readonly reserveBytes?: number | undefined;
   readonly withoutRules?: Rules | undefined;
   /** Replicas with open files (two each) and their records in memory. */
@@ -102,6 +105,7 @@ export class ReplicaStore {
       logBytesMax: options.logBytesMax ?? LOG_BYTES_MAX_DEFAULT,
       withoutRules: options.withoutRules ?? NO_RULES,
       takeSpace: (bytes) => this.#space.take(bytes),
+      takeReserve: (bytes) => this.#space.takeFromReserve(bytes),
       onCorrupt: (chunk, blockIndex) => this.#noteCorrupt(chunk, blockIndex),
       onFatal: (error) => this.#fail(error),
       onUse: (replica) => this.#noteUse(replica),
@@ -210,6 +214,11 @@ export class ReplicaStore {
       await new ReplicaFiles(this.#placeOf(chunk), chunk).removeAll();
       this.#unseen.delete(chunk);
     }
+  }
+
+  /** NO_SPACE unless a mutation of this size fits besides the reserve. Nearly always nothing to wait for. */
+  checkRoom(bytes: number): Promise<void> | undefined {
+    return this.#space.check(bytes);
   }
 
   async space(): Promise<StoreSpace> {

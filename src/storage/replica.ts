@@ -46,6 +46,7 @@ export interface ReplicaHost {
   readonly logBytesMax: number;
   readonly withoutRules: Rules;
   takeSpace(bytes: number): Promise<void> | undefined;
+  takeReserve(bytes: number): void;
   onCorrupt(chunk: number, blockIndex: number): void;
   onFatal(error: unknown): void;
   /** Its content is in memory and its files are open, and it is in use now. */
@@ -321,9 +322,19 @@ export class Replica {
         await this.#load();
       }
       await this.#noteRead();
-      await this.#sync();
+      await this.#syncAtLast();
       await this.#putAway();
     });
+  }
+
+  /** Of one that never got to the disk nothing was acknowledged: it may go when there is no room for it. */
+  async #syncAtLast(): Promise<void> {
+    const wasCreated = must(this.#loaded, 'loaded before').files.created;
+    try {
+      await this.#sync();
+    } catch (error) {
+      if (wasCreated || codeOf(error) !== 'NO_SPACE') throw error;
+    }
   }
 
   async #putAway(): Promise<void> {
@@ -477,6 +488,7 @@ export class Replica {
   }
 
   async #fold(): Promise<void> {
+    await this.#place.names.writable();
     await this.#sync();
     const { content, files } = must(this.#loaded, 'loaded before it runs');
     if (content.wantsMark) throw new GfsError('NO_SPACE', 'no space for a mark');
@@ -507,6 +519,7 @@ export class Replica {
       files,
       nowMs: this.#host.env.nowMs(),
       takeSpace: (bytes) => this.#host.takeSpace(bytes),
+      takeReserve: (bytes) => this.#host.takeReserve(bytes),
       onCorrupt: (blockIndex) => this.#host.onCorrupt(this.chunk, blockIndex),
     };
   }

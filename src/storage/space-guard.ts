@@ -32,20 +32,36 @@ export class SpaceGuard {
   }
 
   /** NO_SPACE unless this much fits besides the reserve. Nothing to wait for most of the time. */
-  take(bytes: number): Promise<void> | undefined {
+  check(bytes: number): Promise<void> | undefined {
     const isFresh = this.#env.monotonicMs() - this.#askedAtMs < BELIEVED_MS_MAX;
-    if (!isFresh || this.#takenBytes > BELIEVED_BYTES_MAX || !this.#fits(bytes))
-      return this.#askAndTake(bytes);
-    this.#takenBytes += bytes;
+    if (isFresh && this.#takenBytes <= BELIEVED_BYTES_MAX && this.#fits(bytes)) return undefined;
+    return this.#askAndCheck(bytes);
+  }
+
+  /** As `check`; and it is taken. */
+  take(bytes: number): Promise<void> | undefined {
+    const checked = this.check(bytes);
+    if (checked !== undefined) return checked.then(() => this.#taken(bytes));
+    this.#taken(bytes);
     return undefined;
   }
 
-  async #askAndTake(bytes: number): Promise<void> {
+  /** Something is written that the reserve is for. */
+  takeFromReserve(bytes: number): void {
+    this.#taken(bytes);
+  }
+
+  async #askAndCheck(bytes: number): Promise<void> {
     this.#asking ??= this.#ask();
     await this.#asking;
-    if (!this.#fits(bytes)) {
-      throw new GfsError('NO_SPACE', `${this.#path} has no room for ${bytes} bytes`);
-    }
+    if (this.#fits(bytes)) return;
+    throw new GfsError(
+      'NO_SPACE',
+      `no room for ${bytes} bytes in ${this.#path}: ${this.#freeBytes} are free, ${this.#reserveBytes} stay so`,
+    );
+  }
+
+  #taken(bytes: number): void {
     this.#takenBytes += bytes;
   }
 

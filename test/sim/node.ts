@@ -1,5 +1,5 @@
 import type { Disk } from '../../src/base/disk.ts';
-import { codeOf, messageOf } from '../../src/base/errors.ts';
+import { messageOf } from '../../src/base/errors.ts';
 import type { Network } from '../../src/rpc/network.ts';
 import { SimDisk } from './sim-disk.ts';
 import { SimEnv } from './sim-env.ts';
@@ -92,10 +92,9 @@ export class Node {
     for (const listener of this.onPowerLost) listener();
   }
 
-  /** Nothing that happens here is a reason for a program to give up, but a disk on which it cannot write what it must. */
+  /** Nothing that happens here is a reason for a program to give up. */
   #onFailed(env: SimEnv, error: unknown): void {
-    if (!env.alive) return;
-    if (codeOf(error) === 'NO_SPACE' && this.disk.isFull) this.kill();
-    else this.#simulation.fail(new Error(`${env.name} gave up: ${messageOf(error)}`, { cause: error }));
+    if (env.alive)
+      this.#simulation.fail(new Error(`${env.name} gave up: ${messageOf(error)}`, { cause: error }));
   }
 }

@@ -114,10 +114,6 @@ export class SimDisk {
     this.capacityBytes = this.names.usedBytes();
   }
 
-  get isFull(): boolean {
-    return this.capacityBytes !== CAPACITY_BYTES;
-  }
-
   empty(): void {
     this.capacityBytes = CAPACITY_BYTES;
   }

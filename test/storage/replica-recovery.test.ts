@@ -35,7 +35,11 @@ async function recover({ log, data, epoch = EPOCH }: Given): Promise<Found> {
   if (log !== undefined) sim.names.createFile(PATHS.log).write(Buffer.from(log), 0);
   if (data !== undefined) sim.names.createFile(PATHS.data).write(Buffer.from(data), 0);
   const disk = sim.processView(new SimEnv(simulation, 'process'));
-  const names = { make: async () => {}, syncNames: (path: string) => disk.syncDirectory(path) };
+  const names = {
+    writable: () => undefined,
+    make: async () => {},
+    syncNames: (path: string) => disk.syncDirectory(path),
+  };
   const open = () =>
     recoverReplica({ place: { disk, names, paths: PATHS }, chunk: CHUNK, epoch, synced: false });
   return await simulation.run(async () => {

@@ -432,6 +432,79 @@ simTest(
   1 * MiB,
 );
 
+simTest(
+  'on a disk that takes no more data a replica is made equal to others from the reserve, a new one is not',
+  async (t, server) => {
+    const store = await server.start({ reserveBytes: 400 * KiB });
+    const replica = store.create(versionRecord(1, 1), 'first');
+    for (let count = 0, code = 'ok'; code === 'ok'; count += 1) {
+      code = await codeFrom(write(replica, count * BLOCK, pattern(BLOCK, count), count));
+    }
+    const { length } = replica.state;
+    await replica.setVersion(versionRecord(1, 2));
+    const data = pattern(BLOCK, 99);
+    t.is(await codeFrom(replica.reconcileBlock(2, 0, [data], crc32(data))), 'ok');
+    await replica.reconcileFinish(2, { length, sealed: false, table: [] });
+    t.deepEqual((await replica.read(0, BLOCK)).payload, [data]);
+    const copy = store.create(versionRecord(2, 2), 'copy');
+    t.is(await codeFrom(copy.reconcileBlock(2, 0, [data], crc32(data))), 'NO_SPACE');
+    t.is(copy.state.length, 0);
+  },
+  1 * MiB,
+);
+
+simTest(
+  'on a disk without a free byte a server starts, reads and deletes, and writes when there is room',
+  async (t, server) => {
+    const store = await server.start();
+    for (const chunk of [1, 2])
+      await write(store.create(versionRecord(chunk, 1), 'first'), 0, pattern(1000, chunk));
+    await store.close();
+    server.disk.fill();
+    const full = await server.start();
+    t.false(full.powerLost);
+    const replica = await found(full, 1);
+    t.deepEqual(await readAll(replica), pattern(1000, 1));
+    t.is(await codeFrom(replica.setVersion(versionRecord(1, 2))), 'NO_SPACE');
+    t.is(replica.state.record.version, 1);
+    t.deepEqual(await readAll(replica), pattern(1000, 1));
+    await full.delete(2);
+    t.deepEqual(full.chunks(), [1]);
+    server.disk.empty();
+    await replica.setVersion(versionRecord(1, 2));
+    t.is(replica.state.record.version, 2);
+    t.deepEqual(server.fatal, []);
+  },
+);
+
+for (const [when, written] of [
+  ['after it wrote', true],
+  ['before it wrote', false],
+] as const) {
+  simTest(`a server that started on a full disk knows whether power was lost ${when}`, async (t, server) => {
+    const store = await server.start();
+    await write(store.create(versionRecord(1, 1), 'first'), 0, pattern(1000));
+    await store.close();
+    server.disk.fill();
+    const full = await server.start();
+    server.disk.empty();
+    if (written) await (await found(full, 1)).setVersion(versionRecord(1, 2));
+    server.disk.powerCut();
+    t.is((await server.start()).powerLost, written);
+  });
+}
+
+simTest('a server ends well on a full disk', async (t, server) => {
+  const store = await server.start();
+  const replica = store.create(versionRecord(1, 1), 'first');
+  await write(replica, 0, pattern(1000));
+  server.disk.fill();
+  t.is(await codeFrom(write(store.create(versionRecord(2, 1), 'first'), 0, pattern(1000))), 'NO_SPACE');
+  await store.close();
+  t.deepEqual(server.fatal, []);
+  t.deepEqual(await readAll(await found(await server.start(), 1)), pattern(1000));
+});
+
 test('a write that fails in the middle leaves the replica as it was, and it goes on', async (t) => {
   for (let nth = 1; nth <= 14; nth += 1) {
     const server = new Server(`fail ${nth}`);
