@@ -32,7 +32,7 @@ export async function cloneReplica(
   await parts.chunks.create(record, 'copy');
   const { replica } = await heldAt(parts, chunk, version);
   if (replica.state.standing === 'reconciled') return replica.state.length;
-  await replica.reconcileCut(version, 0);
+  await replica.reconcileCut(version, 0, { lowered: [], dropped: [] });
   for (let chunkOffset = 0; chunkOffset < sums.length; chunkOffset += CLONE_READ_BYTES) {
     const length = Math.min(CLONE_READ_BYTES, sums.length - chunkOffset);
     const { payload } = await connection.call(read, { chunk, version, chunkOffset, length }, deadline());

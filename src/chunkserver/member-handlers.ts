@@ -61,7 +61,7 @@ export function memberHandlers(parts: ServerParts): Pick<ChunkserverHandlers, Me
       const { replica } = await heldAt(parts, chunk, version);
       switch (step?.$case) {
         case 'cut':
-          await replica.reconcileCut(version, step.value.length);
+          await replica.reconcileCut(version, step.value.length, step.value);
           break;
         case 'block':
           await replica.reconcileBlock(version, step.value.blockIndex, payload, step.value.checksum);

@@ -131,9 +131,12 @@ class MemberReconcile {
     const blocks: Promise<void>[] = [];
     for (const step of steps) {
       switch (step.kind) {
-        case 'cut':
-          await this.#step({ $case: 'cut', value: { length: step.length } });
+        case 'cut': {
+          const { length, table } = step;
+          const value = { length, lowered: [...table.lowered], dropped: [...table.dropped] };
+          await this.#step({ $case: 'cut', value });
           break;
+        }
         case 'block':
           blocks.push(this.#copyBlock(step.blockIndex));
           break;

@@ -1,15 +1,21 @@
 import { CHECKSUM_BLOCK_BYTES } from '../base/constants.ts';
-import type { BlockSums } from './replica-types.ts';
+import type { AppendEntry, BlockSums, TableCut } from './replica-types.ts';
 
 /** What two replicas are compared by (P8). */
-export interface ReplicaSummary extends Pick<BlockSums, 'length' | 'stream' | 'checksums'> {
+export interface ReplicaSummary extends Pick<BlockSums, 'length' | 'stream' | 'checksums' | 'table'> {
   /** Nothing it acknowledged is missing (P7). */
   readonly whole: boolean;
 }
 
-/** What makes a member equal to its primary, in this order; a finish, which sets length, seal and table, comes last. */
+/**
+ * What makes a member equal to its primary, in this order; a finish, which sets length, seal and table, comes last.
+ *
+ * It may be interrupted after any of them, and the member be the next primary: so each leaves a replica that holds what
+ * was acknowledged, and speaks of nothing that it does not hold. A cut takes bytes together with their table
+ * entries, and blocks behind the member's end count only with the finish.
+ */
 export type ReconcileStep =
-  | { readonly kind: 'cut'; readonly length: number }
+  | { readonly kind: 'cut'; readonly length: number; readonly table: TableCut }
   | { readonly kind: 'block'; readonly blockIndex: number }
   | { readonly kind: 'finish' };
 
@@ -20,12 +26,31 @@ export type ReconcileStep =
 export function reconcileSteps(primary: ReplicaSummary, member: ReplicaSummary): ReconcileStep[] {
   if (sameOrders(primary, member)) return [{ kind: 'finish' }];
   const steps: ReconcileStep[] = [];
-  if (member.length > primary.length) steps.push({ kind: 'cut', length: primary.length });
+  const table = tableCut(primary.table, member.table);
+  if (member.length > primary.length || table.lowered.length > 0 || table.dropped.length > 0) {
+    steps.push({ kind: 'cut', length: primary.length, table });
+  }
   for (let blockIndex = 0; blockIndex < primary.checksums.length; blockIndex += 1) {
     if (!sameBlock(primary, member, blockIndex)) steps.push({ kind: 'block', blockIndex });
   }
   steps.push({ kind: 'finish' });
   return steps;
+}
+
+/**
+ * Of each writer the lower-numbered entry of both stays. He has one append in flight (P15): the number before it is
+ * on all members, so what only the member has was never acknowledged, whichever of the two orders next.
+ */
+function tableCut(primary: readonly AppendEntry[], member: readonly AppendEntry[]): TableCut {
+  const entries = new Map(primary.map((entry) => [entry.writer, entry]));
+  const lowered: AppendEntry[] = [];
+  const dropped: number[] = [];
+  for (const { writer, number } of member) {
+    const entry = entries.get(writer);
+    if (entry === undefined) dropped.push(writer);
+    else if (entry.number < number) lowered.push(entry);
+  }
+  return { lowered, dropped };
 }
 
 function sameOrders(a: ReplicaSummary, b: ReplicaSummary): boolean {

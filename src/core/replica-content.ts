@@ -34,6 +34,11 @@ export class ReplicaContent {
   readonly #checksums: BlockChecksums;
   readonly #map = new SegmentMap();
   readonly #table = new Map<number, AppendEntry>();
+  /**
+   * Of a mixture: where its content ends, if a reconcile's blocks lie behind that. Of what its primary has there, some
+   * blocks may be here and others not: before the finish that counts for nothing, and the next version cuts it off.
+   */
+  #settledLength: number | undefined;
   #inlineBytes = 0;
   /**
    * The length of the longest replica that a loss of power could bring back: that at the last mark, or after any record
@@ -63,6 +68,7 @@ export class ReplicaContent {
     this.#inlineBytes = at - inlineAt;
     assert(this.#map.length === base.length, 'the segments reach to the end');
     for (const entry of base.table) this.#table.set(entry.writer, entry);
+    this.#settledLength = base.settledLength < base.length ? base.settledLength : undefined;
     this.#lengthRecoverable = base.length;
   }
 
@@ -89,6 +95,10 @@ export class ReplicaContent {
   }
   get length(): number {
     return this.#checksums.length;
+  }
+  /** Without what a reconcile that has not ended put behind the replica's end. */
+  get settledLength(): number {
+    return this.#settledLength ?? this.length;
   }
   get writtenAtMs(): number {
     return this.#writtenAtMs;
@@ -175,11 +185,14 @@ export class ReplicaContent {
       case 'cut':
         this.#takeSerial(change.serial);
         this.#cut(change.length, change.lastSum);
+        for (const entry of change.table?.lowered ?? []) this.#table.set(entry.writer, entry);
+        for (const writer of change.table?.dropped ?? []) this.#table.delete(writer);
         this.#writtenAtMs = change.writtenAtMs;
         break;
       case 'version':
         assert(change.record.version > this.#record.version, 'versions only rise');
         if (change.cut !== undefined) this.#cut(change.cut.length, change.cut.lastSum);
+        assert(this.#settledLength === undefined, 'what a reconcile began goes before a version is recorded');
         this.#record = change.record;
         this.#mark(change.epoch, change.whole);
         break;
@@ -187,6 +200,7 @@ export class ReplicaContent {
         assert(change.version === this.#record.version, 'reconciled under its own version');
         this.#reconciledVersion = change.version;
         this.#stream = { version: change.version, nextSerial: 0 };
+        this.#settledLength = undefined;
         this.#sealed = change.sealed;
         this.#table.clear();
         for (const entry of change.table) this.#table.set(entry.writer, entry);
@@ -214,6 +228,7 @@ export class ReplicaContent {
       writtenAtMs: this.#writtenAtMs,
       readAtMs: this.#readAtMs,
       length: this.length,
+      settledLength: this.settledLength,
       sums: [...this.#checksums.sums],
       segments,
       table: [...this.#table.values()],
@@ -221,7 +236,8 @@ export class ReplicaContent {
   }
 
   #write(change: WriteRecord, inlineAt: number): void {
-    const { chunkOffset, length } = change;
+    const { chunkOffset, length, serial } = change;
+    if (serial === undefined && chunkOffset + length > this.length) this.#settledLength ??= this.length;
     this.#checksums.write(chunkOffset, length, change.sums);
     if (length > 0) {
       const source = change.place;
@@ -246,6 +262,7 @@ export class ReplicaContent {
   #cut(length: number, lastSum: number): void {
     this.#checksums.cut(length, lastSum);
     this.#map.setLength(length);
+    if (this.settledLength >= length) this.#settledLength = undefined;
   }
 
   #mark(epoch: string, whole: boolean): void {

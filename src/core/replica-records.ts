@@ -1,5 +1,5 @@
 import type { Segment } from './replica-map.ts';
-import type { AppendEntry, SerialStream, VersionRecord } from './replica-types.ts';
+import type { AppendEntry, SerialStream, TableCut, VersionRecord } from './replica-types.ts';
 
 /**
  * What a chunk's log is made of: one base, then changes in the order in which they happened. Replaying them through
@@ -28,6 +28,8 @@ export interface BaseRecord {
   readonly writtenAtMs: number;
   readonly readAtMs: number;
   readonly length: number;
+  /** Of a mixture: below `length` where a reconcile's blocks lie behind it, see `ReplicaContent`. */
+  readonly settledLength: number;
   readonly sums: readonly number[];
   /** Those with source `log` lie behind the base, in this order. */
   readonly segments: readonly Segment[];
@@ -63,6 +65,8 @@ export interface CutRecord {
   readonly length: number;
   /** Of the last block that is left, if it is partial. */
   readonly lastSum: number;
+  /** Of a step of a reconcile (P8). */
+  readonly table: TableCut | undefined;
   readonly writtenAtMs: number;
 }
 

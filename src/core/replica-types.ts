@@ -117,6 +117,18 @@ export interface BlockSums {
   readonly table: readonly AppendEntry[];
 }
 
+/**
+ * What a reconcile takes from a member's table of appends together with the bytes (P8): entries of records that its
+ * primary lacks. They were never acknowledged, as all members have what was; left behind when the reconcile is
+ * interrupted, they would tell a retry that its record is there.
+ */
+export interface TableCut {
+  /** The primary's entries, of writers whose highest append it does not have. */
+  readonly lowered: readonly AppendEntry[];
+  /** Writers of whom it has none. */
+  readonly dropped: readonly number[];
+}
+
 /** Setting the end of a reconcile (P8). */
 export interface ReconcileEnd {
   readonly length: number;

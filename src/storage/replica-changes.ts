@@ -7,7 +7,7 @@ import { hex } from '../base/ids.ts';
 import { poisoned } from '../core/replica-checksums.ts';
 import type { ReplicaContent } from '../core/replica-content.ts';
 import type { ChangeRecord } from '../core/replica-records.ts';
-import type { AppendEntry, Mutation } from '../core/replica-types.ts';
+import type { AppendEntry, Mutation, TableCut } from '../core/replica-types.ts';
 import type { ReplicaFiles } from './replica-files.ts';
 import { corruptBlock, readVerified } from './replica-reads.ts';
 
@@ -57,7 +57,7 @@ export async function planMutation(context: ChangeContext, mutation: Mutation, d
       const length = Math.min(mutation.length, content.length);
       const { lastSum, badBlock } = await sumAfterCut(context, length);
       if (badBlock !== undefined) throw corruptBlock(chunk, badBlock);
-      plan(context, { kind: 'cut', serial, length, lastSum, writtenAtMs: nowMs });
+      plan(context, { kind: 'cut', serial, length, lastSum, table: undefined, writtenAtMs: nowMs });
       break;
     }
     default:
@@ -110,11 +110,20 @@ export async function planLength(context: ChangeContext, length: number): Promis
   const { content, nowMs: writtenAtMs } = context;
   if (length < content.length) {
     const { lastSum } = await sumAfterCut(context, length);
-    plan(context, { kind: 'cut', serial: undefined, length, lastSum, writtenAtMs });
+    plan(context, { kind: 'cut', serial: undefined, length, lastSum, table: undefined, writtenAtMs });
   } else if (length > content.length) {
     const nothing = { length: 0, place: 'log', sums: [], append: undefined } as const;
     plan(context, { kind: 'write', serial: undefined, chunkOffset: length, ...nothing, writtenAtMs });
   }
+}
+
+/** A step of a reconcile: bytes and table entries that the primary does not have go together. */
+export async function planCut(context: ChangeContext, lengthMax: number, table: TableCut): Promise<void> {
+  const { content, nowMs: writtenAtMs } = context;
+  const length = Math.min(lengthMax, content.length);
+  if (length === content.length && table.lowered.length === 0 && table.dropped.length === 0) return;
+  const { lastSum } = await sumAfterCut(context, length);
+  plan(context, { kind: 'cut', serial: undefined, length, lastSum, table, writtenAtMs });
 }
 
 /** Puts a record behind what is planned. A replica that is not on disk yet begins with its base. */

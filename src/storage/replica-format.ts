@@ -15,12 +15,14 @@
  * Fields: u8, u32, u53 (8 bytes; low half first), text (u32 length, UTF-8), list (u32 count, items). In order:
  *
  *     base     'GFSR' u32, format u8, flags u8 (1 whole, 2 sealed), epoch text, version record, reconciled u53,
- *              stream version u53, next serial u53, written u53 ms, read u53 ms, length u53, sums list of u32,
+ *              stream version u53, next serial u53, written u53 ms, read u53 ms, length u53, settled length u53 if
+ *              flagged (4), sums list of u32,
  *              segments list (source u8: 0 zero, 1 data, 2 inline; length u53), table list; inline data of the segments
  *     write    flags u8 (1 in the data file, 2 ordered, 4 append), serial u53, written u53, offset u53, length u32,
  *              sums list of u32, table entry if append; the data unless in the data file
  *     seal     serial u53, written u53, length u53
- *     cut      flags u8 (2 ordered), serial u53, written u53, length u53, last sum u32
+ *     cut      flags u8 (2 ordered, 4 table), serial u53, written u53, length u53, last sum u32; if table: list of table
+ *              entries, list of writers u53
  *     version  flags u8 (1 whole, 2 cut), epoch text, version record, cut length u53 and last sum u32 if cut
  *     finish   flags u8 (2 sealed), version u53, epoch text, table list
  *     mark     flags u8 (1 whole), epoch text
@@ -140,11 +142,15 @@ function writeFields(writer: FieldWriter, record: ReplicaRecord): void {
       writer.u53(record.length);
       break;
     case 'cut':
-      writer.u8(flags(false, record.serial !== undefined));
+      writer.u8(flags(false, record.serial !== undefined, record.table !== undefined));
       writer.u53(record.serial ?? 0);
       writer.u53(record.writtenAtMs);
       writer.u53(record.length);
       writer.u32(record.lastSum);
+      if (record.table !== undefined) {
+        writer.list(record.table.lowered, writeEntry);
+        writer.list(record.table.dropped, (to, one) => to.u53(one));
+      }
       break;
     case 'version':
       writer.u8(flags(record.whole, record.cut !== undefined));
@@ -181,11 +187,16 @@ function readFields(reader: FieldReader): ReplicaRecord {
     case 'seal':
       return { kind, serial: reader.u53(), writtenAtMs: reader.u53(), length: reader.u53() };
     case 'cut': {
-      const [, ordered] = unflags(reader.u8());
-      const serial = reader.u53();
+      const [, ordered, hasTable] = unflags(reader.u8());
+      const serialRead = reader.u53();
+      const serial = ordered ? serialRead : undefined;
       const writtenAtMs = reader.u53();
       const length = reader.u53();
-      return { kind, serial: ordered ? serial : undefined, length, lastSum: reader.u32(), writtenAtMs };
+      const lastSum = reader.u32();
+      const table = hasTable
+        ? { lowered: reader.list(readEntry), dropped: reader.list((from) => from.u53()) }
+        : undefined;
+      return { kind, serial, length, lastSum, table, writtenAtMs };
     }
     case 'version': {
       const [whole, hasCut] = unflags(reader.u8());
@@ -213,7 +224,8 @@ function readFields(reader: FieldReader): ReplicaRecord {
 function writeBase(writer: FieldWriter, base: BaseRecord): void {
   writer.u32(MAGIC);
   writer.u8(FORMAT);
-  writer.u8(flags(base.whole, base.sealed));
+  const isUnsettled = base.settledLength < base.length;
+  writer.u8(flags(base.whole, base.sealed, isUnsettled));
   writer.text(base.epoch);
   writeVersion(writer, base.record);
   writer.u53(base.reconciledVersion);
@@ -222,6 +234,7 @@ function writeBase(writer: FieldWriter, base: BaseRecord): void {
   writer.u53(base.writtenAtMs);
   writer.u53(base.readAtMs);
   writer.u53(base.length);
+  if (isUnsettled) writer.u53(base.settledLength);
   writer.u32List(base.sums);
   writer.list(base.segments, (to, segment) => {
     to.u8(SOURCES.indexOf(segment.source));
@@ -234,7 +247,7 @@ function readBase(reader: FieldReader): BaseRecord {
   if (reader.u32() !== MAGIC) reader.fail('this is not the log of a chunk');
   const format = reader.u8();
   if (format !== FORMAT) reader.fail(`format ${format} of a chunk's log is not known here`);
-  const [whole, sealed] = unflags(reader.u8());
+  const [whole, sealed, isUnsettled] = unflags(reader.u8());
   const epoch = reader.text();
   const record = readVersion(reader);
   const reconciledVersion = reader.u53();
@@ -242,6 +255,7 @@ function readBase(reader: FieldReader): BaseRecord {
   const writtenAtMs = reader.u53();
   const readAtMs = reader.u53();
   const length = reader.u53();
+  const settledLength = isUnsettled ? reader.u53() : length;
   const sums = reader.u32List();
   let start = 0;
   const segments = reader.list((from): Segment => {
@@ -255,7 +269,7 @@ function readBase(reader: FieldReader): BaseRecord {
   return {
     kind: 'base',
     ...{ record, reconciledVersion, whole, epoch, stream, sealed, writtenAtMs, readAtMs },
-    ...{ length, sums, segments, table },
+    ...{ length, settledLength, sums, segments, table },
   };
 }
 

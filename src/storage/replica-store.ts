@@ -185,6 +185,7 @@ export class ReplicaStore {
       writtenAtMs: this.#env.nowMs(),
       readAtMs: 0,
       length: 0,
+      settledLength: 0,
       sums: [],
       segments: [],
       table: [],

@@ -14,12 +14,14 @@ import type {
   ReconcileEnd,
   ReplicaState,
   Standing,
+  TableCut,
   VersionRecord,
 } from '../core/replica-types.ts';
 import type { Rules } from '../core/rules.ts';
 import {
   type ChangeContext,
   plan,
+  planCut,
   planLength,
   planMutation,
   planWrite,
@@ -211,9 +213,13 @@ export class Replica {
         });
       }
       const isBehind = own < (record.cutVersion ?? 0) && !withoutRules.has('P19');
-      const cutLength = isBehind ? record.cutLength : undefined;
+      // What a reconcile that did not end put behind the end goes in any case.
+      const cutLength = Math.min(
+        content.settledLength,
+        (isBehind ? record.cutLength : undefined) ?? content.length,
+      );
       let cut: { length: number; lastSum: number; badBlock?: number } | undefined;
-      if (cutLength !== undefined && cutLength < content.length) {
+      if (cutLength < content.length) {
         cut = { length: cutLength, ...(await sumAfterCut(context, cutLength)) };
       }
       // Data first: a version that is on disk must not lie behind records that a recovery cannot verify.
@@ -236,17 +242,22 @@ export class Replica {
     return must(sums, 'they were taken or an error was thrown');
   }
 
-  /** Reconcile steps carry the version; once reconciled under it, they are ignored. A longer replica is cut (P8). */
-  reconcileCut(version: number, length: number): Promise<void> {
+  /**
+   * Reconcile steps carry the version; once reconciled under it, they are ignored. A longer replica is cut, and with
+   * its bytes go the entries of the table that speak of them (P8).
+   */
+  reconcileCut(version: number, length: number, table: TableCut): Promise<void> {
     assertRange(0, length);
     return this.#enqueue('change', async () => {
       const context = this.#context();
-      if (this.#ignoresStep(version) || length >= context.content.length) return;
-      await planLength(context, length);
+      if (!this.#ignoresStep(version)) await planCut(context, length, table);
     });
   }
 
-  /** `data` becomes the block's content from its start, and must reach its end or the replica's end. */
+  /**
+   * `data` becomes the block's content from its start, and must reach its end or the replica's end. What reaches
+   * beyond the replica's end counts for nothing before the finish (P8).
+   */
   reconcileBlock(version: number, blockIndex: number, data: Bytes, checksum: number): Promise<void> {
     assertRange(blockIndex * CHECKSUM_BLOCK_BYTES, lengthOf(data));
     return this.#enqueue('change', async () => {
@@ -605,7 +616,7 @@ export class Replica {
       standing: this.#standing(content),
       reconciledVersion: content.reconciledVersion,
       whole: content.whole,
-      length: content.length,
+      length: content.settledLength,
       sealed: content.sealed,
       stream: content.stream,
       writtenAtMs: content.writtenAtMs,

@@ -3,9 +3,14 @@ import fc from 'fast-check';
 import { CHECKSUM_BLOCK_BYTES as BLOCK } from '../../src/base/constants.ts';
 import { checksumsOf } from '../../src/base/crc.ts';
 import { blockLength, type ReplicaSummary, reconcileSteps } from '../../src/core/reconcile.ts';
+import type { AppendEntry } from '../../src/core/replica-types.ts';
 
 function summaryOf(content: Buffer, stream = { version: 0, nextSerial: 0 }, whole = true): ReplicaSummary {
-  return { length: content.length, stream, checksums: checksumsOf([content], 0), whole };
+  return { length: content.length, stream, checksums: checksumsOf([content], 0), table: [], whole };
+}
+
+function entry(writer: number, number: number): AppendEntry {
+  return { writer, number, chunkOffset: 10 * number, length: 10, checksum: number };
 }
 
 test('replicas that applied the same orders cost one comparison', (t) => {
@@ -22,6 +27,16 @@ test('after a loss of power, or in the middle of a reconcile, serials prove noth
   t.deepEqual(reconcileSteps(summaryOf(good, stream), summaryOf(bad, stream, false)), steps);
   t.deepEqual(reconcileSteps(summaryOf(good, stream, false), summaryOf(bad, stream)), steps);
   t.deepEqual(reconcileSteps(summaryOf(good), summaryOf(bad)), steps);
+});
+
+test('P8: what a member alone has of the table is taken from it first, though nothing else differs', (t) => {
+  const content = summaryOf(Buffer.alloc(50, 1));
+  const primary = { ...content, table: [entry(1, 4), entry(2, 7), entry(3, 1)] };
+  const member = { ...content, table: [entry(1, 5), entry(2, 7), entry(4, 9)] };
+  const [cut, ...rest] = reconcileSteps(primary, member);
+  t.deepEqual(cut, { kind: 'cut', length: 50, table: { lowered: [entry(1, 4)], dropped: [4] } });
+  t.deepEqual(rest, [{ kind: 'finish' }]);
+  t.deepEqual(reconcileSteps(primary, { ...primary, table: [entry(1, 3)] }), [{ kind: 'finish' }]);
 });
 
 test('the steps make any replica equal to any other', (t) => {

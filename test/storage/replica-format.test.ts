@@ -41,6 +41,12 @@ test('the base keeps its segments', (t) => {
   );
 });
 
+test('the base of a replica in the middle of a reconcile keeps where its content ends', (t) => {
+  const base = { ...BASE, settledLength: 5, segments: [] };
+  const scanned = scanRecord(Buffer.concat(encodeRecord(base, [], 0).buffers), 0, 0);
+  t.deepEqual(scanned.kind === 'record' && scanned.record, base);
+});
+
 test('a record counts only behind the one it was written behind', (t) => {
   const { bytes, ends } = buildLog();
   const [first, second, third] = ends;

@@ -29,6 +29,7 @@ export const BASE: BaseRecord = {
   writtenAtMs: 1_700_000_000_000,
   readAtMs: 5,
   length: small.length,
+  settledLength: small.length,
   sums: checksumsOf([small], 0),
   segments: [{ start: 0, end: small.length, source: 'log', at: 0 }],
   table: [entry],
@@ -55,7 +56,10 @@ export const STEPS: readonly LogStep[] = [
     data: over,
   },
   {
-    record: { kind: 'cut', serial: 2, length: 5, lastSum: crc32(small.subarray(0, 5)), ...times },
+    record: {
+      kind: 'cut',
+      ...{ serial: 2, length: 5, lastSum: crc32(small.subarray(0, 5)), table: undefined, ...times },
+    },
     data: none(),
   },
   { record: { kind: 'seal', serial: 3, length: 1, ...times }, data: none() },
@@ -69,6 +73,22 @@ export const STEPS: readonly LogStep[] = [
       cut: { length: 3, lastSum: crc32(small.subarray(0, 3)) },
     },
     data: none(),
+  },
+  {
+    record: {
+      kind: 'cut',
+      ...{ serial: undefined, length: 2, lastSum: crc32(small.subarray(0, 2)), ...times },
+      table: { lowered: [{ ...entry, number: 2 }], dropped: [9, 2 ** 41] },
+    },
+    data: none(),
+  },
+  {
+    record: {
+      kind: 'write',
+      ...{ serial: undefined, chunkOffset: 0, length: 4, place: 'log', append: undefined, ...times },
+      sums: [crc32(over)],
+    },
+    data: over,
   },
   { record: { kind: 'finish', version: 6, epoch: EPOCH, sealed: false, table: [entry] }, data: none() },
   { record: { kind: 'read', readAtMs: 77 }, data: none() },
@@ -104,10 +124,11 @@ export function buildLog(steps: readonly LogStep[] = STEPS): BuiltLog {
 
 /** All of a replica but whether it is whole. */
 export function textOf(content: ReplicaContent): string {
-  const { record, reconciledVersion, stream, sealed, length, writtenAtMs, readAtMs, epoch } = content;
+  const { record, reconciledVersion, stream, sealed, length, settledLength } = content;
+  const { writtenAtMs, readAtMs, epoch } = content;
   const { segments } = content.map;
-  const all = { record, reconciledVersion, stream, sealed, length, writtenAtMs, readAtMs, epoch, segments };
-  return JSON.stringify({ ...all, ...content.sums() });
+  const all = { record, reconciledVersion, stream, sealed, length, settledLength, segments };
+  return JSON.stringify({ ...all, writtenAtMs, readAtMs, epoch, ...content.sums() });
 }
 
 function none(): Buffer {

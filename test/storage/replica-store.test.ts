@@ -263,7 +263,7 @@ simTest(
     t.deepEqual(replica.state.stream, { version: 2, nextSerial: 0 });
     await write(replica, 0, pattern(9));
     // Steps that come again are ignored.
-    await replica.reconcileCut(2, 0);
+    await replica.reconcileCut(2, 0, { lowered: [], dropped: [] });
     await replica.reconcileFinish(2, { length: 0, sealed: true, table: [] });
     t.deepEqual([replica.state.length, replica.state.sealed], [100, false]);
   },
@@ -636,6 +636,66 @@ simTest('a replica whose files cannot be used is lost, not absent, and can be de
   t.deepEqual(states, [2]);
   await store.delete(1);
   t.is(await store.get(1), undefined);
+});
+
+simTest('P8: of a reconcile that did not end, blocks behind the end count for nothing', async (t, server) => {
+  const store = await server.start();
+  const replica = store.create(versionRecord(1, 1), 'first');
+  const own = pattern(BLOCK + 100);
+  await write(replica, 0, own);
+  await replica.setVersion(versionRecord(1, 2));
+  // Of a primary's record that begins in block 1 and ends in block 3, the middle comes first.
+  const theirs = pattern(BLOCK, 2);
+  await replica.reconcileBlock(2, 2, [theirs], crc32(theirs));
+  await replica.reconcileBlock(2, 1, [theirs], crc32(theirs));
+  t.is(replica.state.length, own.length);
+  t.is((await bytes(replica, BLOCK, 2 * BLOCK)).length, 100);
+  await replica.settle();
+  t.is(replica.state.length, own.length, 'through a fold too');
+  const again = await found(await server.start(), 1);
+  t.is(again.state.length, own.length, 'and through a restart');
+  t.is((await again.blockChecksums()).length, 3 * BLOCK, 'but its primary need not send them again');
+  await again.setVersion(versionRecord(1, 3));
+  t.is((await again.blockChecksums()).length, own.length);
+  const expected = Buffer.concat([own.subarray(0, BLOCK), theirs.subarray(0, 100)]);
+  t.deepEqual(await readAll(again), expected);
+  await again.reconcileFinish(3, { length: own.length, sealed: false, table: [] });
+  await write(again, BLOCK + 100, pattern(2 * BLOCK, 3));
+  t.deepEqual(await readAll(again), Buffer.concat([expected, pattern(2 * BLOCK, 3)]));
+});
+
+simTest('P8: a cut takes entries of the table with its bytes, also from the disk', async (t, server) => {
+  const store = await server.start();
+  const replica = store.create(versionRecord(1, 1), 'first');
+  const record = pattern(50);
+  for (const [serial, [writer, number]] of [
+    [1, 1],
+    [2, 1],
+    [1, 2],
+    [3, 1],
+  ].entries()) {
+    const at = { chunkOffset: 50 * serial, checksums: checksumsOf([record], 50 * serial) };
+    const recordChecksum = crc32(record);
+    await replica.apply(
+      {
+        kind: 'append',
+        ...{ version: 1, serial, ...at, writer: writer ?? 0, number: number ?? 0, recordChecksum },
+      },
+      [record],
+    );
+  }
+  await replica.setVersion(versionRecord(1, 2));
+  const lowered = { writer: 1, number: 1, chunkOffset: 0, length: 50, checksum: crc32(record) };
+  await replica.reconcileCut(2, 100, { lowered: [lowered], dropped: [3] });
+  await replica.sync();
+  server.disk.powerCut();
+  const again = await found(await server.start(), 1);
+  const { length, table } = await again.blockChecksums();
+  t.is(length, 100);
+  t.deepEqual(table.map(({ writer, number }) => [writer, number]).sort(), [
+    [1, 1],
+    [2, 1],
+  ]);
 });
 
 simTest('a replica that two look for at a time is found once', async (t, server) => {

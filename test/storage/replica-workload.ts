@@ -13,6 +13,7 @@ import {
   type ReplicaWorld,
   readAll,
   type Snapshot,
+  settled,
   Violation,
   versionRecord,
   written,
@@ -211,8 +212,8 @@ export class Workload {
     const version = last.record.version + 1 + this.#dice.below(2);
     const cut = this.#dice.chance(0.2) ? this.#dice.below(last.content.length + 100) : undefined;
     const record = versionRecord(model.chunk, version, cut);
-    const content = last.content.subarray(0, cut ?? last.content.length);
-    const reached = model.next({ ...last, record, content }, 'synced');
+    const content = last.content.subarray(0, Math.min(cut ?? last.content.length, last.settledLength));
+    const reached = model.next(settled({ ...last, record, content }), 'synced');
     await replica.setVersion(record);
     reached();
     model.restarted = false;
@@ -227,9 +228,14 @@ export class Workload {
     const { version } = last.record;
     if (this.#dice.chance(0.3)) {
       const length = this.#dice.below(last.content.length + 1);
-      if (length < last.content.length) {
-        last = { ...last, content: last.content.subarray(0, length), stream: mixture };
-        this.#fly(replica.reconcileCut(version, length), model.next(last));
+      const [dropped] = this.#dice.chance(0.5) ? last.table.keys() : [];
+      const table = new Map(last.table);
+      if (dropped !== undefined) table.delete(dropped);
+      if (length < last.content.length || dropped !== undefined) {
+        const settledLength = Math.min(length, last.settledLength);
+        last = { ...last, content: last.content.subarray(0, length), settledLength, table, stream: mixture };
+        const cut = { lowered: [], dropped: dropped === undefined ? [] : [dropped] };
+        this.#fly(replica.reconcileCut(version, length, cut), model.next(last));
       }
     }
     const blocks = this.#dice.chance(0.5) ? 0 : this.#dice.below(4);
@@ -240,6 +246,8 @@ export class Workload {
       last = { ...last, content: written(last.content, blockIndex * BLOCK, data), stream: mixture };
       this.#fly(replica.reconcileBlock(version, blockIndex, [data], crc32(data)), model.next(last));
     }
+    // Its primary dies: what it began goes with the next version.
+    if (this.#dice.chance(0.15)) return;
     const length = this.#dice.chance(0.8)
       ? last.content.length
       : this.#dice.below(last.content.length + 1000);
@@ -247,12 +255,13 @@ export class Workload {
     if (length !== last.content.length) {
       const content = Buffer.alloc(length);
       last.content.copy(content);
-      last = { ...last, content, stream: mixture };
+      const settledLength = Math.min(length, last.settledLength);
+      last = { ...last, content, settledLength, stream: mixture };
       // It may be found without its end, too.
       model.next(last);
     }
     const stream = { version, nextSerial: 0 };
-    const end = { ...last, sealed, stream, whole: true, reconciledVersion: version };
+    const end = settled({ ...last, sealed, stream, whole: true, reconciledVersion: version });
     const reached = model.next(end, 'synced');
     await replica.reconcileFinish(version, { length, sealed, table: [...last.table.values()] });
     reached();

@@ -25,7 +25,10 @@ export interface Snapshot {
   readonly whole: boolean;
   readonly stream: SerialStream;
   readonly sealed: boolean;
+  /** With what blocks of a reconcile put behind its end. */
   readonly content: Buffer;
+  /** Where it ends before that reconcile does. */
+  readonly settledLength: number;
   readonly table: ReadonlyMap<number, AppendEntry>;
 }
 
@@ -101,6 +104,7 @@ export function firstSnapshot(record: VersionRecord, kind: 'first' | 'copy'): Sn
     stream: { version: isFirst ? record.version : 0, nextSerial: 0 },
     sealed: false,
     content: Buffer.alloc(0),
+    settledLength: 0,
     table: new Map(),
   };
 }
@@ -236,12 +240,14 @@ export async function snapshotOf(replica: Replica): Promise<Snapshot> {
   const { state } = replica;
   const sums = await replica.blockChecksums();
   const content = await readAll(replica);
-  const expected = checksumsOf([content], 0);
+  const isUnsettled = sums.length > content.length;
+  // Behind the end of a mixture nobody reads, and its last block reaches there.
+  const verifiedCount = isUnsettled ? Math.floor(content.length / BLOCK) : sums.checksums.length;
+  const expected = checksumsOf([content], 0).slice(0, verifiedCount);
   if (
-    sums.length !== content.length ||
-    !Buffer.from(Uint32Array.from(expected).buffer).equals(
-      Buffer.from(Uint32Array.from(sums.checksums).buffer),
-    )
+    sums.length < content.length ||
+    (isUnsettled && sums.stream.version !== 0) ||
+    expected.join() !== sums.checksums.slice(0, verifiedCount).join()
   ) {
     throw new Violation(`chunk ${replica.chunk}: block checksums are not those of what is read`);
   }
@@ -252,6 +258,7 @@ export async function snapshotOf(replica: Replica): Promise<Snapshot> {
     stream: sums.stream,
     sealed: sums.sealed,
     content,
+    settledLength: content.length,
     table: new Map(sums.table.map((entry) => [entry.writer, entry])),
   };
 }
@@ -278,6 +285,15 @@ export async function readAll(replica: Replica): Promise<Buffer> {
 
 /** The state after a mutation; throws for one that makes no sense. */
 export function mutated(state: Snapshot, mutation: Mutation, data: Buffer): Snapshot {
+  return settled(applied(state, mutation, data));
+}
+
+/** All of the content counts. */
+export function settled(state: Snapshot): Snapshot {
+  return { ...state, settledLength: state.content.length };
+}
+
+function applied(state: Snapshot, mutation: Mutation, data: Buffer): Snapshot {
   const stream = { ...state.stream, nextSerial: mutation.serial + 1 };
   switch (mutation.kind) {
     case 'write':
@@ -316,7 +332,8 @@ function isSame(a: Snapshot, b: Snapshot): boolean {
     a.stream.nextSerial === b.stream.nextSerial &&
     a.sealed === b.sealed &&
     tableText(a.table) === tableText(b.table) &&
-    a.content.equals(b.content)
+    a.settledLength === b.settledLength &&
+    a.content.subarray(0, a.settledLength).equals(b.content.subarray(0, b.settledLength))
   );
 }
 
