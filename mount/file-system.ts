@@ -49,11 +49,9 @@ export interface WriteBuffer {
  */
 export interface FileSystem extends Namespace, Files, Directories {}
 
-/** Names, and what is kept about what they name. */
+/** Names, and what they name. */
 export interface Namespace {
   lookup(operation: Lookup, caller: Caller): Promise<Entry>;
-  /** The kernel knows nothing of the node any more. */
-  forgotten(node: number): void;
   getAttributes(operation: GetAttributes, caller: Caller): Promise<TimedAttributes>;
   setAttributes(operation: SetAttributes, caller: Caller): Promise<TimedAttributes>;
   readSymlink(operation: ReadSymlink, caller: Caller): Promise<Uint8Array>;
@@ -69,6 +67,8 @@ export interface Namespace {
 
 /** Open files. */
 export interface Files {
+  /** The kernel knows nothing of the node any more. */
+  forgotten(node: number): void;
   create(operation: Create, caller: Caller): Promise<Entry & OpenReply>;
   open(operation: Open, caller: Caller): Promise<OpenReply>;
   /** The buffers stay as they are until the reply was sent, at once after the promise settled. */

@@ -41,8 +41,8 @@ export class GfsFileSystem implements FileSystem {
   lookup(operation: requests.Lookup, caller: Caller): Promise<Entry> {
     return this.#namespace.lookup(operation, caller);
   }
-  forgotten(): void {
-    this.#namespace.forgotten();
+  forgotten(node: number): void {
+    this.#files.forgotten(node);
   }
   getAttributes(operation: requests.GetAttributes, caller: Caller): Promise<TimedAttributes> {
     return this.#namespace.getAttributes(operation, caller);

@@ -17,6 +17,11 @@ const KEPT_BYTES_MIN = 64 * KiB;
 /** Open files. Close-to-open: `flush` returns when data and length are at the cluster, `open` asks for them anew. */
 export class GfsFiles implements Files {
   readonly #context: GfsContext;
+  /**
+   * What this mount appended to, as long as the kernel knows it. It takes each append to end where it believed the file
+   * to end before, and would show the rest of its last page, zeros, as what was appended: so nothing reads its pages.
+   */
+  readonly #appendedTo = new Set<number>();
 
   constructor(context: GfsContext) {
     this.#context = context;
@@ -35,7 +40,7 @@ export class GfsFiles implements Files {
     const created = await client.create(inodeId(parent), name, how, call);
     const entry = belief.entry(created.attributes, asked, inodeId(parent), name);
     if (how.truncate) changes.note(created.attributes.inode);
-    return { ...entry, ...this.#opened(created, how) };
+    return { ...entry, ...this.#opened(created.attributes.inode, created, how) };
   }
 
   async open({ node, flags }: requests.Open, caller: Caller): Promise<OpenReply> {
@@ -44,7 +49,7 @@ export class GfsFiles implements Files {
     const how = openMode(flags);
     const opened = await staleWhenGone(client.open(inodeId(node), how, call));
     if (how.truncate) changes.note(node);
-    return this.#opened(opened, how);
+    return this.#opened(node, opened, how);
   }
 
   async read({ openFile, offset, size }: requests.Read): Promise<Bytes> {
@@ -96,11 +101,21 @@ export class GfsFiles implements Files {
     await this.#context.openFiles.remove(openFile).file.close();
   }
 
-  #opened({ file, unchanged }: OpenedFile, { write = false, append = false }: OpenMode): OpenReply {
+  /** The kernel knows it no more, nor has it pages of it. */
+  forgotten(node: number): void {
+    this.#appendedTo.delete(node);
+  }
+
+  #opened(
+    node: number,
+    { file, unchanged }: OpenedFile,
+    { write = false, append = false }: OpenMode,
+  ): OpenReply {
     const openFile = this.#context.openFiles.add({ file, writable: write });
     let flags = 0;
+    if (append) this.#appendedTo.add(node);
     // One write(2) is one request and one record, and no page remembers it at an offset that it does not have.
-    if (append) flags |= FOPEN.DIRECT_IO;
+    if (this.#appendedTo.has(node)) flags |= FOPEN.DIRECT_IO;
     // The kernel drops its pages at each open, unless we know that nobody changed the file since it got them.
     else if (unchanged) flags |= FOPEN.KEEP_CACHE;
     // Nothing can be wrong with writes that there are not: close(2) need not ask.

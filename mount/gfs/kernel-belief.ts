@@ -3,7 +3,7 @@ import type { InodeId } from '../../src/base/ids.ts';
 import { keyedName, type NameKey, nameKey } from '../../src/base/name-key.ts';
 import type { GfsClient } from '../../src/client/api.ts';
 import type { Attributes } from '../../src/rpc/messages.ts';
-import { deletedEntry, expireEntry, expireNode, invalidateNode } from '../wire/notifications.ts';
+import { deletedEntry, expireEntry, expireNode } from '../wire/notifications.ts';
 import type { Entry, TimedAttributes } from '../wire/replies.ts';
 import { nodeAttributes, type Timeouts } from './attributes.ts';
 
@@ -86,7 +86,7 @@ export class KernelBelief {
   }
 
   #inodeChanged(inode: InodeId): void {
-    if (this.#notify(invalidateNode(inode))) this.#nodes.delete(inode);
+    if (this.#notify(expireNode(inode))) this.#nodes.delete(inode);
     else this.#everythingChanged();
   }
 

@@ -27,9 +27,6 @@ export class GfsNamespace implements Namespace {
     return this.#entry(await this.#client.lookup(inodeId(parent), name, call), asked, parent, name);
   }
 
-  /** A node's id is its inode number, and nothing is kept for it here. */
-  forgotten(): void {}
-
   async getAttributes({ node }: requests.GetAttributes, caller: Caller): Promise<TimedAttributes> {
     const { belief } = this.#context;
     const call = await this.#call(caller);

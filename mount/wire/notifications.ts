@@ -3,16 +3,14 @@ import { OUT_HEADER_BYTES, writeUint64 } from './replies.ts';
 
 // What we tell the kernel unasked. A notification is a reply to nobody: its unique is 0, its error the notification's code.
 
-/** struct fuse_notify_inval_inode_out: ino u64, off i64, len i64. Drops attributes, and all cached pages. */
-export function invalidateNode(node: number): Buffer {
+/**
+ * struct fuse_notify_inval_inode_out: ino u64, off i64, len i64. The negative offset drops attributes alone; pages go when
+ * a look shows another mtime or length. Told to drop pages, the kernel would keep the thread that tells it waiting, beyond
+ * kill -9, for those that are being read: a mount that is killed meanwhile would never end, nor would its programs.
+ */
+export function expireNode(node: number): Buffer {
   const message = notification(NOTIFY.INVAL_INODE, 24);
   writeUint64(message, OUT_HEADER_BYTES, node);
-  return message;
-}
-
-/** As above with a negative offset: drops attributes alone. Pages go when a look shows another mtime or length. */
-export function expireNode(node: number): Buffer {
-  const message = invalidateNode(node);
   message.writeBigInt64LE(-1n, OUT_HEADER_BYTES + 8);
   return message;
 }

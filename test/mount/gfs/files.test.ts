@@ -68,6 +68,16 @@ test('how a file is opened decides what the kernel keeps and asks', async (t) =>
   t.is(await openFlags(OPEN.READ_ONLY | OPEN.APPEND), FOPEN.NOFLUSH, 'who only reads appends nothing');
 });
 
+test('what this mount appended to is opened without pages, until the kernel has forgotten it', async (t) => {
+  const { files } = recorded({ unchanged: true });
+  const open = async (flags: number) => (await files.open({ kind: 'open', node: NODE, flags }, ROOT)).flags;
+  t.is(await open(OPEN.READ_ONLY), FOPEN.NOFLUSH | FOPEN.KEEP_CACHE);
+  await open(OPEN.WRITE_ONLY | OPEN.APPEND);
+  t.is(await open(OPEN.READ_ONLY), FOPEN.NOFLUSH | FOPEN.DIRECT_IO);
+  files.forgotten(NODE);
+  t.is(await open(OPEN.READ_ONLY), FOPEN.NOFLUSH | FOPEN.KEEP_CACHE);
+});
+
 test('a file that is gone is stale: the kernel looks its name up anew', async (t) => {
   const { files } = recorded();
   const error = await t.throwsAsync(files.open({ kind: 'open', node: 8, flags: 0 }, ROOT));

@@ -1,7 +1,7 @@
 // The layout is read back field by field, after <linux/fuse.h>.
 import test from 'ava';
 import { writeDirectory } from '../../../mount/wire/directory.ts';
-import { deletedEntry, expireEntry, expireNode, invalidateNode } from '../../../mount/wire/notifications.ts';
+import { deletedEntry, expireEntry, expireNode } from '../../../mount/wire/notifications.ts';
 import { TYPE } from '../../../mount/wire/numbers.ts';
 import {
   type Entry,
@@ -114,9 +114,9 @@ test('a listing takes what fits, each item padded to eight bytes', (t) => {
 });
 
 test('notifications carry their code where replies carry an error', (t) => {
-  const node = invalidateNode(7);
+  const node = expireNode(7);
   t.deepEqual([node.readUInt32LE(0), node.readInt32LE(4), u64(node, 8), u64(node, 16)], [40, 2, 0, 7]);
-  t.is(expireNode(7).readBigInt64LE(24), -1n, 'a negative offset: pages stay');
+  t.is(node.readBigInt64LE(24), -1n, 'a negative offset: pages stay');
   const name = expireEntry(7, Buffer.from('abc'));
   t.deepEqual([name.length, name.readInt32LE(4), u64(name, 16), name.readUInt32LE(24)], [36, 3, 7, 3]);
   t.is(name.readUInt32LE(28), 1, 'it is looked up again, and whoever uses it goes on');
