@@ -1,10 +1,16 @@
-// A program on a mount: appends numbered lines to a log that others append to too, and overwrites and syncs records of a
-// file of its own. Notes in a manifest outside of the mount what it was told, in the order of the telling:
-//   append N          write(2) returned for line N of this writer
+// A program on a mount: appends numbered lines to a log that others append to too and to one of its own, overwrites and
+// syncs records of a file, and makes whole files. Notes in a manifest outside of the mount what it was told, in the order of
+// the telling:
+//   append N          write(2) returned for line N of this writer in the log
 //   unknown N         it failed: the line may be there, once, or not
+//   own N             write(2) returned for line N of the log of its own
 //   begin INDEX C     record INDEX is about to be overwritten with counter C
 //   record INDEX C    fsync(2) returned for it
-// When the mount dies it waits until there is one again. Usage: chaos-writer MOUNT MANIFEST NAME
+//   making INDEX C    file INDEX is about to be replaced by the Cth
+//   file INDEX C      fsync(2) and close(2) returned for it
+//   problem TEXT      a promise was broken
+// When the mount dies it waits until there is one again. Usage: writer DIRECTORY OTHER MANIFEST NAME, where OTHER is the same
+// directory on the other mount.
 import {
   appendFileSync,
   closeSync,
@@ -12,35 +18,34 @@ import {
   fsyncSync,
   openSync,
   readFileSync,
+  statSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { FILE_COUNT, fileOf, lineOf, RECORD_BYTES, RECORD_COUNT, recordOf } from './lines.ts';
 
-export const RECORD_BYTES = 1024;
-export const RECORD_COUNT = 256;
-/** The mount waits for the cluster that long, and tells the truth afterwards. */
+/** The mount waits for the cluster by itself; this is for when there is no mount. */
 const RETRY_MS = 200;
+const OWN_EVERY = 4;
 const OVERWRITE_EVERY = 8;
-
-export function recordOf(name: string, index: number, counter: number): Buffer {
-  return Buffer.alloc(RECORD_BYTES, `${name} ${index} ${counter};`);
-}
-
-export function lineOf(name: string, number: number): string {
-  return `${name} ${number} ${'.'.repeat((number * 37) % 200)}|\n`;
-}
+const FILE_EVERY = 64;
 
 class ChaosWriter {
-  readonly #mount: string;
+  readonly #directory: string;
+  readonly #other: string;
   readonly #manifest: string;
   readonly #name: string;
   #number = 0;
-  #counter = 0;
+  #ownNumber = 0;
+  #ownBytes = 0;
+  #recordCounter = 0;
+  #fileCounter = 0;
 
-  constructor(mount: string, manifest: string, name: string) {
-    this.#mount = mount;
+  constructor(directory: string, other: string, manifest: string, name: string) {
+    this.#directory = directory;
+    this.#other = other;
     this.#manifest = manifest;
     this.#name = name;
   }
@@ -57,18 +62,25 @@ class ChaosWriter {
   }
 
   async #work(): Promise<void> {
-    if (!existsSync(join(this.#mount, 'is-mounted'))) throw new Error('not mounted');
-    const log = openSync(join(this.#mount, 'log'), 'a');
-    const records = openSync(this.#recordsPath(), 'r+');
+    const open: number[] = [];
+    const opened = (path: string, flags: string) => {
+      const file = openSync(path, flags);
+      open.push(file);
+      return file;
+    };
     try {
+      const log = opened(join(this.#directory, 'log'), 'a');
+      const own = opened(this.#ownPath(this.#directory), 'a');
+      const records = opened(this.#recordsPath(), 'r+');
       for (;;) {
         this.#append(log);
+        if (this.#number % OWN_EVERY === 0) this.#appendToOwn(own);
         if (this.#number % OVERWRITE_EVERY === 0) this.#overwrite(records);
+        if (this.#number % FILE_EVERY === 0) this.#makeFile();
         await sleep(0);
       }
     } finally {
-      closeSync(log);
-      closeSync(records);
+      for (const file of open) closeSync(file);
     }
   }
 
@@ -83,23 +95,47 @@ class ChaosWriter {
     this.#note(`append ${this.#number}`);
   }
 
+  /** Nobody else writes there: the other mount has to show at least what was acknowledged. */
+  #appendToOwn(own: number): void {
+    this.#ownNumber += 1;
+    const line = lineOf(this.#name, this.#ownNumber);
+    writeSync(own, line);
+    this.#ownBytes += line.length;
+    this.#note(`own ${this.#ownNumber}`);
+    const seen = sizeOf(this.#ownPath(this.#other));
+    if (seen === undefined || seen >= this.#ownBytes) return;
+    this.#note(`problem stat showed ${seen} bytes when ${this.#ownBytes} were acknowledged`);
+  }
+
   #overwrite(records: number): void {
-    this.#counter += 1;
-    const index = (this.#counter * 97) % RECORD_COUNT;
-    this.#note(`begin ${index} ${this.#counter}`);
-    writeSync(records, recordOf(this.#name, index, this.#counter), 0, RECORD_BYTES, index * RECORD_BYTES);
+    this.#recordCounter += 1;
+    const counter = this.#recordCounter;
+    const index = (counter * 97) % RECORD_COUNT;
+    this.#note(`begin ${index} ${counter}`);
+    writeSync(records, recordOf(this.#name, index, counter), 0, RECORD_BYTES, index * RECORD_BYTES);
     fsyncSync(records);
-    this.#note(`record ${index} ${this.#counter}`);
+    this.#note(`record ${index} ${counter}`);
+  }
+
+  #makeFile(): void {
+    this.#fileCounter += 1;
+    const counter = this.#fileCounter;
+    const index = counter % FILE_COUNT;
+    this.#note(`making ${index} ${counter}`);
+    const path = join(this.#directory, `file-${this.#name}-${index}`);
+    writeFileSync(path, fileOf(this.#name, counter), { flush: true });
+    this.#note(`file ${index} ${counter}`);
+  }
+
+  #ownPath(directory: string): string {
+    return join(directory, `own-${this.#name}`);
   }
 
   #recordsPath(): string {
-    const path = join(this.#mount, `records-${this.#name}`);
+    const path = join(this.#directory, `records-${this.#name}`);
     if (existsSync(path) && readFileSync(path).length === RECORD_COUNT * RECORD_BYTES) return path;
-    writeFileSync(
-      path,
-      Buffer.concat(Array.from({ length: RECORD_COUNT }, (_, n) => recordOf(this.#name, n, 0))),
-      { flush: true },
-    );
+    const fresh = Array.from({ length: RECORD_COUNT }, (_, index) => recordOf(this.#name, index, 0));
+    writeFileSync(path, Buffer.concat(fresh), { flush: true });
     return path;
   }
 
@@ -108,7 +144,14 @@ class ChaosWriter {
   }
 }
 
-const [, script, mount, manifest, name] = process.argv;
-if (script === import.meta.filename && mount !== undefined && manifest !== undefined && name !== undefined) {
-  await new ChaosWriter(mount, manifest, name).run();
+/** Undefined: the mount cannot say now. */
+function sizeOf(path: string): number | undefined {
+  try {
+    return statSync(path).size;
+  } catch {
+    return undefined;
+  }
 }
+
+const [, , directory = '', other = '', manifest = '', name = ''] = process.argv;
+await new ChaosWriter(directory, other, manifest, name).run();
