@@ -39,6 +39,8 @@ export function chunkStateOf(state: ReplicaState): ChunkState {
     sealed: state.sealed,
     reconciled: state.reconciledVersion === state.record.version,
     whole: state.whole,
+    reconciledVersion: state.reconciledVersion,
+    orders: state.stream.version === state.reconciledVersion ? state.stream.nextSerial : 0,
     deleted: false,
     lost: false,
     restarted: state.standing === 'restarted',
@@ -52,6 +54,8 @@ const NOTHING = {
   sealed: false,
   reconciled: false,
   whole: false,
+  reconciledVersion: 0,
+  orders: 0,
   restarted: false,
   inCharge: false,
 };

@@ -9,6 +9,10 @@ export interface ReplicaReport {
   /** Under its version, durably (P6). */
   readonly reconciled: boolean;
   readonly whole: boolean;
+  /** The version under which it was reconciled last, durably; 0: never. */
+  readonly reconciledVersion: number;
+  /** Applied since, in a row; 0 also where a reconcile began that did not end. */
+  readonly orders: number;
   /** An earlier process recorded its version: it refuses orders (P6). */
   readonly restarted: boolean;
   /** Asked, not reported: it is this version's primary, reconciling or ordering. */

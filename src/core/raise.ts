@@ -3,6 +3,7 @@ import { type ChunkHandle, hex, type ServerId } from '../base/ids.ts';
 import { ok, type Refusal, type Result, refuse } from '../base/result.ts';
 import type { ReplicaReport } from './chunk-locations.ts';
 import { memberCountMin } from './placement.ts';
+import { furthest, type TornReplica } from './torn-replicas.ts';
 
 /** What the log has of a chunk (P1). */
 export interface LoggedChunk {
@@ -27,7 +28,8 @@ export type OrderOutcome = 'recorded' | 'failed';
 
 /** Who gets which order: `set` records on a replica, `create` makes one where there is none. */
 export interface RaiseOrders {
-  readonly set: readonly ServerId[];
+  /** With the version that each had recorded before: cuts above it are due (P19). */
+  readonly set: readonly { readonly member: ServerId; readonly recorded: number }[];
   readonly create: readonly ServerId[];
   /** Of created ones: others hold data, the primary copies it to them. */
   readonly copy: boolean;
@@ -40,6 +42,8 @@ export interface RaisePlan {
   readonly members: ServerId[];
   readonly primary: ServerId;
   readonly loss: boolean;
+  /** The lowest version that was recorded by one of these members which hold replicas. */
+  readonly recorded: number;
 }
 
 export type RaiseStep =
@@ -128,9 +132,13 @@ export class Raise {
     assert(row.version === this.#step.plan.version + 1, 'a raise goes one version up');
     this.#logged = row;
     this.#count += 1;
-    const holds = (member: ServerId) => this.#answers.get(member)?.kind === 'holds';
-    const set = row.members.filter(holds);
-    const create = row.members.filter((member) => !holds(member));
+    const set: { member: ServerId; recorded: number }[] = [];
+    const create: ServerId[] = [];
+    for (const member of row.members) {
+      const answer = this.#answers.get(member);
+      if (answer?.kind === 'holds') set.push({ member, recorded: answer.replica.version });
+      else create.push(member);
+    }
     this.#step = { kind: 'order', orders: { set, create, copy: set.length > 0 && create.length > 0 } };
   }
 
@@ -226,12 +234,14 @@ export function planRaise(
   }
   const { without, avoid } = blame(version, answers, options);
   const rank = rankOfPrimary({ primary, answerOf, avoid, random: options.random });
+  const planOf = (chosen: Pick<RaisePlan, 'members' | 'primary' | 'loss'>) =>
+    ok({ version, ...chosen, recorded: recordedBy(chosen.members, version, answerOf) });
   const isWanted = (member: ServerId) => !failed.has(member) && !without.has(member);
   if (holderCount === 0) {
     const staying = keepEnough(present, isWanted, { minimum, isWhole: () => true });
     // All empty: nobody wrote, or all lost power before the first sync and have nothing left. Whoever has an
     // acknowledgement learns by the loss which it was (P14).
-    return ok({ version, members: staying, primary: best(staying, rank), loss: true });
+    return planOf({ members: staying, primary: best(staying, rank), loss: true });
   }
   if (present.some((member) => isWhole(answerOf(member)))) {
     const staying = keepEnough(present, isWanted, {
@@ -246,13 +256,34 @@ export function planRaise(
       );
     }
     const candidates = staying.filter((member) => isWhole(answerOf(member)));
-    return ok({ version, members: staying, primary: best(candidates, rank), loss: false });
+    return planOf({ members: staying, primary: best(candidates, rank), loss: false });
   }
   if (silentCount > 0) return refuse('NOT_READY', `${name(chunk)}: no whole replica is there, others may be`);
-  // P7: all said that power was lost under them. The longest serves; what was not synced may be gone.
-  const holding = present.filter((member) => answerOf(member).kind === 'holds');
-  const longest = best(holding, (member) => lengthOf(answerOf(member)));
-  return ok({ version, members: present, primary: longest, loss: true });
+  // P7: all said that power was lost under them. What was not synced may be gone.
+  const { accusation } = options;
+  const resigned = accusation?.by === accusation?.accused ? accusation?.accused : undefined;
+  const torn = present.flatMap((member) => tornReplica(member, answerOf(member)));
+  const serving = furthest(torn.filter(({ member }) => member !== resigned)) ?? furthest(torn);
+  if (serving === undefined) {
+    return refuse('NOT_READY', `${name(chunk)}: those who answer hold copies that were never finished`);
+  }
+  return planOf({ members: present, primary: serving, loss: true });
+}
+
+/** Of those that hold replicas, the lowest version. */
+function recordedBy(
+  members: readonly ServerId[],
+  version: number,
+  answerOf: (member: ServerId) => MemberAnswer,
+): number {
+  return members.reduce((lowest, member) => {
+    const answer = answerOf(member);
+    return answer.kind === 'holds' ? Math.min(lowest, answer.replica.version) : lowest;
+  }, version);
+}
+
+function tornReplica(member: ServerId, answer: MemberAnswer): TornReplica[] {
+  return answer.kind === 'holds' ? [{ member, ...answer.replica }] : [];
 }
 
 const NOBODY: ReadonlySet<ServerId> = new Set();
@@ -332,10 +363,6 @@ function best(members: readonly ServerId[], rank: (member: ServerId) => number):
 
 function isWhole(answer: MemberAnswer): boolean {
   return answer.kind === 'holds' && answer.replica.whole;
-}
-
-function lengthOf(answer: MemberAnswer): number {
-  return answer.kind === 'holds' ? answer.replica.length : -1;
 }
 
 /** P25: somebody was ordered what this log does not have. Nothing may be decided from such a log. */

@@ -5,6 +5,7 @@ import { type ChunkHandle, hex, type ServerId } from '../base/ids.ts';
 import type { Result } from '../base/result.ts';
 import { Accusations, Complaints } from '../core/complaints.ts';
 import type { LeaseTable } from '../core/lease-table.ts';
+import { cutFor } from '../core/metadata/chunk-rows.ts';
 import { INTERNAL } from '../core/metadata/commands.ts';
 import type { Chunk } from '../core/metadata/rows.ts';
 import {
@@ -159,10 +160,12 @@ export class ChunkRaiser {
           logNext = (plan) => this.#logPlain(chunk, plan);
           break;
         case 'order': {
-          const record = this.#recordOf(chunk);
           const { set, create, copy } = step.orders;
+          const record = this.#recordOf(chunk, 0);
           await Promise.all([
-            each(set, async (member) => raise.ordered(member, await this.#set(member, record))),
+            each(set, async ({ member, recorded }) =>
+              raise.ordered(member, await this.#set(member, this.#recordOf(chunk, recorded))),
+            ),
             each(create, async (member) => raise.ordered(member, await this.#create(member, record, copy))),
           ]);
           break;
@@ -208,13 +211,14 @@ export class ChunkRaiser {
     raise.refused({ code: 'NOT_READY', message: `chunk ${hex(chunk)} has changed meanwhile` });
   }
 
-  #logPlain(chunk: ChunkHandle, { version, members, primary, loss }: RaisePlan): Promise<Result<unknown>> {
-    const body = { chunk, version, members, primary, loss };
-    return this.#parts.metadata.execute(INTERNAL, 'raiseVersion', body);
+  #logPlain(chunk: ChunkHandle, plan: RaisePlan): Promise<Result<unknown>> {
+    return this.#parts.metadata.execute(INTERNAL, 'raiseVersion', { chunk, ...plan });
   }
 
-  #recordOf(chunk: ChunkHandle): VersionRecord {
-    const { version, members, primary, cut, loss } = this.#rowOf(chunk);
+  /** For a replica that has `recorded` an earlier version. */
+  #recordOf(chunk: ChunkHandle, recorded: number): VersionRecord {
+    const { version, members, primary, cuts, loss } = this.#rowOf(chunk);
+    const cut = cutFor(cuts, recorded);
     return {
       chunk,
       version,

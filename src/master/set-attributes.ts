@@ -73,8 +73,8 @@ async function cutAt(
   checkReach(access, context, inode);
   if (!byOpenFile) unwrap(state.access(context.caller, inode, { write: true }));
   let attributes: Attributes | undefined;
-  await raiser.raiseWith(chunk, async ({ version, members, primary, loss }) => {
-    const cut = { chunk, version, members, primary, loss };
+  await raiser.raiseWith(chunk, async (plan) => {
+    const cut = { chunk, ...plan };
     const result = await metadata.execute(context, 'setAttributes', { ...changes, cut });
     if (result.ok) attributes = result.value;
     return result;

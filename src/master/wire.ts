@@ -3,9 +3,11 @@ import type { ReplicaChange, ReplicaReport } from '../core/chunk-locations.ts';
 import type { ChunkState } from '../rpc/messages.ts';
 
 export function replicaReportOf(state: ChunkState): ReplicaReport {
-  const { version, length, sealed, reconciled, whole, restarted, inCharge } = state;
+  const { version, length, sealed, reconciled, whole, reconciledVersion, orders, restarted, inCharge } =
+    state;
   const chunk = chunkHandle(state.chunk);
-  return { chunk, version, length, sealed, reconciled, whole, restarted, inCharge };
+  const standing = { reconciled, whole, reconciledVersion, orders, restarted, inCharge };
+  return { chunk, version, length, sealed, ...standing };
 }
 
 /** A replica that cannot be used is no place to read from, as one that is gone. */

@@ -52,10 +52,45 @@ test('nobody whole, but somebody did not answer: it may be the whole one', (t) =
   t.is(plan([holds({ whole: false }), holds({ whole: false }), dead]), 'NOT_READY');
 });
 
-test('nobody whole, and all answered: the longest serves, and the loss is logged', (t) => {
-  const torn = (length: number) => holds({ whole: false, length });
-  t.is(plan([torn(1), torn(3), torn(2)]), '1,2,3 by 2 with loss');
-  t.is(plan([torn(1), torn(3), lost]), '1,2 by 2 with loss');
+test('P7: nobody whole, and all answered: the one that got furthest serves, and the loss is logged', (t) => {
+  const torn = (reconciledVersion: number, orders: number, length: number) =>
+    holds({ whole: false, reconciledVersion, orders, length });
+  t.is(plan([torn(4, 1, 1), torn(4, 1, 3), torn(4, 1, 2)]), '1,2,3 by 2 with loss', 'by length last');
+  t.is(
+    plan([torn(4, 1, 9), torn(4, 2, 3), lost]),
+    '1,2 by 2 with loss',
+    'an overwrite is no longer, and later',
+  );
+  t.is(
+    plan([torn(3, 9, 9), torn(4, 0, 1), torn(2, 9, 99)]),
+    '1,2,3 by 2 with loss',
+    'a later version has it all',
+  );
+  const recorded = { ...OPTIONS, accusation: { by: A, accused: A, refused: true, again: false } };
+  t.is(
+    plan([torn(4, 5, 9), torn(4, 4, 8), lost], LOGGED, recorded),
+    '1,2 by 2 with loss',
+    'not who resigned',
+  );
+});
+
+test('P9: a copy that was never finished is no source, though nobody else is left', (t) => {
+  const begun = holds({ whole: false, reconciledVersion: 0, length: 99 });
+  t.is(plan([begun, lost, begun]), 'NOT_READY');
+  t.is(plan([begun, holds({ whole: false, length: 1 }), lost]), '1,2 by 2 with loss');
+});
+
+test('P19: a plan tells which version all of its members have recorded', (t) => {
+  const recorded = (...answers: MemberAnswer[]) => {
+    const byMember = new Map(
+      LOGGED.members.map((member, index) => [member, answers[index] ?? dead] as const),
+    );
+    const result = planRaise(CHUNK, LOGGED, byMember, OPTIONS);
+    return result.ok ? result.value.recorded : result.error.code;
+  };
+  t.is(recorded(holds(), holds({ version: 2 }), holds({ version: 3 })), 2);
+  t.is(recorded(holds(), dead, holds({ version: 3 })), 3, 'of those that stay');
+  t.is(recorded(holds(), absent, holds()), 4, 'a copy is begun after all cuts');
 });
 
 test('absent is not empty unless all members report absent, and then it may be a loss', (t) => {
@@ -119,7 +154,8 @@ function run(
         break;
       case 'order': {
         const { set, create, copy } = step.orders;
-        log.push(`set ${set.join(',')} create ${create.join(',')}${copy ? ' copy' : ''}`);
+        const members = set.map(({ member }) => member);
+        log.push(`set ${members.join(',')} create ${create.join(',')}${copy ? ' copy' : ''}`);
         for (const member of row.members) {
           raise.ordered(member, orders(member, count) ? 'recorded' : 'failed');
         }

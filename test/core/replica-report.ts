@@ -14,6 +14,8 @@ export function replicaReport(
     reconciled: true,
     whole: true,
     restarted: false,
+    reconciledVersion: change.version ?? 1,
+    orders: 0,
     inCharge: false,
     ...change,
   };

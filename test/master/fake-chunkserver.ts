@@ -102,6 +102,7 @@ export class FakeChunkserver {
       version: 1,
       whole: true,
       reconciled: true,
+      reconciledVersion: 1,
       ...change,
     });
   }
@@ -223,4 +224,6 @@ const ChunkStateZero: ChunkState = {
   lost: false,
   restarted: false,
   inCharge: false,
+  reconciledVersion: 0,
+  orders: 0,
 };

@@ -60,6 +60,7 @@ async function randomLog(seed: number): Promise<World> {
       members,
       primary: members[0] as ServerId,
       loss: false,
+      recorded: dice.below(version + 1),
     };
     switch (dice.below(16)) {
       case 0:

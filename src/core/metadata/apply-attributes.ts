@@ -1,5 +1,5 @@
 import { type Result, refuse } from '../../base/result.ts';
-import { badNewChunk, badRaise, dropExtentsFrom, putFirstChunk, raised, useChunkId } from './chunk-rows.ts';
+import { badCut, badNewChunk, dropExtentsFrom, putFirstChunk, raised, useChunkId } from './chunk-rows.ts';
 import type { Caller, CommandBodies } from './commands.ts';
 import { FILE_LENGTH_MAX } from './extents.ts';
 import {
@@ -81,7 +81,7 @@ function badTruncation(state: MetadataState, inode: Inode, body: Body): Result<n
   }
   if (straddled?.chunk !== cut.chunk)
     return refuse('VERSION_MISMATCH', `chunk ${cut.chunk} is not the one to cut`);
-  return badRaise(state, cut);
+  return badCut(state, cut);
 }
 
 /** The extent that the new end lies inside of: it stays, and its chunk is cut. */

@@ -71,7 +71,7 @@ export const prepareSealExtent: Prepare<'sealExtent'> = (state, { inode, start, 
   const extent = state.tables.extent(inode, start);
   if (extent === undefined || extent.chunk !== chunk)
     return refuse('NO_SUCH_CHUNK', `no chunk ${chunk} at ${start}`);
-  const cut = state.chunk(chunk)?.cut;
+  const cut = state.chunk(chunk)?.cuts.at(-1);
   const cutSince = cut !== undefined && cut.version > version;
   if (cutSince || (extent.sealedLength !== undefined && extent.sealedLength !== length))
     return refuse('VERSION_MISMATCH', `chunk ${chunk} was cut after version ${version}`);

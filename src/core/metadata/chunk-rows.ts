@@ -49,7 +49,7 @@ export function putNewExtent(
     version: 1,
     members,
     primary,
-    cut: undefined,
+    cuts: [],
     loss: 0,
     referenceCount: 1,
     goal: inode.goal,
@@ -105,20 +105,48 @@ export function badRaise(
   return badMembers(raise);
 }
 
-/** The next version's row. A cut stays until another replaces it: each later raise repeats it (P19). */
+/** A chunk is not cut again while so many of its cuts have not reached all members. */
+const CUTS_MAX = 16;
+
+/** As `badRaise`, of one that cuts. */
+export function badCut(state: MetadataState, raise: RaiseVersion): { ok: false; error: Refusal } | undefined {
+  const row = state.chunk(raise.chunk);
+  const isPossible = row === undefined || cutsLeft(row.cuts, raise.recorded).length < CUTS_MAX;
+  if (isPossible) return badRaise(state, raise);
+  return refuse('NOT_READY', `chunk ${raise.chunk} was cut ${CUTS_MAX} times, and not all members know`);
+}
+
+/** The next version's row. Each later raise repeats a cut until all members have recorded its version (P19). */
 export function raised(state: MetadataState, raise: RaiseVersion, cutLength?: number): Chunk {
   const row = must(state.chunk(raise.chunk), 'a raised chunk exists');
   assert(row.version === raise.version, 'a raise leaves the version that it was checked against');
   const version = row.version + 1;
-  const cut: Cut | undefined = cutLength === undefined ? row.cut : { version, length: cutLength };
+  const cuts = cutsLeft(row.cuts, raise.recorded);
+  if (cutLength !== undefined) cuts.push({ version, length: cutLength });
   const next: Chunk = {
     ...row,
     version,
     members: raise.members,
     primary: raise.primary,
-    cut,
+    cuts,
     loss: raise.loss ? version : row.loss,
   };
   state.tables.putChunk(raise.chunk, next);
   return next;
+}
+
+/** The last one stays: what was told of the chunk before it may still come (a seal). */
+function cutsLeft(cuts: readonly Cut[], recorded: number): Cut[] {
+  return cuts.filter(({ version }, index) => version > recorded || index === cuts.length - 1);
+}
+
+/**
+ * The cut that a replica is ordered with a version. One that missed several makes up for all: none of their versions was
+ * active before it recorded it (P4), so nothing was written in between that the shortest of them could take away.
+ */
+export function cutFor(cuts: readonly Cut[], recorded: number): Cut | undefined {
+  const last = cuts.at(-1);
+  if (last === undefined) return undefined;
+  const missed = cuts.filter(({ version }) => version > recorded).map(({ length }) => length);
+  return { version: last.version, length: missed.length > 0 ? Math.min(...missed) : last.length };
 }

@@ -43,6 +43,8 @@ export interface RaiseVersion {
   readonly members: ServerId[];
   readonly primary: ServerId | 0;
   readonly loss: boolean;
+  /** All members of the new version that hold replicas had recorded this one before; 0: that is not known. */
+  readonly recorded: number;
 }
 
 /** The body of each kind of command. */

@@ -3,6 +3,7 @@ import type { RowReader, RowWriter } from './codec.ts';
 import type {
   Attributes,
   Chunk,
+  Cut,
   Dirent,
   Extent,
   Filesystem,
@@ -97,12 +98,17 @@ export function readExtent(row: RowReader, start: number): Extent {
 
 const HAS_CUT = 1;
 const HAS_LOSS = 2;
+/** More than one: their number comes before them. */
+const HAS_CUTS = 4;
 
 export function writeChunk(row: RowWriter, chunk: Chunk): RowWriter {
-  row.byte((chunk.cut ? HAS_CUT : 0) | (chunk.loss > 0 ? HAS_LOSS : 0));
+  const { cuts } = chunk;
+  const cutFlag = cuts.length > 1 ? HAS_CUTS : cuts.length;
+  row.byte(cutFlag | (chunk.loss > 0 ? HAS_LOSS : 0));
   row.number(chunk.version).number(chunk.primary).number(chunk.referenceCount).byte(chunk.goal);
   writeIds(row, chunk.members);
-  if (chunk.cut) row.number(chunk.cut.version).number(chunk.cut.length);
+  if (cuts.length > 1) row.number(cuts.length);
+  for (const { version, length } of cuts) row.number(version).number(length);
   if (chunk.loss > 0) row.number(chunk.loss);
   return row;
 }
@@ -115,9 +121,13 @@ export function readChunk(row: RowReader): Chunk {
     referenceCount: row.number(),
     goal: row.byte(),
     members: readIds<ServerId>(row),
-    cut: flags & HAS_CUT ? { version: row.number(), length: row.number() } : undefined,
+    cuts: readCuts(row, flags & HAS_CUTS ? row.number() : flags & HAS_CUT),
     loss: flags & HAS_LOSS ? row.number() : 0,
   };
+}
+
+function readCuts(row: RowReader, count: number): Cut[] {
+  return Array.from({ length: count }, () => ({ version: row.number(), length: row.number() }));
 }
 
 export function writeGarbage(row: RowWriter, garbage: Garbage): RowWriter {

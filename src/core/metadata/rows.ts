@@ -70,8 +70,8 @@ export interface Chunk {
   readonly members: ServerId[];
   /** 0: nobody was named at this version. Whether it still is the primary, its memory knows (P5). */
   readonly primary: ServerId | 0;
-  /** Replicas whose own version is below `version` cut to `length` (P19). */
-  readonly cut: Cut | undefined;
+  /** Lowest version first: those that some member may not have recorded, and the last one in any case (P19). */
+  readonly cuts: readonly Cut[];
   /** The highest version whose unsynced acknowledgements may have been lost (P7, P14); 0: none. */
   readonly loss: number;
   /** Extents that refer to it. */
@@ -80,6 +80,7 @@ export interface Chunk {
   readonly goal: number;
 }
 
+/** A truncation: replicas whose own version is below `version` cut to `length` (P19). */
 export interface Cut {
   readonly version: number;
   /** Of the chunk. */

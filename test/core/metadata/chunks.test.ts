@@ -1,6 +1,8 @@
 import test from 'ava';
+import { must } from '../../../src/base/assert.ts';
 import type { ServerId } from '../../../src/base/ids.ts';
 import { unwrap } from '../../../src/base/result.ts';
+import { cutFor } from '../../../src/core/metadata/chunk-rows.ts';
 import type { Extent } from '../../../src/core/metadata/rows.ts';
 import { checkInvariants } from './invariants.ts';
 import { ALICE, bytes, CHUNK_SIZE, codeOf, newWorld, ROOT, type World } from './world.ts';
@@ -13,7 +15,8 @@ function addChunk(world: World, inode: FileId, fileOffset: number): Extent {
 
 function raiseOf(world: World, extent: Extent) {
   const { version } = unwrap({ ok: true, value: world.state.chunk(extent.chunk) ?? { version: 0 } });
-  return { chunk: extent.chunk, version, members: [1, 2] as ServerId[], primary: 2 as ServerId, loss: false };
+  const chosen = { members: [1, 2] as ServerId[], primary: 2 as ServerId, loss: false };
+  return { chunk: extent.chunk, version, ...chosen, recorded: 0 };
 }
 
 test('a new extent lies on the grid, and whoever comes second gets the same one', async (t) => {
@@ -39,7 +42,7 @@ test('a new extent lies on the grid, and whoever comes second gets the same one'
     version: 1,
     members: [1, 2, 3] as ServerId[],
     primary: 1 as ServerId,
-    cut: undefined,
+    cuts: [],
     loss: 0,
     referenceCount: 1,
     goal: 3,
@@ -77,7 +80,8 @@ test('a version is raised by compare-and-set, to members that were some before',
   const world = await newWorld();
   const inode = world.file(ROOT, 'a', { firstChunk: world.newChunk() });
   const [{ chunk }] = world.state.extents(inode, 0, 1) as [Extent];
-  const raise = { chunk, version: 1, members: [3, 1] as ServerId[], primary: 3 as ServerId, loss: false };
+  const chosen = { members: [3, 1] as ServerId[], primary: 3 as ServerId, loss: false };
+  const raise = { chunk, version: 1, ...chosen, recorded: 1 };
   t.is(world.code('raiseVersion', { ...raise, primary: 2 as ServerId }), 'INVALID_ARGUMENT');
   t.is(world.code('raiseVersion', { ...raise, members: [] }), 'TOO_FEW_REPLICAS');
   t.is(world.code('raiseVersion', { ...raise, members: [1, 4] as ServerId[] }), 'INVALID_ARGUMENT');
@@ -118,10 +122,10 @@ test('a shorter file: extents behind the end go, the one at the end is cut under
     version: 2,
     members: [1, 2],
     primary: 2,
-    cut: { version: 2, length: 100 },
+    cuts: [{ version: 2, length: 100 }],
   });
   const next = unwrap(world.run('raiseVersion', { ...raiseOf(world, second), members: [2] as ServerId[] }));
-  t.deepEqual(next.cut, { version: 2, length: 100 }, 'later raises repeat it');
+  t.deepEqual(next.cuts, [{ version: 2, length: 100 }], 'later raises repeat it');
 
   t.is(
     codeOf(world.setAttributes(inode, { length: CHUNK_SIZE })),
@@ -131,6 +135,37 @@ test('a shorter file: extents behind the end go, the one at the end is cut under
   t.is(codeOf(world.setAttributes(inode, { length: 9 * CHUNK_SIZE })), 'OK', 'a longer file needs no cut');
   t.deepEqual(world.state.extents(inode, 0, 9), [first]);
   checkInvariants(world.state);
+});
+
+test('P19: a replica that missed several cuts makes up for all, one that recorded the first for the rest', async (t) => {
+  const world = await newWorld();
+  const inode = world.file(ROOT, 'a', { firstChunk: world.newChunk() });
+  const [extent] = world.state.extents(inode, 0, 1) as [Extent];
+  const row = () => must(world.state.chunk(extent.chunk), 'it is there');
+  // Bytes 50 to 80 were taken away, and then are zeros.
+  for (const length of [50, 80]) {
+    t.is(codeOf(world.setAttributes(inode, { length, cut: raiseOf(world, extent) })), 'OK');
+  }
+  t.deepEqual(cutFor(row().cuts, 1), { version: 3, length: 50 });
+  t.deepEqual(cutFor(row().cuts, 2), { version: 3, length: 80 });
+  t.deepEqual(cutFor(row().cuts, 3), { version: 3, length: 80 }, 'which it does not repeat');
+  world.run('raiseVersion', { ...raiseOf(world, extent), recorded: 2 });
+  t.deepEqual(row().cuts, [{ version: 3, length: 80 }], 'all members know of the first');
+  world.run('raiseVersion', { ...raiseOf(world, extent), recorded: 4 });
+  t.deepEqual(row().cuts, [{ version: 3, length: 80 }], 'the last stays');
+  checkInvariants(world.state);
+});
+
+test('P19: cuts that do not reach all members are not piled up without end', async (t) => {
+  const world = await newWorld();
+  const inode = world.file(ROOT, 'a', { firstChunk: world.newChunk() });
+  const [extent] = world.state.extents(inode, 0, 1) as [Extent];
+  const cut = (length: number, recorded: number) =>
+    codeOf(world.setAttributes(inode, { length, cut: { ...raiseOf(world, extent), recorded } }));
+  for (let length = 101; length <= 116; length += 1) t.is(cut(length, 1), 'OK');
+  t.is(cut(117, 1), 'NOT_READY');
+  t.is(world.attributes(inode).length, 116);
+  t.is(cut(117, 2), 'OK', 'as soon as all have recorded one of them');
 });
 
 test('a sealed extent that is cut is shorter, and the next one starts at its new end', async (t) => {
