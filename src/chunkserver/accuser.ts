@@ -19,6 +19,7 @@ export type Evict = (accusation: Accusation, signal: AbortSignal) => Promise<num
 /**
  * Asks the master to evict a member, and again until the version is over: the master may be away, or too few other
  * members be there, which may change. Never decides anything itself: a primary does not shrink its version (P12).
+ * Rejects with NO_SPACE: the accused is full, and cannot be spared.
  */
 export async function accuseUntilOver(
   parts: { env: Env; evict: Evict },
@@ -34,6 +35,7 @@ export async function accuseUntilOver(
       await evict(accusation, signal);
     } catch (error) {
       if (signal.aborted) return;
+      if (codeOf(error) === 'NO_SPACE') throw error;
       env.log.info({ ...fields, error: messageOf(error) }, 'it is not evicted yet');
     }
     try {

@@ -233,8 +233,8 @@ export class PrimaryRole {
   }
 
   /**
-   * A member does not do what this version wants of it: the master decides how to go on (P12). A full disk ends the role
-   * and is told as such: a higher version takes room too, and makes none.
+   * A member does not do what this version wants of it: the master decides how to go on (P12). It leaves out one that is
+   * full, or lets it order; where it can do neither, the role ends, and writers learn why.
    */
   accuse(server: number, error: unknown): void {
     if (this.#state.kind === 'ended' || this.#accused.has(server)) return;
@@ -246,14 +246,16 @@ export class PrimaryRole {
     }
     const { chunk, version } = this.record;
     const code = codeOf(error);
-    if (code === 'NO_SPACE') {
-      this.end(new GfsError('NO_SPACE', `server ${server} of chunk ${hex(chunk)} is full`, { cause: error }));
-      return;
-    }
     this.#accused.add(server);
     if (this.#state.kind === 'active') this.#state = { kind: 'stuck', primary: this.#state.primary };
     const accusation = { chunk, version, accused: server, code };
-    this.#parts.tasks.run(() => accuseUntilOver(this.#parts, accusation, this.#ending.signal));
+    this.#parts.tasks.run(async () => {
+      try {
+        await accuseUntilOver(this.#parts, accusation, this.#ending.signal);
+      } catch (refusal) {
+        this.end(noSpace(server, chunk, refusal));
+      }
+    });
   }
 
   /** This server cannot do its part: the master is told, and chooses another primary (P12). */
@@ -263,15 +265,9 @@ export class PrimaryRole {
     const code = codeOf(cause);
     const fields = { chunk: hex(chunk), version, code, error: messageOf(cause) };
     this.#parts.env.log.warn(fields, `primary resigns: ${why}`);
-    const isFull = code === 'NO_SPACE';
-    if (!isFull) this.#tellOfResignation(code);
-    this.end(
-      new GfsError(
-        isFull ? 'NO_SPACE' : 'NOT_PRIMARY',
-        `chunk ${hex(chunk)} lost its primary: ${why}: ${messageOf(cause)}`,
-        { cause },
-      ),
-    );
+    this.#tellOfResignation(code);
+    const message = `chunk ${hex(chunk)} lost its primary: ${why}: ${messageOf(cause)}`;
+    this.end(new GfsError('NOT_PRIMARY', message, { cause }));
   }
 
   #tellOfResignation(code: ErrorCode): void {
@@ -367,5 +363,11 @@ export class PrimaryRole {
     return { chunk, version, orders, first: this.#first, committedSerial, payload: NO_PAYLOAD };
   }
 }
+/** Whoever is refused has to know which server it was. */
+function noSpace(server: number, chunk: number, cause: unknown): GfsError {
+  const fields = { server: String(server) };
+  return new GfsError('NO_SPACE', `server ${server} of chunk ${hex(chunk)} is full`, { cause, fields });
+}
+
 /** A resignation is told although its role has ended. */
 const NEVER = new AbortController().signal;

@@ -3,7 +3,7 @@ import type { Env } from '../base/env.ts';
 import { codeOf } from '../base/errors.ts';
 import { SECOND_MS } from '../base/units.ts';
 import { type MutateResponse, MutationKind } from '../rpc/messages.ts';
-import type { ChunkWriter, MutationId } from './chunk-writer.ts';
+import { type ChunkWriter, hasRoomElsewhere, type MutationId } from './chunk-writer.ts';
 import type { ExtentSpan } from './extent-map.ts';
 import type { FileState } from './file-state.ts';
 import type { Access, Locations, Suspicion } from './locations.ts';
@@ -138,14 +138,47 @@ export class Appender {
       const chunkOffset = Math.max(0, fileLength - start);
       try {
         const answer = await this.#writer.mutate(span, { id, kind, chunkOffset, bytes }, patience);
-        return { kind: answer.sealed ? 'sealed' : 'done', span, answer };
+        if (!this.#locations.wasReplaced(span.location))
+          return { kind: answer.sealed ? 'sealed' : 'done', span, answer };
       } catch (error) {
         suspicion = await this.#writer.recover(error, span, suspicion, patience);
       }
       // A truncation may have been what came between: the end that was known before is no end any more.
       if (chunkOffset > 0) fileLength = (await this.#locations.last(access, patience)).fileLength;
-      span = await this.#locations.forAppend(access, start, suspicion, patience);
+      span = await this.#spanFor(access, { start, end: chunkOffset }, suspicion, patience);
     }
     return { kind: 'gone' };
+  }
+
+  /**
+   * The extent again, with a primary. Where its servers have no room and none can be spared, the chunk ends at what it
+   * holds: then it says whether the record is in it, and the next one is on servers that have room.
+   */
+  async #spanFor(
+    access: Access,
+    { start, end }: { start: number; end: number },
+    suspicion: Suspicion | undefined,
+    patience: Patience,
+  ): Promise<ExtentSpan | undefined> {
+    try {
+      return await this.#locations.forAppend(access, start, suspicion, patience);
+    } catch (error) {
+      if (suspicion?.full === undefined || !hasRoomElsewhere(error)) throw error;
+      return await this.#sealed(access, { start, end }, error, patience);
+    }
+  }
+
+  async #sealed(
+    access: Access,
+    { start, end }: { start: number; end: number },
+    refusal: unknown,
+    patience: Patience,
+  ): Promise<ExtentSpan | undefined> {
+    try {
+      return (await this.#writer.seal(access, start, end, patience))?.span;
+    } catch (error) {
+      // An empty chunk has no end that another could begin behind.
+      throw codeOf(error) === 'INVALID_ARGUMENT' ? refusal : error;
+    }
   }
 }

@@ -1,4 +1,4 @@
-import { type Bytes, lengthOf, NO_PAYLOAD, slice } from '../base/bytes.ts';
+import { type Bytes, lengthOf, NO_BYTES, NO_PAYLOAD, slice } from '../base/bytes.ts';
 import { INLINE_MUTATION_BYTES_MAX } from '../base/constants.ts';
 import { checksumsOf, crc32OfBytes } from '../base/crc.ts';
 import type { Env } from '../base/env.ts';
@@ -49,8 +49,11 @@ export interface MutationId {
 /** A mutation as it is asked of one chunk's primary. */
 export interface Mutation {
   readonly id: MutationId;
-  readonly kind: typeof MutationKind.MUTATION_KIND_WRITE | typeof MutationKind.MUTATION_KIND_APPEND;
-  /** Of an append: what the primary chooses is not below it. */
+  readonly kind:
+    | typeof MutationKind.MUTATION_KIND_WRITE
+    | typeof MutationKind.MUTATION_KIND_APPEND
+    | typeof MutationKind.MUTATION_KIND_SEAL;
+  /** Of an append or a seal: what the primary chooses is not below it. */
   readonly chunkOffset: number;
   readonly bytes: Bytes;
 }
@@ -102,7 +105,7 @@ export class ChunkWriter {
     let suspicion: Suspicion | undefined;
     let tried: { chunk: number; length: number; mutation: Mutation } | undefined;
     for (;;) {
-      const span = await this.#options.locations.forWrite(access, fileOffset, suspicion, patience);
+      const span = await this.#spanFor(access, fileOffset, suspicion, patience);
       const { chunk } = span.location;
       const fits = Math.min(length, span.end - fileOffset);
       if (tried === undefined || tried.chunk !== chunk || tried.length !== fits) {
@@ -124,6 +127,48 @@ export class ChunkWriter {
         if (codeOf(error) === 'SEALED') await this.#leaveSealed(access, span, patience);
       }
     }
+  }
+
+  /** The extent to write to, with a primary; behind what is there where its servers have no room and none can be spared. */
+  async #spanFor(
+    access: Access,
+    fileOffset: number,
+    suspicion: Suspicion | undefined,
+    patience: Patience,
+  ): Promise<ExtentSpan> {
+    const { locations } = this.#options;
+    try {
+      return await locations.forWrite(access, fileOffset, suspicion, patience);
+    } catch (error) {
+      if (suspicion?.full === undefined || !hasRoomElsewhere(error)) throw error;
+      const { span: last } = await locations.last(access, patience);
+      if (last === undefined || last.location.chunk !== suspicion.chunk) throw error;
+      const { length } = await this.lengthOf(access, last.start, patience);
+      // What is in the chunk stays there.
+      if (length === 0 || fileOffset < last.start + length) throw error;
+      const sealed = await this.seal(access, last.start, 0, patience);
+      if (sealed !== undefined) await locations.addBehind(access, sealed.span, sealed.length, patience);
+      return await locations.forWrite(access, fileOffset, undefined, patience);
+    }
+  }
+
+  /**
+   * Ends the chunk of the extent at `start` for ever, at its present length or at `chunkOffset` where that is further.
+   * INVALID_ARGUMENT: there is nothing in it. Undefined: there is no such extent any more.
+   */
+  async seal(
+    access: Access,
+    start: number,
+    chunkOffset: number,
+    patience: Patience,
+  ): Promise<{ span: ExtentSpan; length: number } | undefined> {
+    const kind = MutationKind.MUTATION_KIND_SEAL;
+    const mutation: Mutation = { id: this.newId(), kind, chunkOffset, bytes: NO_BYTES };
+    let sealed: { span: ExtentSpan; length: number } | undefined;
+    await this.atPrimary(access, start, patience, async (span) => {
+      sealed = { span, length: (await this.mutate(span, mutation, patience)).chunkLength };
+    });
+    return sealed;
   }
 
   /** The rest belongs to another extent, which the master may not know to begin already. */
@@ -251,7 +296,8 @@ export class ChunkWriter {
   }
 
   /** What to do about a failed attempt; throws when nothing helps. */
-  remedyFor(error: unknown, { chunk, version }: ExtentLocation): Remedy {
+  remedyFor(error: unknown, location: ExtentLocation): Remedy {
+    const { chunk, version } = location;
     switch (codeOf(error)) {
       case 'VERSION_MISMATCH':
       case 'NOT_PRIMARY':
@@ -261,6 +307,11 @@ export class ChunkWriter {
       case 'UNAVAILABLE':
       case 'DEADLINE_EXCEEDED':
         return { kind: 'suspect', suspicion: { chunk, version } };
+      case 'NO_SPACE': {
+        const full = serverNamedBy(error) ?? location.primary;
+        const unacknowledged = this.#options.locations.firstRecord(location) !== undefined;
+        return { kind: 'suspect', suspicion: { chunk, version, full, unacknowledged } };
+      }
       case 'SEALED':
       case 'NOT_READY':
       case 'TOO_FEW_REPLICAS':
@@ -322,8 +373,8 @@ export class ChunkWriter {
   #suspectWhoFailed(error: unknown, chain: readonly Replica[]): void {
     const code = codeOf(error);
     if (code !== 'UNAVAILABLE' && code !== 'DEADLINE_EXCEEDED') return;
-    const named = error instanceof GfsError ? error.fields.server : undefined;
-    const failed = named === undefined ? chain[0] : chain.find(({ server }) => String(server) === named);
+    const named = serverNamedBy(error);
+    const failed = named === undefined ? chain[0] : chain.find(({ server }) => server === named);
     if (failed !== undefined) this.#options.pool.suspect(failed.address);
   }
 
@@ -375,4 +426,15 @@ function primaryOf({ primary, members, chunk }: ExtentLocation): Replica {
   const found = members.find(({ server }) => server === primary);
   if (found === undefined) throw new GfsError('NOT_READY', `chunk ${hex(chunk)} has no primary`);
   return found;
+}
+
+/** The master's word that a chunk's servers are full: whether others have room. */
+export function hasRoomElsewhere(error: unknown): boolean {
+  return error instanceof GfsError && error.code === 'NO_SPACE' && error.fields.elsewhere === 'yes';
+}
+
+/** Which of a chunk's servers an error is about. */
+function serverNamedBy(error: unknown): number | undefined {
+  const named = error instanceof GfsError ? Number(error.fields.server ?? 0) : 0;
+  return named > 0 ? named : undefined;
 }

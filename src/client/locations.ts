@@ -44,6 +44,8 @@ export interface Suspicion {
   readonly version: number;
   /** Nothing of ours was acknowledged there (P23): another chunk may take its place. */
   readonly unacknowledged?: boolean;
+  /** The member that refused it for want of room. */
+  readonly full?: number;
 }
 
 /** Where the chunks of files are: what the master said, kept while it works (§2.3, §2.7.1). */
@@ -162,6 +164,7 @@ export class Locations {
           {
             ...{ fileOffset, count: 1, ...purpose, suspectVersion: suspected },
             unacknowledged: suspected !== 0 && suspicion?.unacknowledged === true,
+            fullServer: suspected === 0 ? 0 : (suspicion?.full ?? 0),
           },
           patience,
         );
@@ -299,6 +302,7 @@ export class Locations {
           suspectVersion: question.suspectVersion ?? 0,
           last: question.last ?? false,
           unacknowledged: question.unacknowledged ?? false,
+          fullServer: question.fullServer ?? 0,
         };
       },
       patience,
@@ -366,6 +370,7 @@ interface Question {
   readonly suspectVersion?: number;
   readonly last?: boolean;
   readonly unacknowledged?: boolean;
+  readonly fullServer?: number;
 }
 
 function isWritable(location: ExtentLocation, suspicion: Suspicion | undefined): boolean {

@@ -38,7 +38,9 @@ export class Patience {
     if (this.signal?.aborted) throw new GfsError('CANCELLED', 'cancelled', { cause: error });
     if (this.#env.monotonicMs() + delayMs >= this.deadlineMs) {
       const message = `no success before the deadline: ${messageOf(error)}`;
-      throw new GfsError('DEADLINE_EXCEEDED', message, { cause: error });
+      // Of all that may be different a moment later, a full disk alone has a name that a program understands.
+      const code = codeOf(error) === 'NO_SPACE' ? 'NO_SPACE' : 'DEADLINE_EXCEEDED';
+      throw new GfsError(code, message, { cause: error });
     }
     await this.#env.sleep(delayMs, { signal: this.signal });
   }

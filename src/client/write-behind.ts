@@ -186,6 +186,8 @@ export class WriteBehind {
         await write(mutation.start, mutation.bytes);
         onWritten(mutation.start, mutation.bytes);
       } catch (error) {
+        // By then nothing of it is outstanding: the file is no longer than what arrived.
+        this.#inFlight.delete(mutation);
         this.#dirty.dropAll();
         onFailed(error);
       } finally {

@@ -65,6 +65,16 @@ export interface Accusation {
   readonly again: boolean;
 }
 
+/** Members whose disks have no room for a mutation. */
+export interface NoRoom {
+  /** The one that refused it. */
+  readonly refused: ServerId;
+  /** Known to be full, `refused` among them. */
+  readonly full: ReadonlySet<ServerId>;
+  /** Whether it had been ordered: then other members may have applied what this one refused. */
+  readonly ordered: boolean;
+}
+
 export interface RaiseOptions {
   /** A version has no fewer members, or all of a lower goal (P3). */
   readonly minReplicas: number;
@@ -76,6 +86,7 @@ export interface RaiseOptions {
   /** Clients cannot reach the primary, for longer than by chance: another one is preferred (P12). */
   readonly avoid?: ServerId | undefined;
   readonly accusation?: Accusation | undefined;
+  readonly noRoom?: NoRoom | undefined;
   readonly random: () => number;
 }
 
@@ -122,7 +133,9 @@ export class Raise {
       this.#step = { kind: 'kept', version, primary };
       return;
     }
-    const plan = planRaise(this.#chunk, this.#logged, this.#answers, this.#options, this.#failed);
+    // Once a version is in the log there is no way back, room or not (P3).
+    const options = this.#count === 0 ? this.#options : { ...this.#options, noRoom: undefined };
+    const plan = planRaise(this.#chunk, this.#logged, this.#answers, options, this.#failed);
     this.#step = plan.ok ? { kind: 'log', plan: plan.value } : { kind: 'refused', error: plan.error };
   }
 
@@ -234,11 +247,14 @@ export function planRaise(
   }
   const { without, avoid } = blame(version, answers, options);
   const rank = rankOfPrimary({ primary, answerOf, avoid, random: options.random });
+  const { noRoom } = options;
   const planOf = (chosen: Pick<RaisePlan, 'members' | 'primary' | 'loss'>) =>
     ok({ version, ...chosen, recorded: recordedBy(chosen.members, version, answerOf) });
-  const isWanted = (member: ServerId) => !failed.has(member) && !without.has(member);
+  const isWanted = (member: ServerId) =>
+    !failed.has(member) && !without.has(member) && noRoom?.full.has(member) !== true;
   if (holderCount === 0) {
     const staying = keepEnough(present, isWanted, { minimum, isWhole: () => true });
+    if (noRoom !== undefined && staying.includes(noRoom.refused)) return nobodyToSpare(chunk, noRoom);
     // All empty: nobody wrote, or all lost power before the first sync and have nothing left. Whoever has an
     // acknowledgement learns by the loss which it was (P14).
     return planOf({ members: staying, primary: best(staying, rank), loss: true });
@@ -254,6 +270,13 @@ export function planRaise(
         'TOO_FEW_REPLICAS',
         `${name(chunk)}: without server ${unwilling} too few members are left`,
       );
+    }
+    if (noRoom !== undefined && staying.includes(noRoom.refused)) {
+      const mayOrder =
+        isWhole(answerOf(noRoom.refused)) && primary !== 0 && isInOrder(answerOf(primary), version);
+      if (!noRoom.ordered || !mayOrder) return nobodyToSpare(chunk, noRoom);
+      // What it could not apply, others have to undo. Being primary, it refuses such things before anybody is ordered.
+      return planOf({ members: staying, primary: noRoom.refused, loss: false });
     }
     const candidates = staying.filter((member) => isWhole(answerOf(member)));
     return planOf({ members: staying, primary: best(candidates, rank), loss: false });
@@ -304,8 +327,7 @@ function blame(
   const { by, accused, refused, again } = accusation;
   avoided.add(accused);
   if (by === accused) return { without: new Set([accused]), avoid: avoided };
-  const answer = answers.get(accused);
-  if (answer?.kind !== 'holds' || !takesOrders(answer.replica, version)) {
+  if (!isInOrder(answers.get(accused), version)) {
     return { without: NOBODY, avoid: avoided };
   }
   if (refused || again) return { without: new Set([accused]), avoid: avoided };
@@ -313,8 +335,18 @@ function blame(
   return { without: NOBODY, avoid: avoided };
 }
 
-function takesOrders({ version, restarted, whole, reconciled }: ReplicaReport, asked: number): boolean {
+/** Its replica takes orders under this version. */
+function isInOrder(answer: MemberAnswer | undefined, asked: number): boolean {
+  if (answer?.kind !== 'holds') return false;
+  const { version, restarted, whole, reconciled } = answer.replica;
   return version === asked && whole && reconciled && !restarted;
+}
+
+function nobodyToSpare(chunk: ChunkHandle, { refused }: NoRoom): Result<never> {
+  return refuse(
+    'NO_SPACE',
+    `${name(chunk)}: the disk of server ${refused} is full, and without it too few members with room are left`,
+  );
 }
 
 /** The wanted ones; unwanted ones too where there would be too few, or nobody whole. */

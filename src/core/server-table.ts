@@ -58,6 +58,8 @@ export interface ServerEntry<Report> {
   connected: boolean;
   lastHeardMs: number;
   space: ServerSpace | undefined;
+  /** It refused data for want of room since its last heartbeat, whatever that said. */
+  refusedForSpace: boolean;
   activeOperations: number;
   load: number;
   corruptBlockCount: number;
@@ -124,6 +126,7 @@ export class ServerTable<Report> {
     if (beat.space !== undefined) {
       entry.space = beat.space;
       entry.placedCount = 0;
+      entry.refusedForSpace = false;
     }
     entry.activeOperations = beat.activeOperations;
     entry.load = beat.load;
@@ -166,6 +169,19 @@ export class ServerTable<Report> {
     must(this.#entries.get(server), 'chunks are placed on known servers').placedCount += 1;
   }
 
+  /** Somebody was refused there for want of room. Until its next heartbeat tells otherwise, it has none. */
+  refusedForSpace(server: ServerId): void {
+    const entry = this.#entries.get(server);
+    if (entry !== undefined) entry.refusedForSpace = true;
+  }
+
+  /** It is known to have no room for anything. */
+  isFull(server: ServerId): boolean {
+    const entry = this.#entries.get(server);
+    if (entry?.space === undefined) return entry?.refusedForSpace === true;
+    return entry.refusedForSpace || entry.space.freeBytes <= entry.space.reserveBytes;
+  }
+
   all(): Iterable<Readonly<ServerEntry<Report>>> {
     return this.#entries.values();
   }
@@ -181,6 +197,7 @@ function newEntry<Report>(identity: ServerIdentity, nowMs: number): ServerEntry<
     connected: true,
     lastHeardMs: nowMs,
     space: undefined,
+    refusedForSpace: false,
     activeOperations: 0,
     load: 0,
     corruptBlockCount: 0,

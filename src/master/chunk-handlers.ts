@@ -18,7 +18,7 @@ const WRITERS_MAX = 1024;
 
 /** Where a file's bytes are, and who orders their mutations. */
 export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMethods> {
-  const { env, metadata, sessions, entries, locator, raiser, given, newChunks, garbage, badReplicas } = parts;
+  const { env, metadata, servers, sessions, entries, locator, raiser, given, newChunks, garbage } = parts;
   const { state } = metadata;
 
   return {
@@ -58,7 +58,7 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
     },
 
     reportBadReplica: async ({ message }) => {
-      badReplicas.report(message);
+      parts.badReplicas.report(message);
       return { message: {} };
     },
 
@@ -111,28 +111,48 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
    * one's failure is the caller's, the others can be asked for again. Answers whether anything was waited for.
    */
   async function givePrimaries(request: FindChunksRequest, extents: readonly Extent[]): Promise<boolean> {
-    const { last, fileOffset, suspectVersion } = request;
+    const { last, fileOffset } = request;
     const [first, ...following] = extents;
     if (first === undefined || (!last && first.start > fileOffset)) return false;
     const others = following.map(({ chunk }) => raiser.ensurePrimary(chunk).catch(() => undefined));
     try {
-      await raiser.ensurePrimary(first.chunk, suspectVersion);
+      await givePrimary(request, first);
     } catch (error) {
-      if (!(await replace(request, first, error))) throw error;
+      if (!isStuck(error) || !(await replace(request, first))) throw error;
     }
     await Promise.all(others);
     return true;
   }
 
+  async function givePrimary(request: FindChunksRequest, extent: Extent): Promise<void> {
+    const { suspectVersion, fullServer } = request;
+    const { chunk } = extent;
+    const row = state.chunk(chunk);
+    const full = row?.members.find((member) => member === fullServer);
+    if (full === undefined || row?.version !== suspectVersion) {
+      await raiser.ensurePrimary(chunk, suspectVersion);
+      return;
+    }
+    servers.refusedForSpace(full);
+    // A chunk that nobody wrote is better replaced than left with fewer members.
+    if (await replace(request, extent)) return;
+    try {
+      await raiser.ensurePrimary(chunk, suspectVersion, full);
+    } catch (error) {
+      if (!(error instanceof GfsError) || error.code !== 'NO_SPACE') throw error;
+      // The file may go on in another chunk.
+      const elsewhere = newChunks.hasRoom(row.goal) ? 'yes' : 'no';
+      throw new GfsError('NO_SPACE', error.message, { cause: error, fields: { ...error.fields, elsewhere } });
+    }
+  }
+
   /**
-   * A chunk of which nobody can have an acknowledgement, and whose members can neither be reached nor be taken for empty,
-   * gives its place to another (P23): its writer would wait for as long as they are away.
+   * A chunk of which nobody can have an acknowledgement, and whose members are full, or can neither be reached nor be taken
+   * for empty, gives its place to another (P23): its writer would wait for as long as that is so.
    */
-  async function replace(request: FindChunksRequest, extent: Extent, error: unknown): Promise<boolean> {
+  async function replace(request: FindChunksRequest, extent: Extent): Promise<boolean> {
     const { session, unacknowledged, forWrite } = request;
-    const isStuck =
-      error instanceof GfsError && error.code === 'NOT_READY' && error.fields.hold === 'nothing';
-    if (!isStuck || !forWrite || !unacknowledged || session === 0) return false;
+    if (!forWrite || !unacknowledged || session === 0) return false;
     const inode = inodeId(request.inode);
     const { goal, length } = unwrap(state.attributes(inode));
     // A length that was committed tells of acknowledgements, whatever the asker remembers.
@@ -146,6 +166,10 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
     env.log.info({ old: hex(extent.chunk), chunk: hex(chunk) }, 'a chunk that nobody wrote was replaced');
     return true;
   }
+}
+
+function isStuck(error: unknown): boolean {
+  return error instanceof GfsError && error.code === 'NOT_READY' && error.fields.hold === 'nothing';
 }
 
 function mustBeFile(attributes: Attributes): Attributes {

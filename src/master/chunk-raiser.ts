@@ -10,6 +10,7 @@ import { INTERNAL } from '../core/metadata/commands.ts';
 import type { Chunk } from '../core/metadata/rows.ts';
 import {
   type MemberAnswer,
+  type NoRoom,
   type OrderOutcome,
   Raise,
   type RaiseOptions,
@@ -33,7 +34,7 @@ export interface ChunkRaiserParts {
   readonly minReplicas: number;
 }
 
-type RaiseReason = Pick<RaiseOptions, 'keep' | 'avoid' | 'accusation'>;
+type RaiseReason = Pick<RaiseOptions, 'keep' | 'avoid' | 'accusation' | 'noRoom'>;
 
 /** Puts a raise into the log, perhaps with more in the same command. */
 export type LogRaise = (plan: RaisePlan) => Promise<Result<unknown>>;
@@ -44,8 +45,8 @@ export interface EvictionRequest {
   readonly by: ServerId;
   /** `by` itself: it resigns. */
   readonly accused: ServerId;
-  /** It refused in its own words; otherwise it is silent, or out of reach. */
-  readonly refused: boolean;
+  /** It refused in its own words, for want of room or another reason; otherwise it is silent, or out of reach. */
+  readonly refused: 'no' | 'yes' | 'no room';
 }
 
 /**
@@ -65,11 +66,17 @@ export class ChunkRaiser {
   /**
    * Resolves when the chunk has a primary. `suspectVersion`: a client's mutation at this version was refused or lost. A
    * primary that says that it is in charge nevertheless is kept, the client tries again; unless complaints go on.
+   * `full`: this member refused the mutation at that version for want of room, and nobody has applied it. It is left out,
+   * with others that are known to be full; NO_SPACE when that leaves too few.
    * Throws NOT_READY or TOO_FEW_REPLICAS when there can be none now.
    */
-  async ensurePrimary(chunk: ChunkHandle, suspectVersion = 0): Promise<void> {
-    await this.#raise(chunk, ({ version, primary }) => {
+  async ensurePrimary(chunk: ChunkHandle, suspectVersion = 0, full?: ServerId): Promise<void> {
+    await this.#raise(chunk, (row) => {
+      const { version, primary, members } = row;
       if (version !== suspectVersion && this.#hasPrimary(chunk, version)) return 'not needed';
+      if (full !== undefined && version === suspectVersion && members.includes(full)) {
+        return { noRoom: this.#noRoom(row, full, false) };
+      }
       const nowMs = this.#parts.env.monotonicMs();
       const isDue = version === suspectVersion && this.#complaints.note(chunk, version, nowMs);
       return isDue && primary !== 0 ? { avoid: primary } : { keep: 'inCharge' };
@@ -96,8 +103,9 @@ export class ChunkRaiser {
       if (!row.members.includes(accused)) {
         throw new GfsError('INVALID_ARGUMENT', `server ${accused} is no member of chunk ${hex(chunk)}`);
       }
+      if (refused === 'no room') return { noRoom: this.#noRoom(row, accused, true) };
       const again = this.#accusations.note(chunk, { by, accused }, this.#parts.env.monotonicMs());
-      return { accusation: { by, accused, refused, again } };
+      return { accusation: { by, accused, refused: refused === 'yes', again } };
     });
     return this.#rowOf(chunk).version;
   }
@@ -136,6 +144,12 @@ export class ChunkRaiser {
     const row = this.#parts.metadata.state.chunk(chunk);
     if (row === undefined) throw new GfsError('NO_SUCH_CHUNK', `no chunk ${hex(chunk)}`);
     return row;
+  }
+
+  #noRoom({ members }: Chunk, refused: ServerId, ordered: boolean): NoRoom {
+    const { servers } = this.#parts;
+    servers.refusedForSpace(refused);
+    return { refused, full: new Set(members.filter((member) => servers.isFull(member))), ordered };
   }
 
   #hasPrimary(chunk: ChunkHandle, version: number): boolean {

@@ -1,6 +1,6 @@
 import { must } from '../base/assert.ts';
 import type { Env } from '../base/env.ts';
-import type { ChunkHandle } from '../base/ids.ts';
+import type { ChunkHandle, ServerId } from '../base/ids.ts';
 import { type Result, unwrap } from '../base/result.ts';
 import type { GivenChunks } from '../core/given-chunks.ts';
 import type { LeaseTable } from '../core/lease-table.ts';
@@ -41,9 +41,7 @@ export class NewChunks {
 
   /** A chunk with its members; refused with NO_SPACE or TOO_FEW_REPLICAS. */
   propose(goal: number): Result<NewChunk> {
-    const { chunkSizeBytes, minReplicas } = this.#config;
-    const random = () => this.#env.random();
-    const placed = placeChunk(this.#candidates(), { goal, minReplicas, chunkSizeBytes, random });
+    const placed = this.#place(goal);
     if (!placed.ok) return placed;
     const members = placed.value;
     for (const member of members) this.#servers.placed(member);
@@ -68,6 +66,17 @@ export class NewChunks {
     this.#leases.grant(proposed.chunk, proposed.primary, 1, this.#env.monotonicMs());
   }
 
+  /** Enough servers have room for another chunk. */
+  hasRoom(goal: number): boolean {
+    return this.#place(goal).ok;
+  }
+
+  #place(goal: number): Result<ServerId[]> {
+    const { chunkSizeBytes, minReplicas } = this.#config;
+    const random = () => this.#env.random();
+    return placeChunk(this.#candidates(), { goal, minReplicas, chunkSizeBytes, random });
+  }
+
   #candidates(): Candidate[] {
     const nowMs = this.#env.monotonicMs();
     const candidates: Candidate[] = [];
@@ -78,7 +87,7 @@ export class NewChunks {
         server: identity.server,
         rack: identity.rack,
         totalBytes: space.totalBytes,
-        availableBytes: space.freeBytes - space.reserveBytes,
+        availableBytes: this.#servers.isFull(identity.server) ? 0 : space.freeBytes - space.reserveBytes,
         placedCount,
         suspect: liveness === 'suspect',
       });

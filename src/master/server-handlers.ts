@@ -9,6 +9,7 @@ import type {
   LeaseExtension,
   RegisterRequest,
 } from '../rpc/messages.ts';
+import type { EvictionRequest } from './chunk-raiser.ts';
 import type { MasterHandlers, MasterParts } from './master-parts.ts';
 import { replicaChangeOf } from './wire.ts';
 
@@ -92,7 +93,7 @@ export function serverHandlers(parts: MasterParts): Pick<MasterHandlers, ServerM
       if (servers.get(by)?.identity.incarnation !== incarnation) {
         throw new GfsError('NOT_FOUND', `server ${by} with this incarnation is not registered`);
       }
-      const refused = code === 'IO_ERROR' || code === 'CORRUPT';
+      const refused = refusalOf(code);
       const request = { version, by, accused: serverId(accused), refused };
       return { message: { version: await raiser.evict(chunkHandle(chunk), request) } };
     },
@@ -154,5 +155,18 @@ export function serverHandlers(parts: MasterParts): Pick<MasterHandlers, ServerM
       }
     }
     return { sequence, extensions, sendFullReport };
+  }
+}
+
+/** Whether an accused member said itself that it cannot. */
+function refusalOf(code: string): EvictionRequest['refused'] {
+  switch (code) {
+    case 'NO_SPACE':
+      return 'no room';
+    case 'IO_ERROR':
+    case 'CORRUPT':
+      return 'yes';
+    default:
+      return 'no';
   }
 }

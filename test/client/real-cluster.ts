@@ -1,4 +1,5 @@
 // A real master and real chunkservers, on a simulated network and simulated disks.
+import { must } from '../../src/base/assert.ts';
 import { KiB } from '../../src/base/units.ts';
 import { ChunkServer } from '../../src/chunkserver/chunk-server.ts';
 import type { ClientOptions } from '../../src/client/api.ts';
@@ -19,15 +20,22 @@ export interface RealCluster {
   /** Ends the process as kill -9 does; started again it is another process on the same disk. */
   kill(machine: string): void;
   start(machine: string): Promise<void>;
+  disk(machine: string): SimDisk;
   sleep(ms: number): Promise<void>;
 }
 
-const SERVERS = ['s1', 's2', 's3'];
+export interface RealClusterOptions {
+  /** "s1" and so on. */
+  readonly serverCount?: number;
+  readonly replication?: number;
+}
+
 const MASTER = 'm:7400';
 
 export async function inRealCluster(
   seed: string | number,
   body: (cluster: RealCluster) => Promise<void>,
+  { serverCount = 3, replication }: RealClusterOptions = {},
 ): Promise<void> {
   const simulation = new Simulation(seed);
   if (process.env['GFS_TRACE'] !== undefined)
@@ -49,7 +57,14 @@ export async function inRealCluster(
     };
     if (machine === 'm') {
       const openStore = memoryMetaStores(disk);
-      const options = { ...common, openStore, listen: MASTER, chunkSizeBytes: 256 * KiB, onFatal };
+      const options = {
+        ...common,
+        openStore,
+        listen: MASTER,
+        chunkSizeBytes: 256 * KiB,
+        replication,
+        onFatal,
+      };
       running.set(machine, { env, close: await closerOf(MasterServer.start(options)) });
     } else {
       const options = { ...common, masters: [MASTER], listen: `${machine}:7500`, reserveBytes: 0, onFatal };
@@ -83,11 +98,12 @@ export async function inRealCluster(
 
   await simulation.run(async () => {
     await start('m');
-    for (const machine of SERVERS) await start(machine);
+    for (let number = 1; number <= serverCount; number += 1) await start(`s${number}`);
     const env = new SimEnv(simulation, 'test');
     await env.sleep(2000);
     const client = await connect();
-    await body({ simulation, network, client, connect, kill, start, sleep: (ms) => env.sleep(ms) });
+    const disk = (machine: string) => must(disks.get(machine), 'its machine was started');
+    await body({ simulation, network, client, connect, kill, start, disk, sleep: (ms) => env.sleep(ms) });
     await client.close();
     for (const { close } of [...running.values()].reverse()) await close();
   });

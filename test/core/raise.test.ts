@@ -254,3 +254,44 @@ test('P12: a primary that resigns is left out, and never the only whole replica'
   const torn = holds({ whole: false });
   t.is(plan([holds(), torn, torn], LOGGED, { accusation }), '1,2,3 by 1');
 });
+
+/** B refused for want of room; of a mutation that others may have applied, or that nobody was ordered. */
+const noRoom = (ordered: boolean, full: ServerId[] = [B]) => ({
+  noRoom: { refused: B, full: new Set([...full, B]), ordered },
+});
+
+test('a member without room is left out where enough with room stay', (t) => {
+  for (const ordered of [false, true]) {
+    t.is(plan([holds(), holds(), holds()], LOGGED, noRoom(ordered)), '1,3 by 1');
+    t.is(plan([holds(), holds(), holds()], { ...LOGGED, primary: B }, noRoom(ordered)), '1,3 by 1');
+  }
+  t.is(plan([absent, absent, absent], LOGGED, noRoom(false)), '1,3 by 1 with loss');
+});
+
+test('where none can be spared nothing is raised for a mutation that nobody was ordered', (t) => {
+  t.is(plan([holds(), holds(), dead], LOGGED, noRoom(false)), 'NO_SPACE');
+  t.is(plan([holds(), holds(), holds()], LOGGED, noRoom(false, [C])), 'NO_SPACE');
+  t.is(plan([holds(), holds()], { ...LOGGED, members: [A, B], goal: 2 }, noRoom(false)), 'NO_SPACE');
+  t.is(plan([absent, absent, absent], LOGGED, noRoom(false, [C])), 'NO_SPACE');
+  t.deepEqual(
+    run([holds(), holds(), dead], () => true, noRoom(false)),
+    ['NO_SPACE'],
+  );
+});
+
+test('a full member that stays orders, so that it refuses before others have applied', (t) => {
+  t.is(plan([holds(), holds(), holds()], LOGGED, noRoom(true, [C])), '1,2,3 by 2');
+  t.is(plan([holds(), holds(), dead], LOGGED, noRoom(true)), '1,2 by 2');
+  // Before the version is reconciled, another one would only be as stuck.
+  t.is(plan([holds({ reconciled: false }), holds(), dead], LOGGED, noRoom(true)), 'NO_SPACE');
+  t.is(plan([holds(), holds({ whole: false }), dead], LOGGED, noRoom(true)), 'NO_SPACE');
+});
+
+test('a raise for want of room that is in the log is brought to an end, room or not', (t) => {
+  t.deepEqual(
+    run([holds(), holds(), holds()], (member, raise) => raise > 1 || member !== C, noRoom(true, [C])).filter(
+      (step) => !step.startsWith('set'),
+    ),
+    ['log 5', 'log 6', 'active 6 by 2'],
+  );
+});

@@ -110,3 +110,20 @@ test('operations add up, the last report stays', (t) => {
     latencyUsMax: 4,
   });
 });
+
+test('a server that refused for want of room is full until its next heartbeat says how much it has', (t) => {
+  const servers = table();
+  servers.register(identity(), 0);
+  t.false(servers.isFull(A), 'not known to be');
+  servers.beat(A, 'first', beat(), 1);
+  t.false(servers.isFull(A));
+  servers.refusedForSpace(A);
+  t.true(servers.isFull(A));
+  servers.beat(A, 'first', beat({ space: undefined }), 2);
+  t.true(servers.isFull(A));
+  const space = { totalBytes: 100, freeBytes: 10, usedBytes: 90, reserveBytes: 10, chunkCount: 1 };
+  servers.beat(A, 'first', beat({ space }), 3);
+  t.true(servers.isFull(A), 'only its reserve is left');
+  servers.beat(A, 'first', beat({ space: { ...space, freeBytes: 11 } }), 4);
+  t.false(servers.isFull(A));
+});

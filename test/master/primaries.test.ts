@@ -205,7 +205,7 @@ test('P23: a chunk that its only client never wrote, and whose members are partl
   const ask = (session: number, unacknowledged: boolean) =>
     client.connection.call(methods.findChunks, {
       ...{ caller: ROOT, inode, fileOffset: 0, count: 1, forWrite: true, session, openId, last: false },
-      ...{ forSync: false, suspectVersion: 1, unacknowledged },
+      ...{ forSync: false, suspectVersion: 1, unacknowledged, fullServer: 0 },
     });
   t.is(await codeFrom(ask(client.session, false)), 'NOT_READY', 'somebody has an acknowledgement');
   const { message } = await ask(client.session, true);

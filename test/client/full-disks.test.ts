@@ -1,0 +1,200 @@
+// Design, section 10: a full disk is refused in the push, other servers are chosen, ENOSPC only when none has room.
+import test from 'ava';
+import { must } from '../../src/base/assert.ts';
+import { inodeId } from '../../src/base/ids.ts';
+import { KiB, MiB } from '../../src/base/units.ts';
+import type { GfsFile } from '../../src/client/api.ts';
+import type { GfsClient } from '../../src/client/gfs-client.ts';
+import { inRealCluster, type RealCluster } from './real-cluster.ts';
+import { codeFrom, ME, pattern, readAll, WRITING } from './world.ts';
+
+const APPENDING = { ...WRITING, append: true };
+/** Of the file's extents. */
+const membersOf = async (client: GfsClient, file: GfsFile) =>
+  (await client.statFile(inodeId(file.inode), ME)).extents.map(({ members }) =>
+    members.map(({ server }) => server),
+  );
+
+/** Not a byte is left, or only what is kept for records. */
+const FULLNESS = { 'to the last byte': 0, 'up to its reserve': 1 * MiB };
+type Fullness = keyof typeof FULLNESS;
+
+/** Resolves when the servers know: free space is looked at now and then. */
+async function fill(
+  { disk, sleep }: RealCluster,
+  servers: Iterable<number>,
+  fullness: Fullness = 'up to its reserve',
+): Promise<void> {
+  for (const server of servers) {
+    const full = disk(`s${server}`);
+    full.fill();
+    full.capacityBytes += FULLNESS[fullness];
+  }
+  await sleep(1500);
+}
+
+async function create({ client }: RealCluster, name: string, mode = WRITING): Promise<GfsFile> {
+  return (await client.create(client.rootInode, Buffer.from(name), mode, ME)).file;
+}
+
+for (const fullness of Object.keys(FULLNESS) as Fullness[]) {
+  for (const who of ['primary', 'secondary'] as const) {
+    test(`a ${who} that is full ${fullness} is left out; writes and appends go on`, (t) =>
+      inRealCluster(
+        `${who} ${fullness}`,
+        async (cluster) => {
+          const { client, simulation } = cluster;
+          const file = await create(cluster, 'f');
+          const log = await create(cluster, 'log', APPENDING);
+          await file.write(0, [pattern(150 * KiB)]);
+          await file.sync();
+          await log.append([pattern(1000)]);
+          const [extent] = (await client.statFile(inodeId(file.inode), ME)).extents;
+          const found = must(extent, 'it was written').members.find(
+            ({ server }) => (server === extent?.primary) === (who === 'primary'),
+          );
+          const { server: full } = must(found, 'there are such members');
+          await fill(cluster, [full], fullness);
+          const startMs = simulation.nowMs;
+          const model = Buffer.alloc(600 * KiB);
+          pattern(150 * KiB).copy(model);
+          // Overwritten and extended, large and small, into the next chunks.
+          for (const [at, length] of [
+            [10 * KiB, 100 * KiB],
+            [3, 100],
+            [150 * KiB, 450 * KiB],
+          ] as const) {
+            const bytes = pattern(length, at);
+            await file.write(at, [bytes]);
+            bytes.copy(model, at);
+            await file.flush();
+          }
+          for (let count = 1; count <= 8; count += 1) {
+            await log.append([pattern(count % 2 === 0 ? 1000 : 64 * KiB, count)]);
+          }
+          await file.sync();
+          await log.sync();
+          t.true(simulation.nowMs - startMs < 10_000, `${simulation.nowMs - startMs} ms`);
+          t.true((await readAll(file)).equals(model));
+          const sizes = Array.from({ length: 9 }, (_, count) => (count % 2 === 0 ? 1000 : 64 * KiB));
+          const records = sizes.map((size, count) => pattern(size, count));
+          t.true((await readAll(log)).equals(Buffer.concat(records)));
+          for (const members of await membersOf(client, file)) t.false(members.includes(full));
+          cluster.disk(`s${full}`).empty();
+          await file.close();
+          await log.close();
+        },
+        { serverCount: 4 },
+      ));
+  }
+
+  test(`P23: a chunk that nobody wrote before a server got full ${fullness} goes to servers with room`, (t) =>
+    inRealCluster(
+      `unwritten ${fullness}`,
+      async (cluster) => {
+        const { client } = cluster;
+        const large = await create(cluster, 'large');
+        const small = await create(cluster, 'small');
+        const log = await create(cluster, 'log', APPENDING);
+        await fill(cluster, [1], fullness);
+        await large.write(0, [pattern(200 * KiB)]);
+        await large.flush();
+        await small.write(0, [pattern(100)]);
+        await small.flush();
+        t.is(await log.append([pattern(1000, 1)]), 0);
+        for (const file of [large, small, log]) {
+          const [members = []] = await membersOf(client, file);
+          // Small data is with the order: who then refuses it is left out, rather than the chunk given up.
+          t.true(members.length === 3 || (members.length === 2 && file !== large));
+          t.false(members.includes(1));
+        }
+        t.true((await readAll(large)).equals(pattern(200 * KiB)));
+        t.true((await readAll(small)).equals(pattern(100)));
+        t.true((await readAll(log)).equals(pattern(1000, 1)));
+        for (const file of [large, small, log]) await file.close();
+      },
+      { serverCount: 4 },
+    ));
+}
+
+test('where no member can be spared, a file goes on in another chunk behind what it holds', (t) =>
+  inRealCluster(
+    'none to spare',
+    async (cluster) => {
+      const { client } = cluster;
+      const file = await create(cluster, 'f');
+      const log = await create(cluster, 'log', APPENDING);
+      await file.write(0, [pattern(50 * KiB)]);
+      await file.sync();
+      await log.append([pattern(1000)]);
+      const [[full = 0] = []] = await membersOf(client, file);
+      const [[alsoFull = 0] = []] = await membersOf(client, log);
+      const both = new Set([full, alsoFull]);
+      await fill(cluster, both);
+      // Pushed, and with the request.
+      await file.write(50 * KiB, [pattern(100 * KiB, 1)]);
+      await file.flush();
+      await file.write(300 * KiB, [pattern(10, 2)]);
+      t.is(await log.append([pattern(100, 1)]), 1000);
+      t.is(await log.append([pattern(64 * KiB, 2)]), 1100);
+      await file.sync();
+      const expected = Buffer.alloc(300 * KiB + 10);
+      pattern(50 * KiB).copy(expected);
+      pattern(100 * KiB, 1).copy(expected, 50 * KiB);
+      pattern(10, 2).copy(expected, 300 * KiB);
+      t.true((await readAll(file)).equals(expected));
+      const records = Buffer.concat([pattern(1000), pattern(100, 1), pattern(64 * KiB, 2)]);
+      t.true((await readAll(log)).equals(records));
+      t.is((await client.attributes(inodeId(log.inode), ME)).length, records.length);
+      // What is there stays where it is, and cannot be overwritten now.
+      await fill(cluster, both);
+      await file.write(10, [pattern(1000, 3)]);
+      t.is(await codeFrom(file.flush()), 'NO_SPACE');
+      t.true((await readAll(file)).equals(expected), 'nothing was changed');
+      for (const server of both) cluster.disk(`s${server}`).empty();
+      await file.write(10, [pattern(1000, 3)]);
+      await file.sync();
+      pattern(1000, 3).copy(expected, 10);
+      t.true((await readAll(file)).equals(expected));
+      await file.close();
+      await log.close();
+    },
+    { serverCount: 5, replication: 2 },
+  ));
+
+for (const fullness of Object.keys(FULLNESS) as Fullness[]) {
+  test(`when all servers are full ${fullness} writers learn it, and go on when there is room again`, (t) =>
+    inRealCluster(`all full ${fullness}`, async (cluster) => {
+      const { client, simulation, sleep } = cluster;
+      const file = await create(cluster, 'f');
+      const log = await create(cluster, 'log', APPENDING);
+      await file.write(0, [pattern(100 * KiB)]);
+      await file.sync();
+      await log.append([pattern(1000)]);
+      await fill(cluster, [1, 2, 3], fullness);
+      const startMs = simulation.nowMs;
+      for (const at of [0, 100 * KiB, 400 * KiB]) {
+        for (const length of [100, 100 * KiB]) {
+          await file.write(at, [pattern(length, 7)]);
+          t.is(await codeFrom(file.flush()), 'NO_SPACE', `${length} at ${at}`);
+        }
+      }
+      t.is(await codeFrom(log.append([pattern(100, 1)])), 'NO_SPACE');
+      t.is(await codeFrom(log.append([pattern(64 * KiB, 1)])), 'NO_SPACE');
+      t.true(simulation.nowMs - startMs < 10_000, `${simulation.nowMs - startMs} ms`);
+      t.true((await readAll(file)).equals(pattern(100 * KiB)), 'nothing was changed, nor is it longer');
+      t.true((await readAll(log)).equals(pattern(1000)));
+      for (const server of [1, 2, 3]) cluster.disk(`s${server}`).empty();
+      await sleep(5000);
+      await file.write(0, [pattern(100, 8)]);
+      await file.write(100 * KiB, [pattern(300 * KiB, 9)]);
+      await file.sync();
+      t.is(await log.append([pattern(100, 1)]), 1000);
+      const expected = Buffer.concat([pattern(100 * KiB), pattern(300 * KiB, 9)]);
+      pattern(100, 8).copy(expected);
+      t.true((await readAll(file)).equals(expected));
+      t.is((await client.attributes(inodeId(log.inode), ME)).length, 1100);
+      await file.close();
+      await log.close();
+    }));
+}
