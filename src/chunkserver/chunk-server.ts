@@ -15,6 +15,8 @@ import type { Accusation } from './accuser.ts';
 import { ChunkReporter } from './chunk-reporter.ts';
 import { ChunkTable } from './chunk-table.ts';
 import { Activity } from './counted.ts';
+import { learnHandlers } from './learn-handlers.ts';
+import type { Admission } from './lesson.ts';
 import { MasterLink } from './master-link.ts';
 import { memberHandlers } from './member-handlers.ts';
 import { mutateHandlers } from './mutate-handlers.ts';
@@ -140,6 +142,7 @@ export class ChunkServer implements RunningChunkServer, AsyncDisposable {
       ...pushHandlers(parts),
       ...mutateHandlers(parts),
       ...memberHandlers(parts),
+      ...learnHandlers(parts),
       ...versionHandlers(parts),
     });
     const service = bindService(ChunkserverDefinition, handlers);
@@ -197,6 +200,7 @@ export class ChunkServer implements RunningChunkServer, AsyncDisposable {
       chunkSizeBytes,
       self: server,
       evict: (accusation, signal) => this.#evict(server, accusation, signal),
+      admit: (admission, signal) => this.#admit(server, admission, signal),
       onReconciled: (chunk) => this.#chunks.reconciled(chunk),
       withoutRules: this.#options.withoutRules ?? NO_RULES,
     };
@@ -215,6 +219,11 @@ export class ChunkServer implements RunningChunkServer, AsyncDisposable {
   async #evict(server: number, accusation: Accusation, signal: AbortSignal): Promise<number> {
     if (this.#link === undefined) throw new GfsError('UNAVAILABLE', 'there is no master');
     return await this.#link.evict({ server, incarnation: this.#incarnation, ...accusation }, signal);
+  }
+
+  async #admit(server: number, admission: Admission, signal: AbortSignal): Promise<number> {
+    if (this.#link === undefined) throw new GfsError('UNAVAILABLE', 'there is no master');
+    return await this.#link.admit({ server, incarnation: this.#incarnation, ...admission }, signal);
   }
 
   #reportCorrupt(chunk: number): void {

@@ -1,9 +1,9 @@
 import { boundedCache } from '../base/bounded.ts';
 import type { Env } from '../base/env.ts';
-import { GfsError } from '../base/errors.ts';
+import { codeOf, GfsError } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
 import { SECOND_MS } from '../base/units.ts';
-import type { VersionRecord } from '../core/replica-types.ts';
+import type { LessonStart, VersionRecord } from '../core/replica-types.ts';
 import type { Rules } from '../core/rules.ts';
 import type { LeaseUse } from '../rpc/messages.ts';
 import type { ReplicaStore } from '../storage/replica-store.ts';
@@ -87,6 +87,22 @@ export class ChunkTable {
     const held = this.#add(record, kind);
     // Nothing is promised before it is on disk.
     await held.replica.sync();
+  }
+
+  /**
+   * Begins a lesson here (P9), whatever there was of the chunk: under a lower version, of an earlier lesson, or damaged.
+   * Returns the checksums of its blocks, at the lesson's length.
+   */
+  async learn(record: VersionRecord, lesson: string, start: LessonStart): Promise<readonly number[]> {
+    const { self } = this.#registered();
+    const { chunk, version } = record;
+    if (isMember(record, self)) {
+      throw new GfsError('INVALID_ARGUMENT', `server ${self} is a member of chunk ${hex(chunk)} already`);
+    }
+    const held = (await this.#holdUnlessDamaged(chunk)) ?? this.peek(chunk) ?? this.#beginLearner(record);
+    if (held.version < version) held.endVersion();
+    this.#changed.add(chunk);
+    return await held.replica.learn(record, lesson, start);
   }
 
   /** Records a version durably; the role that it confers begins here (P2, P5). */
@@ -233,6 +249,27 @@ export class ChunkTable {
     // Later versions begin by the master's word alone: here a replica may have been lost.
     if (version !== 1) return undefined;
     return this.#add(first, 'first');
+  }
+
+  /** Files that cannot be used make room for a copy that can. */
+  async #holdUnlessDamaged(chunk: number): Promise<HeldChunk | undefined> {
+    try {
+      return await this.hold(chunk);
+    } catch (error) {
+      if (codeOf(error) !== 'CORRUPT') throw error;
+      await this.#store.delete(chunk);
+      return undefined;
+    }
+  }
+
+  #beginLearner(record: VersionRecord): HeldChunk {
+    if (this.#deleting.has(record.chunk)) {
+      throw new GfsError('NOT_READY', `chunk ${hex(record.chunk)} is being deleted here`);
+    }
+    const replica = this.#store.create(record, 'learner');
+    const held = new HeldChunk(replica, this.#env.monotonicMs(), this.#withoutRules);
+    this.#held.set(record.chunk, held);
+    return held;
   }
 
   #add(record: VersionRecord, kind: 'first' | 'copy'): HeldChunk {

@@ -3,6 +3,7 @@ import { backoffMs, type Env } from '../base/env.ts';
 import { codeOf, GfsError, messageOf } from '../base/errors.ts';
 import { SECOND_MS } from '../base/units.ts';
 import {
+  type AdmitRequest,
   type EvictRequest,
   type HeartbeatRequest,
   type HeartbeatResponse,
@@ -103,6 +104,13 @@ export class MasterLink {
     const options = { deadlineMs, signal };
     const answer = await this.#connection.call(MasterDefinition.methods.evict, request, options);
     return answer.message.version;
+  }
+
+  /** Resolves to the chunk's version when the learner is a member of it (P9). */
+  async admit(request: AdmitRequest, signal: AbortSignal): Promise<number> {
+    if (this.#connection === undefined) throw new GfsError('UNAVAILABLE', 'the master is away');
+    const options = { deadlineMs: this.#env.monotonicMs() + EVICT_MS_MAX, signal };
+    return (await this.#connection.call(MasterDefinition.methods.admit, request, options)).message.version;
   }
 
   close(): void {

@@ -24,7 +24,7 @@ export function memberHandlers(parts: ServerParts): Pick<ChunkserverHandlers, Me
       const held = parts.chunks.peek(chunk) ?? (await begun(parts, message));
       const orders = held.orders(version);
       orders.committed(committedSerial);
-      const taken = takeAll(parts, message, payload);
+      const taken = takeOrders(parts, message, payload);
       const nowMs = parts.env.monotonicMs();
       const applied = await Promise.allSettled(
         taken.map(({ mutation, bytes }) => orders.order(mutation, bytes, nowMs)),
@@ -85,14 +85,18 @@ async function begun(parts: ServerParts, { chunk, version, first }: ApplyRequest
   return held;
 }
 
-interface TakenOrder {
+export interface TakenOrder {
   readonly mutation: Mutation;
   readonly bytes: Bytes;
   release(): void;
 }
 
 /** All orders of a call with their data, verified. Where one has none nothing is ordered, and nothing is used up. */
-function takeAll(parts: ServerParts, { chunk, version, orders }: ApplyRequest, payload: Bytes): TakenOrder[] {
+export function takeOrders(
+  parts: ServerParts,
+  { chunk, version, orders }: Pick<ApplyRequest, 'chunk' | 'version' | 'orders'>,
+  payload: Bytes,
+): TakenOrder[] {
   const taken: TakenOrder[] = [];
   let position = 0;
   try {

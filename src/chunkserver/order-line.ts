@@ -114,15 +114,7 @@ export class OrderLine {
       return;
     }
     const { chunk, version } = this.#options.request([]);
-    const { chunkOffset, length, pushId } = message;
-    const stream = this.#options.connection.stream(ChunkserverDefinition.methods.push, this.#callOptions());
-    let header: PushHeader | undefined = { pushId, chunk, version, chunkOffset, length, chain: [] };
-    for (const { bytes: piece, checksums } of pushPieces(bytes, chunkOffset)) {
-      await stream.send({ header, checksums, payload: NO_PAYLOAD }, piece);
-      header = undefined;
-    }
-    stream.end();
-    await stream.finished();
+    await pushData(this.#options.connection, { chunk, version }, { message, bytes }, this.#callOptions());
     await this.#call([{ message, bytes }]);
   }
 
@@ -135,21 +127,43 @@ export class OrderLine {
     await this.#options.connection.call(apply, request, { payload, ...this.#callOptions() });
   }
 
-  /** As many as fit one call, in serial order. */
   #takeBatch(): OrderInFlight[] {
-    let length = 0;
-    let count = 0;
-    for (const { bytes } of this.#waiting) {
-      length += lengthOf(bytes);
-      if (count > 0 && (length > BATCH_BYTES_MAX || count === BATCH_COUNT_MAX)) break;
-      count += 1;
-    }
-    return this.#waiting.splice(0, count);
+    return this.#waiting.splice(0, batchCountOf(this.#waiting));
   }
 
   #callOptions() {
     return { deadlineMs: this.#options.env.monotonicMs() + APPLY_MS_MAX };
   }
+}
+
+/** How many of these orders fit one call. */
+export function batchCountOf(orders: readonly OrderInFlight[]): number {
+  let length = 0;
+  let count = 0;
+  for (const { bytes } of orders) {
+    length += lengthOf(bytes);
+    if (count > 0 && (length > BATCH_BYTES_MAX || count === BATCH_COUNT_MAX)) break;
+    count += 1;
+  }
+  return count;
+}
+
+/** The data of an order that is too long for a call, to one server alone; the order follows. */
+export async function pushData(
+  connection: Connection,
+  { chunk, version }: { readonly chunk: number; readonly version: number },
+  { message, bytes }: OrderInFlight,
+  options: { readonly deadlineMs: number; readonly signal?: AbortSignal },
+): Promise<void> {
+  const { chunkOffset, length, pushId } = message;
+  const stream = connection.stream(ChunkserverDefinition.methods.push, options);
+  let header: PushHeader | undefined = { pushId, chunk, version, chunkOffset, length, chain: [] };
+  for (const { bytes: piece, checksums } of pushPieces(bytes, chunkOffset)) {
+    await stream.send({ header, checksums, payload: NO_PAYLOAD }, piece);
+    header = undefined;
+  }
+  stream.end();
+  await stream.finished();
 }
 
 /** As members are told it. A record that lies in one block has its own checksum there. */

@@ -12,7 +12,7 @@ import {
   Primary,
   type Repeat,
 } from '../core/primary.ts';
-import type { BlockSums, VersionRecord } from '../core/replica-types.ts';
+import type { BlockSums, Member, VersionRecord } from '../core/replica-types.ts';
 import type {
   ApplyRequest,
   Order as OrderMessage,
@@ -21,6 +21,7 @@ import type {
 import type { Replica } from '../storage/replica-store.ts';
 import { accuseUntilOver, type Evict, isSuperseded } from './accuser.ts';
 import { Flights, type LeftFlights } from './flights.ts';
+import { type Admit, Lesson } from './lesson.ts';
 import { type MutationData, orderMessage } from './order-line.ts';
 import { type ReconcileParts, reconcileMembers } from './reconcile-driver.ts';
 import { Rounds } from './rounds.ts';
@@ -32,6 +33,7 @@ export interface RoleParts extends ReconcileParts {
   readonly chunkSizeBytes: number;
   readonly self: number;
   readonly evict: Evict;
+  readonly admit: Admit;
   /** All members are reconciled, this one included. */
   readonly onReconciled: (chunk: number) => void;
 }
@@ -62,6 +64,8 @@ export class PrimaryRole {
   readonly #flights = new Flights();
   /** Of the version before. */
   readonly #left: LeftFlights | undefined;
+  /** The latest one (P9). */
+  #lesson: Lesson | undefined;
   readonly #lengthRounds: Rounds<void>;
   readonly #ending = new AbortController();
   readonly #activation: Promise<void>;
@@ -92,7 +96,7 @@ export class PrimaryRole {
       onApplied: (serial, bit) => this.#applied(serial, bit),
       onFailed: (server, error) => this.accuse(server, error),
     });
-    this.#lengthRounds = new Rounds(() => this.#secondaries.confirmVersion(() => this.#first !== undefined));
+    this.#lengthRounds = new Rounds(() => this.#confirmVersion());
     this.#usedMs = parts.env.monotonicMs();
     this.#leaseEndsMs = this.#usedMs + LEASE_DURATION_MS;
     this.#over = new Promise((resolve) => {
@@ -132,7 +136,7 @@ export class PrimaryRole {
   }
 
   get idle(): boolean {
-    return this.#flights.size === 0 && this.#state.kind !== 'reconciling';
+    return this.#flights.size === 0 && this.#state.kind !== 'reconciling' && !this.#teaches;
   }
 
   get usedMs(): number {
@@ -145,7 +149,7 @@ export class PrimaryRole {
 
   /** Mutations in flight, or since the last time this was asked: the master extends such leases. */
   takeActivity(): boolean {
-    const active = this.#flights.size > 0 || this.#usedSinceTold;
+    const active = this.#flights.size > 0 || this.#usedSinceTold || this.#teaches;
     this.#usedSinceTold = false;
     return active;
   }
@@ -218,6 +222,54 @@ export class PrimaryRole {
     );
   }
 
+  /**
+   * Makes this server's copy equal to its own and has it admitted (P9), one server at a time: resolves when it is a member.
+   * A version that is not active, since a member is away, has its copy repaired all the same: nothing changes it.
+   */
+  async teach(learner: Member): Promise<void> {
+    if (this.#state.kind === 'ended') throw this.#state.error;
+    const { chunk, members } = this.record;
+    if (members.some(({ server }) => server === learner.server)) {
+      throw new GfsError(
+        'INVALID_ARGUMENT',
+        `server ${learner.server} is a member of chunk ${hex(chunk)} already`,
+      );
+    }
+    const isTaken = this.#teaches && this.#lesson?.server !== learner.server;
+    if (isTaken || this.#lesson?.isToBeLeftOut) {
+      throw new GfsError(
+        'NOT_READY',
+        `chunk ${hex(chunk)} is done with server ${this.#lesson?.server} first`,
+      );
+    }
+    if (this.#lesson?.over !== false) this.#lesson = this.#begunLesson(learner);
+    await this.#lesson.done;
+  }
+
+  #begunLesson(learner: Member): Lesson {
+    const { env, peers, tasks, admit, withoutRules } = this.#parts;
+    const lesson = new Lesson({
+      ...{ env, peers, tasks, admit, withoutRules, learner },
+      replica: this.#replica,
+      record: this.record,
+      signal: this.#ending.signal,
+      host: {
+        nextSerial: () => this.#core?.nextSerial ?? 0,
+        committedSerial: () => this.#core?.committedSerial ?? 0,
+        require: (appliedSerial) => this.#core?.requireLearner(appliedSerial),
+        release: () => this.#committedNow(this.#core?.releaseLearner()),
+        applied: (serial) => this.#committedNow(this.#core?.learnerApplied(serial)),
+        leaveOut: (server, error) => this.accuse(server, error),
+      },
+    });
+    tasks.run(() => lesson.run());
+    return lesson;
+  }
+
+  get #teaches(): boolean {
+    return this.#lesson?.over === false && this.#state.kind !== 'ended';
+  }
+
   /** Nothing is ordered from now on. What is in flight is not answered: whether it happened is not known. */
   end(error: GfsError): void {
     this.#end(error);
@@ -284,10 +336,14 @@ export class PrimaryRole {
 
   #end(error: GfsError): void {
     if (this.#state.kind === 'ended') return;
-    const primary = this.#state.kind === 'reconciling' ? undefined : this.#state.primary;
-    this.#state = { kind: 'ended', error, primary };
+    this.#state = { kind: 'ended', error, primary: this.#core };
     this.#secondaries.close();
     this.#ending.abort(error);
+  }
+
+  /** Undefined before the version is active. */
+  get #core(): Primary | undefined {
+    return this.#state.kind === 'reconciling' ? undefined : this.#state.primary;
   }
 
   #primary(): Primary {
@@ -326,7 +382,17 @@ export class PrimaryRole {
     const memberCount = members.length;
     const start = { length, sealed, table };
     const primary = new Primary({ chunk, version, memberCount, chunkSizeBytes, withoutRules, ...start });
+    const requiredFrom = this.#lesson?.requiredFrom;
+    if (requiredFrom !== undefined) primary.requireLearner(requiredFrom);
     this.#state = { kind: 'active', primary };
+  }
+
+  /** By all members, and by a learner that the master may have made one. */
+  async #confirmVersion(): Promise<void> {
+    await Promise.all([
+      this.#secondaries.confirmVersion(() => this.#first !== undefined),
+      this.#lesson?.confirmVersion(),
+    ]);
   }
 
   #fly(order: Order, request: MutationRequest, data: MutationData): Promise<void> {
@@ -343,22 +409,27 @@ export class PrimaryRole {
       (error: unknown) => this.resign('this server could not apply an order', error),
     );
     this.#secondaries.order({ message, bytes });
+    this.#lesson?.order({ message, bytes });
     return flight.promise;
   }
 
   #applied(serial: number, member: number): void {
     // While it is stuck, too: what all members applied is committed.
     if (this.#state.kind !== 'active' && this.#state.kind !== 'stuck') return;
-    for (const committed of this.#state.primary.applied(serial, member)) {
+    this.#committedNow(this.#state.primary.applied(serial, member));
+  }
+
+  #committedNow(serials: readonly number[] = []): void {
+    if (this.#state.kind === 'ended') return;
+    for (const serial of serials) {
       this.#first = undefined;
-      this.#flights.committed(committed);
+      this.#flights.committed(serial);
     }
   }
 
   #request(orders: OrderMessage[]): ApplyRequest {
     const { chunk, version } = this.record;
-    const primary = this.#state.kind === 'reconciling' ? undefined : this.#state.primary;
-    const committedSerial = primary?.committedSerial ?? 0;
+    const committedSerial = this.#core?.committedSerial ?? 0;
     this.#toldSerial = committedSerial;
     return { chunk, version, orders, first: this.#first, committedSerial, payload: NO_PAYLOAD };
   }

@@ -45,6 +45,7 @@ export function chunkStateOf(state: ReplicaState): ChunkState {
     lost: false,
     restarted: state.standing === 'restarted',
     inCharge: false,
+    learner: state.lesson !== undefined,
   };
 }
 
@@ -58,6 +59,7 @@ const NOTHING = {
   orders: 0,
   restarted: false,
   inCharge: false,
+  learner: false,
 };
 
 export function deletedChunkState(chunk: number): ChunkState {

@@ -17,6 +17,8 @@ export interface ReplicaReport {
   readonly restarted: boolean;
   /** Asked, not reported: it is this version's primary, reconciling or ordering. */
   readonly inCharge: boolean;
+  /** It is no member of its version but learns to be one (P9). */
+  readonly learner: boolean;
 }
 
 /** An increment: a replica's new state, or that it is gone. */

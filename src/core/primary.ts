@@ -78,7 +78,9 @@ export class Primary {
   readonly #appends = new Map<number, Append>();
   readonly #inFlight = new Map<number, number>();
   readonly #tail = new AppendTail();
-  readonly #allMembers: number;
+  /** Who has to apply what is ordered now: all members, and a learner that is required. */
+  #required: number;
+  readonly #learnerBit: number;
   readonly #withoutRules: Rules;
   /** Length and seal when all that was ordered is applied. */
   #length: number;
@@ -87,10 +89,11 @@ export class Primary {
   #committedSerial = 0;
 
   constructor(options: PrimaryOptions) {
-    assert(options.memberCount >= 1 && options.memberCount < 31, 'members fit a mask');
+    assert(options.memberCount >= 1 && options.memberCount < 30, 'members and a learner fit a mask');
     this.#options = options;
     this.#withoutRules = options.withoutRules ?? NO_RULES;
-    this.#allMembers = this.#withoutRules.has('P10') ? 1 : 2 ** options.memberCount - 1;
+    this.#required = this.#withoutRules.has('P10') ? 1 : 2 ** options.memberCount - 1;
+    this.#learnerBit = 2 ** options.memberCount;
     this.#length = options.length;
     this.#sealedBy = options.sealed ? COMMITTED_BEFORE : undefined;
     for (const entry of options.table)
@@ -172,6 +175,37 @@ export class Primary {
     assert(missing !== undefined, 'a member applies what was ordered and is not committed');
     assert((missing & (1 << member)) !== 0, 'a member applies a serial once');
     this.#inFlight.set(serial, missing & ~(1 << member));
+    return this.#commit();
+  }
+
+  /**
+   * From now on a learner counts as a member does (P9): it has applied every serial below `applied`, and nothing from there
+   * on is committed without it. Not for what was committed before: that the learner gets there is its lesson's to see.
+   */
+  requireLearner(applied: number): void {
+    this.#required |= this.#learnerBit;
+    for (const [serial, missing] of this.#inFlight) {
+      if (serial >= applied) this.#inFlight.set(serial, missing | this.#learnerBit);
+    }
+  }
+
+  /** A learner of which nothing was asked yet is given up. Returns the serials that are thereby committed. */
+  releaseLearner(): number[] {
+    this.#required &= ~this.#learnerBit;
+    for (const [serial, missing] of this.#inFlight) this.#inFlight.set(serial, missing & ~this.#learnerBit);
+    return this.#commit();
+  }
+
+  /** The learner applied a serial. Returns the serials that are thereby committed. */
+  learnerApplied(serial: number): number[] {
+    const missing = this.#inFlight.get(serial);
+    if (missing === undefined) return [];
+    this.#inFlight.set(serial, missing & ~this.#learnerBit);
+    return this.#commit();
+  }
+
+  /** Takes what all have applied, in serial order. */
+  #commit(): number[] {
     const committed: number[] = [];
     while (this.#inFlight.get(this.#committedSerial) === 0) {
       this.#inFlight.delete(this.#committedSerial);
@@ -270,7 +304,7 @@ export class Primary {
   #order(kind: Order['kind'], chunkOffset: number, length: number): Admission & { readonly kind: 'order' } {
     const serial = this.#nextSerial;
     this.#nextSerial += 1;
-    this.#inFlight.set(serial, this.#allMembers);
+    this.#inFlight.set(serial, this.#required);
     const answer = { chunkOffset, chunkLength: this.#length, sealed: false };
     return { kind: 'order', order: { serial, kind, chunkOffset, length }, answer };
   }

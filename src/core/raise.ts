@@ -44,6 +44,8 @@ export interface RaisePlan {
   readonly loss: boolean;
   /** The lowest version that was recorded by one of these members which hold replicas. */
   readonly recorded: number;
+  /** A learner that becomes a member (P9); 0: nobody. */
+  readonly admitted: ServerId | 0;
 }
 
 export type RaiseStep =
@@ -53,6 +55,8 @@ export type RaiseStep =
   | { readonly kind: 'log'; readonly plan: RaisePlan }
   | { readonly kind: 'order'; readonly orders: RaiseOrders }
   | { readonly kind: 'active'; readonly version: number; readonly primary: ServerId }
+  /** Recorded by the primary, but not by all members: it serves nobody, and may teach a learner (P9). */
+  | { readonly kind: 'stuck'; readonly version: number; readonly primary: ServerId }
   | { readonly kind: 'refused'; readonly error: Refusal };
 
 /** A primary's word that it cannot go on (P12): with a member, or, when it accuses itself, at all. */
@@ -80,9 +84,13 @@ export interface RaiseOptions {
   readonly minReplicas: number;
   /**
    * When not to raise. `inCharge`: the primary says that it reconciles or orders; who complained tries again there.
-   * `reconciling`: it says that it reconciles.
+   * `reconciling`: it says that it reconciles. `teaching`: it is in charge, and no member is there to be left out.
    */
-  readonly keep?: 'inCharge' | 'reconciling' | undefined;
+  readonly keep?: 'inCharge' | 'reconciling' | 'teaching' | undefined;
+  /** A copy is to be repaired: where too few members are there, all of them stay, and one is primary nevertheless (P3). */
+  readonly forRepair?: boolean | undefined;
+  /** A learner of which the primary says that it has what clients were told (P9). */
+  readonly admitted?: ServerId | undefined;
   /** Clients cannot reach the primary, for longer than by chance: another one is preferred (P12). */
   readonly avoid?: ServerId | undefined;
   readonly accusation?: Accusation | undefined;
@@ -116,7 +124,9 @@ export class Raise {
     this.#chunk = chunk;
     this.#logged = logged;
     this.#options = options;
-    this.#step = { kind: 'ask', members: logged.members };
+    const { admitted } = options;
+    const members = admitted === undefined ? logged.members : [...logged.members, admitted];
+    this.#step = { kind: 'ask', members };
   }
 
   get next(): RaiseStep {
@@ -127,16 +137,24 @@ export class Raise {
   answered(member: ServerId, answer: MemberAnswer): void {
     assert(this.#step.kind === 'ask', 'members answer when they are asked');
     this.#answers.set(member, answer);
-    if (this.#answers.size < this.#logged.members.length) return;
+    if (this.#answers.size < this.#step.members.length) return;
     const { version, primary } = this.#logged;
-    if (this.#count === 0 && primary !== 0 && isKept(this.#options, version, this.#answers.get(primary))) {
+    if (this.#count === 0 && primary !== 0 && isKept(this.#options, this.#logged, this.#answers)) {
       this.#step = { kind: 'kept', version, primary };
       return;
     }
+    const plan = this.#plan();
+    this.#step = plan.ok ? { kind: 'log', plan: plan.value } : { kind: 'refused', error: plan.error };
+  }
+
+  #plan(): Result<RaisePlan> {
+    const { admitted } = this.#options;
+    if (admitted !== undefined && this.#count === 0) {
+      return planAdmission(this.#chunk, this.#logged, this.#answers, { ...this.#options, admitted });
+    }
     // Once a version is in the log there is no way back, room or not (P3).
     const options = this.#count === 0 ? this.#options : { ...this.#options, noRoom: undefined };
-    const plan = planRaise(this.#chunk, this.#logged, this.#answers, options, this.#failed);
-    this.#step = plan.ok ? { kind: 'log', plan: plan.value } : { kind: 'refused', error: plan.error };
+    return planRaise(this.#chunk, this.#logged, this.#answers, options, this.#failed);
   }
 
   /** `log` was done; `row` is what the log has now. */
@@ -172,6 +190,11 @@ export class Raise {
       this.#step = { kind: 'active', version, primary };
       return;
     }
+    // Those who were silent when they were asked stay only because too few would be left.
+    if (primary !== 0 && failed.every((member) => !isPresent(this.#answers.get(member)))) {
+      this.#step = { kind: 'stuck', version, primary };
+      return;
+    }
     if (this.#count >= RAISES_MAX) {
       const error = `${name(this.#chunk)}: version ${version} is not recorded by ${failed.join(', ')}`;
       this.#step = { kind: 'refused', error: refuse('NOT_READY', error).error };
@@ -185,11 +208,62 @@ export class Raise {
 }
 
 /** Whether the primary says that it is in charge of this version, in the way that the caller wants to respect. */
-function isKept({ keep }: RaiseOptions, version: number, answer: MemberAnswer | undefined): boolean {
-  if (keep === undefined || answer?.kind !== 'holds') return false;
+function isKept(
+  { keep, minReplicas }: RaiseOptions,
+  { version, primary, goal, members }: LoggedChunk,
+  answers: ReadonlyMap<ServerId, MemberAnswer>,
+): boolean {
+  const answer = primary === 0 ? undefined : answers.get(primary);
+  if (answer?.kind !== 'holds') return false;
   const { replica } = answer;
   if (!replica.inCharge || replica.version !== version) return false;
-  return keep === 'inCharge' || !replica.reconciled;
+  switch (keep) {
+    case undefined:
+      return false;
+    case 'inCharge':
+      return true;
+    case 'reconciling':
+      return !replica.reconciled;
+    case 'teaching': {
+      const presentCount = members.filter((member) => isPresent(answers.get(member))).length;
+      return presentCount === members.length || presentCount < memberCountMin(goal, minReplicas);
+    }
+  }
+}
+
+function isPresent(answer: MemberAnswer | undefined): boolean {
+  return answer?.kind === 'holds' || answer?.kind === 'absent';
+}
+
+/**
+ * The next membership with a learner in it (P9), and without those who are silent, as far as enough are left: so a dead member
+ * is exchanged for it where it could not be left out before.
+ */
+function planAdmission(
+  chunk: ChunkHandle,
+  logged: LoggedChunk,
+  answers: ReadonlyMap<ServerId, MemberAnswer>,
+  options: RaiseOptions & { readonly admitted: ServerId },
+): Result<RaisePlan> {
+  const { admitted } = options;
+  const { version, members, goal } = logged;
+  const answer = answers.get(admitted);
+  if (answer?.kind === 'silent' && answer.awaited) {
+    return refuse('NOT_READY', `${name(chunk)}: server ${admitted} has not found this master yet`);
+  }
+  const isLearner = answer?.kind === 'holds' && answer.replica.learner && !answer.replica.restarted;
+  if (!isLearner || answer.replica.version !== version) {
+    return refuse(
+      'NO_SUCH_CHUNK',
+      `${name(chunk)}: server ${admitted} does not learn for version ${version}`,
+    );
+  }
+  if (members.filter((member) => isPresent(answers.get(member))).length >= goal) {
+    return refuse('INVALID_ARGUMENT', `${name(chunk)}: ${goal} members are there, as many as it should have`);
+  }
+  const withLearner = { ...logged, members: [...members, admitted] };
+  const plan = planRaise(chunk, withLearner, answers, { ...options, forRepair: true });
+  return plan.ok ? ok({ ...plan.value, admitted }) : plan;
 }
 
 /**
@@ -214,7 +288,8 @@ export function planRaise(
     switch (answer.kind) {
       case 'holds':
         if (answer.replica.version > version) return logWasLost(chunk, version, { member, answer });
-        holderCount += 1;
+        // One that was admitted and has not recorded that yet: nobody's source (P9).
+        if (!answer.replica.learner) holderCount += 1;
         present.push(member);
         break;
       case 'absent':
@@ -233,6 +308,9 @@ export function planRaise(
     return refuse('NOT_READY', `${name(chunk)}: server ${awaited} has not found this master yet`);
   }
   const minimum = memberCountMin(goal, options.minReplicas);
+  if (present.length < minimum && options.forRepair) {
+    return planStuck(chunk, { version, members, primary }, answers, options);
+  }
   if (present.length < minimum) {
     return refuse(
       'TOO_FEW_REPLICAS',
@@ -249,7 +327,7 @@ export function planRaise(
   const rank = rankOfPrimary({ primary, answerOf, avoid, random: options.random });
   const { noRoom } = options;
   const planOf = (chosen: Pick<RaisePlan, 'members' | 'primary' | 'loss'>) =>
-    ok({ version, ...chosen, recorded: recordedBy(chosen.members, version, answerOf) });
+    ok({ version, ...chosen, recorded: recordedBy(chosen.members, version, answerOf), admitted: 0 as const });
   const isWanted = (member: ServerId) =>
     !failed.has(member) && !without.has(member) && noRoom?.full.has(member) !== true;
   if (holderCount === 0) {
@@ -293,6 +371,22 @@ export function planRaise(
   return planOf({ members: present, primary: serving, loss: true });
 }
 
+/** All members stay, since too few would be left; a whole one that is there is primary, and cannot get on alone (P3, P4). */
+function planStuck(
+  chunk: ChunkHandle,
+  { version, members, primary }: Pick<LoggedChunk, 'version' | 'members' | 'primary'>,
+  answers: ReadonlyMap<ServerId, MemberAnswer>,
+  { random }: RaiseOptions,
+): Result<RaisePlan> {
+  const answerOf = (member: ServerId) => must(answers.get(member), 'every member was asked');
+  const candidates = members.filter((member) => isWhole(answerOf(member)));
+  if (candidates.length === 0) return refuse('NOT_READY', `${name(chunk)}: no whole replica is there`);
+  const rank = rankOfPrimary({ primary, answerOf, avoid: NOBODY, random });
+  const chosen = { members: [...members], primary: best(candidates, rank), loss: false };
+  // What those who are silent have recorded is not known.
+  return ok({ version, ...chosen, recorded: 0, admitted: 0 });
+}
+
 /** Of those that hold replicas, the lowest version. */
 function recordedBy(
   members: readonly ServerId[],
@@ -306,7 +400,7 @@ function recordedBy(
 }
 
 function tornReplica(member: ServerId, answer: MemberAnswer): TornReplica[] {
-  return answer.kind === 'holds' ? [{ member, ...answer.replica }] : [];
+  return isHolder(answer) ? [{ member, ...answer.replica }] : [];
 }
 
 const NOBODY: ReadonlySet<ServerId> = new Set();
@@ -394,7 +488,12 @@ function best(members: readonly ServerId[], rank: (member: ServerId) => number):
 }
 
 function isWhole(answer: MemberAnswer): boolean {
-  return answer.kind === 'holds' && answer.replica.whole;
+  return isHolder(answer) && answer.replica.whole;
+}
+
+/** It has recorded a version as a member. */
+function isHolder(answer: MemberAnswer): answer is MemberAnswer & { readonly kind: 'holds' } {
+  return answer.kind === 'holds' && !answer.replica.learner;
 }
 
 /** P25: somebody was ordered what this log does not have. Nothing may be decided from such a log. */

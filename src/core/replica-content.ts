@@ -26,6 +26,7 @@ export class ReplicaContent {
   #record: VersionRecord;
   #reconciledVersion: number;
   #whole: boolean;
+  #lesson: string | undefined;
   #epoch: string;
   #stream: SerialStream;
   #sealed: boolean;
@@ -53,6 +54,7 @@ export class ReplicaContent {
     this.#record = base.record;
     this.#reconciledVersion = base.reconciledVersion;
     this.#whole = base.whole;
+    this.#lesson = base.lesson;
     this.#epoch = base.epoch;
     this.#stream = base.stream;
     this.#sealed = base.sealed;
@@ -83,6 +85,9 @@ export class ReplicaContent {
   }
   get whole(): boolean {
     return this.#whole;
+  }
+  get lesson(): string | undefined {
+    return this.#lesson;
   }
   get epoch(): string {
     return this.#epoch;
@@ -160,6 +165,15 @@ export class ReplicaContent {
     }
   }
 
+  /** Why nothing of this lesson can be done now, before this order; undefined: it can. */
+  refusalOfLesson(lesson: string, serial: number): Refusal | undefined {
+    if (this.#lesson !== lesson) return refuse('NOT_READY', `lesson ${lesson} is not under way here`).error;
+    if (serial === this.#stream.nextSerial) return undefined;
+    const fields = { next: String(this.#stream.nextSerial) };
+    return refuse('SERIAL_GAP', `a step before order ${serial}, not ${this.#stream.nextSerial}`, fields)
+      .error;
+  }
+
   /** Whether data at this offset may go straight to the data file. */
   placeOf(chunkOffset: number, length: number): 'log' | 'data' {
     if (chunkOffset < this.length || chunkOffset < this.#lengthRecoverable) return 'log';
@@ -194,7 +208,19 @@ export class ReplicaContent {
         if (change.cut !== undefined) this.#cut(change.cut.length, change.cut.lastSum);
         assert(this.#settledLength === undefined, 'what a reconcile began goes before a version is recorded');
         this.#record = change.record;
+        this.#lesson = undefined;
         this.#mark(change.epoch, change.whole);
+        break;
+      case 'learn':
+        assert(change.record.version >= this.#record.version, 'versions only rise');
+        this.#record = change.record;
+        this.#lesson = change.lesson;
+        this.#reconciledVersion = 0;
+        this.#stream = { version: change.record.version, nextSerial: change.serial };
+        this.#settledLength = undefined;
+        this.#sealed = change.sealed;
+        this.#setTable(change.table);
+        this.#mark(change.epoch, false);
         break;
       case 'finish':
         assert(change.version === this.#record.version, 'reconciled under its own version');
@@ -202,8 +228,7 @@ export class ReplicaContent {
         this.#stream = { version: change.version, nextSerial: 0 };
         this.#settledLength = undefined;
         this.#sealed = change.sealed;
-        this.#table.clear();
-        for (const entry of change.table) this.#table.set(entry.writer, entry);
+        this.#setTable(change.table);
         this.#mark(change.epoch, true);
         break;
       case 'mark':
@@ -222,6 +247,7 @@ export class ReplicaContent {
       record: this.#record,
       reconciledVersion: this.#reconciledVersion,
       whole: this.#whole,
+      lesson: this.#lesson,
       epoch: this.#epoch,
       stream: this.#stream,
       sealed: this.#sealed,
@@ -272,9 +298,15 @@ export class ReplicaContent {
     this.#dataSinceMark = false;
   }
 
+  #setTable(table: readonly AppendEntry[]): void {
+    this.#table.clear();
+    for (const entry of table) this.#table.set(entry.writer, entry);
+  }
+
   #takeSerial(serial: number | undefined): void {
     if (serial === undefined) {
-      this.#stream = MIXTURE;
+      // A learner is a mixture all the time: its place among the orders is what counts.
+      if (this.#lesson === undefined) this.#stream = MIXTURE;
       return;
     }
     assert(serial === this.#stream.nextSerial, 'serials have no gaps');

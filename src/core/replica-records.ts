@@ -12,6 +12,7 @@ export type ChangeRecord =
   | CutRecord
   | VersionRecordRecord
   | FinishRecord
+  | LearnRecord
   | MarkRecord
   | ReadRecord;
 
@@ -21,6 +22,8 @@ export interface BaseRecord {
   readonly record: VersionRecord;
   readonly reconciledVersion: number;
   readonly whole: boolean;
+  /** See `ReplicaState`. */
+  readonly lesson: string | undefined;
   /** Of the store, see `MarkRecord`. */
   readonly epoch: string;
   readonly stream: SerialStream;
@@ -38,7 +41,10 @@ export interface BaseRecord {
 
 export interface WriteRecord {
   readonly kind: 'write';
-  /** Undefined: a step of a reconcile, which leaves the replica a mixture until it is finished. */
+  /**
+   * Undefined: a step of a reconcile, which leaves the replica a mixture until it is finished; or of a lesson, between two
+   * orders.
+   */
   readonly serial: number | undefined;
   readonly chunkOffset: number;
   /** 0: only extends the replica to `chunkOffset`, with zeros. */
@@ -85,6 +91,18 @@ export interface FinishRecord {
   readonly kind: 'finish';
   readonly version: number;
   readonly epoch: string;
+  readonly sealed: boolean;
+  readonly table: readonly AppendEntry[];
+}
+
+/** A lesson began: from now on the replica learns to be a member of this version (P9). A mark too. */
+export interface LearnRecord {
+  readonly kind: 'learn';
+  readonly record: VersionRecord;
+  readonly lesson: string;
+  readonly epoch: string;
+  /** The order that comes next. */
+  readonly serial: number;
   readonly sealed: boolean;
   readonly table: readonly AppendEntry[];
 }

@@ -1,5 +1,7 @@
 /** What replicas of chunks are spoken of in: shapes only. They match the contract's messages field by field. */
 
+import type { Bytes } from '../base/bytes.ts';
+
 /** A server that holds, or shall hold, a replica. */
 export interface Member {
   readonly server: number;
@@ -81,15 +83,21 @@ export interface SerialStream {
  * - `restarted`: what it recorded comes from an earlier process: it refuses orders and reconcile steps until a higher
  *   version is recorded (P6);
  * - `unreconciled`: the version is recorded in this process; it takes reconcile steps only (P8);
- * - `reconciled`: under its version; it takes mutations.
+ * - `reconciled`: under its version; it takes mutations;
+ * - `learning`: it is no member: it takes the steps and orders of its lesson (P9).
  */
-export type Standing = 'restarted' | 'unreconciled' | 'reconciled';
+export type Standing = 'restarted' | 'unreconciled' | 'reconciled' | 'learning';
 
 /** What a replica knows of itself; everything but `restarted` is true after any crash too. */
 export interface ReplicaState {
   readonly chunk: number;
   readonly record: VersionRecord;
   readonly standing: Standing;
+  /**
+   * What it learns in: its record's version has members, and it is none of them yet (P9). It is not whole, whatever it
+   * holds, and nobody's source before it recorded a version as a member.
+   */
+  readonly lesson: string | undefined;
   /** The version under which it was last reconciled, durably; 0: never. A restart does not change it. */
   readonly reconciledVersion: number;
   /**
@@ -127,6 +135,21 @@ export interface TableCut {
   readonly lowered: readonly AppendEntry[];
   /** Writers of whom it has none. */
   readonly dropped: readonly number[];
+}
+
+/** Where a lesson begins (P9): what the primary holds before its order `serial`, but for the bytes. */
+export interface LessonStart {
+  readonly serial: number;
+  readonly length: number;
+  readonly sealed: boolean;
+  readonly table: readonly AppendEntry[];
+}
+
+/** A block as a primary has it, all of it. */
+export interface LessonBlock {
+  readonly blockIndex: number;
+  readonly data: Bytes;
+  readonly checksum: number;
 }
 
 /** Setting the end of a reconcile (P8). */

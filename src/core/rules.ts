@@ -6,13 +6,14 @@
  *     P5   a restarted server is primary of nothing
  *     P6   a restarted replica takes no orders before it is reconciled under a new version
  *     P7   a replica that lost power is not whole
+ *     P9   a repaired copy is admitted when it has all that clients were told
  *     P10  a mutation is answered when all members applied it
  *     P13  nobody is shown appended bytes that are not committed on all members
  *     P15  an append that was taken before is not applied again
  *     P18  the table of appends is handed on when members are made equal
  *     P19  a replica that has missed a truncation makes up for it with the next version
  */
-export type Rule = 'P2' | 'P5' | 'P6' | 'P7' | 'P10' | 'P13' | 'P15' | 'P18' | 'P19';
+export type Rule = 'P2' | 'P5' | 'P6' | 'P7' | 'P9' | 'P10' | 'P13' | 'P15' | 'P18' | 'P19';
 
 export type Rules = ReadonlySet<Rule>;
 

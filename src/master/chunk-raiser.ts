@@ -34,7 +34,7 @@ export interface ChunkRaiserParts {
   readonly minReplicas: number;
 }
 
-type RaiseReason = Pick<RaiseOptions, 'keep' | 'avoid' | 'accusation' | 'noRoom'>;
+type RaiseReason = Pick<RaiseOptions, 'keep' | 'avoid' | 'accusation' | 'noRoom' | 'forRepair' | 'admitted'>;
 
 /** Puts a raise into the log, perhaps with more in the same command. */
 export type LogRaise = (plan: RaisePlan) => Promise<Result<unknown>>;
@@ -47,6 +47,13 @@ export interface EvictionRequest {
   readonly accused: ServerId;
   /** It refused in its own words, for want of room or another reason; otherwise it is silent, or out of reach. */
   readonly refused: 'no' | 'yes' | 'no room';
+}
+
+/** A primary's word that a learner has all that clients were told (P9). */
+export interface AdmissionRequest {
+  readonly version: number;
+  readonly by: ServerId;
+  readonly learner: ServerId;
 }
 
 /**
@@ -101,11 +108,51 @@ export class ChunkRaiser {
     await this.#raise(chunk, (row) => {
       if (row.version !== version || row.primary !== by) return 'not needed';
       if (!row.members.includes(accused)) {
-        throw new GfsError('INVALID_ARGUMENT', `server ${accused} is no member of chunk ${hex(chunk)}`);
+        if (this.#parts.metadata.state.server(accused) === undefined) {
+          throw new GfsError('INVALID_ARGUMENT', `server ${accused} is no member of chunk ${hex(chunk)}`);
+        }
+        // A learner: what was asked for it is void under a higher version, with the same members.
+        return { forRepair: true };
       }
       if (refused === 'no room') return { noRoom: this.#noRoom(row, accused, true) };
       const again = this.#accusations.note(chunk, { by, accused }, this.#parts.env.monotonicMs());
       return { accusation: { by, accused, refused: refused === 'yes', again } };
+    });
+    return this.#rowOf(chunk).version;
+  }
+
+  /**
+   * For the repair of a copy (P9): those who are silent are left out as far as enough members are there, and there is a
+   * primary; where they are not enough, one that cannot get on without a member more. Resolves to it, and its version.
+   */
+  async ensureTeacher(chunk: ChunkHandle): Promise<{ version: number; primary: ServerId | 0 }> {
+    await this.#raise(chunk, () => ({ keep: 'teaching', forRepair: true }));
+    const { version, primary } = this.#rowOf(chunk);
+    return { version, primary };
+  }
+
+  /**
+   * Makes a learner a member (P9). Resolves to the chunk's version then. Throws VERSION_MISMATCH, NOT_PRIMARY, INVALID_ARGUMENT
+   * when that is not to be asked again; NO_SUCH_CHUNK when the server does not learn for this version.
+   */
+  async admit(chunk: ChunkHandle, { version, by, learner }: AdmissionRequest): Promise<number> {
+    await this.#raise(chunk, (row) => {
+      const isMember = row.members.includes(learner);
+      // Asked again, since the answer got lost.
+      if (isMember && row.version > version) return 'not needed';
+      if (row.version !== version) {
+        const fields = { version: String(row.version) };
+        throw new GfsError('VERSION_MISMATCH', `chunk ${hex(chunk)} is at version ${row.version}`, {
+          fields,
+        });
+      }
+      if (row.primary !== by)
+        throw new GfsError('NOT_PRIMARY', `server ${by} is not primary of ${hex(chunk)}`);
+      if (isMember || this.#parts.metadata.state.server(learner) === undefined) {
+        const why = isMember ? 'is a member already' : 'is not known';
+        throw new GfsError('INVALID_ARGUMENT', `server ${learner} ${why}: chunk ${hex(chunk)}`);
+      }
+      return { admitted: learner };
     });
     return this.#rowOf(chunk).version;
   }
@@ -192,6 +239,12 @@ export class ChunkRaiser {
           this.#complaints.settled(chunk);
           leases.grant(chunk, step.primary, step.version, env.monotonicMs());
           env.log.info({ chunk: hex(chunk), version: step.version, primary: step.primary }, 'raised');
+          return;
+        case 'stuck':
+          env.log.info(
+            { chunk: hex(chunk), version: step.version, primary: step.primary },
+            'raised, not active',
+          );
           return;
         case 'refused': {
           const { code, message, fields } = step.error;

@@ -13,7 +13,7 @@ import type { EvictionRequest } from './chunk-raiser.ts';
 import type { MasterHandlers, MasterParts } from './master-parts.ts';
 import { replicaChangeOf } from './wire.ts';
 
-type ServerMethods = 'register' | 'heartbeat' | 'chunkReport' | 'evict';
+type ServerMethods = 'register' | 'heartbeat' | 'chunkReport' | 'evict' | 'admit';
 
 /** A server reports in full by itself when it registers; asked is only one that did not for so long. */
 const REPORT_PATIENCE_MS = 5 * SECOND_MS;
@@ -75,10 +75,7 @@ export function serverHandlers(parts: MasterParts): Pick<MasterHandlers, ServerM
     },
 
     chunkReport: async ({ message }) => {
-      const server = serverId(message.server);
-      if (servers.get(server)?.identity.incarnation !== message.incarnation) {
-        throw new GfsError('NOT_FOUND', `server ${server} with this incarnation is not registered`);
-      }
+      const server = registered(message);
       const changes = message.chunks.map(replicaChangeOf);
       const { full, reportId, last } = message;
       for (const change of changes) mender.consider(server, change);
@@ -88,16 +85,29 @@ export function serverHandlers(parts: MasterParts): Pick<MasterHandlers, ServerM
     },
 
     evict: async ({ message }) => {
-      const { chunk, version, accused, code, incarnation } = message;
-      const by = serverId(message.server);
-      if (servers.get(by)?.identity.incarnation !== incarnation) {
-        throw new GfsError('NOT_FOUND', `server ${by} with this incarnation is not registered`);
-      }
+      const { chunk, version, accused, code } = message;
+      const by = registered(message);
       const refused = refusalOf(code);
       const request = { version, by, accused: serverId(accused), refused };
       return { message: { version: await raiser.evict(chunkHandle(chunk), request) } };
     },
+
+    admit: async ({ message }) => {
+      const request = {
+        version: message.version,
+        by: registered(message),
+        learner: serverId(message.learner),
+      };
+      return { message: { version: await raiser.admit(chunkHandle(message.chunk), request) } };
+    },
   };
+
+  /** The server that calls, if it is the process that registered. */
+  function registered({ server, incarnation }: { server: number; incarnation: string }): ServerId {
+    const id = serverId(server);
+    if (servers.get(id)?.identity.incarnation === incarnation) return id;
+    throw new GfsError('NOT_FOUND', `server ${id} with this incarnation is not registered`);
+  }
 
   /** The server's id: its own, or a new one for a server that never joined a file system. */
   async function identify(request: RegisterRequest): Promise<ServerId> {

@@ -3,11 +3,11 @@ import type { ReplicaChange, ReplicaReport } from '../core/chunk-locations.ts';
 import type { ChunkState } from '../rpc/messages.ts';
 
 export function replicaReportOf(state: ChunkState): ReplicaReport {
-  const { version, length, sealed, reconciled, whole, reconciledVersion, orders, restarted, inCharge } =
-    state;
+  const { version, length, sealed, reconciled, whole, reconciledVersion, orders, restarted } = state;
   const chunk = chunkHandle(state.chunk);
-  const standing = { reconciled, whole, reconciledVersion, orders, restarted, inCharge };
-  return { chunk, version, length, sealed, ...standing };
+  const standing = { reconciled, whole, reconciledVersion, orders, restarted };
+  const { inCharge, learner } = state;
+  return { chunk, version, length, sealed, ...standing, inCharge, learner };
 }
 
 /** A replica that cannot be used is no place to read from, as one that is gone. */

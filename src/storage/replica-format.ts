@@ -14,9 +14,9 @@
  *
  * Fields: u8, u32, u53 (8 bytes; low half first), text (u32 length, UTF-8), list (u32 count, items). In order:
  *
- *     base     'GFSR' u32, format u8, flags u8 (1 whole, 2 sealed), epoch text, version record, reconciled u53,
- *              stream version u53, next serial u53, written u53 ms, read u53 ms, length u53, settled length u53 if
- *              flagged (4), sums list of u32,
+ *     base     'GFSR' u32, format u8, flags u8 (1 whole, 2 sealed, 4 unsettled, 8 learner), epoch text, lesson text if
+ *              learner, version record, reconciled u53, stream version u53, next serial u53, written u53 ms, read u53 ms,
+ *              length u53, settled length u53 if unsettled, sums list of u32,
  *              segments list (source u8: 0 zero, 1 data, 2 inline; length u53), table list; inline data of the segments
  *     write    flags u8 (1 in the data file, 2 ordered, 4 append), serial u53, written u53, offset u53, length u32,
  *              sums list of u32, table entry if append; the data unless in the data file
@@ -27,6 +27,7 @@
  *     finish   flags u8 (2 sealed), version u53, epoch text, table list
  *     mark     flags u8 (1 whole), epoch text
  *     read     read u53
+ *     learn    flags u8 (2 sealed), epoch text, lesson text, version record, serial u53, table list
  *
  * A version record is chunk u53, version u53, primary u53, loss u53, cut flag u8, cut version u53 and cut length u53
  * if flagged, members list (server u53, address text, rack text). A table entry is writer u53, number u53, offset u53,
@@ -44,7 +45,7 @@ export const RECORD_HEADER_BYTES = 12;
 const MAGIC = 0x52534647;
 const FORMAT = 2;
 
-const KINDS = ['base', 'write', 'seal', 'cut', 'version', 'finish', 'mark', 'read'] as const;
+const KINDS = ['base', 'write', 'seal', 'cut', 'version', 'finish', 'mark', 'read', 'learn'] as const;
 const SOURCES: readonly SegmentSource[] = ['zero', 'data', 'log'];
 
 export interface EncodedRecord {
@@ -174,6 +175,14 @@ function writeFields(writer: FieldWriter, record: ReplicaRecord): void {
     case 'read':
       writer.u53(record.readAtMs);
       break;
+    case 'learn':
+      writer.u8(flags(false, record.sealed));
+      writer.text(record.epoch);
+      writer.text(record.lesson);
+      writeVersion(writer, record.record);
+      writer.u53(record.serial);
+      writer.list(record.table, writeEntry);
+      break;
   }
 }
 
@@ -216,6 +225,13 @@ function readFields(reader: FieldReader): ReplicaRecord {
     }
     case 'read':
       return { kind, readAtMs: reader.u53() };
+    case 'learn': {
+      const [, sealed] = unflags(reader.u8());
+      const epoch = reader.text();
+      const lesson = reader.text();
+      const record = readVersion(reader);
+      return { kind, sealed, epoch, lesson, record, serial: reader.u53(), table: reader.list(readEntry) };
+    }
     default:
       return reader.fail('the kind of record is unknown');
   }
@@ -225,8 +241,9 @@ function writeBase(writer: FieldWriter, base: BaseRecord): void {
   writer.u32(MAGIC);
   writer.u8(FORMAT);
   const isUnsettled = base.settledLength < base.length;
-  writer.u8(flags(base.whole, base.sealed, isUnsettled));
+  writer.u8(flags(base.whole, base.sealed, isUnsettled, base.lesson !== undefined));
   writer.text(base.epoch);
+  if (base.lesson !== undefined) writer.text(base.lesson);
   writeVersion(writer, base.record);
   writer.u53(base.reconciledVersion);
   writer.u53(base.stream.version);
@@ -247,8 +264,9 @@ function readBase(reader: FieldReader): BaseRecord {
   if (reader.u32() !== MAGIC) reader.fail('this is not the log of a chunk');
   const format = reader.u8();
   if (format !== FORMAT) reader.fail(`format ${format} of a chunk's log is not known here`);
-  const [whole, sealed, isUnsettled] = unflags(reader.u8());
+  const [whole, sealed, isUnsettled, isLearner] = unflags(reader.u8());
   const epoch = reader.text();
+  const lesson = isLearner ? reader.text() : undefined;
   const record = readVersion(reader);
   const reconciledVersion = reader.u53();
   const stream = { version: reader.u53(), nextSerial: reader.u53() };
@@ -268,7 +286,7 @@ function readBase(reader: FieldReader): BaseRecord {
   const table = reader.list(readEntry);
   return {
     kind: 'base',
-    ...{ record, reconciledVersion, whole, epoch, stream, sealed, writtenAtMs, readAtMs },
+    ...{ record, reconciledVersion, whole, lesson, epoch, stream, sealed, writtenAtMs, readAtMs },
     ...{ length, settledLength, sums, segments, table },
   };
 }
@@ -345,6 +363,6 @@ function flags(...bits: readonly boolean[]): number {
   return bits.reduce((value, bit, index) => (bit ? value | (1 << index) : value), 0);
 }
 
-function unflags(value: number): readonly [boolean, boolean, boolean] {
-  return [(value & 1) !== 0, (value & 2) !== 0, (value & 4) !== 0];
+function unflags(value: number): readonly [boolean, boolean, boolean, boolean] {
+  return [(value & 1) !== 0, (value & 2) !== 0, (value & 4) !== 0, (value & 8) !== 0];
 }

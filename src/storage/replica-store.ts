@@ -165,9 +165,10 @@ export class ReplicaStore {
 
   /**
    * A replica that is not on disk before its first mutation or sync. `first`: empty, active, reconciled under its
-   * version (P4). `copy`: unreconciled and not whole until `reconcileFinish` (clone, learner). EXISTS if there is one.
+   * version (P4). `copy`: unreconciled and not whole until `reconcileFinish` (clone). `learner`: of a lesson that `learn`
+   * begins (P9). EXISTS if there is one.
    */
-  create(record: VersionRecord, kind: 'first' | 'copy'): Replica {
+  create(record: VersionRecord, kind: 'first' | 'copy' | 'learner'): Replica {
     this.#assertOpen();
     const { chunk, version } = record;
     if (this.#unseen.has(chunk) || this.#replicas.has(chunk)) {
@@ -179,6 +180,7 @@ export class ReplicaStore {
       record,
       reconciledVersion: isFirst ? version : 0,
       whole: isFirst,
+      lesson: kind === 'learner' ? '' : undefined,
       epoch: this.#directory.epoch,
       stream: { version: isFirst ? version : 0, nextSerial: 0 },
       sealed: false,

@@ -6,13 +6,17 @@ import { codeOf, GfsError, messageOf } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
 import type { TaskGroup } from '../base/task-group.ts';
 import { HOUR_MS } from '../base/units.ts';
+import { digestOf } from '../core/learners.ts';
 import { ReplicaContent } from '../core/replica-content.ts';
 import type { BaseRecord } from '../core/replica-records.ts';
 import type {
   BlockSums,
+  LessonBlock,
+  LessonStart,
   Mutation,
   ReconcileEnd,
   ReplicaState,
+  SerialStream,
   Standing,
   TableCut,
   VersionRecord,
@@ -83,6 +87,8 @@ export class Replica {
   #loading: Promise<void> | undefined;
   #state: ReplicaState | undefined;
   #restarted: boolean;
+  /** The lesson that it took to the end in this process: what clients were told meanwhile, it has (P9). */
+  #learned: string | undefined;
   #unsynced: boolean;
   #readAtMs = 0;
   #deleted = false;
@@ -161,12 +167,15 @@ export class Replica {
    *
    * A seal, and all before it, is on disk when it resolves: what comes next begins in another chunk, at this one's true
    * length, and if the end went with the power of all members, there would be zeros in the middle of a file (P14, P16).
+   *
+   * `lesson`: what a learner takes orders in; a member has none.
    */
-  apply(mutation: Mutation, data: Bytes): Promise<void> {
+  apply(mutation: Mutation, data: Bytes, lesson?: string): Promise<void> {
     const applied = this.#enqueue('change', async () => {
       const context = this.#context();
       const standing = this.#standing(context.content);
-      if (standing !== 'reconciled') {
+      const isReady = standing === (lesson === undefined ? 'reconciled' : 'learning');
+      if (!isReady || context.content.lesson !== lesson) {
         throw new GfsError('NOT_READY', `chunk ${hex(this.chunk)} is ${standing}`, { fields: { standing } });
       }
       const { stream, record } = context.content;
@@ -184,14 +193,28 @@ export class Replica {
     // Bytes may have changed under the read: what is bad with nobody beside it is bad.
     let again: ReadAnswer | undefined;
     await this.#enqueue('alone', async () => {
-      const answer = await this.#tryRead(chunkOffset, lengthBytes);
-      if ('badBlock' in answer) {
-        this.#host.onCorrupt(this.chunk, answer.badBlock);
-        throw corruptBlock(this.chunk, answer.badBlock);
-      }
-      again = answer;
+      again = await this.#readOrReport(chunkOffset, lengthBytes);
     });
     return must(again, 'it was read or an error was thrown');
+  }
+
+  /**
+   * As `read`, of what is here between the changes asked for before and those asked for after; `stream` is the place
+   * among the orders.
+   */
+  async readInTurn(
+    chunkOffset: number,
+    lengthBytes: number,
+  ): Promise<ReadAnswer & { readonly stream: SerialStream }> {
+    assertRange(chunkOffset, lengthBytes);
+    let read: (ReadAnswer & { readonly stream: SerialStream }) | undefined;
+    await this.#enqueue('alone', async () => {
+      read = {
+        ...(await this.#readOrReport(chunkOffset, lengthBytes)),
+        stream: this.#context().content.stream,
+      };
+    });
+    return must(read, 'it was read or an error was thrown');
   }
 
   /** Everything applied before is on disk (P14). */
@@ -212,6 +235,7 @@ export class Replica {
           fields: { version: String(own) },
         });
       }
+      const hasLearned = content.lesson !== undefined && content.lesson === this.#learned;
       const isBehind = own < (record.cutVersion ?? 0) && !withoutRules.has('P19');
       // What a reconcile that did not end put behind the end goes in any case.
       const cutLength = Math.min(
@@ -224,7 +248,7 @@ export class Replica {
       }
       // Data first: a version that is on disk must not lie behind records that a recovery cannot verify.
       await this.#synced(() => files.syncData());
-      const whole = content.whole && cut?.badBlock === undefined;
+      const whole = (content.whole || hasLearned) && cut?.badBlock === undefined;
       plan(context, { kind: 'version', record, epoch: this.#host.epoch, whole, cut });
       await this.#write();
       await this.#synced(() => files.syncLog());
@@ -273,6 +297,68 @@ export class Replica {
       }
       const chunkOffset = blockIndex * CHECKSUM_BLOCK_BYTES;
       await planWrite(context, { serial: undefined, chunkOffset, data, checksums: [checksum] });
+    });
+  }
+
+  /**
+   * Becomes, durably, a learner of this version, which it is no member of (P9): with the primary's length, seal and table, and
+   * its own bytes as far as there are any. Resolves to the checksums of its blocks, for the primary to see what still
+   * matches. VERSION_MISMATCH unless the version is above its own, or its own in an earlier lesson.
+   */
+  async learn(record: VersionRecord, lesson: string, start: LessonStart): Promise<readonly number[]> {
+    assert(record.chunk === this.chunk, 'the record is of this chunk');
+    assertRange(0, start.length);
+    let sums: readonly number[] | undefined;
+    await this.#enqueue('alone', async () => {
+      const context = this.#context();
+      const { content, files } = context;
+      const own = content.record.version;
+      if (record.version < own || (record.version === own && content.lesson === undefined)) {
+        throw new GfsError('VERSION_MISMATCH', `chunk ${hex(this.chunk)} is at version ${own}`, {
+          fields: { version: String(own) },
+        });
+      }
+      await this.#synced(() => files.syncData());
+      await planLength(context, start.length);
+      const { serial, sealed, table } = start;
+      plan(context, { kind: 'learn', record, lesson, epoch: this.#host.epoch, serial, sealed, table });
+      await this.#write();
+      await this.#synced(() => files.syncLog());
+      this.#restarted = false;
+      this.#learned = undefined;
+      this.#publish();
+      sums = [...content.checksums.sums];
+    });
+    return must(sums, 'they were taken or an error was thrown');
+  }
+
+  /** A block as the primary has it before its order `serial`: the data is all that the replica holds of it (P9). */
+  learnBlock(lesson: string, serial: number, { blockIndex, data, checksum }: LessonBlock): Promise<void> {
+    const chunkOffset = blockIndex * CHECKSUM_BLOCK_BYTES;
+    assertRange(chunkOffset, lengthOf(data));
+    return this.#enqueue('change', async () => {
+      const context = this.#context();
+      this.#checkLesson(lesson, serial);
+      const length = lengthOf(data);
+      if (length === 0 || length !== context.content.checksums.blockLength(blockIndex)) {
+        throw new GfsError('INVALID_ARGUMENT', `${length} bytes are not block ${blockIndex}`);
+      }
+      await planWrite(context, { serial: undefined, chunkOffset, data, checksums: [checksum] });
+    });
+  }
+
+  /**
+   * All was copied: what it holds before this order is what the primary holds. With the version that makes it a member it
+   * will be whole. CHECKSUM_MISMATCH when it does not have this digest.
+   */
+  learned(lesson: string, serial: number, digest: number): Promise<void> {
+    return this.#enqueue('alone', async () => {
+      const { content } = this.#context();
+      this.#checkLesson(lesson, serial);
+      if (digestOf(content.sums()) !== digest) {
+        throw new GfsError('CHECKSUM_MISMATCH', `chunk ${hex(this.chunk)} is not what its primary has`);
+      }
+      this.#learned = lesson;
     });
   }
 
@@ -438,6 +524,14 @@ export class Replica {
     return { payload: [found.bytes], checksums: found.checksums, chunkLength };
   }
 
+  /** Alone: what does not match then is bad. */
+  async #readOrReport(chunkOffset: number, lengthBytes: number): Promise<ReadAnswer> {
+    const answer = await this.#tryRead(chunkOffset, lengthBytes);
+    if (!('badBlock' in answer)) return answer;
+    this.#host.onCorrupt(this.chunk, answer.badBlock);
+    throw corruptBlock(this.chunk, answer.badBlock);
+  }
+
   async #sync(): Promise<void> {
     const { content, files } = must(this.#loaded, 'loaded before it runs');
     if (!files.created) {
@@ -535,6 +629,14 @@ export class Replica {
     };
   }
 
+  #checkLesson(lesson: string, serial: number): void {
+    const { content } = this.#context();
+    const refusal = content.refusalOfLesson(lesson, serial);
+    if (refusal === undefined && !this.#restarted) return;
+    const { code, message, fields } = refusal ?? { code: 'NOT_READY', message: 'its lesson was broken off' };
+    throw new GfsError(code, `chunk ${hex(this.chunk)}: ${message}`, fields === undefined ? {} : { fields });
+  }
+
   #ignoresStep(version: number): boolean {
     const { content } = must(this.#loaded, 'loaded before it runs');
     const own = content.record.version;
@@ -548,7 +650,8 @@ export class Replica {
       );
     }
     // What it was reconciled to before the restart may have grown since, on others too (P6).
-    if (this.#restarted) throw new GfsError('NOT_READY', `chunk ${hex(this.chunk)} waits for a new version`);
+    if (this.#restarted || content.lesson !== undefined)
+      throw new GfsError('NOT_READY', `chunk ${hex(this.chunk)} waits for a new version`);
     return content.reconciled;
   }
 
@@ -614,6 +717,7 @@ export class Replica {
       chunk: this.chunk,
       record: content.record,
       standing: this.#standing(content),
+      lesson: content.lesson,
       reconciledVersion: content.reconciledVersion,
       whole: content.whole,
       length: content.settledLength,
@@ -627,6 +731,7 @@ export class Replica {
 
   #standing(content: ReplicaContent): Standing {
     if (this.#restarted) return 'restarted';
+    if (content.lesson !== undefined) return 'learning';
     return content.reconciled ? 'reconciled' : 'unreconciled';
   }
 }

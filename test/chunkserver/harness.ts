@@ -12,7 +12,10 @@ import { KiB, MiB } from '../../src/base/units.ts';
 import { ChunkServer } from '../../src/chunkserver/chunk-server.ts';
 import type { ChunkServerOptions } from '../../src/chunkserver/options.ts';
 import {
+  type AdmitRequest,
+  type BlockChecksumsResponse,
   type ChunkReportRequest,
+  type ChunkState,
   ChunkserverDefinition,
   type EvictRequest,
   type HeartbeatRequest,
@@ -51,6 +54,9 @@ export class FakeMaster {
   readonly evictions: EvictRequest[] = [];
   /** Carries an eviction out before it is answered. */
   onEvict: ((request: EvictRequest) => Promise<void>) | undefined;
+  readonly admissions: AdmitRequest[] = [];
+  /** Carries an admission out before it is answered. */
+  onAdmit: ((request: AdmitRequest) => Promise<void>) | undefined;
   /** Thrown at the next registrations. */
   refusal: GfsError | undefined;
   #listener: Listener | undefined;
@@ -106,6 +112,12 @@ export class FakeMaster {
         this.evictions.push(message);
         if (this.onEvict === undefined) throw new GfsError('TOO_FEW_REPLICAS', 'nobody is evicted');
         await this.onEvict(message);
+        return { message: { version: message.version + 1 } };
+      },
+      admit: async ({ message }) => {
+        this.admissions.push(message);
+        if (this.onAdmit === undefined) throw new GfsError('NOT_READY', 'nobody is admitted');
+        await this.onAdmit(message);
         return { message: { version: message.version + 1 } };
       },
       reportBadReplica: async ({ message }) => {
@@ -348,13 +360,38 @@ export class Cluster implements AsyncDisposable {
   /** As the master does for those that are left. */
   async raiseWithout(chunk: number, version: number, without: readonly number[], primary = 0) {
     const left = this.servers.map((_, index) => index).filter((index) => !without.includes(index));
-    const record = this.record(chunk, version, primary, left);
+    await this.raiseTo(chunk, version, left, primary);
+  }
+
+  /** As the master does for these members, each of which has to record it. */
+  async raiseTo(chunk: number, version: number, members: readonly number[], primary: number) {
+    const record = this.record(chunk, version, primary, [...members]);
     await Promise.all(
-      left.map(async (index) => {
+      members.map(async (index) => {
         const request = { incarnation: this.incarnation(index), records: [record] };
         await this.at(index).connection.call(ChunkserverDefinition.methods.setVersion, request);
       }),
     );
+  }
+
+  /** As the master does for a copy that is to be repaired; resolves when the learner is admitted. */
+  async teach(
+    chunk: number,
+    version: number,
+    { primary = 0, learner }: { primary?: number; learner: number },
+  ) {
+    const request = { chunk, version, learner: this.replica(learner) };
+    await this.at(primary).connection.call(ChunkserverDefinition.methods.teach, request);
+  }
+
+  async stateOf(index: number, chunk: number): Promise<ChunkState | undefined> {
+    const { checkVersion } = ChunkserverDefinition.methods;
+    return (await this.at(index).connection.call(checkVersion, { chunks: [chunk] })).message.chunks[0];
+  }
+
+  async sumsOf(index: number, chunk: number, version: number): Promise<BlockChecksumsResponse> {
+    const { blockChecksums } = ChunkserverDefinition.methods;
+    return (await this.at(index).connection.call(blockChecksums, { chunk, version })).message;
   }
 
   incarnation(index: number): string {

@@ -136,10 +136,11 @@ function run(
   answers: readonly MemberAnswer[],
   orders: (member: ServerId, raise: number) => boolean,
   reason: Partial<RaiseOptions> = {},
+  logged = LOGGED,
 ) {
-  const raise = new Raise(CHUNK, LOGGED, { ...OPTIONS, ...reason });
+  const raise = new Raise(CHUNK, logged, { ...OPTIONS, ...reason });
   const log: string[] = [];
-  let row = LOGGED;
+  let row = logged;
   for (let count = 0; ; ) {
     const step = raise.next;
     switch (step.kind) {
@@ -165,6 +166,8 @@ function run(
         return [...log, `kept ${step.version} by ${step.primary}`];
       case 'active':
         return [...log, `active ${step.version} by ${step.primary}`];
+      case 'stuck':
+        return [...log, `stuck ${step.version} by ${step.primary}`];
       case 'refused':
         return [...log, step.error.code];
     }
@@ -294,4 +297,82 @@ test('a raise for want of room that is in the log is brought to an end, room or 
     ),
     ['log 5', 'log 6', 'active 6 by 2'],
   );
+});
+
+const D = 4 as ServerId;
+const learner = holds({ learner: true, whole: false, reconciled: false });
+const TWO: LoggedChunk = { ...LOGGED, members: [A, B] };
+
+/** An admission of D to a version with these members, and what is logged for it. */
+function admission(answers: readonly MemberAnswer[], logged = TWO, minReplicas = 2): string {
+  const raise = new Raise(CHUNK, logged, { ...OPTIONS, minReplicas, admitted: D });
+  const asked = raise.next;
+  if (asked.kind !== 'ask') return 'nobody is asked';
+  for (const [index, member] of asked.members.entries()) raise.answered(member, answers[index] ?? dead);
+  const step = raise.next;
+  if (step.kind !== 'log') return step.kind === 'refused' ? step.error.code : step.kind;
+  const { members, primary, admitted } = step.plan;
+  return `${members.join(',')} by ${primary}, ${admitted} is new`;
+}
+
+test('P9: a learner is admitted beside those who are there, and is not primary at once', (t) => {
+  t.is(admission([holds(), holds(), learner]), '1,2,4 by 1, 4 is new');
+  t.is(admission([dead, holds(), learner]), '2,4 by 2, 4 is new');
+});
+
+test('P9: a dead member is exchanged for a learner where it could not be left out', (t) => {
+  t.is(plan([holds(), dead], TWO), 'TOO_FEW_REPLICAS');
+  t.is(admission([holds(), dead, learner]), '1,4 by 1, 4 is new');
+  t.is(admission([holds(), dead, learner], TWO, 3), '1,2,4 by 1, 4 is new', 'one more is needed');
+  t.is(admission([dead, dead, learner]), 'NOT_READY', 'a learner is no source');
+});
+
+test('P9: only a learner of this version in this process is admitted', (t) => {
+  for (const change of [{ version: 3 }, { restarted: true }, { learner: false }]) {
+    const other = holds({ learner: true, whole: false, ...change });
+    t.is(admission([holds(), holds(), other]), 'NO_SUCH_CHUNK');
+  }
+  t.is(admission([holds(), holds(), absent]), 'NO_SUCH_CHUNK');
+  t.is(admission([holds(), holds(), dead]), 'NO_SUCH_CHUNK');
+  t.is(admission([holds(), holds(), awaited]), 'NOT_READY');
+  t.is(admission([holds(), holds(), learner], { ...TWO, goal: 2 }), 'INVALID_ARGUMENT', 'there are enough');
+});
+
+test('P9: an admission whose learner does not record it is followed by a raise without it', (t) => {
+  const answers = [holds(), holds(), dead, learner];
+  const all = run(answers, (member) => member !== D, { admitted: D }, TWO);
+  t.deepEqual(all, ['log 5', 'set 1,2,4 create ', 'log 6', 'set 1,2 create ', 'active 6 by 1']);
+});
+
+test('P9: one that was admitted and never recorded it is no source, and no member of nothing', (t) => {
+  t.is(plan([learner, dead, holds()]), '1,3 by 3');
+  t.is(plan([learner, absent, absent]), 'NOT_READY');
+  const torn = holds({ whole: false });
+  t.is(plan([torn, torn, learner]), '1,2,3 by 1 with loss', 'its length does not count');
+});
+
+test('P3: for a repair all members stay where too few are there, and a whole one is primary', (t) => {
+  const forRepair = { keep: 'teaching', forRepair: true } as const;
+  const recorded = (member: ServerId) => member === A;
+  t.deepEqual(run([holds(), dead, dead], recorded, forRepair), [
+    'log 5',
+    'set 1 create 2,3 copy',
+    'stuck 5 by 1',
+  ]);
+  t.deepEqual(run([holds({ whole: false }), dead, dead], recorded, forRepair), ['NOT_READY']);
+  t.deepEqual(run([holds(), holds(), dead], () => true, forRepair).at(-1), 'active 5 by 1');
+});
+
+test('a primary that is in charge teaches, unless somebody can be left out first', (t) => {
+  const inCharge = holds({ inCharge: true });
+  const forRepair = { keep: 'teaching', forRepair: true } as const;
+  t.deepEqual(
+    run([inCharge, holds(), holds()], () => true, forRepair),
+    ['kept 4 by 1'],
+  );
+  t.deepEqual(
+    run([inCharge, dead, dead], () => true, forRepair),
+    ['kept 4 by 1'],
+  );
+  t.deepEqual(run([inCharge, holds(), dead], () => true, forRepair).at(-1), 'active 5 by 1');
 });

@@ -17,6 +17,7 @@ export function replicaReport(
     reconciledVersion: change.version ?? 1,
     orders: 0,
     inCharge: false,
+    learner: false,
     ...change,
   };
 }

@@ -172,6 +172,8 @@ export class FakeChunkserver {
       blockChecksums: unused,
       reconcile: unused,
       clone: unused,
+      learn: unused,
+      teach: unused,
       systemReport: unused,
       create: async ({ message: { record, copy } }) => {
         mayRefuse('create');
@@ -226,4 +228,5 @@ const ChunkStateZero: ChunkState = {
   inCharge: false,
   reconciledVersion: 0,
   orders: 0,
+  learner: false,
 };

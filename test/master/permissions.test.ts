@@ -148,6 +148,7 @@ const WITHOUT_INODES: Partial<Record<MethodName, string>> = {
   register: 'between servers',
   heartbeat: 'between servers',
   chunkReport: 'between servers',
+  admit: 'between servers',
   evict: 'between servers',
 };
 

@@ -128,6 +128,7 @@ export const MASTER_SAMPLES: Samples<MasterDefinition> = {
     { sequence: 1, extensions: [{ chunk: 99, version: 7, durationMs: 60_000 }], sendFullReport: true },
   ],
   chunkReport: [{ server: 3, incarnation: 'x', full: true, reportId: 2, last: true, chunks: [state] }, {}],
+  admit: [{ server: 1, incarnation: 'i', chunk: 99, version: 7, learner: 4 }, { version: 8 }],
   evict: [
     { server: 3, incarnation: 'x', chunk: 7, version: 2, accused: 4, code: 'UNAVAILABLE' },
     { version: 3 },
@@ -179,6 +180,14 @@ export const CHUNKSERVER_SAMPLES: Samples<ChunkserverDefinition> = {
     { incarnation: 'x', records: [record] },
     { results: [{ chunk: 99, code: 'VERSION_MISMATCH', state }] },
   ],
+  learn: [
+    {
+      ...{ chunk: 99, server: 4, lesson: 'l', serial: 12 },
+      step: { $case: 'blocks', value: { firstBlock: 3, checksums: [9] } },
+    },
+    { checksums: [1, 0xffff_ffff] },
+  ],
+  teach: [{ chunk: 99, version: 7, learner: replica }, {}],
   checkVersion: [{ chunks: [1, 2, 2 ** 53 - 1] }, { chunks: [state] }],
   clone: [{ record, source: replica }, { length: 10 }],
   delete: [{ chunks: [1, 2] }, {}],

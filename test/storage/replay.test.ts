@@ -61,6 +61,7 @@ async function randomLog(seed: number): Promise<World> {
       primary: members[0] as ServerId,
       loss: false,
       recorded: dice.below(version + 1),
+      admitted: 0 as const,
     };
     switch (dice.below(16)) {
       case 0:

@@ -8,13 +8,14 @@ import {
   scanRecord,
 } from '../../src/storage/replica-format.ts';
 import { Random } from '../sim/random.ts';
-import { BASE, buildLog, CHUNK, STEPS } from './replica-log.ts';
+import { BASE, buildLog, CHUNK, LEARN, STEPS } from './replica-log.ts';
 
 test('every kind of record is read as it was written, and its data lies where it is said to', (t) => {
-  const { bytes } = buildLog();
+  const steps = [...STEPS, LEARN];
+  const { bytes } = buildLog(steps);
   let position = 0;
   let chain = chainSeed(CHUNK);
-  for (const { record, data } of STEPS) {
+  for (const { record, data } of steps) {
     const scanned = scanRecord(bytes, position, chain);
     if (scanned.kind !== 'record') return t.fail(`${record.kind} is ${scanned.kind}`);
     if (record.kind === 'base') t.deepEqual({ ...scanned.record, segments: [] }, { ...BASE, segments: [] });
@@ -25,6 +26,14 @@ test('every kind of record is read as it was written, and its data lies where it
     ({ chain } = scanned);
   }
   t.is(scanRecord(bytes, position, chain).kind, 'end');
+});
+
+test('the base of a learner keeps its lesson', (t) => {
+  for (const lesson of ['lesson', '', undefined]) {
+    const encoded = encodeRecord({ ...BASE, lesson }, [], 0);
+    const scanned = scanRecord(Buffer.concat(encoded.buffers), 0, 0);
+    t.like(scanned, { record: { lesson, epoch: BASE.epoch, reconciledVersion: 4 } });
+  }
 });
 
 test('the base keeps its segments', (t) => {

@@ -23,6 +23,7 @@ export const BASE: BaseRecord = {
   record: versionRecord(CHUNK, 4, 1000),
   reconciledVersion: 4,
   whole: true,
+  lesson: undefined,
   epoch: EPOCH,
   stream: { version: 4, nextSerial: 0 },
   sealed: false,
@@ -94,6 +95,15 @@ export const STEPS: readonly LogStep[] = [
   { record: { kind: 'read', readAtMs: 77 }, data: none() },
 ];
 
+/** Not among them, since nothing that it is the last of is whole. */
+export const LEARN: LogStep = {
+  record: {
+    ...{ kind: 'learn', record: versionRecord(CHUNK, 7), lesson: 'lesson', epoch: EPOCH, serial: 40 },
+    ...{ sealed: true, table: [entry] },
+  },
+  data: none(),
+};
+
 export interface BuiltLog {
   readonly bytes: Buffer;
   /** Positions where records end. */
@@ -124,10 +134,10 @@ export function buildLog(steps: readonly LogStep[] = STEPS): BuiltLog {
 
 /** All of a replica but whether it is whole. */
 export function textOf(content: ReplicaContent): string {
-  const { record, reconciledVersion, stream, sealed, length, settledLength } = content;
+  const { record, reconciledVersion, lesson, stream, sealed, length, settledLength } = content;
   const { writtenAtMs, readAtMs, epoch } = content;
   const { segments } = content.map;
-  const all = { record, reconciledVersion, stream, sealed, length, settledLength, segments };
+  const all = { record, reconciledVersion, lesson, stream, sealed, length, settledLength, segments };
   return JSON.stringify({ ...all, writtenAtMs, readAtMs, epoch, ...content.sums() });
 }
 

@@ -88,7 +88,7 @@ export function dropExtent(state: MetadataState, inode: InodeId, extent: Extent)
   state.progress.chunkCount -= 1;
 }
 
-/** Why a raise is not possible (P2: compare-and-set on the version; P3: members come from the last logged set). */
+/** Why a raise is not possible (P2: compare-and-set on the version; P3: members come from the last logged set and P9). */
 export function badRaise(
   state: MetadataState,
   raise: RaiseVersion,
@@ -99,8 +99,12 @@ export function badRaise(
     const fields = { version: String(row.version) };
     return refuse('VERSION_MISMATCH', `chunk ${raise.chunk} is at version ${row.version}`, fields);
   }
-  if (raise.members.some((member) => !row.members.includes(member))) {
+  const { members, admitted } = raise;
+  if (members.some((member) => member !== admitted && !row.members.includes(member))) {
     return refuse('INVALID_ARGUMENT', `chunk ${raise.chunk}: a new member was none before`);
+  }
+  if (admitted !== 0 && (row.members.includes(admitted) || !members.includes(admitted))) {
+    return refuse('INVALID_ARGUMENT', `chunk ${raise.chunk}: server ${admitted} cannot be admitted`);
   }
   return badMembers(raise);
 }

@@ -45,6 +45,8 @@ export interface RaiseVersion {
   readonly loss: boolean;
   /** All members of the new version that hold replicas had recorded this one before; 0: that is not known. */
   readonly recorded: number;
+  /** A learner that becomes a member (P9); 0: nobody. */
+  readonly admitted: ServerId | 0;
 }
 
 /** The body of each kind of command. */

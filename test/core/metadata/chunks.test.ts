@@ -16,7 +16,7 @@ function addChunk(world: World, inode: FileId, fileOffset: number): Extent {
 function raiseOf(world: World, extent: Extent) {
   const { version } = unwrap({ ok: true, value: world.state.chunk(extent.chunk) ?? { version: 0 } });
   const chosen = { members: [1, 2] as ServerId[], primary: 2 as ServerId, loss: false };
-  return { chunk: extent.chunk, version, ...chosen, recorded: 0 };
+  return { chunk: extent.chunk, version, ...chosen, recorded: 0, admitted: 0 as const };
 }
 
 test('a new extent lies on the grid, and whoever comes second gets the same one', async (t) => {
@@ -81,10 +81,13 @@ test('a version is raised by compare-and-set, to members that were some before',
   const inode = world.file(ROOT, 'a', { firstChunk: world.newChunk() });
   const [{ chunk }] = world.state.extents(inode, 0, 1) as [Extent];
   const chosen = { members: [3, 1] as ServerId[], primary: 3 as ServerId, loss: false };
-  const raise = { chunk, version: 1, ...chosen, recorded: 1 };
+  const raise = { chunk, version: 1, ...chosen, recorded: 1, admitted: 0 as const };
   t.is(world.code('raiseVersion', { ...raise, primary: 2 as ServerId }), 'INVALID_ARGUMENT');
   t.is(world.code('raiseVersion', { ...raise, members: [] }), 'TOO_FEW_REPLICAS');
   t.is(world.code('raiseVersion', { ...raise, members: [1, 4] as ServerId[] }), 'INVALID_ARGUMENT');
+  for (const admitted of [1, 4] as ServerId[]) {
+    t.is(world.code('raiseVersion', { ...raise, admitted }), 'INVALID_ARGUMENT', "a member, and nobody's");
+  }
   const raised = unwrap(world.run('raiseVersion', raise));
   t.like(raised, { version: 2, members: [3, 1], primary: 3, loss: 0 });
   const late = world.run('raiseVersion', raise);
@@ -97,6 +100,10 @@ test('a version is raised by compare-and-set, to members that were some before',
   const lost = unwrap(world.run('raiseVersion', { ...raise, version: 2, primary: 0, loss: true }));
   t.like(lost, { version: 3, loss: 3, primary: 0 });
   t.is(unwrap(world.run('raiseVersion', { ...raise, version: 3 })).loss, 3, 'a loss is remembered');
+  const five = 5 as ServerId;
+  const admission = { ...raise, version: 4, members: [3, 5] as ServerId[], admitted: five };
+  t.is(world.code('raiseVersion', { ...admission, admitted: 0 }), 'INVALID_ARGUMENT');
+  t.like(unwrap(world.run('raiseVersion', admission)), { version: 5, members: [3, 5] }, 'P9');
   t.is(world.code('raiseVersion', { ...raise, chunk: 99 as typeof chunk }), 'NO_SUCH_CHUNK');
 });
 

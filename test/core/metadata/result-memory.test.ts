@@ -53,6 +53,7 @@ test('every kind of answer, and a refusal with its fields, is remembered as it w
     primary: 0 as const,
     loss: true,
     recorded: 0,
+    admitted: 0 as const,
   };
   check('raiseVersion', (c) => world.run('raiseVersion', raise, c));
   check('VERSION_MISMATCH', (c) => world.run('raiseVersion', { ...raise, version: 9 }, c));
