@@ -5,7 +5,7 @@ import { assert } from '../../src/base/assert.ts';
 import type { Disk, DiskFile, DiskLock, DiskSpace, OpenMode } from '../../src/base/disk.ts';
 import { type ErrorCode, GfsError, messageOf } from '../../src/base/errors.ts';
 import { TiB } from '../../src/base/units.ts';
-import type { Random } from './random.ts';
+import { hashOf, type Random } from './random.ts';
 import type { SimEnv } from './sim-env.ts';
 import type { SimFile } from './sim-file.ts';
 import { SimNames } from './sim-names.ts';
@@ -55,11 +55,13 @@ export class SimDisk {
   readonly #locks = new Map<string, SimLock>();
   readonly #processes = new Set<SimEnv>();
   readonly #underWay = new Set<UnderWay>();
+  readonly #nameHash: number;
   #bootId = '';
 
   constructor(simulation: Simulation, name: string, options: SimDiskOptions = {}) {
     this.simulation = simulation;
     this.name = name;
+    this.#nameHash = hashOf(name);
     this.capacityBytes = options.capacityBytes ?? CAPACITY_BYTES;
     this.dice = simulation.random.fork(`disk ${name}`);
     this.#boot();
@@ -138,7 +140,8 @@ export class SimDisk {
     const latencyMs = LATENCY_MS[operation] * this.slowness * this.dice.between(0.5, 1.5);
     const finish = () => {
       if (!this.#underWay.delete(item)) return;
-      this.simulation.trace(`${this.name} ${operation} ${item.path}`);
+      const text = () => `${this.name} ${operation} ${item.path}`;
+      this.simulation.traceNumbers(text, this.#nameHash, hashOf(operation), hashOf(item.path));
       try {
         item.finish();
       } catch (error) {
@@ -350,7 +353,7 @@ class SimOpenFile implements DiskFile {
       simulation.count('write to a full disk');
       throw new GfsError('NO_SPACE', `write ${this.#path}: the disk of ${name} is full`);
     }
-    simulation.trace(`${name} ${this.#path} ${position}+${data.length}`);
+    simulation.traceNumbers(() => `${name} ${this.#path} ${position}+${data.length}`, position, data.length);
     this.#file.write(data, position);
   }
 

@@ -1,7 +1,7 @@
 import type { Env, Timer } from '../../src/base/env.ts';
 import type { LogFields, Logger } from '../../src/base/log.ts';
 import { sleepWith } from '../../src/base/node-env.ts';
-import type { Random } from './random.ts';
+import { hashOf, type Random } from './random.ts';
 import type { Life, Simulation } from './simulation.ts';
 
 const EPOCH_MS = 1_700_000_000_000;
@@ -14,6 +14,8 @@ export class SimEnv implements Env, Life {
   readonly name: string;
   readonly log: Logger;
   readonly simulation: Simulation;
+  /** The name's, for traces. */
+  readonly nameHash: number;
   readonly #random: Random;
   /** No two processes agree on where their monotonic clocks begin; comparing them is a bug that shows here. */
   readonly #monotonicZeroMs: number;
@@ -25,6 +27,7 @@ export class SimEnv implements Env, Life {
   /** `name` is the process's, and no other has had it: it seeds the dice. */
   constructor(simulation: Simulation, name: string, options: { clockSkewMs?: number } = {}) {
     this.name = name;
+    this.nameHash = hashOf(name);
     this.simulation = simulation;
     this.#random = simulation.random.fork(`env ${name}`);
     this.#monotonicZeroMs = this.#random.between(0, 1_000_000);

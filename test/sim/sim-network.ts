@@ -7,7 +7,7 @@ import { Handlers } from '../../src/rpc/contract.ts';
 import { LIMITS_DEFAULT } from '../../src/rpc/limits.ts';
 import type { Connection, Listener, Network, ServiceBinding } from '../../src/rpc/network.ts';
 import type { Encoded } from '../../src/rpc/wire-message.ts';
-import type { Random } from './random.ts';
+import { hashOf, type Random } from './random.ts';
 import { SimConnection } from './sim-client.ts';
 import type { SimEnv } from './sim-env.ts';
 import { type Carrier, type Frame, LinkEnd } from './sim-link.ts';
@@ -208,7 +208,7 @@ export class SimNetwork implements Carrier {
       if (to.held.length === 0) this.#breakIfHeld(from, to, frame);
       to.held.push(frame);
     } else if (to.env.alive && to.open) {
-      this.simulation.trace(`${from.env.name} > ${to.env.name} ${textOf(frame)}`);
+      this.#traceFrame(from, to, frame);
       if (frame.kind === 'open' && this.simulation.onTrace !== undefined)
         this.simulation.note(requestText(frame));
       to.arrive(frame);
@@ -217,6 +217,18 @@ export class SimNetwork implements Carrier {
       // The machine says that nobody is there (any more).
       this.#breakAfter(this.#latencyMs(), from, 'closed by the other side');
     }
+  }
+
+  #traceFrame(from: LinkEnd, to: LinkEnd, frame: Frame): void {
+    const text = () => `${from.env.name} > ${to.env.name} ${textOf(frame)}`;
+    const call = frame.kind === 'closed' ? 0 : frame.call;
+    const data = frame.kind === 'open' || frame.kind === 'message' ? frame.data : undefined;
+    const what =
+      frame.kind === 'open' ? frame.route.fullName : frame.kind === 'error' ? frame.detail.code : frame.kind;
+    const ends = frame.kind === 'message' && frame.end ? 1 : 0;
+    const [one, other] = [from.env.nameHash, to.env.nameHash];
+    const size = data?.sizeBytes ?? 0;
+    this.simulation.traceNumbers(text, one, other, call, hashOf(what), ends, size, checksumOf(data?.message));
   }
 
   #breakIfHeld(from: LinkEnd, to: LinkEnd, frame: Frame): void {
@@ -320,7 +332,8 @@ function digestOf(data: Encoded | undefined): string {
 }
 
 /** Most messages are so short that the way to native code and back costs more than the work. */
-function checksumOf(message: Uint8Array): number {
+function checksumOf(message: Uint8Array | undefined): number {
+  if (message === undefined) return 0;
   if (message.length > 200) return crc32(message);
   let hash = 0x811c9dc5;
   for (let at = 0; at < message.length; at += 1) hash = Math.imul(hash ^ (message[at] ?? 0), 0x01000193);

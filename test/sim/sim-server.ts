@@ -1,3 +1,4 @@
+import { assert } from '../../src/base/assert.ts';
 import type { Timer } from '../../src/base/env.ts';
 import { GfsError } from '../../src/base/errors.ts';
 import { SECOND_MS } from '../../src/base/units.ts';
@@ -134,8 +135,9 @@ class ServerCall implements ServerContext, ServerStream<unknown, unknown> {
   readonly #onlyRequest: Encoded | undefined;
   /** Made when somebody looks at it: few handlers do. */
   #abort: AbortController | undefined;
-  readonly #inbox: Inbox<unknown>;
-  readonly #sender: SimSender<unknown>;
+  /** Of streams: most calls are none. */
+  readonly #inbox: Inbox<unknown> | undefined;
+  readonly #sender: SimSender<unknown> | undefined;
   readonly #timer: Timer | undefined;
   #over = false;
   #error: GfsError | undefined;
@@ -152,6 +154,7 @@ class ServerCall implements ServerContext, ServerStream<unknown, unknown> {
     this.#timer =
       deadlineLeftMs === undefined ? undefined : env.setTimer(deadlineLeftMs, () => this.#expire());
     this.#onlyRequest = data;
+    if (!this.isStream) return;
     this.#inbox = new Inbox(
       (bytes) => session.link.send({ kind: 'credit', call, bytes }),
       () => undefined,
@@ -169,7 +172,7 @@ class ServerCall implements ServerContext, ServerStream<unknown, unknown> {
   }
 
   get requests(): AsyncIterable<Incoming<unknown>> {
-    return this.#inbox;
+    return ofStream(this.#inbox);
   }
 
   get isStream(): boolean {
@@ -177,7 +180,7 @@ class ServerCall implements ServerContext, ServerStream<unknown, unknown> {
   }
 
   send(message: unknown, payload?: readonly Uint8Array[]): Promise<void> {
-    return this.#sender.send(message, payload);
+    return ofStream(this.#sender).send(message, payload);
   }
 
   run(): void {
@@ -188,11 +191,11 @@ class ServerCall implements ServerContext, ServerStream<unknown, unknown> {
   }
 
   receive(frame: Frame): void {
-    if (frame.kind === 'credit') this.#sender.credit(frame.bytes);
+    if (frame.kind === 'credit') this.#sender?.credit(frame.bytes);
     if (frame.kind === 'cancel') this.giveUp(new GfsError('CANCELLED', 'the caller has cancelled'));
     if (frame.kind !== 'message') return;
-    if (frame.data !== undefined) this.#inbox.push(this.#decoded(frame.data), windowBytesOf(frame.data));
-    if (frame.end) this.#inbox.end();
+    if (frame.data !== undefined) this.#inbox?.push(this.#decoded(frame.data), windowBytesOf(frame.data));
+    if (frame.end) this.#inbox?.end();
   }
 
   /** The handler failed, or is not wanted: the caller is told. */
@@ -222,7 +225,7 @@ class ServerCall implements ServerContext, ServerStream<unknown, unknown> {
       await (handler as ResponseStreamHandler)(this, this);
       return undefined;
     }
-    if (requestStream) return await (handler as RequestStreamHandler)(this.#inbox, this);
+    if (requestStream) return await (handler as RequestStreamHandler)(ofStream(this.#inbox), this);
     if (this.#onlyRequest === undefined) throw new GfsError('INVALID_ARGUMENT', 'a call without a request');
     return await (handler as UnaryHandler)(this.#decoded(this.#onlyRequest), this);
   }
@@ -252,8 +255,8 @@ class ServerCall implements ServerContext, ServerStream<unknown, unknown> {
     if (error !== undefined) this.#abort?.abort(error);
     if (!this.isStream) return;
     const end = error ?? new GfsError('CANCELLED', 'the call has ended');
-    this.#inbox.fail(end);
-    this.#sender.stop(end);
+    this.#inbox?.fail(end);
+    this.#sender?.stop(end);
   }
 
   #expire(): void {
@@ -263,4 +266,9 @@ class ServerCall implements ServerContext, ServerStream<unknown, unknown> {
   #decoded({ message, payload }: Encoded): Incoming<unknown> {
     return decodeMessage(this.#route.method.requestType, message, payload, this.#route.fullName);
   }
+}
+
+function ofStream<T>(part: T | undefined): T {
+  assert(part !== undefined, 'only streams have one');
+  return part;
 }

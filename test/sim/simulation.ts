@@ -65,9 +65,21 @@ export class Simulation {
 
   /** Adds what happens to the trace, so that two runs which differ in it differ in their hash. */
   trace(text: string): void {
-    this.#hashLow = hashOf(text, this.#hashLow);
-    this.#hashHigh = (Math.imul(this.#hashHigh, 31) + this.#hashLow) >>> 0;
+    this.#mix(hashOf(text, this.#hashLow));
     this.note(text);
+  }
+
+  /** As `trace`, for what happens all the time: the text is made up only for a reader, numbers go into the hash instead. */
+  traceNumbers(text: () => string, ...numbers: readonly number[]): void {
+    let hash = this.#hashLow ^ Math.floor(this.#nowMs * 1000);
+    for (const number of numbers) hash = Math.imul(hash ^ (hash >>> 15) ^ number, 0x01000193);
+    this.#mix(hash);
+    if (this.onTrace !== undefined) this.note(text());
+  }
+
+  #mix(hash: number): void {
+    this.#hashLow = hash >>> 0;
+    this.#hashHigh = (Math.imul(this.#hashHigh, 31) + this.#hashLow) >>> 0;
   }
 
   /** Says something to the reader of the trace; not part of the hash. */

@@ -117,12 +117,12 @@ export class FileModel {
     this.#exactFrom = this.#idNext;
   }
 
-  /** What any reader who opens the file now has to see at least. */
-  snapshot(): Uint32Array {
-    return this.#floor.slice();
+  /** What any reader who opens the file now has to see at least, there: by word. */
+  floorOf(offset: number, length: number): Uint32Array {
+    return this.#floor.slice(offset / WORD_BYTES, (offset + length) / WORD_BYTES);
   }
 
-  /** What was read at `offset`, by somebody who opened the file at the time of the snapshot. */
+  /** What was read at `offset`, by somebody who opened the file when that was its floor there. */
   check(bytes: Buffer, offset: number, floor: Uint32Array): void {
     let known: Range = { start: 0, end: 0 };
     let knownId = 0;
@@ -137,7 +137,7 @@ export class FileModel {
       if (id !== 0 && (word < known.start || word >= known.end)) {
         throw this.#wrong(word, id, 'was never written there');
       }
-      const oldest = floor[word] ?? 0;
+      const oldest = floor[index] ?? 0;
       if (this.#age(id, word) < oldest)
         throw this.#wrong(word, id, `is older than ${oldest}, which was synced`);
     }
@@ -145,7 +145,7 @@ export class FileModel {
 
   /** What the writer itself read. */
   checkOwn(bytes: Buffer, offset: number): void {
-    this.check(bytes, offset, this.#floor);
+    this.check(bytes, offset, this.floorOf(offset, bytes.length));
     const words = wordsOf(bytes);
     for (let index = 0; index < words.length; index += 1) {
       const id = words[index] ?? 0;

@@ -60,6 +60,7 @@ export async function injectFaults(
 ): Promise<void> {
   const { simulation } = cluster;
   const dice = simulation.random.fork('faults');
+  let over = false;
   while (faults.length > 0) {
     await simulation.sleep(dice.between(0, calmMsMax));
     if (simulation.nowMs >= untilMs) break;
@@ -68,9 +69,13 @@ export async function injectFaults(
     simulation.trace(`fault: ${fault.name}, ${durationMs} ms`);
     simulation.count(fault.name);
     const after = (task: () => void) => {
-      simulation.schedule(durationMs * dice.between(0.5, 1), task);
+      // What comes after the end finds all good again, and would undo what somebody else does then: start a master, say.
+      simulation.schedule(durationMs * dice.between(0.5, 1), () => {
+        if (!over) task();
+      });
     };
     fault.inject({ cluster, dice, durationMs, after });
   }
+  over = true;
   cluster.restore();
 }

@@ -114,7 +114,7 @@ export class RandomWrites implements Workload {
         const { offset, length } = randomRange(dice, model.sizeMax);
         this.#stage.simulation.trace(`${model.name} read ${offset}+${length}`);
         const bytes = Buffer.from(joined(await file.read(offset, length)));
-        if (this.#stage.writesFail) model.check(bytes, offset, model.snapshot());
+        if (this.#stage.writesFail) model.check(bytes, offset, model.floorOf(offset, bytes.length));
         else model.checkOwn(bytes, offset);
         break;
       }
@@ -167,7 +167,7 @@ async function readFresh(
   model: FileModel,
   { offset, length }: { offset: number; length: number },
 ): Promise<InodeId | undefined> {
-  const floor = model.snapshot();
+  const floor = model.floorOf(offset, length);
   const { lengthSynced } = model;
   const attributes = await client
     .lookup(ROOT_INODE, Buffer.from(model.name), ROOT)
