@@ -1,11 +1,19 @@
-import { type Bytes, lengthOf, NO_BYTES, slice } from '../base/bytes.ts';
+import { type Bytes, lengthOf, NO_BYTES, NO_PAYLOAD, slice } from '../base/bytes.ts';
+import { CHECKSUM_BLOCK_BYTES } from '../base/constants.ts';
 import { checksumsMatch } from '../base/crc.ts';
 import { GfsError } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
 import { SECOND_MS } from '../base/units.ts';
 import type { Mutation } from '../core/replica-types.ts';
-import { type ApplyRequest, ChunkserverDefinition, MutationKind, type Order } from '../rpc/messages.ts';
+import {
+  type ApplyRequest,
+  ChunkserverDefinition,
+  MutationKind,
+  type Order,
+  type ReconcileBlock,
+} from '../rpc/messages.ts';
 import { watched } from '../rpc/watched-call.ts';
+import type { Replica } from '../storage/replica-store.ts';
 import type { HeldChunk } from './held-chunk.ts';
 import { probeOf } from './peers.ts';
 import { type ChunkserverHandlers, heldAt, notPrimary, type ServerParts } from './server-parts.ts';
@@ -14,7 +22,7 @@ import { messageOfSums, mutationOf, noSuchChunk, recordOf, sameNumbers } from '.
 /** A disk under load takes its time; a member that is silent longer has failed. */
 const SYNC_MS_MAX = 30 * SECOND_MS;
 
-type MemberMethods = 'apply' | 'sync' | 'blockChecksums' | 'reconcile';
+type MemberMethods = 'apply' | 'sync' | 'blockChecksums' | 'readBlock' | 'reconcile';
 
 /** What a primary asks of its members; `sync` is asked of the primary by clients, and passed on by it. */
 export function memberHandlers(parts: ServerParts): Pick<ChunkserverHandlers, MemberMethods> {
@@ -56,6 +64,14 @@ export function memberHandlers(parts: ServerParts): Pick<ChunkserverHandlers, Me
       return { message: messageOfSums(sums, whole) };
     },
 
+    readBlock: async ({ message }) => {
+      const { chunk, version, blockIndex } = message;
+      const held = await heldAt(parts, chunk, version);
+      const { payload } = await held.replica.read(blockIndex * CHECKSUM_BLOCK_BYTES, CHECKSUM_BLOCK_BYTES);
+      held.checkVersion(version);
+      return { message: { payload: NO_PAYLOAD }, payload };
+    },
+
     reconcile: async ({ message, payload }) => {
       const { chunk, version, step } = message;
       const { replica } = await heldAt(parts, chunk, version);
@@ -64,7 +80,7 @@ export function memberHandlers(parts: ServerParts): Pick<ChunkserverHandlers, Me
           await replica.reconcileCut(version, step.value.length, step.value);
           break;
         case 'block':
-          await replica.reconcileBlock(version, step.value.blockIndex, payload, step.value.checksum);
+          await reconcileBlock(replica, version, step.value, payload);
           break;
         case 'finish':
           await replica.reconcileFinish(version, step.value);
@@ -76,6 +92,16 @@ export function memberHandlers(parts: ServerParts): Pick<ChunkserverHandlers, Me
       return { message: {} };
     },
   };
+}
+
+function reconcileBlock(
+  replica: Replica,
+  version: number,
+  { blockIndex, checksum, lostBytes }: ReconcileBlock,
+  payload: Bytes,
+): Promise<void> {
+  if (lostBytes === 0) return replica.reconcileBlock(version, blockIndex, payload, checksum);
+  return replica.reconcileLostBlock(version, { blockIndex, length: lostBytes, checksum });
 }
 
 async function begun(parts: ServerParts, { chunk, version, first }: ApplyRequest): Promise<HeldChunk> {

@@ -1,27 +1,18 @@
-import { assert, must } from '../base/assert.ts';
+import { must } from '../base/assert.ts';
 import { type Bytes, NO_PAYLOAD } from '../base/bytes.ts';
-import { CHECKSUM_BLOCK_BYTES } from '../base/constants.ts';
-import { backoffMs, type Env } from '../base/env.ts';
-import { codeOf, GfsError } from '../base/errors.ts';
+import type { Env } from '../base/env.ts';
+import { GfsError } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
 import type { Semaphore } from '../base/mutex.ts';
-import { SECOND_MS } from '../base/units.ts';
 import { blockLength, type ReconcileStep, reconcileSteps } from '../core/reconcile.ts';
-import type { BlockSums, Member, VersionRecord } from '../core/replica-types.ts';
+import type { BlockSums, VersionRecord } from '../core/replica-types.ts';
 import type { Rules } from '../core/rules.ts';
 import { ChunkserverDefinition, type ReconcileRequest } from '../rpc/messages.ts';
-import type { Connection, Method } from '../rpc/network.ts';
-import { watched } from '../rpc/watched-call.ts';
 import type { Replica } from '../storage/replica-store.ts';
+import { MemberLink, type MemberSums } from './member-link.ts';
+import { OwnBlocks, OwnReplicaFailed } from './own-blocks.ts';
 import type { Peers } from './peers.ts';
-import { probeOf } from './peers.ts';
-import { messageOfRecord, sumsOf } from './wire.ts';
-
-/** What a member has to record the version, which it is ordered at the same time as its primary. */
-const RECORD_MS_MAX = 4 * SECOND_MS;
-const RETRY_DELAYS = { delayMsMin: 20, delayMsMax: 500 };
-/** Of a member that answers questions meanwhile: its disk may be slow. */
-const CALL_MS_MAX = 30 * SECOND_MS;
+import { messageOfRecord } from './wire.ts';
 
 export interface ReconcileParts {
   readonly env: Env;
@@ -31,14 +22,13 @@ export interface ReconcileParts {
   readonly withoutRules: Rules;
 }
 
-type OwnSums = BlockSums & { readonly whole: boolean };
-
 /**
  * Makes all members equal to this replica, the new primary's (P8), and marks them, it last, reconciled. Nothing changes
- * it meanwhile: it is not reconciled, so it takes no orders. Returns what all of them hold now.
+ * it meanwhile but the repair of its own bad blocks: it is not reconciled, so it takes no orders. Returns what all of
+ * them hold now.
  *
- * A member that fails is tried again for as long as the version lasts: it may come back, and it is not the primary's to
- * leave it out. `onFailing` hears of it.
+ * A member that fails is tried again for as long as the version lasts, and `onFailing` hears of it. Rejects when this
+ * server cannot be the one to order: its disk fails, or another member has what it lost.
  */
 export async function reconcileMembers(
   parts: ReconcileParts,
@@ -47,81 +37,62 @@ export async function reconcileMembers(
   signal: AbortSignal,
   onFailing: (server: number, error: unknown) => void,
 ): Promise<BlockSums> {
+  const { env, peers } = parts;
   const { record, whole } = replica.state;
+  const others = record.members.filter((member) => member.server !== self);
+  const links = others.map((member) => new MemberLink({ env, peers, record, signal, onFailing }, member));
+  const blocks = new OwnBlocks(env, replica, record, links);
+  // A loss of power under all members: this replica is the best there is, and may have bad blocks (P7).
+  if (record.loss === record.version) await blocks.repairAll();
   const sums = await replica.blockChecksums();
   const table = parts.withoutRules.has('P18') ? [] : sums.table;
   const own = { ...sums, table, whole };
-  const others = record.members.filter((member) => member.server !== self);
-  await Promise.all(
-    others.map((member) =>
-      new MemberReconcile(parts, replica, record, own, member, signal).run((error) =>
-        onFailing(member.server, error),
-      ),
-    ),
-  );
+  await Promise.all(links.map((link) => new MemberReconcile(parts, blocks, record, own, link).run()));
   await replica.reconcileFinish(record.version, own);
   return own;
 }
 
 class MemberReconcile {
   readonly #parts: ReconcileParts;
-  readonly #replica: Replica;
+  readonly #blocks: OwnBlocks;
   readonly #record: VersionRecord;
-  readonly #own: OwnSums;
-  readonly #member: Member;
-  readonly #connection: Connection;
-  readonly #signal: AbortSignal;
+  readonly #own: MemberSums;
+  readonly #link: MemberLink;
 
   constructor(
     parts: ReconcileParts,
-    replica: Replica,
+    blocks: OwnBlocks,
     record: VersionRecord,
-    own: OwnSums,
-    member: Member,
-    signal: AbortSignal,
+    own: MemberSums,
+    link: MemberLink,
   ) {
     this.#parts = parts;
-    this.#replica = replica;
+    this.#blocks = blocks;
     this.#record = record;
     this.#own = own;
-    this.#member = member;
-    this.#connection = parts.peers.at(member.address);
-    this.#signal = signal;
+    this.#link = link;
   }
 
-  async run(onFailing: (error: unknown) => void): Promise<void> {
-    const { env } = this.#parts;
-    const recordedByMs = env.monotonicMs() + RECORD_MS_MAX;
-    for (let attempt = 0; ; attempt += 1) {
-      try {
-        return await this.#attempt();
-      } catch (error) {
-        this.#signal.throwIfAborted();
-        if (env.monotonicMs() > recordedByMs || !this.#isBeginning(error)) onFailing(error);
-        this.#signal.throwIfAborted();
-      }
-      await env.sleep(backoffMs(env, attempt, RETRY_DELAYS), { signal: this.#signal });
-    }
+  run(): Promise<void> {
+    return this.#link.persist(
+      () => this.#attempt(),
+      (error) => error instanceof OwnReplicaFailed,
+    );
   }
 
   async #attempt(): Promise<void> {
     const { chunk, version } = this.#record;
-    const asked = { chunk, version };
-    let member: OwnSums;
-    try {
-      member = sumsOf(await this.#call(ChunkserverDefinition.methods.blockChecksums, asked));
-    } catch (error) {
-      if (codeOf(error) !== 'NO_SUCH_CHUNK') throw error;
+    const { server } = this.#link;
+    const member = await this.#link.sums();
+    if (member === undefined) {
       // It is a member by the master's log, and what this primary has is the truth: it begins with nothing.
       const record = messageOfRecord(this.#record);
-      await this.#call(ChunkserverDefinition.methods.create, { record, copy: true });
-      throw new GfsError('NOT_READY', `server ${this.#member.server} has just begun a copy`, {
-        cause: error,
-      });
+      await this.#link.call(ChunkserverDefinition.methods.create, { record, copy: true });
+      throw new GfsError('NOT_READY', `server ${server} has just begun a copy`);
     }
     const steps = reconcileSteps(this.#own, member);
     if (steps.length > 1) {
-      const fields = { chunk: hex(chunk), version, server: this.#member.server, stepCount: steps.length };
+      const fields = { chunk: hex(chunk), version, server, stepCount: steps.length };
       this.#parts.env.log.info(fields, 'a member differs from its new primary and is made equal');
     }
     await this.#takeSteps(steps);
@@ -152,37 +123,16 @@ class MemberReconcile {
 
   async #copyBlock(blockIndex: number): Promise<void> {
     using _ = await this.#parts.blocksInFlight.acquire();
-    this.#signal.throwIfAborted();
+    const payload = await this.#blocks.read(blockIndex);
+    const checksum = must(this.#own.checksums[blockIndex], 'a block that differs is there');
     const length = blockLength(this.#own.length, blockIndex);
-    const { payload, checksums } = await this.#replica.read(blockIndex * CHECKSUM_BLOCK_BYTES, length);
-    const checksum = must(checksums[0], 'a block that differs is not empty');
-    assert(checksum === this.#own.checksums[blockIndex], 'nothing changes a primary while it reconciles');
-    await this.#step({ $case: 'block', value: { blockIndex, checksum } }, payload);
+    const lostBytes = payload === undefined ? length : 0;
+    await this.#step({ $case: 'block', value: { blockIndex, checksum, lostBytes } }, payload);
   }
 
   async #step(step: ReconcileRequest['step'], payload?: Bytes): Promise<void> {
     const { chunk, version } = this.#record;
     const request = { chunk, version, step, payload: NO_PAYLOAD };
-    await this.#call(ChunkserverDefinition.methods.reconcile, request, payload);
-  }
-
-  /** It has not recorded the version, or not begun its copy, yet. */
-  #isBeginning(error: unknown): boolean {
-    switch (codeOf(error)) {
-      case 'NOT_READY':
-        return true;
-      case 'VERSION_MISMATCH':
-        return error instanceof GfsError && Number(error.fields.version ?? 0) < this.#record.version;
-      default:
-        return false;
-    }
-  }
-
-  async #call<Req, Res>(method: Method<Req, Res>, request: Req, payload?: Bytes): Promise<Res> {
-    const { env } = this.#parts;
-    return await watched(env, { signal: this.#signal, probe: probeOf(this.#connection) }, async (signal) => {
-      const deadlineMs = env.monotonicMs() + CALL_MS_MAX;
-      return (await this.#connection.call(method, request, { deadlineMs, signal, payload })).message;
-    });
+    await this.#link.call(ChunkserverDefinition.methods.reconcile, request, payload);
   }
 }

@@ -126,6 +126,25 @@ export async function planCut(context: ChangeContext, lengthMax: number, table: 
   plan(context, { kind: 'cut', serial: undefined, length, lastSum, table, writtenAtMs });
 }
 
+/**
+ * A step of a reconcile: the block has the checksum of bytes that nobody has any more, over zeros that do not match it (or
+ * do: then zeros is what it was). In the log: from the data file, a recovery would only take what matches.
+ */
+export async function planLostBlock(
+  context: ChangeContext,
+  { blockIndex, length, checksum }: { blockIndex: number; length: number; checksum: number },
+): Promise<void> {
+  const { content, nowMs: writtenAtMs } = context;
+  if (length < 1 || length > CHECKSUM_BLOCK_BYTES || length < content.checksums.blockLength(blockIndex)) {
+    throw new GfsError('INVALID_ARGUMENT', `${length} lost bytes do not replace block ${blockIndex}`);
+  }
+  const space = context.takeSpace(length + RECORD_BYTES);
+  if (space !== undefined) await space;
+  const chunkOffset = blockIndex * CHECKSUM_BLOCK_BYTES;
+  const record = { kind: 'write', serial: undefined, chunkOffset, length, place: 'log' } as const;
+  plan(context, { ...record, sums: [checksum], append: undefined, writtenAtMs }, [Buffer.alloc(length)]);
+}
+
 /** Puts a record behind what is planned. A replica that is not on disk yet begins with its base. */
 export function plan(
   { content, files }: Pick<ChangeContext, 'content' | 'files'>,

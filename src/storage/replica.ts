@@ -27,6 +27,7 @@ import {
   plan,
   planCut,
   planLength,
+  planLostBlock,
   planMutation,
   planWrite,
   sumAfterCut,
@@ -359,6 +360,18 @@ export class Replica {
         throw new GfsError('CHECKSUM_MISMATCH', `chunk ${hex(this.chunk)} is not what its primary has`);
       }
       this.#learned = lesson;
+    });
+  }
+
+  /** As `reconcileBlock`, of a block that nobody has any more: reads of it fail until it is overwritten (P7). */
+  reconcileLostBlock(
+    version: number,
+    { blockIndex, length, checksum }: { blockIndex: number; length: number; checksum: number },
+  ): Promise<void> {
+    assertRange(blockIndex * CHECKSUM_BLOCK_BYTES, length);
+    return this.#enqueue('change', async () => {
+      const context = this.#context();
+      if (!this.#ignoresStep(version)) await planLostBlock(context, { blockIndex, length, checksum });
     });
   }
 

@@ -170,6 +170,7 @@ export class FakeChunkserver {
       sync: unused,
       apply: unused,
       blockChecksums: unused,
+      readBlock: unused,
       reconcile: unused,
       clone: unused,
       learn: unused,

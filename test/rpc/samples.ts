@@ -174,6 +174,7 @@ export const CHUNKSERVER_SAMPLES: Samples<ChunkserverDefinition> = {
     { chunk: 99, version: 7 },
     { length: 10, streamVersion: 7, nextSerial: 4, checksums: [1, 2], table: [entry] },
   ],
+  readBlock: [{ chunk: 99, version: 7, blockIndex: 3 }, {}],
   reconcile: [{ chunk: 99, version: 7, step: { $case: 'block', value: { blockIndex: 3, checksum: 9 } } }, {}],
   create: [{ record }, {}],
   setVersion: [
