@@ -16,7 +16,7 @@ import type { FileState } from './file-state.ts';
 import type { FileStates } from './file-states.ts';
 import type { Asked, KnownEntries } from './known-entries.ts';
 import type { Access } from './locations.ts';
-import { Patience } from './patience.ts';
+import { isTransient, Patience } from './patience.ts';
 import { type ReadaheadBudget, ReadStream } from './read-stream.ts';
 import { attributesRequest } from './requests.ts';
 import type { Session } from './session.ts';
@@ -236,9 +236,12 @@ export class FileWork {
     return state.observe(attributes, askedAt);
   }
 
-  /** Gives the open file back, with what the master does not know yet of its writes. */
+  /**
+   * Gives the open file back, with what the master does not know yet of its writes. It is closed when this fails, too: the
+   * session tells the master when it can.
+   */
   async close(state: FileState, access: Access, mayWrite: boolean, patience: Patience): Promise<void> {
-    const { session, states, known } = this.#options;
+    const { session, states } = this.#options;
     if (session.isExpired(access.openId)) {
       // The master has closed it. What was acknowledged is there; what was not is told as an error.
       session.closed(access.openId);
@@ -246,6 +249,22 @@ export class FileWork {
       states.release(state);
       return;
     }
+    try {
+      await this.#tellClosed(state, access, mayWrite, patience);
+      session.closed(access.openId);
+    } catch (error) {
+      const mayBeTold = isTransient(error) || codeOf(error) === 'CANCELLED';
+      if (mayBeTold)
+        session.closeLater(access.openId, (again) => this.#tellClosed(state, access, mayWrite, again));
+      else session.closed(access.openId);
+      throw error;
+    } finally {
+      states.release(state);
+    }
+  }
+
+  async #tellClosed(state: FileState, access: Access, mayWrite: boolean, patience: Patience): Promise<void> {
+    const { session, known } = this.#options;
     const tells = mayWrite && state.isUncommitted;
     try {
       if (tells) await this.#learnCut(state, access, patience);
@@ -258,9 +277,6 @@ export class FileWork {
     } catch (error) {
       // The master that forgot it has nothing to close.
       if (codeOf(error) !== 'BAD_FILE' || tells) throw error;
-    } finally {
-      session.closed(access.openId);
-      states.release(state);
     }
   }
 

@@ -1,5 +1,5 @@
 import type { Env, Timer } from '../base/env.ts';
-import { codeOf, GfsError } from '../base/errors.ts';
+import { codeOf, GfsError, messageOf } from '../base/errors.ts';
 import { type SessionId, sessionId } from '../base/ids.ts';
 import { TaskGroup } from '../base/task-group.ts';
 import { SECOND_MS } from '../base/units.ts';
@@ -13,7 +13,7 @@ import {
 import type { Method } from '../rpc/network.ts';
 import type { Identity } from './api.ts';
 import type { MasterLink } from './master-link.ts';
-import { Patience } from './patience.ts';
+import { isTransient, Patience } from './patience.ts';
 import { callerMessage } from './requests.ts';
 
 const { openSession, renewSession, closeSession } = MasterDefinition.methods;
@@ -45,12 +45,19 @@ export class Session {
   readonly #openFiles = new Map<number, HeldFile>();
   /** Open for writing in a session that ended, and not closed yet. */
   readonly #expired = new Set<number>();
+  /** Files whose Close got no answer. For the master they are open, until it is told at last. */
+  readonly #unclosed = new Map<number, (patience: Patience) => Promise<void>>();
   /** Numbers without an answer yet, in rising order. */
   readonly #unanswered = new Set<number>();
   #id: SessionId;
+  /** Connections to masters that broke: each time, what a master was told may be forgotten. */
+  #lossCount = 0;
   #nextNumber = 1;
   #replacing: Promise<void> | undefined;
   #timer: Timer | undefined;
+  #renewing = false;
+  /** What is open has to be told once more after the renewal that is under way. */
+  #announceNext = false;
   #closed = false;
 
   private constructor(options: SessionOptions, filesystem: OpenSessionResponse) {
@@ -58,7 +65,10 @@ export class Session {
     this.filesystem = filesystem;
     this.#id = sessionId(filesystem.session);
     this.#tasks = new TaskGroup((error) => options.env.log.warn({ error }, 'the session was not renewed'));
-    options.link.onLost(() => this.#renewIn(RENEW_SOON_MS, true));
+    options.link.onLost(() => {
+      this.#lossCount += 1;
+      this.#renewIn(RENEW_SOON_MS, true);
+    });
     this.#renewIn(this.#intervalMs, false);
   }
 
@@ -132,6 +142,15 @@ export class Session {
     this.#expired.delete(openId);
   }
 
+  /**
+   * Nobody waits for this Close any more, and whether the master heard it is not known: `tell` is tried with each renewal,
+   * for as long as the session lasts. Otherwise the file would count as open, and as being written, until the session ends.
+   */
+  closeLater(openId: number, tell: (patience: Patience) => Promise<void>): void {
+    this.#unclosed.set(openId, tell);
+    this.#renewIn(RENEW_SOON_MS, true);
+  }
+
   isExpired(openId: number): boolean {
     return this.#expired.has(openId);
   }
@@ -160,26 +179,34 @@ export class Session {
     }
   }
 
-  /** Does `work` in the session; when the master does not know it any more, once again in a new one. */
+  /**
+   * Does `work` in the session; when the master does not know it any more, again in a new one, and when a master that was
+   * started anew does not know what is open, again after it was told: as often as that happens, while patience lasts.
+   */
   async #inSession<T>(
     work: (session: SessionId) => Promise<T>,
     patience: Patience,
     mayRepeat: () => boolean,
   ): Promise<T> {
-    const id = this.#id;
-    try {
-      return await work(id);
-    } catch (error) {
-      if (codeOf(error) === 'NO_SUCH_SESSION' && mayRepeat()) {
-        if (this.#id === id) await this.#replace(patience);
-      } else if (codeOf(error) === 'BAD_FILE') {
-        // A master that was started anew may not have been told yet what is open; that it is nothing, also has to be told.
-        await this.#announce(patience);
-      } else {
-        throw error;
+    let toldAtLoss: number | undefined;
+    for (let attempt = 0; ; attempt += 1) {
+      const id = this.#id;
+      try {
+        return await work(id);
+      } catch (error) {
+        const isUnknown = codeOf(error) === 'NO_SUCH_SESSION' && mayRepeat();
+        // That nothing is open also has to be told. A master that was told and lives has said its last word.
+        const isUntold = codeOf(error) === 'BAD_FILE' && toldAtLoss !== this.#lossCount;
+        if (!isUnknown && !isUntold) throw error;
+        if (attempt > 0) await patience.pause(error);
+        if (isUntold) {
+          await this.#announce(patience);
+          toldAtLoss = this.#lossCount;
+        } else if (this.#id === id) {
+          await this.#replace(patience);
+        }
       }
     }
-    return await work(this.#id);
   }
 
   /** One caller opens the new session, the others wait for it. */
@@ -198,6 +225,9 @@ export class Session {
       'the session had ended; a new one is open',
     );
     this.#id = sessionId(answer.session);
+    // The master closed them with the old one.
+    for (const openId of this.#unclosed.keys()) this.closed(openId);
+    this.#unclosed.clear();
     for (const { openId, write, append } of [...this.#openFiles.values()]) {
       // Others may have written since what this client still has to write. Who reads, or appends, goes on: a record comes
       // behind theirs, once, and the new session is registered before it (P21).
@@ -211,6 +241,20 @@ export class Session {
   async #announce(patience: Patience): Promise<void> {
     const request = { session: this.#id, openFiles: [...this.#openFiles.values()], complete: true };
     await this.#options.link.call(renewSession, request, patience);
+  }
+
+  async #closeUnclosed(): Promise<void> {
+    const { env } = this.#options;
+    for (const [openId, tell] of this.#unclosed) {
+      try {
+        await tell(new Patience(env, undefined, RENEW_ATTEMPT_MS));
+      } catch (error) {
+        if (isTransient(error)) throw error;
+        env.log.warn({ openId, error: messageOf(error) }, 'a file could not be closed at the master');
+      }
+      // A new session may have dropped it meanwhile.
+      if (this.#unclosed.delete(openId)) this.closed(openId);
+    }
   }
 
   #acknowledged(number: number): number {
@@ -233,6 +277,11 @@ export class Session {
   }
 
   async #renew(announce: boolean): Promise<void> {
+    if (this.#renewing) {
+      this.#announceNext ||= announce;
+      return;
+    }
+    this.#renewing = true;
     const { env, link } = this.#options;
     const patience = new Patience(env, undefined, RENEW_ATTEMPT_MS);
     let next = RENEW_SOON_MS;
@@ -242,6 +291,7 @@ export class Session {
       const request = { session: this.#id, openFiles, complete: announce };
       const answer = await link.call(renewSession, request, patience);
       if (answer.sendOpenFiles && !announce) await this.#announce(patience);
+      await this.#closeUnclosed();
       next = this.#intervalMs;
       again = false;
     } catch (error) {
@@ -250,7 +300,10 @@ export class Session {
       next = this.#intervalMs;
       again = false;
     } finally {
-      this.#renewIn(next, again);
+      this.#renewing = false;
+      const announces = again || this.#announceNext;
+      this.#announceNext = false;
+      this.#renewIn(announces ? RENEW_SOON_MS : next, announces);
     }
   }
 }

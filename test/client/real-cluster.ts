@@ -14,6 +14,8 @@ import { Simulation } from '../sim/simulation.ts';
 export interface RealCluster {
   readonly simulation: Simulation;
   readonly network: SimNetwork;
+  /** Of a client: its deadlines are on that clock. */
+  envOf(client: GfsClient): SimEnv;
   readonly client: GfsClient;
   /** The n-th client runs on the machine "c" + n; the first is `client`. */
   connect(options?: Partial<ClientOptions>): Promise<GfsClient>;
@@ -79,6 +81,7 @@ export async function inRealCluster(
     network.processDied(process.env);
   };
   let clientCount = 0;
+  const envs = new Map<GfsClient, SimEnv>();
   const connect = async (options: Partial<ClientOptions> = {}) => {
     clientCount += 1;
     const host = `c${clientCount}`;
@@ -92,6 +95,7 @@ export async function inRealCluster(
       program: 'test',
       ...options,
     });
+    envs.set(client, env);
     running.set(host, { env, close: () => client.close() });
     return client;
   };
@@ -103,7 +107,17 @@ export async function inRealCluster(
     await env.sleep(2000);
     const client = await connect();
     const disk = (machine: string) => must(disks.get(machine), 'its machine was started');
-    await body({ simulation, network, client, connect, kill, start, disk, sleep: (ms) => env.sleep(ms) });
+    await body({
+      simulation,
+      network,
+      envOf: (of) => must(envs.get(of), 'it has connected'),
+      client,
+      connect,
+      kill,
+      start,
+      disk,
+      sleep: (ms) => env.sleep(ms),
+    });
     await client.close();
     for (const { close } of [...running.values()].reverse()) await close();
   });

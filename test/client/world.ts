@@ -15,6 +15,7 @@ export const WRITING = { mode: 0o644, read: true, write: true };
 
 export interface World {
   readonly simulation: Simulation;
+  readonly network: SimNetwork;
   readonly cluster: FakeCluster;
   readonly env: SimEnv;
   readonly client: GfsClient;
@@ -65,7 +66,7 @@ export async function inWorld(options: WorldOptions, body: (world: World) => Pro
     cluster.calls.length = 0;
     const clientEnv = must(firstEnv, 'a client has connected');
     const sleep = (ms: number) => env.sleep(ms);
-    await body({ simulation, cluster, env, client, clientEnv, connect, create, sleep });
+    await body({ simulation, network, cluster, env, client, clientEnv, connect, create, sleep });
     await client.close();
   });
 }
