@@ -3,7 +3,7 @@ import { hex } from '../base/ids.ts';
 import type { ChunkState, SetVersionResult, VersionRecord } from '../rpc/messages.ts';
 import { cloneReplica } from './clone.ts';
 import type { ChunkserverHandlers, ServerParts } from './server-parts.ts';
-import { chunkStateOf, lostChunkState, recordOf } from './wire.ts';
+import { chunkStateOf, lostChunkState, messageOfRecord, recordOf } from './wire.ts';
 
 type VersionMethods = 'create' | 'setVersion' | 'checkVersion' | 'clone' | 'delete' | 'systemReport';
 
@@ -62,7 +62,9 @@ async function stateOf(parts: ServerParts, chunk: number): Promise<ChunkState | 
   try {
     const held = parts.chunks.peek(chunk) ?? (await parts.chunks.hold(chunk));
     if (held === undefined) return undefined;
-    return { ...chunkStateOf(held.replica.state), inCharge: held.role !== undefined };
+    const { state } = held.replica;
+    const record = messageOfRecord(state.record);
+    return { ...chunkStateOf(state), inCharge: held.role !== undefined, record };
   } catch (error) {
     if (codeOf(error) === 'CORRUPT') return lostChunkState(chunk);
     throw error;

@@ -45,6 +45,7 @@ export function chunkStateOf(state: ReplicaState): ChunkState {
     lost: false,
     restarted: state.standing === 'restarted',
     inCharge: false,
+    record: undefined,
     learner: state.lesson !== undefined,
   };
 }
@@ -59,6 +60,7 @@ const NOTHING = {
   orders: 0,
   restarted: false,
   inCharge: false,
+  record: undefined,
   learner: false,
 };
 

@@ -2,6 +2,8 @@ import { assert, must } from '../base/assert.ts';
 import { type ChunkHandle, hex, type ServerId } from '../base/ids.ts';
 import { ok, type Refusal, type Result, refuse } from '../base/result.ts';
 import type { ReplicaReport } from './chunk-locations.ts';
+import { planRecovery, type RecordedVersion, versionAfter } from './lost-log.ts';
+import type { RaiseVersion } from './metadata/commands.ts';
 import { memberCountMin } from './placement.ts';
 import { furthest, type TornReplica } from './torn-replicas.ts';
 
@@ -15,7 +17,12 @@ export interface LoggedChunk {
 
 /** What a member says of its replica when it is asked before a raise. */
 export type MemberAnswer =
-  | { readonly kind: 'holds'; readonly replica: ReplicaReport }
+  | {
+      readonly kind: 'holds';
+      readonly replica: ReplicaReport;
+      /** Looked at where the log lacks its version (P25). */
+      readonly recorded?: RecordedVersion | undefined;
+    }
   /** It never had one. */
   | { readonly kind: 'absent' }
   /** It had one and cannot use it. */
@@ -36,7 +43,8 @@ export interface RaiseOrders {
 }
 
 /** The next version's membership, as it goes into the log. */
-export interface RaisePlan {
+export interface RaisePlan
+  extends Pick<RaiseVersion, 'lostVersion' | 'lostCutVersion' | 'lostCutLength' | 'lostLoss'> {
   /** The version that is left: the raise is compare-and-set on it (P2). */
   readonly version: number;
   readonly members: ServerId[];
@@ -95,6 +103,10 @@ export interface RaiseOptions {
   readonly avoid?: ServerId | undefined;
   readonly accusation?: Accusation | undefined;
   readonly noRoom?: NoRoom | undefined;
+  /** A server reported a version above the log's: everybody is asked from the start (P25). */
+  readonly isBeyondLog?: boolean | undefined;
+  /** All servers that the master knows of: where a lost log may have put members (P25). */
+  readonly servers: readonly ServerId[];
   readonly random: () => number;
 }
 
@@ -115,6 +127,8 @@ export class Raise {
   #logged: LoggedChunk;
   #step: RaiseStep;
   #count = 0;
+  /** A version is out there that the log does not have (P25). */
+  #isRecovering = false;
   readonly #answers = new Map<ServerId, MemberAnswer>();
   /** Answered, and then did not record what was ordered. */
   readonly #failed = new Set<ServerId>();
@@ -126,11 +140,17 @@ export class Raise {
     this.#options = options;
     const { admitted } = options;
     const members = admitted === undefined ? logged.members : [...logged.members, admitted];
-    this.#step = { kind: 'ask', members };
+    this.#step = options.isBeyondLog ? this.#recover() : { kind: 'ask', members };
   }
 
   get next(): RaiseStep {
     return this.#step;
+  }
+
+  /** The highest version that a server has, where that is above the log's (P25). */
+  get versionBeyondLog(): number | undefined {
+    const found = Math.max(0, ...[...this.#answers.values()].map(versionOf));
+    return found > this.#logged.version ? found : undefined;
   }
 
   /** A member's answer to `ask`. */
@@ -138,8 +158,14 @@ export class Raise {
     assert(this.#step.kind === 'ask', 'members answer when they are asked');
     this.#answers.set(member, answer);
     if (this.#answers.size < this.#step.members.length) return;
+    if (!this.#isRecovering && this.versionBeyondLog !== undefined) {
+      this.#step = this.#recover();
+      return;
+    }
     const { version, primary } = this.#logged;
-    if (this.#count === 0 && primary !== 0 && isKept(this.#options, this.#logged, this.#answers)) {
+    // Nothing is kept before it is known who the members are.
+    const mayKeep = this.#count === 0 && !this.#isRecovering;
+    if (mayKeep && primary !== 0 && isKept(this.#options, this.#logged, this.#answers)) {
       this.#step = { kind: 'kept', version, primary };
       return;
     }
@@ -147,8 +173,21 @@ export class Raise {
     this.#step = plan.ok ? { kind: 'log', plan: plan.value } : { kind: 'refused', error: plan.error };
   }
 
+  #recover(): RaiseStep {
+    this.#isRecovering = true;
+    this.#answers.clear();
+    const members = new Set([...this.#logged.members, ...this.#options.servers]);
+    return { kind: 'ask', members: [...members] };
+  }
+
   #plan(): Result<RaisePlan> {
     const { admitted } = this.#options;
+    if (this.#isRecovering) {
+      const { minReplicas, random, servers } = this.#options;
+      const planOf = (found: LoggedChunk, answers: ReadonlyMap<ServerId, MemberAnswer>) =>
+        planRaise(this.#chunk, found, answers, { minReplicas, random, servers });
+      return planRecovery(this.#chunk, this.#logged, this.#answers, minReplicas, planOf);
+    }
     if (admitted !== undefined && this.#count === 0) {
       return planAdmission(this.#chunk, this.#logged, this.#answers, { ...this.#options, admitted });
     }
@@ -160,7 +199,11 @@ export class Raise {
   /** `log` was done; `row` is what the log has now. */
   logged(row: LoggedChunk): void {
     assert(this.#step.kind === 'log', 'a plan is logged once');
-    assert(row.version === this.#step.plan.version + 1, 'a raise goes one version up');
+    assert(
+      row.version === versionAfter(this.#step.plan),
+      'a raise goes one version up, from the last there was',
+    );
+    this.#isRecovering = false;
     this.#logged = row;
     this.#count += 1;
     const set: { member: ServerId; recorded: number }[] = [];
@@ -231,6 +274,10 @@ function isKept(
   }
 }
 
+function versionOf(answer: MemberAnswer): number {
+  return answer.kind === 'holds' ? answer.replica.version : 0;
+}
+
 function isPresent(answer: MemberAnswer | undefined): boolean {
   return answer?.kind === 'holds' || answer?.kind === 'absent';
 }
@@ -287,7 +334,7 @@ export function planRaise(
     const answer = answerOf(member);
     switch (answer.kind) {
       case 'holds':
-        if (answer.replica.version > version) return logWasLost(chunk, version, { member, answer });
+        assert(answer.replica.version <= version, 'a lost log is noticed before anything is planned');
         // One that was admitted and has not recorded that yet: nobody's source (P9).
         if (!answer.replica.learner) holderCount += 1;
         present.push(member);
@@ -494,20 +541,6 @@ function isWhole(answer: MemberAnswer): boolean {
 /** It has recorded a version as a member. */
 function isHolder(answer: MemberAnswer): answer is MemberAnswer & { readonly kind: 'holds' } {
   return answer.kind === 'holds' && !answer.replica.learner;
-}
-
-/** P25: somebody was ordered what this log does not have. Nothing may be decided from such a log. */
-function logWasLost(
-  chunk: ChunkHandle,
-  version: number,
-  { member, answer }: { member: ServerId; answer: { replica: ReplicaReport } },
-): Result<never> {
-  return refuse(
-    'CORRUPT',
-    `${name(chunk)} is at version ${version} in the log, but server ${member} has ${answer.replica.version}: ` +
-      'the end of the log was lost',
-    { server: String(member) },
-  );
 }
 
 function name(chunk: ChunkHandle): string {

@@ -5,6 +5,7 @@ import { type ChunkHandle, hex, type ServerId } from '../base/ids.ts';
 import type { Result } from '../base/result.ts';
 import { Accusations, Complaints } from '../core/complaints.ts';
 import type { LeaseTable } from '../core/lease-table.ts';
+import { versionAfter } from '../core/lost-log.ts';
 import { cutFor } from '../core/metadata/chunk-rows.ts';
 import { INTERNAL } from '../core/metadata/commands.ts';
 import type { Chunk } from '../core/metadata/rows.ts';
@@ -21,7 +22,7 @@ import type { SystemReport, VersionRecord } from '../rpc/messages.ts';
 import type { ChunkserverCalls } from './chunkserver-calls.ts';
 import type { ExtentLocator } from './extent-locator.ts';
 import type { Metadata } from './metadata.ts';
-import { replicaReportOf } from './wire.ts';
+import { recordedVersionOf, replicaReportOf } from './wire.ts';
 
 export interface ChunkRaiserParts {
   readonly env: Env;
@@ -34,7 +35,10 @@ export interface ChunkRaiserParts {
   readonly minReplicas: number;
 }
 
-type RaiseReason = Pick<RaiseOptions, 'keep' | 'avoid' | 'accusation' | 'noRoom' | 'forRepair' | 'admitted'>;
+type RaiseReason = Pick<
+  RaiseOptions,
+  'isBeyondLog' | 'keep' | 'avoid' | 'accusation' | 'noRoom' | 'forRepair' | 'admitted'
+>;
 
 /** Puts a raise into the log, perhaps with more in the same command. */
 export type LogRaise = (plan: RaisePlan) => Promise<Result<unknown>>;
@@ -65,6 +69,8 @@ export class ChunkRaiser {
   readonly #running = new Map<ChunkHandle, Promise<void>>();
   readonly #complaints = new Complaints();
   readonly #accusations = new Accusations();
+  /** Chunks of which a server has a version that the log lost (P25). */
+  readonly #beyondLog = new Map<ChunkHandle, number>();
 
   constructor(parts: ChunkRaiserParts) {
     this.#parts = parts;
@@ -101,6 +107,30 @@ export class ChunkRaiser {
   /** Brings members to the logged version, or those that lost power to what others have; disturbs no reconcile. */
   async mend(chunk: ChunkHandle): Promise<void> {
     await this.#raise(chunk, () => ({ keep: 'reconciling' }));
+  }
+
+  /**
+   * A server has a version above the log's (P25). Nobody orders for the chunk before it is recovered; readers are served
+   * by whom they know.
+   */
+  noteBeyondLog(chunk: ChunkHandle, version: number): void {
+    if ((this.#beyondLog.get(chunk) ?? 0) >= version) return;
+    const { env, leases } = this.#parts;
+    const logged = this.#rowOf(chunk).version;
+    env.log.error(
+      { chunk: hex(chunk), version, logged },
+      "a server has a version of a chunk that the master's log lost: nothing is written to it before it is recovered",
+    );
+    this.#beyondLog.set(chunk, version);
+    leases.revoke(chunk);
+  }
+
+  isBeyondLog(chunk: ChunkHandle): boolean {
+    return this.#beyondLog.has(chunk);
+  }
+
+  get beyondLogCount(): number {
+    return this.#beyondLog.size;
   }
 
   /** The primary of a version cannot go on (P12). Resolves to the chunk's version: once it is higher, the request is void. */
@@ -180,7 +210,8 @@ export class ChunkRaiser {
       await running.catch(() => undefined);
     }
     const row = this.#rowOf(chunk);
-    const reason = decide(row);
+    const isBeyondLog = this.isBeyondLog(chunk);
+    const reason = isBeyondLog ? { isBeyondLog } : decide(row);
     if (reason === 'not needed') return;
     const raise = this.#run(chunk, row, reason, log).finally(() => this.#running.delete(chunk));
     this.#running.set(chunk, raise);
@@ -189,6 +220,7 @@ export class ChunkRaiser {
 
   #rowOf(chunk: ChunkHandle): Chunk {
     const row = this.#parts.metadata.state.chunk(chunk);
+    if (row === undefined) this.#beyondLog.delete(chunk);
     if (row === undefined) throw new GfsError('NO_SUCH_CHUNK', `no chunk ${hex(chunk)}`);
     return row;
   }
@@ -205,9 +237,10 @@ export class ChunkRaiser {
   }
 
   async #run(chunk: ChunkHandle, row: Chunk, reason: RaiseReason, log: LogRaise): Promise<void> {
-    const { env, leases, minReplicas } = this.#parts;
+    const { env, leases, metadata, minReplicas } = this.#parts;
     const random = () => env.random();
-    const raise = new Raise(chunk, row, { ...reason, minReplicas, random });
+    const servers = metadata.state.servers().map(({ server }) => server);
+    const raise = new Raise(chunk, row, { ...reason, minReplicas, servers, random });
     let logNext = log;
     for (;;) {
       const step = raise.next;
@@ -248,7 +281,9 @@ export class ChunkRaiser {
           return;
         case 'refused': {
           const { code, message, fields } = step.error;
-          const level = code === 'CORRUPT' ? 'error' : 'info';
+          const { versionBeyondLog } = raise;
+          if (versionBeyondLog !== undefined) this.noteBeyondLog(chunk, versionBeyondLog);
+          const level = this.isBeyondLog(chunk) ? 'error' : 'info';
           env.log[level]({ chunk: hex(chunk), code }, `not raised: ${message}`);
           throw new GfsError(code, message, fields === undefined ? {} : { fields });
         }
@@ -262,14 +297,23 @@ export class ChunkRaiser {
     chunk: ChunkHandle,
     { raise, plan, log }: { raise: Raise; plan: RaisePlan; log: LogRaise },
   ): Promise<void> {
-    const { metadata, leases } = this.#parts;
+    const { env, metadata, leases } = this.#parts;
     const result = await log(plan);
     if (!result.ok) {
       raise.refused(result.error);
       return;
     }
     const row = metadata.state.chunk(chunk);
-    if (row?.version === plan.version + 1) {
+    if (row?.version === versionAfter(plan)) {
+      if (plan.lostVersion !== undefined) {
+        const { version, members } = row;
+        const fields = { chunk: hex(chunk), logged: plan.version, found: plan.lostVersion, version, members };
+        env.log.error(
+          fields,
+          "a chunk whose versions the master's log lost is recovered from its servers' records",
+        );
+      }
+      this.#beyondLog.delete(chunk);
       // Whoever was primary under the version before can complete nothing once a member has moved on.
       leases.revoke(chunk);
       raise.logged(row);
@@ -303,7 +347,8 @@ export class ChunkRaiser {
     try {
       const state = await calls.checkVersion(member, chunk);
       if (state === undefined) return { kind: 'absent' };
-      return state.lost ? { kind: 'lost' } : { kind: 'holds', replica: replicaReportOf(state) };
+      if (state.lost) return { kind: 'lost' };
+      return { kind: 'holds', replica: replicaReportOf(state), recorded: recordedVersionOf(state) };
     } catch {
       return { kind: 'silent', awaited: servers.isAwaited(member, env.monotonicMs()) };
     }

@@ -172,7 +172,7 @@ function assemble(metadata: MetadataEngine, options: MasterOptions): MasterParts
     mender: new Mender({ env, state: metadata.state, locations, raiser }),
     locator,
     given,
-    newChunks: new NewChunks({ env, config, metadata, servers, leases, given }),
+    newChunks: new NewChunks({ env, config, metadata, servers, locations, leases, given }),
     garbage,
     reaper,
     census: new ChunkCensus({ env, metadata, servers, locations }),

@@ -23,13 +23,14 @@ interface Candidate {
 /**
  * Raises chunks of which a member reported a replica that nobody may read: it lost power, or its version was never
  * active (P4, P6, P7). Readers and writers who come first complain and have it done at once; the others are done
- * here, so that a replica does not stay out of use for as long as nobody asks for it.
+ * here, so that a replica does not stay out of use for as long as nobody asks for it. So are chunks of which any server
+ * has a version that the log lost (P25).
  */
 export class Mender {
   readonly #env: Env;
   readonly #state: MetadataState;
   readonly #locations: ChunkLocations;
-  readonly #raiser: Pick<ChunkRaiser, 'mend'>;
+  readonly #raiser: Pick<ChunkRaiser, 'isBeyondLog' | 'mend' | 'noteBeyondLog'>;
   readonly #work: Background;
   /** In the order in which they came. */
   readonly #candidates = new Map<ChunkHandle, Candidate>();
@@ -38,7 +39,7 @@ export class Mender {
     env: Env;
     state: MetadataState;
     locations: ChunkLocations;
-    raiser: Pick<ChunkRaiser, 'mend'>;
+    raiser: Pick<ChunkRaiser, 'isBeyondLog' | 'mend' | 'noteBeyondLog'>;
   }) {
     this.#env = parts.env;
     this.#state = parts.state;
@@ -55,7 +56,8 @@ export class Mender {
   consider(server: ServerId, change: ReplicaChange): void {
     const row = this.#state.chunk(change.chunk);
     if (row === undefined || 'deleted' in change) return;
-    if (!row.members.includes(server) || !isBehind(row, change)) return;
+    if (change.version > row.version) this.#raiser.noteBeyondLog(change.chunk, change.version);
+    else if (!row.members.includes(server) || !isBehind(row, change)) return;
     const dueMs = this.#env.monotonicMs() + FIRST_DELAY_MS;
     const isFirst = this.#candidates.size === 0;
     this.#candidates.set(change.chunk, { dueMs, delayMs: FIRST_DELAY_MS });
@@ -97,6 +99,7 @@ export class Mender {
 
   #isStillBehind(chunk: ChunkHandle): boolean {
     const row = this.#state.chunk(chunk);
+    if (row !== undefined && this.#raiser.isBeyondLog(chunk)) return true;
     return (
       row?.members.some((member) => {
         const replica = this.#locations.replicaAt(member, chunk);

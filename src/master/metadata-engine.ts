@@ -3,7 +3,14 @@ import { CHUNK_SIZE_BYTES_DEFAULT, REPLICATION_DEFAULT } from '../base/constants
 import type { Disk } from '../base/disk.ts';
 import type { Env, Timer } from '../base/env.ts';
 import { GfsError, messageOf } from '../base/errors.ts';
-import type { ChunkHandle, InodeId, ServerId, SessionId, WriterId } from '../base/ids.ts';
+import {
+  type ChunkHandle,
+  hex,
+  type InodeId,
+  type ServerId,
+  type SessionId,
+  type WriterId,
+} from '../base/ids.ts';
 import { type Result, unwrap } from '../base/result.ts';
 import { TaskGroup } from '../base/task-group.ts';
 import { MINUTE_MS, MiB, SECOND_MS } from '../base/units.ts';
@@ -52,6 +59,9 @@ export interface MetadataEngineOptions {
 const ROOT_DEFAULT = { uid: 0, gid: 0, mode: 0o755 };
 /** Writers' ids are reserved in the log this many at a time; what is left of them at the end is skipped. */
 const WRITERS_RESERVED = 16 * 1024;
+/** More than were dealt in any tail of a log that a disk can lose; ids are below 2^53. Of servers there are fewer. */
+const IDS_SKIPPED = 2 ** 24;
+const SERVER_IDS_SKIPPED = 1000;
 /** Clocks are corrected by less than this without anybody noticing; more is somebody who sets them. */
 const CLOCK_BACK_MS_MAX = 1 * SECOND_MS;
 const CHECKPOINT_INTERVAL_MS = 5 * MINUTE_MS;
@@ -81,6 +91,8 @@ export class MetadataEngine implements Metadata {
   #writersNext = 0;
   #writersEnd = 0;
   #writersComing: Promise<void> | undefined;
+  /** Writers below may be somebody else's. */
+  #skippedTo = 0;
   #onApplied: AppliedListener = () => undefined;
   #checkpointPosition: number;
   #checkpointTimer: Timer | undefined;
@@ -166,6 +178,21 @@ export class MetadataEngine implements Metadata {
     return this.#next.nextSession++ as SessionId;
   }
 
+  skipIds(unknown: ChunkHandle): void {
+    const { nextInode, nextChunk, nextServer, nextSession } = this.#next;
+    if (unknown < nextChunk) return;
+    this.#next.nextChunk = unknown + IDS_SKIPPED;
+    this.#next.nextInode = nextInode + IDS_SKIPPED;
+    this.#next.nextSession = nextSession + IDS_SKIPPED;
+    this.#next.nextServer = nextServer + SERVER_IDS_SKIPPED;
+    this.#skippedTo = this.#next.nextSession;
+    this.#writersNext = this.#writersEnd;
+    this.#env.log.error(
+      { chunk: hex(unknown), next: hex(nextChunk) },
+      "a server has a chunk that the master's log lost: ids far above are dealt from now on; what was lost is not deleted",
+    );
+  }
+
   async dealWriters(count: number): Promise<WriterId> {
     assert(count <= WRITERS_RESERVED, 'a reservation is enough for an answer');
     // What is left of a reservation and does not suffice is skipped.
@@ -185,6 +212,7 @@ export class MetadataEngine implements Metadata {
     const end = first + WRITERS_RESERVED;
     this.#next.nextSession = end;
     unwrap(await this.execute(INTERNAL, 'reserveWriters', { end }));
+    if (end <= this.#skippedTo) return;
     this.#writersNext = first;
     this.#writersEnd = end;
   }

@@ -48,6 +48,12 @@ export interface Metadata {
    */
   dealWriters(count: number): Promise<WriterId>;
 
+  /**
+   * A server holds a chunk that no log has: if its handle was not dealt yet, the log lost its end (P25), and ids of all kinds
+   * may be in use that it does not know of. Far higher ones are dealt from now on.
+   */
+  skipIds(unknown: ChunkHandle): void;
+
   /** The position of the newest checkpoint; 0: none yet. */
   readonly checkpointPosition: number;
 }

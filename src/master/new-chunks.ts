@@ -2,6 +2,7 @@ import { must } from '../base/assert.ts';
 import type { Env } from '../base/env.ts';
 import type { ChunkHandle, ServerId } from '../base/ids.ts';
 import { type Result, unwrap } from '../base/result.ts';
+import type { ChunkLocations } from '../core/chunk-locations.ts';
 import type { GivenChunks } from '../core/given-chunks.ts';
 import type { LeaseTable } from '../core/lease-table.ts';
 import type { NewChunk } from '../core/metadata/commands.ts';
@@ -20,6 +21,7 @@ export class NewChunks {
   readonly #config: MasterConfig;
   readonly #metadata: Metadata;
   readonly #servers: ServerTable<SystemReport>;
+  readonly #locations: ChunkLocations;
   readonly #leases: LeaseTable;
   readonly #given: GivenChunks;
 
@@ -28,6 +30,7 @@ export class NewChunks {
     config: MasterConfig;
     metadata: Metadata;
     servers: ServerTable<SystemReport>;
+    locations: ChunkLocations;
     leases: LeaseTable;
     given: GivenChunks;
   }) {
@@ -35,6 +38,7 @@ export class NewChunks {
     this.#config = parts.config;
     this.#metadata = parts.metadata;
     this.#servers = parts.servers;
+    this.#locations = parts.locations;
     this.#leases = parts.leases;
     this.#given = parts.given;
   }
@@ -83,6 +87,8 @@ export class NewChunks {
     for (const { identity, space, placedCount } of this.#servers.all()) {
       const liveness = this.#servers.livenessOf(identity.server, nowMs);
       if (liveness === 'gone' || space === undefined) continue;
+      // If the log lost its end, the server may have a chunk of the very handle that is dealt next (P25): its report tells.
+      if (!this.#locations.isKnown(identity.server)) continue;
       candidates.push({
         server: identity.server,
         rack: identity.rack,

@@ -10,7 +10,7 @@ const INODES_FREE = 2 ** 32;
 
 /** What people ask: how full, how well, who is there. */
 export function peopleHandlers(parts: MasterParts): Pick<MasterHandlers, PeopleMethods> {
-  const { env, config, metadata, servers, sessions, leases, census, badReplicas } = parts;
+  const { env, config, metadata, servers, sessions, leases, census, badReplicas, raiser } = parts;
   const { state } = metadata;
   /** When something happened, on the wall clock. */
   const wallMs = (monotonicMs: number) => Math.round(env.nowMs() - (env.monotonicMs() - monotonicMs));
@@ -65,6 +65,7 @@ export function peopleHandlers(parts: MasterParts): Pick<MasterHandlers, PeopleM
           version: config.programVersion,
           pid: config.pid,
           badReplicaReportCount: badReplicas.count,
+          chunkCountBeyondLog: raiser.beyondLogCount,
         },
       };
     },

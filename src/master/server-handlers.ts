@@ -78,7 +78,10 @@ export function serverHandlers(parts: MasterParts): Pick<MasterHandlers, ServerM
       const server = registered(message);
       const changes = message.chunks.map(replicaChangeOf);
       const { full, reportId, last } = message;
-      for (const change of changes) mender.consider(server, change);
+      for (const change of changes) {
+        if (metadata.state.chunk(change.chunk) === undefined) metadata.skipIds(change.chunk);
+        mender.consider(server, change);
+      }
       if (full) locations.reportPart(server, { reportId, last, replicas: changes });
       else locations.reportChanges(server, changes);
       return { message: {} };
@@ -160,7 +163,7 @@ export function serverHandlers(parts: MasterParts): Pick<MasterHandlers, ServerM
         continue;
       }
       const row = metadata.state.chunk(chunk);
-      if (leases.extend({ chunk, server, version }, row, nowMs)) {
+      if (!raiser.isBeyondLog(chunk) && leases.extend({ chunk, server, version }, row, nowMs)) {
         extensions.push({ chunk, version, durationMs: leases.durationMs });
       }
     }

@@ -1,5 +1,6 @@
-import { chunkHandle } from '../base/ids.ts';
+import { chunkHandle, serverId } from '../base/ids.ts';
 import type { ReplicaChange, ReplicaReport } from '../core/chunk-locations.ts';
+import type { RecordedVersion } from '../core/lost-log.ts';
 import type { ChunkState } from '../rpc/messages.ts';
 
 export function replicaReportOf(state: ChunkState): ReplicaReport {
@@ -8,6 +9,15 @@ export function replicaReportOf(state: ChunkState): ReplicaReport {
   const standing = { reconciled, whole, reconciledVersion, orders, restarted };
   const { inCharge, learner } = state;
   return { chunk, version, length, sealed, ...standing, inCharge, learner };
+}
+
+/** What it says that the master logged for its version (P25). */
+export function recordedVersionOf({ record }: ChunkState): RecordedVersion | undefined {
+  if (record === undefined) return undefined;
+  const { version, cutVersion, cutLength, loss } = record;
+  const members = record.members.map(({ server }) => serverId(server));
+  const primary = record.primary === 0 ? 0 : serverId(record.primary);
+  return { version, members, primary, cutVersion, cutLength, loss };
 }
 
 /** A replica that cannot be used is no place to read from, as one that is gone. */

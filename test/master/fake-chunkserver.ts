@@ -181,7 +181,7 @@ export class FakeChunkserver {
         if (record === undefined) throw new GfsError('INVALID_ARGUMENT', 'no record');
         if (this.replicas.has(record.chunk)) throw new GfsError('EXISTS', 'there is one');
         this.created.push({ record, copy });
-        this.holds(record.chunk, { version: record.version, whole: !copy, reconciled: !copy });
+        this.holds(record.chunk, { version: record.version, record, whole: !copy, reconciled: !copy });
         return { message: {} };
       },
       setVersion: async ({ message: { incarnation, records } }) => {
@@ -210,7 +210,7 @@ export class FakeChunkserver {
     if (state.version >= version) return { chunk, recorded: false, code: 'VERSION_MISMATCH', state };
     this.records.push(record);
     const inCharge = record.primary === this.server;
-    const recorded = { ...state, version, reconciled: false, restarted: false, inCharge };
+    const recorded = { ...state, version, record, reconciled: false, restarted: false, inCharge };
     this.replicas.set(chunk, recorded);
     return { chunk, recorded: true, code: '', state: recorded };
   }
@@ -227,6 +227,7 @@ const ChunkStateZero: ChunkState = {
   lost: false,
   restarted: false,
   inCharge: false,
+  record: undefined,
   reconciledVersion: 0,
   orders: 0,
   learner: false,

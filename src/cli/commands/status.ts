@@ -33,6 +33,14 @@ function describe(status: StatusResponse, nowMs: number): string {
     ],
     ['bad replicas', `${status.badReplicaReportCount} reported by readers`],
     ['log', `position ${status.logPosition}, checkpoint at ${status.checkpointPosition}`],
+    ...(status.chunkCountBeyondLog === 0
+      ? []
+      : [
+          [
+            'log lost its end',
+            `${status.chunkCountBeyondLog} chunks wait for servers that know more`,
+          ] as const,
+        ]),
   ]);
   if (status.sessions.length === 0) return overview;
   const sessions = table(

@@ -1,6 +1,7 @@
 import { assert, must } from '../../base/assert.ts';
 import type { InodeId } from '../../base/ids.ts';
 import { type Refusal, refuse } from '../../base/result.ts';
+import { versionAfter } from '../lost-log.ts';
 import type { NewChunk, RaiseVersion } from './commands.ts';
 import type { Chunk, Cut, Extent, Inode } from './rows.ts';
 import type { MetadataState } from './state.ts';
@@ -99,7 +100,11 @@ export function badRaise(
     const fields = { version: String(row.version) };
     return refuse('VERSION_MISMATCH', `chunk ${raise.chunk} is at version ${row.version}`, fields);
   }
-  const { members, admitted } = raise;
+  const { members, admitted, lostVersion } = raise;
+  if (lostVersion !== undefined) {
+    if (lostVersion > row.version) return badMembers(raise);
+    return refuse('INVALID_ARGUMENT', `chunk ${raise.chunk}: version ${lostVersion} is not beyond the log`);
+  }
   if (members.some((member) => member !== admitted && !row.members.includes(member))) {
     return refuse('INVALID_ARGUMENT', `chunk ${raise.chunk}: a new member was none before`);
   }
@@ -124,8 +129,12 @@ export function badCut(state: MetadataState, raise: RaiseVersion): { ok: false; 
 export function raised(state: MetadataState, raise: RaiseVersion, cutLength?: number): Chunk {
   const row = must(state.chunk(raise.chunk), 'a raised chunk exists');
   assert(row.version === raise.version, 'a raise leaves the version that it was checked against');
-  const version = row.version + 1;
+  const version = versionAfter(raise);
   const cuts = cutsLeft(row.cuts, raise.recorded);
+  const { lostCutVersion, lostCutLength, lostLoss = 0 } = raise;
+  if (lostCutVersion !== undefined && lostCutLength !== undefined) {
+    cuts.push({ version: lostCutVersion, length: lostCutLength });
+  }
   if (cutLength !== undefined) cuts.push({ version, length: cutLength });
   const next: Chunk = {
     ...row,
@@ -133,7 +142,7 @@ export function raised(state: MetadataState, raise: RaiseVersion, cutLength?: nu
     members: raise.members,
     primary: raise.primary,
     cuts,
-    loss: raise.loss ? version : row.loss,
+    loss: raise.loss ? version : Math.max(row.loss, lostLoss),
   };
   state.tables.putChunk(raise.chunk, next);
   return next;

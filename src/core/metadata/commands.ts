@@ -45,6 +45,11 @@ export interface RaiseVersion {
   readonly loss: boolean;
   /** All members of the new version that hold replicas had recorded this one before; 0: that is not known. */
   readonly recorded: number;
+  /** Of a version that was reported, and is above the one that is left (P25). */
+  readonly lostVersion?: number | undefined;
+  readonly lostCutVersion?: number | undefined;
+  readonly lostCutLength?: number | undefined;
+  readonly lostLoss?: number | undefined;
   /** A learner that becomes a member (P9); 0: nobody. */
   readonly admitted: ServerId | 0;
 }

@@ -1,0 +1,99 @@
+// A master's log that lost its end: an older copy of its directory is put back (P25).
+import { cp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { MasterDefinition } from '../../src/rpc/messages.ts';
+import type { FakeChunkserver } from './fake-chunkserver.ts';
+import { codeFrom, eventually, Place } from './fixture.ts';
+
+const { methods } = MasterDefinition;
+const FAR = 1_000_000;
+
+/**
+ * A file 'f' whose chunk was at version 1 on three servers when the copy was made; then it was raised, and a file
+ * 'g' got an inode and a chunk. The master of the copy runs now, and no server has found it yet.
+ */
+async function setBack(t: ExecutionContext) {
+  const place = new Place(t, { serversReturnMs: 100 });
+  const data = join(place.directory, 'data');
+  const copy = join(place.directory, 'copy');
+  const before = await place.start();
+  const servers = await place.chunkservers(3);
+  const client = await place.client().open();
+  const f = await client.create('f');
+  const chunk = f.extents[0]?.chunk ?? 0;
+  for (const server of servers) server.holds(chunk, { length: 100 });
+  await before.close();
+  await cp(data, copy, { recursive: true });
+  const lost = await place.start();
+  await Promise.all(servers.map((server) => reconnect(server)));
+  const later = await place.client().open();
+  await later.find(f.inode, { forWrite: true, suspectVersion: 1 });
+  const g = await later.create('g');
+  const unknown = g.extents[0]?.chunk ?? 0;
+  for (const server of servers) server.holds(unknown, { length: 5 });
+  await lost.close();
+  await rm(data, { recursive: true });
+  await cp(copy, data, { recursive: true });
+  await place.start();
+  const now = await place.client().open();
+  return { place, servers, client: now, inode: f.inode, chunk, lostInode: g.inode, unknown };
+}
+
+async function reconnect(server: FakeChunkserver): Promise<void> {
+  await server.kill();
+  await server.connect();
+}
+
+test('P25: a chunk whose versions the log lost is recovered from its servers, far above them', async (t) => {
+  const { servers, client, inode, chunk } = await setBack(t);
+  t.deepEqual(
+    servers.map(({ replicas }) => replicas.get(chunk)?.version),
+    [2, 2, 2],
+  );
+  for (const server of servers) await reconnect(server);
+  const { extents } = await client.find(inode, { forWrite: true });
+  t.true((extents[0]?.version ?? 0) > FAR);
+  t.is(extents[0]?.members.length, 3);
+  t.deepEqual(
+    servers.map(({ replicas }) => replicas.get(chunk)?.version),
+    servers.map(() => extents[0]?.version),
+  );
+  const { chunkCountBeyondLog } = await client.call(methods.status, {});
+  t.is(chunkCountBeyondLog, 0);
+});
+
+test('P25: before enough of them are back nobody writes, and people are told', async (t) => {
+  const { servers, client, inode, chunk } = await setBack(t);
+  const [first, second] = servers as [FakeChunkserver, FakeChunkserver];
+  for (const server of servers) server.refuses.add('checkVersion');
+  await reconnect(first);
+  first.refuses.clear();
+  await eventually(t, 'the master hears of the version', async () => {
+    return (await client.call(methods.status, {})).chunkCountBeyondLog === 1;
+  });
+  t.is(await codeFrom(client.find(inode, { forWrite: true })), 'NOT_READY');
+  t.is((await client.find(inode)).extents[0]?.primary, 0, 'nobody is primary');
+  t.is(first.replicas.get(chunk)?.version, 2);
+  await reconnect(second);
+  second.refuses.clear();
+  await eventually(t, 'two of three cannot have missed a later version', async () => {
+    return (await codeFrom(client.find(inode, { forWrite: true }))) === 'OK';
+  });
+  t.true((first.replicas.get(chunk)?.version ?? 0) > FAR);
+});
+
+test('P25: a chunk that no log has makes the master deal ids far above, and is not deleted', async (t) => {
+  const { servers, client, lostInode, unknown } = await setBack(t);
+  for (const server of servers) await reconnect(server);
+  const made = await client.create('h');
+  t.true((made.extents[0]?.chunk ?? 0) > unknown + FAR);
+  t.true(made.inode > lostInode + FAR);
+  const writers = await client.call(methods.dealWriters, { count: 1 });
+  t.true(writers.first > FAR);
+  t.deepEqual(
+    servers.map(({ deleted }) => deleted),
+    [[], [], []],
+  );
+  t.true(servers.every(({ replicas }) => replicas.has(unknown)));
+});
