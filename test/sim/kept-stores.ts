@@ -16,6 +16,11 @@ export class KeptStores {
     this.#dice = dice;
   }
 
+  /** The tables of the master that runs, or ran last. */
+  get current(): MetaStore | undefined {
+    return this.#left;
+  }
+
   opener(disk: Disk): OpenMetaStore {
     return async (path, source) => {
       const left = source.kind === 'left' ? this.#left : undefined;

@@ -22,7 +22,18 @@ const {
 const BYTES_PER_MS = 1_000_000;
 const PORT_FIRST = 20_000;
 
+/** A frame on its way, as a checker sees it. */
+export interface Passing {
+  /** Machines. */
+  readonly from: string;
+  readonly to: string;
+  readonly frame: Frame;
+}
+
 export class SimNetwork implements Carrier {
+  /** Called as a frame leaves its sender, and as it arrives. */
+  readonly onSent: ((passing: Passing) => void)[] = [];
+  readonly onArrived: ((passing: Passing) => void)[] = [];
   /** One way, for each frame. */
   latencyMsMin = 0.02;
   latencyMsMax = 0.2;
@@ -111,7 +122,7 @@ export class SimNetwork implements Carrier {
     for (const end of this.#ends) {
       const { peer } = end;
       if (peer?.machine !== from || end.machine !== to) continue;
-      for (const frame of end.held.splice(0)) this.carry(peer, end, frame);
+      for (const frame of end.held.splice(0)) this.#send(peer, end, frame);
     }
   }
 
@@ -171,7 +182,17 @@ export class SimNetwork implements Carrier {
     return near;
   }
 
+  /** Whether somebody answers there. */
+  serves(address: string): boolean {
+    return this.#listeners.get(address)?.accepting === true;
+  }
+
   carry(from: LinkEnd, to: LinkEnd, frame: Frame): void {
+    for (const watch of this.onSent) watch({ from: from.machine, to: to.machine, frame });
+    this.#send(from, to, frame);
+  }
+
+  #send(from: LinkEnd, to: LinkEnd, frame: Frame): void {
     const travelMs = this.#latencyMs() + bytesOf(frame) / BYTES_PER_MS;
     const { nowMs } = this.simulation;
     to.lastArrivalMs = Math.max(to.lastArrivalMs, nowMs + travelMs);
@@ -211,6 +232,7 @@ export class SimNetwork implements Carrier {
       this.#traceFrame(from, to, frame);
       if (frame.kind === 'open' && this.simulation.onTrace !== undefined)
         this.simulation.note(requestText(frame));
+      for (const watch of this.onArrived) watch({ from: from.machine, to: to.machine, frame });
       to.arrive(frame);
       if (!to.open) this.#ends.delete(to);
     } else if (frame.kind !== 'closed') {

@@ -122,6 +122,15 @@ export class Simulation {
     this.#failure ??= { error };
   }
 
+  /** Ends the run if this throws; for checkers that look on from within somebody's step. */
+  check(look: () => void): void {
+    try {
+      look();
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
   /** Turns the clock until `main` settles. What else is going on then stays where it is. */
   async run<T>(main: () => Promise<T>, options: { untilMs?: number } = {}): Promise<T> {
     const untilMs = options.untilMs ?? Number.POSITIVE_INFINITY;

@@ -5,7 +5,9 @@ import { MINUTE_MS, SECOND_MS } from '../../src/base/units.ts';
 import type { GfsClient } from '../../src/client/gfs-client.ts';
 import type { Rules } from '../../src/core/rules.ts';
 import { checkLogReplay } from './checkers/log-replay.ts';
+import { watchDeletions } from './checkers/referenced-kept.ts';
 import { compareReplicas } from './checkers/replicas-identical.ts';
+import { watchVersions } from './checkers/versions-rise.ts';
 import { Cluster } from './cluster.ts';
 import { BIT_ROT, FULL_DISK, rottenOf } from './faults/disk.ts';
 import { chooseFaults, type FaultMixture, injectFaults } from './faults/faults.ts';
@@ -14,6 +16,7 @@ import type { Process } from './node.ts';
 import type { Random } from './random.ts';
 import { Simulation } from './simulation.ts';
 import { Appends } from './workloads/appends.ts';
+import { Namespace } from './workloads/namespace.ts';
 import { RandomWrites } from './workloads/random-writes.ts';
 import { ROOT, type Stage, type Workload } from './workloads/workload.ts';
 
@@ -23,7 +26,17 @@ const CONVERGE_MS = 5 * MINUTE_MS;
 const WORKLOADS = {
   'random-writes': RandomWrites,
   appends: Appends,
+  namespace: Namespace,
 } as const;
+
+/** What a seed chooses from; all of them together are too much for the interesting parts of each to meet. */
+const MIXTURES: readonly (readonly WorkloadName[])[] = [
+  ['random-writes'],
+  ['random-writes', 'namespace'],
+  ['appends'],
+  ['appends', 'namespace'],
+  ['random-writes', 'appends'],
+];
 
 export type WorkloadName = keyof typeof WORKLOADS;
 export const workloadNames = Object.keys(WORKLOADS) as readonly WorkloadName[];
@@ -76,7 +89,7 @@ function choosePlan(dice: Random): Plan {
   return {
     serverCount: dice.pick([4, 5, 6]),
     clientCount: dice.pick([2, 3]),
-    workloads: ['random-writes'],
+    workloads: dice.pick(MIXTURES),
     faultsMs: dice.pick([4, 8, 15]) * SECOND_MS,
     faults: chooseFaults(dice),
   };
@@ -133,6 +146,8 @@ class Story implements Stage {
     simulation.trace(
       `${serverCount} servers, ${clientCount} clients, ${workloads}, ${faultsMs} ms of ${names}`,
     );
+    watchVersions(cluster, this.#rotten);
+    watchDeletions(cluster);
     cluster.start();
     await injectFaults(cluster, faults, faultsMs);
     await simulation.sleep(faultsMs - simulation.nowMs);
@@ -157,8 +172,11 @@ class Story implements Stage {
   async #verifyFile(client: GfsClient, process: Process, inode: InodeId): Promise<void> {
     const { extents } = await client.statFile(inode, ROOT);
     assert(extents.length > 0, 'a file that was written has extents');
-    const isRotten = this.#plan.faults.faults.includes(BIT_ROT);
-    const rotten = isRotten ? rottenOf(this.cluster).name : undefined;
-    await compareReplicas(process, { inode, extents }, rotten);
+    await compareReplicas(process, { inode, extents }, this.#rotten);
+  }
+
+  /** The machine on whose disk bits flip, if they do. */
+  get #rotten(): string | undefined {
+    return this.#plan.faults.faults.includes(BIT_ROT) ? rottenOf(this.cluster).name : undefined;
   }
 }

@@ -1,0 +1,209 @@
+// The workload `namespace`: all clients make, link, rename, cut and remove names in the same directories, and look up each other's.
+import { codeOf, type ErrorCode, GfsError } from '../../../src/base/errors.ts';
+import { type InodeId, inodeId, ROOT_INODE } from '../../../src/base/ids.ts';
+import { KiB, SECOND_MS } from '../../../src/base/units.ts';
+import type { GfsClient } from '../../../src/client/gfs-client.ts';
+import { FileType } from '../../../src/rpc/messages.ts';
+import { type NamedNode, NameModel } from '../checkers/acknowledged-names.ts';
+import type { Process } from '../node.ts';
+import type { Random } from '../random.ts';
+import { ROOT, type Stage, type Workload } from './workload.ts';
+
+const DIRECTORIES = ['names0', 'names1'] as const;
+/** What one program works with; a name whose fate is not known is replaced by another. */
+const NAMES_PER_PROGRAM = 8;
+const LENGTH_MAX = 100 * KiB;
+const LIST_LIMIT = 7;
+
+/** The client gave up, and does not know whether the command has happened or will. */
+const UNKNOWN: readonly ErrorCode[] = ['DEADLINE_EXCEEDED', 'CANCELLED', 'UNAVAILABLE', 'SESSION_EXPIRED'];
+
+interface Name {
+  readonly key: string;
+  readonly parent: InodeId;
+  readonly name: Buffer;
+}
+
+export class Namespace implements Workload {
+  readonly #stage: Stage;
+  readonly #model = new NameModel();
+  readonly #names: Name[] = [];
+  readonly #done = new Set<number>();
+  readonly #directories = new Map<string, InodeId>();
+
+  constructor(stage: Stage) {
+    this.#stage = stage;
+  }
+
+  get done(): boolean {
+    return this.#done.size === this.#stage.clientCount;
+  }
+
+  async run(client: GfsClient, { env }: Process, clientIndex: number): Promise<void> {
+    const dice = this.#stage.simulation.random.fork(`${env.name} names`);
+    const pause = dice.pick([5, 50, 300]);
+    let made = 0;
+    const newName = (): Name => {
+      made += 1;
+      const directory = dice.pick(DIRECTORIES);
+      const parent = this.#directories.get(directory) ?? ROOT_INODE;
+      const text = `${env.name}.${made}`;
+      const name = { key: `${directory}/${text}`, parent, name: Buffer.from(text) };
+      this.#names.push(name);
+      return name;
+    };
+    for (const directory of DIRECTORIES) await this.#prepare(client, env, directory);
+    const mine = Array.from({ length: NAMES_PER_PROGRAM }, newName);
+    while (!this.#stage.calm) {
+      await env.sleep(pause * dice.next());
+      if (dice.chance(0.3)) await this.#lookUp(client, dice.pick(this.#names));
+      const touched = await this.#command(client, dice, mine);
+      for (const name of touched) mine[mine.indexOf(name)] = newName();
+    }
+    this.#done.add(clientIndex);
+  }
+
+  powerLost(): void {}
+
+  async verify(client: GfsClient): Promise<readonly InodeId[]> {
+    const found = new Map<string, { inode: number; length: number; linkCount: number }>();
+    for (const [directory, inode] of this.#directories) {
+      let after = Buffer.alloc(0);
+      for (let end = false; !end; ) {
+        const options = { after, limit: LIST_LIMIT, withAttributes: true };
+        const page = await client.list(inode, options, ROOT);
+        for (const { name, inode: number, attributes } of page.entries) {
+          // Who may be writing to a file is asked for its length.
+          const { length, linkCount } = attributes ?? (await client.attributes(inodeId(number), ROOT));
+          found.set(`${directory}/${Buffer.from(name).toString()}`, { inode: number, length, linkCount });
+          after = Buffer.from(name);
+        }
+        end = page.end;
+      }
+    }
+    this.#model.checkAll(found);
+    this.#stage.simulation.count('acknowledged commands', this.#model.acknowledgedCount);
+    return [];
+  }
+
+  /** Whoever comes first makes it. */
+  async #prepare(client: GfsClient, env: Process['env'], directory: string): Promise<void> {
+    const name = Buffer.from(directory);
+    for (;;) {
+      try {
+        const node = { type: FileType.FILE_TYPE_DIRECTORY, mode: 0o755 };
+        const attributes = await client.makeNode(ROOT_INODE, name, node, ROOT).catch((error: unknown) => {
+          if (codeOf(error) !== 'EXISTS') throw error;
+          return client.lookup(ROOT_INODE, name, ROOT);
+        });
+        this.#directories.set(directory, inodeId(attributes.inode));
+        return;
+      } catch (error) {
+        if (!(error instanceof GfsError)) throw error;
+        await env.sleep(SECOND_MS);
+      }
+    }
+  }
+
+  async #lookUp(client: GfsClient, { key, parent, name }: Name): Promise<void> {
+    const askedAt = this.#model.now();
+    try {
+      const inode = await client.lookup(parent, name, ROOT).then(
+        (attributes) => attributes.inode,
+        (error: unknown) => {
+          if (codeOf(error) === 'NOT_FOUND') return undefined;
+          throw error;
+        },
+      );
+      this.#model.checkSeen(key, inode, askedAt);
+      this.#stage.simulation.count('names looked up');
+    } catch (error) {
+      if (!UNKNOWN.includes(codeOf(error))) throw error;
+    }
+  }
+
+  /** One command on names of this program, chosen so that it has to succeed. Answers those whose fate is not known now. */
+  async #command(client: GfsClient, dice: Random, mine: readonly Name[]): Promise<readonly Name[]> {
+    const model = this.#model;
+    const [name, other] = dice.shuffled(mine) as [Name, Name];
+    const node = model.nodeOf(name.key);
+    const there = model.nodeOf(other.key);
+    const inode = inodeId(node?.inode ?? 0);
+    if (node === undefined) {
+      const made = dice.chance(0.2) ? newNode(true) : newNode(false);
+      return await this.#send([name], [made], async () => {
+        made.inode = await make(client, name, made);
+      });
+    }
+    switch (dice.pick(['remove', 'rename', 'rename', 'exchange', 'link', 'cut'] as const)) {
+      case 'remove':
+        return await this.#send([name], [undefined], () =>
+          node.isDirectory
+            ? client.removeDirectory(name.parent, name.name, ROOT)
+            : client.unlink(name.parent, name.name, ROOT),
+        );
+      case 'rename':
+        // POSIX: nothing happens between two names of one file, and kinds do not replace each other.
+        if (there === node || (there !== undefined && there.isDirectory !== node.isDirectory)) return [];
+        return await this.#send([name, other], [undefined, node], () => client.rename(name, other, {}, ROOT));
+      case 'exchange':
+        if (there === undefined || there === node) return [];
+        return await this.#send([name, other], [there, node], () =>
+          client.rename(name, other, { exchange: true }, ROOT),
+        );
+      case 'link':
+        if (node.isDirectory || there !== undefined) return [];
+        return await this.#send([other], [node], () =>
+          client.makeLink(inode, other.parent, other.name, ROOT).then(() => undefined),
+        );
+      case 'cut': {
+        if (node.isDirectory) return [];
+        const length = dice.below(LENGTH_MAX);
+        const known = node.lengths;
+        node.lengths = [...known, length];
+        return await this.#send([], [], async () => {
+          await client.setAttributes(inode, { length }, ROOT);
+          // One whose answer is not known may still come.
+          node.lengths = known.length > 1 ? [...known, length] : [length];
+        });
+      }
+    }
+  }
+
+  async #send(
+    names: readonly Name[],
+    nodes: readonly (NamedNode | undefined)[],
+    command: () => Promise<void>,
+  ): Promise<readonly Name[]> {
+    const { simulation } = this.#stage;
+    const pending = this.#model.begin(new Map(names.map(({ key }, index) => [key, nodes[index]])));
+    const text = names.map(({ key }, index) => `${key} = ${nodes[index]?.inode ?? '-'}`).join(', ');
+    simulation.trace(`names: ${text}`);
+    try {
+      await command();
+    } catch (error) {
+      simulation.trace(`names: ${text}: ${codeOf(error)}`);
+      // Nobody else touches these names: anything but silence is wrong.
+      if (!UNKNOWN.includes(codeOf(error))) throw error;
+      this.#model.unknown(pending);
+      return names;
+    }
+    this.#model.acknowledged(pending);
+    return [];
+  }
+}
+
+function newNode(isDirectory: boolean): NamedNode {
+  return { isDirectory, inode: undefined, lengths: [0], linksUnknown: false };
+}
+
+async function make(client: GfsClient, { parent, name }: Name, { isDirectory }: NamedNode): Promise<number> {
+  if (isDirectory) {
+    const node = { type: FileType.FILE_TYPE_DIRECTORY, mode: 0o755 };
+    return (await client.makeNode(parent, name, node, ROOT)).inode;
+  }
+  const mode = { read: true, mode: 0o644, exclusive: true };
+  const { file } = await client.create(parent, name, mode, ROOT);
+  await file.close();
+  return file.inode;
+}
