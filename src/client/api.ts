@@ -1,6 +1,7 @@
 import type { Bytes } from '../base/bytes.ts';
 import type { Env } from '../base/env.ts';
 import type { InodeId, SessionId } from '../base/ids.ts';
+import type { Rules } from '../core/rules.ts';
 import type {
   Attributes,
   DirectoryEntry,
@@ -185,6 +186,7 @@ export interface ClientOptions {
   readonly writeBehindBytes?: number;
   /** How far a sequential reader is read ahead at most. Default 16 MiB. */
   readonly readaheadBytes?: number;
+  readonly withoutRules?: Rules | undefined;
 }
 
 /** A name in a directory. */

@@ -2,6 +2,7 @@ import type { Bytes } from '../base/bytes.ts';
 import type { Env } from '../base/env.ts';
 import { codeOf } from '../base/errors.ts';
 import { SECOND_MS } from '../base/units.ts';
+import type { Rules } from '../core/rules.ts';
 import { type MutateResponse, MutationKind } from '../rpc/messages.ts';
 import { type ChunkWriter, hasRoomElsewhere, type MutationId } from './chunk-writer.ts';
 import type { ExtentSpan } from './extent-map.ts';
@@ -42,11 +43,13 @@ export class Appender {
   readonly #env: Env;
   readonly #locations: Locations;
   readonly #writer: ChunkWriter;
+  readonly #withoutRules: Rules;
 
-  constructor(env: Env, locations: Locations, writer: ChunkWriter) {
+  constructor(env: Env, locations: Locations, writer: ChunkWriter, withoutRules: Rules) {
     this.#env = env;
     this.#locations = locations;
     this.#writer = writer;
+    this.#withoutRules = withoutRules;
   }
 
   /**
@@ -142,6 +145,7 @@ export class Appender {
           return { kind: answer.sealed ? 'sealed' : 'done', span, answer };
       } catch (error) {
         suspicion = await this.#writer.recover(error, span, suspicion, patience);
+        if (this.#withoutRules.has('P17')) return { kind: 'gone' };
       }
       // A truncation may have been what came between: the end that was known before is no end any more.
       if (chunkOffset > 0) fileLength = (await this.#locations.last(access, patience)).fileLength;

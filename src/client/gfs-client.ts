@@ -1,6 +1,7 @@
 import { type InodeId, inodeId, type SessionId } from '../base/ids.ts';
 import { TaskGroup } from '../base/task-group.ts';
 import { MiB, SECOND_MS } from '../base/units.ts';
+import { NO_RULES } from '../core/rules.ts';
 import {
   type Attributes,
   type ExtentLocation,
@@ -155,7 +156,7 @@ class Client implements Api {
         onBadReplica: (bad) => this.#tasks.run(() => this.reportBadReplica(bad)),
       }),
       writer,
-      appender: new Appender(env, locations, writer),
+      appender: new Appender(env, locations, writer, options.withoutRules ?? NO_RULES),
       writers: new Writers(session),
       cache,
       readahead: new ReadaheadBudget(readaheadBytesMax * READERS_AHEAD),

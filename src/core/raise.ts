@@ -5,6 +5,7 @@ import type { ReplicaReport } from './chunk-locations.ts';
 import { planRecovery, type RecordedVersion, versionAfter } from './lost-log.ts';
 import type { RaiseVersion } from './metadata/commands.ts';
 import { memberCountMin } from './placement.ts';
+import type { Rules } from './rules.ts';
 import { furthest, type TornReplica } from './torn-replicas.ts';
 
 /** What the log has of a chunk (P1). */
@@ -107,6 +108,7 @@ export interface RaiseOptions {
   readonly isBeyondLog?: boolean | undefined;
   /** All servers that the master knows of: where a lost log may have put members (P25). */
   readonly servers: readonly ServerId[];
+  readonly withoutRules?: Rules | undefined;
   readonly random: () => number;
 }
 
@@ -183,9 +185,9 @@ export class Raise {
   #plan(): Result<RaisePlan> {
     const { admitted } = this.#options;
     if (this.#isRecovering) {
-      const { minReplicas, random, servers } = this.#options;
+      const { minReplicas, random, servers, withoutRules } = this.#options;
       const planOf = (found: LoggedChunk, answers: ReadonlyMap<ServerId, MemberAnswer>) =>
-        planRaise(this.#chunk, found, answers, { minReplicas, random, servers });
+        planRaise(this.#chunk, found, answers, { minReplicas, random, servers, withoutRules });
       return planRecovery(this.#chunk, this.#logged, this.#answers, minReplicas, planOf);
     }
     if (admitted !== undefined && this.#count === 0) {
@@ -403,7 +405,11 @@ export function planRaise(
       // What it could not apply, others have to undo. Being primary, it refuses such things before anybody is ordered.
       return planOf({ members: staying, primary: noRoom.refused, loss: false });
     }
-    const candidates = staying.filter((member) => isWhole(answerOf(member)));
+    const whole = staying.filter((member) => isWhole(answerOf(member)));
+    const candidates = options.withoutRules?.has('P3')
+      ? whole.filter((member) => versionOf(answerOf(member)) === version)
+      : whole;
+    if (candidates.length === 0) return refuse('NOT_READY', `${name(chunk)}: nobody recorded its version`);
     return planOf({ members: staying, primary: best(candidates, rank), loss: false });
   }
   if (silentCount > 0) return refuse('NOT_READY', `${name(chunk)}: no whole replica is there, others may be`);
@@ -412,10 +418,13 @@ export function planRaise(
   const resigned = accusation?.by === accusation?.accused ? accusation?.accused : undefined;
   const torn = present.flatMap((member) => tornReplica(member, answerOf(member)));
   const serving = furthest(torn.filter(({ member }) => member !== resigned)) ?? furthest(torn);
-  if (serving === undefined) {
+  if (serving !== undefined) return planOf({ members: present, primary: serving, loss: true });
+  if (present.length < members.length) {
     return refuse('NOT_READY', `${name(chunk)}: those who answer hold copies that were never finished`);
   }
-  return planOf({ members: present, primary: serving, loss: true });
+  // Copies were begun from one that had synced nothing, and has nothing left: as if all were absent.
+  const copies = torn.map(({ member }) => member);
+  return planOf({ members: present, primary: best(copies, rank), loss: true });
 }
 
 /** All members stay, since too few would be left; a whole one that is there is primary, and cannot get on alone (P3, P4). */

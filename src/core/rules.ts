@@ -3,6 +3,7 @@
  * there because of an accident that follows without it. No program has a key for it; absent, all rules hold.
  *
  *     P2   a replica records a version only if it is above its own
+ *     P3   the primary is any whole member, whatever version it has recorded
  *     P5   a restarted server is primary of nothing
  *     P6   a restarted replica takes no orders before it is reconciled under a new version
  *     P7   a replica that lost power is not whole
@@ -10,10 +11,25 @@
  *     P10  a mutation is answered when all members applied it
  *     P13  nobody is shown appended bytes that are not committed on all members
  *     P15  an append that was taken before is not applied again
+ *     P17  a record is pursued in its chunk until that is known not to have it
  *     P18  the table of appends is handed on when members are made equal
  *     P19  a replica that has missed a truncation makes up for it with the next version
+ *     P21  after a restart of the master, any file may be under the pen of who has not told yet
  */
-export type Rule = 'P2' | 'P5' | 'P6' | 'P7' | 'P9' | 'P10' | 'P13' | 'P15' | 'P18' | 'P19';
+export type Rule =
+  | 'P2'
+  | 'P3'
+  | 'P5'
+  | 'P6'
+  | 'P7'
+  | 'P9'
+  | 'P10'
+  | 'P13'
+  | 'P15'
+  | 'P17'
+  | 'P18'
+  | 'P19'
+  | 'P21';
 
 export type Rules = ReadonlySet<Rule>;
 

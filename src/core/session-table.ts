@@ -1,6 +1,7 @@
 import { assert, must } from '../base/assert.ts';
 import type { InodeId, SessionId } from '../base/ids.ts';
 import { ok, type Result, refuse } from '../base/result.ts';
+import { NO_RULES, type Rules } from './rules.ts';
 
 export interface OpenMode {
   readonly read: boolean;
@@ -59,14 +60,17 @@ export class SessionTable {
   #mayHaveLostWriters = false;
   /** Of sessions that did not announce themselves, at most so many: they only become fewer. */
   #silentCount = 0;
+  readonly #withoutRules: Rules;
 
   /** `known`: sessions that the log has; they get a full time-out to come back. */
   constructor(options: {
     timeoutMs: number;
     nowMs: number;
     known: Iterable<SessionDescription>;
+    withoutRules?: Rules;
   }) {
     const { timeoutMs, nowMs } = options;
+    this.#withoutRules = options.withoutRules ?? NO_RULES;
     this.#timeoutMs = timeoutMs;
     this.#graceEndsMs = nowMs + timeoutMs;
     for (const { session, host, program, kernelWalksPaths } of options.known) {
@@ -185,7 +189,8 @@ export class SessionTable {
    * writing it, or did so and went without a word, or may do so without this master's knowledge.
    */
   mayBeWrittenByOthers(inode: InodeId, session: SessionId | 0): boolean {
-    if (this.#mayHaveLostWriters || this.#unsettled.has(inode) || this.#hasSilent()) return true;
+    const isUnheard = this.#mayHaveLostWriters || this.#hasSilent();
+    if (this.#unsettled.has(inode) || (isUnheard && !this.#withoutRules.has('P21'))) return true;
     const writers = this.#inodes.get(inode)?.writers;
     if (writers === undefined) return false;
     return writers.size > (writers.has(session as SessionId) ? 1 : 0);

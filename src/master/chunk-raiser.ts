@@ -17,6 +17,7 @@ import {
   type RaiseOptions,
   type RaisePlan,
 } from '../core/raise.ts';
+import type { Rules } from '../core/rules.ts';
 import type { ServerTable } from '../core/server-table.ts';
 import type { SystemReport, VersionRecord } from '../rpc/messages.ts';
 import type { ChunkserverCalls } from './chunkserver-calls.ts';
@@ -33,6 +34,7 @@ export interface ChunkRaiserParts {
   readonly locator: ExtentLocator;
   /** A version has no fewer members, or all of a lower goal (P3). */
   readonly minReplicas: number;
+  readonly withoutRules: Rules;
 }
 
 type RaiseReason = Pick<
@@ -237,10 +239,10 @@ export class ChunkRaiser {
   }
 
   async #run(chunk: ChunkHandle, row: Chunk, reason: RaiseReason, log: LogRaise): Promise<void> {
-    const { env, leases, metadata, minReplicas } = this.#parts;
+    const { env, leases, metadata, minReplicas, withoutRules } = this.#parts;
     const random = () => env.random();
     const servers = metadata.state.servers().map(({ server }) => server);
-    const raise = new Raise(chunk, row, { ...reason, minReplicas, servers, random });
+    const raise = new Raise(chunk, row, { ...reason, minReplicas, servers, withoutRules, random });
     let logNext = log;
     for (;;) {
       const step = raise.next;

@@ -10,6 +10,7 @@ import { ChunkLocations } from '../core/chunk-locations.ts';
 import { tellOfCommand } from '../core/command-news.ts';
 import { GivenChunks } from '../core/given-chunks.ts';
 import { LeaseTable } from '../core/lease-table.ts';
+import { NO_RULES } from '../core/rules.ts';
 import { ServerTable } from '../core/server-table.ts';
 import { SessionTable } from '../core/session-table.ts';
 import { MasterDefinition, type SystemReport } from '../rpc/messages.ts';
@@ -133,6 +134,7 @@ function assemble(metadata: MetadataEngine, options: MasterOptions): MasterParts
     pid: options.pid ?? 0,
   };
   const { sessionTimeoutMs, minReplicas } = config;
+  const withoutRules = options.withoutRules ?? NO_RULES;
   const servers = new ServerTable<SystemReport>({
     silenceMs: options.serverSilenceMs ?? SERVER_SILENCE_MS,
     startedMs: nowMs,
@@ -141,13 +143,15 @@ function assemble(metadata: MetadataEngine, options: MasterOptions): MasterParts
   const locations = new ChunkLocations();
   const leases = new LeaseTable({ durationMs: options.leaseDurationMs ?? LEASE_DURATION_MS });
   const known = metadata.state.sessions();
-  const sessions = new SessionTable({ timeoutMs: sessionTimeoutMs, nowMs, known });
+  const sessions = new SessionTable({ timeoutMs: sessionTimeoutMs, nowMs, known, withoutRules });
   const channels = new NewsChannels({ env, sessions });
   metadata.onApplied((command, result) => tellOfCommand(channels.news, command, result));
   const calls = new ChunkserverCalls({ env, network, servers });
   const given = new GivenChunks();
   const locator = new ExtentLocator({ metadata, servers, leases, given });
-  const raiser = new ChunkRaiser({ env, metadata, servers, leases, calls, locator, minReplicas });
+  const raiser = new ChunkRaiser({
+    ...{ env, metadata, servers, leases, calls, locator, minReplicas, withoutRules },
+  });
   const settler = new LengthSettler({ env, metadata, sessions, locations, leases, raiser, calls });
   const garbage = new GarbageCollector({ env, metadata, servers, calls });
   const reaper = new OrphanReaper({ env, metadata, sessions, onReaped: () => garbage.wake() });

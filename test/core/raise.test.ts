@@ -76,7 +76,8 @@ test('P7: nobody whole, and all answered: the one that got furthest serves, and 
 
 test('P9: a copy that was never finished is no source, though nobody else is left', (t) => {
   const begun = holds({ whole: false, reconciledVersion: 0, length: 99 });
-  t.is(plan([begun, lost, begun]), 'NOT_READY');
+  t.is(plan([begun, lost, begun]), 'NOT_READY', 'the one that lost its disk may have had it all');
+  t.is(plan([absent, begun, begun]), '1,2,3 by 2 with loss', 'nothing was ever synced: nothing is there');
   t.is(plan([begun, holds({ whole: false, length: 1 }), lost]), '1,2 by 2 with loss');
 });
 

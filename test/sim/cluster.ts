@@ -37,12 +37,14 @@ export class Cluster {
     this.simulation = simulation;
     this.network = new SimNetwork(simulation);
     this.stores = new KeptStores(simulation.random.fork('stores'));
-    this.master = this.#node('master', masterProgram(this.stores));
+    this.master = this.#node('master', masterProgram(this.stores, withoutRules));
     this.master.onPowerLost.push(() => this.stores.losePower());
     this.servers = Array.from({ length: serverCount }, (_, index) =>
       this.#node(`server${index + 1}`, serverProgram(withoutRules)),
     );
-    this.clients = clients.map((program, index) => this.#node(`client${index + 1}`, clientProgram(program)));
+    this.clients = clients.map((program, index) =>
+      this.#node(`client${index + 1}`, clientProgram(program, withoutRules)),
+    );
   }
 
   get nodes(): readonly Node[] {
@@ -76,7 +78,7 @@ export class Cluster {
   }
 }
 
-function masterProgram(stores: KeptStores): Launch {
+function masterProgram(stores: KeptStores, withoutRules: Rules | undefined): Launch {
   return async ({ env, disk, network, onFatal }) => {
     await MasterServer.start({
       env,
@@ -87,6 +89,7 @@ function masterProgram(stores: KeptStores): Launch {
       listen: MASTER_ADDRESS,
       chunkSizeBytes: CHUNK_SIZE_BYTES,
       replication: REPLICATION,
+      withoutRules,
       onFatal,
     });
   };
@@ -108,7 +111,7 @@ function serverProgram(withoutRules: Rules | undefined): Launch {
   };
 }
 
-function clientProgram(program: ClientProgram): Launch {
+function clientProgram(program: ClientProgram, withoutRules?: Rules): Launch {
   return async (process) => {
     const { env, network } = process;
     const host = env.name.split('.')[0] ?? '';
@@ -122,6 +125,7 @@ function clientProgram(program: ClientProgram): Launch {
       cacheBytes: 1 * MiB,
       writeBehindBytes: 1 * MiB,
       readaheadBytes: 512 * KiB,
+      withoutRules,
     };
     const client = await GfsClient.connect(options, { deadlineMs: Number.POSITIVE_INFINITY });
     await program(client, process);

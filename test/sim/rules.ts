@@ -11,6 +11,7 @@ const PLANS: Readonly<Record<Rule, Partial<Plan>>> = {
     ...writes('kill the master', 'slow network'),
     faults: { ...faultsOf('kill the master', 'slow network'), calmMsMax: 500, durationsMs: [20, 3_000] },
   },
+  P3: writes('kill the master', 'partition'),
   P5: writes('kill a server', 'kill all'),
   P6: writes('kill a server', 'kill all'),
   P7: writes('power cut of a server'),
@@ -18,8 +19,10 @@ const PLANS: Readonly<Record<Rule, Partial<Plan>>> = {
   P10: writes('kill a server', 'lost connections', 'slow network'),
   P13: appends('kill a server', 'slow network', 'partition'),
   P15: appends('kill a server', 'lost connections'),
+  P17: appends('kill a server', 'lost connections'),
   P18: appends('kill a server', 'lost connections'),
   P19: writes('kill a server', 'kill all'),
+  P21: appends('kill the master', 'kill a client'),
 };
 
 export const RULES = Object.keys(PLANS) as readonly Rule[];
