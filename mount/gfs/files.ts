@@ -106,16 +106,14 @@ export class GfsFiles implements Files {
     this.#appendedTo.delete(node);
   }
 
-  #opened(
-    node: number,
-    { file, unchanged }: OpenedFile,
-    { write = false, append = false }: OpenMode,
-  ): OpenReply {
+  #opened(node: number, opened: OpenedFile, { write = false, append = false }: OpenMode): OpenReply {
+    const { file, unchanged, beingWritten } = opened;
     const openFile = this.#context.openFiles.add({ file, writable: write });
     let flags = 0;
     if (append) this.#appendedTo.add(node);
     // One write(2) is one request and one record, and no page remembers it at an offset that it does not have.
-    if (this.#appendedTo.has(node)) flags |= FOPEN.DIRECT_IO;
+    // What others write may be appended to here as well, while it is being read.
+    if (this.#appendedTo.has(node) || (beingWritten && !write)) flags |= FOPEN.DIRECT_IO;
     // The kernel drops its pages at each open, unless we know that nobody changed the file since it got them.
     else if (unchanged) flags |= FOPEN.KEEP_CACHE;
     // Nothing can be wrong with writes that there are not: close(2) need not ask.

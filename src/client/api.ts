@@ -57,6 +57,8 @@ export interface OpenedFile {
   readonly attributes: Attributes;
   /** Nobody changed the contents since this client last knew them: pages cached from it are still good. */
   readonly unchanged: boolean;
+  /** Another session has it open for writing. */
+  readonly beingWritten: boolean;
 }
 
 export interface CreatedFile extends OpenedFile {

@@ -8,10 +8,12 @@ import { type ChunkWriter, hasRoomElsewhere, type MutationId } from './chunk-wri
 import type { ExtentSpan } from './extent-map.ts';
 import type { FileState } from './file-state.ts';
 import type { Access, Locations, Suspicion } from './locations.ts';
-import type { Patience } from './patience.ts';
+import { isTransient, Patience } from './patience.ts';
 
 /** So long what was the file's last extent is taken for that without asking the master. */
 const LAST_EXTENT_AGE_MS_MAX = 1 * SECOND_MS;
+/** While the master does not answer in that time, what was the last extent must do. */
+const REVALIDATE_MS_MAX = SECOND_MS / 4;
 
 /** Where to append. */
 interface End {
@@ -57,9 +59,17 @@ export class Appender {
    * fails by its deadline or signal, the record may still appear, once.
    */
   async append(access: Access, state: FileState, record: AppendRecord, patience: Patience): Promise<number> {
-    const known = this.#knownEnd(state);
-    let learntAtMs = known?.learntAtMs ?? this.#env.monotonicMs();
-    let end: End = known ?? (await this.#findEnd(access, patience));
+    let learntAtMs = this.#env.monotonicMs();
+    const { appendedTo } = state;
+    let end: End;
+    if (appendedTo === undefined) {
+      end = await this.#findEnd(access, patience);
+    } else {
+      // The primary knows how long that chunk is.
+      end = { fileOffset: appendedTo.start, fileLength: 0 };
+      if (learntAtMs - appendedTo.learntAtMs < LAST_EXTENT_AGE_MS_MAX) learntAtMs = appendedTo.learntAtMs;
+      else end = (await this.#findEndIfAnswered(access, patience)) ?? end;
+    }
     for (;;) {
       const outcome = await this.#pursue(access, end, record, patience);
       if (outcome.kind === 'done') {
@@ -85,12 +95,16 @@ export class Appender {
     return Math.max(fileLength, span.start + length);
   }
 
-  /** Where this client appended a moment ago. The primary knows how long that chunk is. */
-  #knownEnd({ appendedTo }: FileState): (End & { readonly learntAtMs: number }) | undefined {
-    if (appendedTo === undefined) return undefined;
-    const { start, learntAtMs } = appendedTo;
-    if (this.#env.monotonicMs() - learntAtMs >= LAST_EXTENT_AGE_MS_MAX) return undefined;
-    return { fileOffset: start, fileLength: 0, learntAtMs };
+  /** Nothing while the master does not answer: a file that is being appended to goes on without it. */
+  async #findEndIfAnswered(access: Access, { deadlineMs, signal }: Patience): Promise<End | undefined> {
+    const limitMs = Math.min(deadlineMs, this.#env.monotonicMs() + REVALIDATE_MS_MAX);
+    const patience = new Patience(this.#env, { deadlineMs: limitMs, signal }, REVALIDATE_MS_MAX);
+    try {
+      return await this.#findEnd(access, patience);
+    } catch (error) {
+      if (isTransient(error)) return undefined;
+      throw error;
+    }
   }
 
   async #findEnd(access: Access, patience: Patience): Promise<End> {

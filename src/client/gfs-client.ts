@@ -359,8 +359,9 @@ class Client implements Api {
       onClosed: () => this.#openFiles.delete(file),
     });
     this.#openFiles.add(file);
-    const observed = answer.beingWritten ? attributes : state.observe(attributes, how.askedAt);
-    return { file, attributes: observed, unchanged: unchanged && !answer.beingWritten };
+    const { beingWritten } = answer;
+    const observed = beingWritten ? attributes : state.observe(attributes, how.askedAt);
+    return { file, attributes: observed, unchanged: unchanged && !beingWritten, beingWritten };
   }
 
   /** First what is kept here, then what others keep. */

@@ -11,12 +11,14 @@ import type { Owner } from './dirty-ranges.ts';
 import type { FileState } from './file-state.ts';
 import type { FileWork } from './file-work.ts';
 import type { Access } from './locations.ts';
-import type { Patience } from './patience.ts';
+import { isTransient, type Patience } from './patience.ts';
 import type { ReadStream } from './read-stream.ts';
 import { giveBack } from './write-behind.ts';
 
 /** A reader at the end of the file asks the master for news of its length once in so long. */
 const LENGTH_AGE_MS_MAX = 1 * SECOND_MS;
+/** While the master does not answer in that time, the length that was known last must do. */
+const LENGTH_WAIT_MS_MAX = 1 * SECOND_MS;
 
 export interface OpenFileOptions {
   readonly work: FileWork;
@@ -61,7 +63,7 @@ export class OpenFile implements GfsFile {
     const wanted = fileOffset + length;
     const age = this.#work.nowMs() - state.lengthLearntAtMs;
     if (state.lengthIsOld || (wanted > state.length && age > LENGTH_AGE_MS_MAX)) {
-      await this.#work.attributes(state, this.#access, patience);
+      await this.#learnLength(patience);
     }
     const end = Math.min(wanted, state.length);
     if (end <= fileOffset) return NO_BYTES;
@@ -187,6 +189,17 @@ export class OpenFile implements GfsFile {
 
   get #mayWrite(): boolean {
     return this.#mode.write === true || this.#mode.append === true;
+  }
+
+  /** If the master tells it: what is read may be at the chunkservers whatever becomes of the master. */
+  async #learnLength({ deadlineMs, signal }: Patience): Promise<void> {
+    const limitMs = Math.min(deadlineMs, this.#work.nowMs() + LENGTH_WAIT_MS_MAX);
+    try {
+      const patience = this.#work.patience({ deadlineMs: limitMs, signal });
+      await this.#work.attributes(this.#state, this.#access, patience);
+    } catch (error) {
+      if (!isTransient(error)) throw error;
+    }
   }
 
   /** What the cluster has of [start, end). */

@@ -138,6 +138,28 @@ test('a steady stream of appends asks the master about the end of the file once 
     await file.close();
   }));
 
+test('a file that is being appended to goes on while the master does not answer, and follows it afterwards', (t) =>
+  inWorld({}, async ({ cluster, create, connect, sleep }) => {
+    const { file } = await create('log');
+    await file.append([line('first')]);
+    cluster.onCall = ({ at }) => {
+      if (at === 'master') throw new GfsError('UNAVAILABLE', 'it is away');
+    };
+    for (let count = 0; count < 10; count += 1) {
+      await file.append([line('alone')]);
+      await sleep(700);
+    }
+    t.is((await readAll(file)).toString(), `first\n${'alone\n'.repeat(10)}`, 'and is read');
+    cluster.onCall = undefined;
+    await file.flush();
+    const other = await connect();
+    await other.setAttributes(file.inode, { length: 6 }, ME);
+    await sleep(1100);
+    t.is(await file.append([line('last')]), 6);
+    await file.close();
+    await other.close();
+  }));
+
 test('whatever a primary refuses with but "sealed", the record is pursued in its chunk under its number (P17)', (t) =>
   inWorld({}, async (world) => {
     const { cluster, create } = world;

@@ -13,7 +13,7 @@ const NODE = 7;
 const ROOT = { uid: 0, gid: 0, pid: 1 };
 
 /** Files on a client that only writes down what it is asked. */
-function recorded({ unchanged = false } = {}) {
+function recorded({ unchanged = false, beingWritten = false } = {}) {
   const calls: unknown[][] = [];
   let failing = Number.POSITIVE_INFINITY;
   /** The call of this number, counted from 1 on, is the first that fails. */
@@ -46,7 +46,7 @@ function recorded({ unchanged = false } = {}) {
     open: async (inode: number, mode: OpenMode) => {
       if (inode !== NODE) throw new GfsError('NOT_FOUND', 'gone');
       calls.push(['open', mode]);
-      return { file, attributes: undefined, unchanged };
+      return { file, attributes: undefined, unchanged, beingWritten };
     },
   } as unknown as GfsClient;
   const timeouts = { attributeTimeoutMs: 1000, entryTimeoutMs: 1000 };
@@ -54,7 +54,10 @@ function recorded({ unchanged = false } = {}) {
   return { files, calls, failAt };
 }
 
-async function openFlags(flags: number, options: { unchanged?: boolean } = {}): Promise<number> {
+async function openFlags(
+  flags: number,
+  options: { unchanged?: boolean; beingWritten?: boolean } = {},
+): Promise<number> {
   const { files } = recorded(options);
   return (await files.open({ kind: 'open', node: NODE, flags }, ROOT)).flags;
 }
@@ -65,6 +68,8 @@ test('how a file is opened decides what the kernel keeps and asks', async (t) =>
   t.is(await openFlags(OPEN.READ_WRITE), 0);
   t.is(await openFlags(OPEN.WRITE_ONLY, { unchanged: true }), FOPEN.KEEP_CACHE);
   t.is(await openFlags(OPEN.WRITE_ONLY | OPEN.APPEND, { unchanged: true }), FOPEN.DIRECT_IO);
+  t.is(await openFlags(OPEN.READ_ONLY, { beingWritten: true }), FOPEN.NOFLUSH | FOPEN.DIRECT_IO);
+  t.is(await openFlags(OPEN.READ_WRITE, { beingWritten: true }), 0);
   t.is(await openFlags(OPEN.READ_ONLY | OPEN.APPEND), FOPEN.NOFLUSH, 'who only reads appends nothing');
 });
 
