@@ -1,7 +1,7 @@
 // Follows a log on a mount, as `tail -f` does, and writes what it saw to a copy outside of the mount. Never zeros, and whole
 // lines only (if `strict`: where nobody appends on the same mount, whose kernel has an idea of its own of where the file ends):
 // what is wrong goes to the manifest as "problem TEXT". Usage: reader LOG COPY MANIFEST strict|lenient
-import { appendFileSync, closeSync, openSync, readSync } from 'node:fs';
+import { appendFileSync, closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const LOOK_EVERY_MS = 50;
@@ -41,7 +41,9 @@ class LogReader {
       for (;;) {
         const length = readSync(file, this.#buffer, 0, this.#buffer.length, this.#position);
         this.#see(this.#buffer.subarray(0, length));
-        if (length === 0) await sleep(LOOK_EVERY_MS);
+        if (length > 0) continue;
+        await sleep(LOOK_EVERY_MS);
+        while (fstatSync(file).size === this.#position) await sleep(LOOK_EVERY_MS);
       }
     } finally {
       closeSync(file);
