@@ -17,6 +17,8 @@ export const SESSION_TIMEOUT_MS = 60 * SECOND_MS;
 export const HEARTBEAT_INTERVAL_MS = 1 * SECOND_MS;
 /** Silence after which a server counts as gone; a broken connection is noticed at once. */
 export const SERVER_SILENCE_MS = 5 * SECOND_MS;
+/** A chunkserver that is away for so long does not come back soon: its chunks are copied to others (§4.3). */
+export const REPAIR_GRACE_MS = 30 * SECOND_MS;
 /** Data up to this size rides in the mutation's request and orders; larger data is pushed along the chain (§3.2). */
 export const INLINE_MUTATION_BYTES_MAX = 64 * KiB;
 /** Largest single mutation, and largest single read: one FUSE request. */

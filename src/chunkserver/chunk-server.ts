@@ -200,7 +200,7 @@ export class ChunkServer implements RunningChunkServer, AsyncDisposable {
       chunkSizeBytes,
       self: server,
       evict: (accusation, signal) => this.#evict(server, accusation, signal),
-      admit: (admission, signal) => this.#admit(server, admission, signal),
+      admit: (admission) => this.#admit(server, admission),
       onReconciled: (chunk) => this.#chunks.reconciled(chunk),
       withoutRules: this.#options.withoutRules ?? NO_RULES,
     };
@@ -221,9 +221,9 @@ export class ChunkServer implements RunningChunkServer, AsyncDisposable {
     return await this.#link.evict({ server, incarnation: this.#incarnation, ...accusation }, signal);
   }
 
-  async #admit(server: number, admission: Admission, signal: AbortSignal): Promise<number> {
+  async #admit(server: number, admission: Admission): Promise<number> {
     if (this.#link === undefined) throw new GfsError('UNAVAILABLE', 'there is no master');
-    return await this.#link.admit({ server, incarnation: this.#incarnation, ...admission }, signal);
+    return await this.#link.admit({ server, incarnation: this.#incarnation, ...admission });
   }
 
   #reportCorrupt(chunk: number): void {

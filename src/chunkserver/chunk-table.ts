@@ -152,6 +152,15 @@ export class ChunkTable {
     }
   }
 
+  /** A copy that nobody needs (P24), unless it has recorded a higher version by now. It may be wanted again later. */
+  async deleteStray(chunk: number, version: number): Promise<void> {
+    const held = await this.hold(chunk);
+    if (held === undefined || !(await this.#store.deleteUpTo(chunk, version))) return;
+    held.endVersion(new GfsError('NO_SUCH_CHUNK', `chunk ${hex(chunk)} is deleted here`));
+    if (this.#held.get(chunk) === held) this.#held.delete(chunk);
+    this.#changed.add(chunk);
+  }
+
   /** Its replica is reconciled now. */
   reconciled(chunk: number): void {
     this.#changed.add(chunk);

@@ -33,7 +33,7 @@ export interface Admission {
 }
 
 /** Asks the master to admit a learner; resolves to the chunk's version then. */
-export type Admit = (admission: Admission, signal: AbortSignal) => Promise<number>;
+export type Admit = (admission: Admission) => Promise<number>;
 
 /** What a lesson needs of the role that gives it. */
 export interface LessonHost {
@@ -89,6 +89,7 @@ export class Lesson {
   readonly #items: Item[] = [];
   #waitingBytes = 0;
   #asked = false;
+  #isAsking = false;
   /** What the master said to it, for good. */
   #refusal: unknown;
   #over = false;
@@ -149,7 +150,8 @@ export class Lesson {
         if (wayOut === 'forget') host.release();
         else host.leaveOut(this.server, error);
       }
-      this.#finish(error);
+      // The version that makes the learner a member ends this one before the master has answered.
+      if (!this.#isAsking) this.#finish(error);
     } finally {
       signal.removeEventListener('abort', onAbort);
     }
@@ -291,10 +293,13 @@ export class Lesson {
     const { chunk, version } = record;
     for (let attempt = 0; !signal.aborted && !this.#over; attempt += 1) {
       try {
-        await admit({ chunk, version, learner: this.server }, signal);
+        this.#isAsking = true;
+        await admit({ chunk, version, learner: this.server });
         this.#finish();
         return;
       } catch (error) {
+        this.#isAsking = false;
+        if (signal.aborted || this.#over) this.#finish(error);
         if (!signal.aborted) this.#log('a learner is not admitted yet', error);
         if (!isPassing(codeOf(error))) {
           this.#refusal = error;

@@ -107,9 +107,9 @@ export class MasterLink {
   }
 
   /** Resolves to the chunk's version when the learner is a member of it (P9). */
-  async admit(request: AdmitRequest, signal: AbortSignal): Promise<number> {
+  async admit(request: AdmitRequest): Promise<number> {
     if (this.#connection === undefined) throw new GfsError('UNAVAILABLE', 'the master is away');
-    const options = { deadlineMs: this.#env.monotonicMs() + EVICT_MS_MAX, signal };
+    const options = { deadlineMs: this.#env.monotonicMs() + EVICT_MS_MAX };
     return (await this.#connection.call(MasterDefinition.methods.admit, request, options)).message.version;
   }
 

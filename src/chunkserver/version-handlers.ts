@@ -5,7 +5,14 @@ import { cloneReplica } from './clone.ts';
 import type { ChunkserverHandlers, ServerParts } from './server-parts.ts';
 import { chunkStateOf, lostChunkState, messageOfRecord, recordOf } from './wire.ts';
 
-type VersionMethods = 'create' | 'setVersion' | 'checkVersion' | 'clone' | 'delete' | 'systemReport';
+type VersionMethods =
+  | 'create'
+  | 'setVersion'
+  | 'checkVersion'
+  | 'clone'
+  | 'delete'
+  | 'deleteStrays'
+  | 'systemReport';
 
 /** What the master orders and asks. */
 export function versionHandlers(parts: ServerParts): Pick<ChunkserverHandlers, VersionMethods> {
@@ -45,6 +52,11 @@ export function versionHandlers(parts: ServerParts): Pick<ChunkserverHandlers, V
 
     delete: async ({ message }) => {
       await Promise.all(message.chunks.map((chunk) => parts.chunks.delete(chunk)));
+      return { message: {} };
+    },
+
+    deleteStrays: async ({ message: { copies } }) => {
+      await Promise.all(copies.map(({ chunk, version }) => parts.chunks.deleteStray(chunk, version)));
       return { message: {} };
     },
 

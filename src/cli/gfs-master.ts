@@ -4,6 +4,7 @@ import {
   HEARTBEAT_INTERVAL_MS,
   MASTER_ADDRESS_DEFAULT,
   MIN_REPLICAS_DEFAULT,
+  REPAIR_GRACE_MS,
   REPLICATION_MAX,
   SESSION_TIMEOUT_MS,
 } from '../base/constants.ts';
@@ -31,6 +32,7 @@ interface Keys extends FormatKeys {
   readonly heartbeatInterval: number;
   readonly sessionTimeout: number;
   readonly minReplicas: number;
+  readonly repairGrace: number;
   readonly logLevel: LogLevel;
 }
 
@@ -58,6 +60,11 @@ addKey(program, '--min-replicas <n>', 'a chunk is not written on fewer servers, 
   parse: parseCount({ min: 1, max: REPLICATION_MAX }),
   default: MIN_REPLICAS_DEFAULT,
 });
+addKey(program, '--repair-grace <span>', "absence after which a chunkserver's chunks are copied to others", {
+  parse: parseSpan,
+  default: REPAIR_GRACE_MS,
+  defaultText: '30s',
+});
 addLogKeys(program);
 addConfigFile(program);
 program.action((keys: Keys) =>
@@ -74,6 +81,7 @@ program.action((keys: Keys) =>
       heartbeatIntervalMs: keys.heartbeatInterval,
       sessionTimeoutMs: keys.sessionTimeout,
       minReplicas: keys.minReplicas,
+      repairGraceMs: keys.repairGrace,
       openStore: lmdbMetaStores(disk),
       root: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, mode: 0o755 },
       programVersion: VERSION,

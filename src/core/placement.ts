@@ -51,6 +51,45 @@ export function placeChunk(
   return ok(shuffled(spread(ranked, goal), random));
 }
 
+/** What is known of a chunk that wants one copy more. */
+export interface CopyWish {
+  /** Of its members. */
+  readonly racks: ReadonlySet<string>;
+  /** How many copies a server is being sent. */
+  readonly copiesTo: (server: ServerId) => number;
+  /** Whether a server has an older copy: what of that still matches need not be sent. */
+  readonly holds: (server: ServerId) => boolean;
+  /** Tried last, and in vain. */
+  readonly avoid: ServerId | undefined;
+  readonly chunkSizeBytes: number;
+  readonly random: () => number;
+}
+
+/**
+ * The server for one more copy (§4.3), of candidates that have none: one with room; in another rack than the others if there
+ * is one, with an older copy, less busy with others, emptier.
+ */
+export function placeCopy(
+  candidates: readonly Candidate[],
+  { racks, copiesTo, holds, avoid, chunkSizeBytes, random }: CopyWish,
+): ServerId | undefined {
+  let found: { server: ServerId; rank: number } | undefined;
+  for (const candidate of candidates) {
+    const { server, rack, availableBytes } = candidate;
+    const isHolder = holds(server);
+    if (availableBytes < chunkSizeBytes && !isHolder) continue;
+    const rank =
+      rankOf(candidate, chunkSizeBytes) +
+      random() * JITTER +
+      (server === avoid ? 300 : 0) +
+      (racks.has(rack) ? 100 : 0) +
+      copiesTo(server) -
+      (isHolder ? 10 : 0);
+    if (found === undefined || rank < found.rank) found = { server, rank };
+  }
+  return found?.server;
+}
+
 /** The first ones of the list, but another rack before a second server of the same. */
 function spread(ranked: readonly Candidate[], goal: number): ServerId[] {
   const chosen: ServerId[] = [];

@@ -1,24 +1,29 @@
 import type { Env } from '../base/env.ts';
 import { codeOf, GfsError, messageOf } from '../base/errors.ts';
 import type { ChunkHandle, ServerId } from '../base/ids.ts';
-import { SECOND_MS } from '../base/units.ts';
+import { MINUTE_MS, SECOND_MS } from '../base/units.ts';
 import type { ServerTable } from '../core/server-table.ts';
 import {
   type ChunkState,
   ChunkserverDefinition,
   type SetVersionResult,
+  type StrayCopy,
   type SystemReport,
+  type TeachRequest,
   type VersionRecord,
 } from '../rpc/messages.ts';
 import type { Connection, Method, Network } from '../rpc/network.ts';
 
-const { checkVersion, chunkLength, create, delete: deleteMethod, setVersion } = ChunkserverDefinition.methods;
+const methods = ChunkserverDefinition.methods;
+const { checkVersion, chunkLength, create, delete: deleteMethod, deleteStrays, setVersion, teach } = methods;
 
 /** A question is answered from memory or by opening a file; clients wait while a silent server is asked. */
 const ASK_MS_MAX = 750;
 /** An order ends on the server's disk. */
 const ORDER_MS_MAX = 3 * SECOND_MS;
 const DELETE_MS_MAX = 30 * SECOND_MS;
+/** A whole chunk is copied, behind clients' work. One that takes longer goes on, and is asked for again. */
+const TEACH_MS_MAX = 10 * MINUTE_MS;
 /** Chunks in one call: one sync of the server's disk for all of them, and a bound on how long it takes. */
 const BATCH_SIZE_MAX = 1000;
 
@@ -63,6 +68,16 @@ export class ChunkserverCalls {
     await this.#call(server, deleteMethod, { chunks }, DELETE_MS_MAX);
   }
 
+  /** Deletes copies of chunks that the server is no member of, unless they have a higher version by now (P24). */
+  async deleteStrays(server: ServerId, copies: StrayCopy[]): Promise<void> {
+    await this.#call(server, deleteStrays, { copies }, DELETE_MS_MAX);
+  }
+
+  /** To a primary: resolves when it has made a copy and that is a member (P9). */
+  async teach(server: ServerId, request: TeachRequest, signal: AbortSignal): Promise<void> {
+    await this.#call(server, teach, request, TEACH_MS_MAX, signal);
+  }
+
   async close(): Promise<void> {
     await Promise.all([...this.#connections.values()].map((connection) => connection.close()));
     this.#connections.clear();
@@ -94,11 +109,12 @@ export class ChunkserverCalls {
     method: Method<Req, Res>,
     request: Req,
     timeoutMs: number,
+    signal?: AbortSignal,
   ): Promise<Res> {
     const connection = this.#connectionTo(server);
     const deadlineMs = this.#env.monotonicMs() + timeoutMs;
     try {
-      return (await connection.call(method, request, { deadlineMs })).message;
+      return (await connection.call(method, request, { deadlineMs, signal })).message;
     } catch (error) {
       const fields = { server, address: connection.address, code: codeOf(error), error: messageOf(error) };
       this.#env.log.warn(fields, `${method.name} failed`);

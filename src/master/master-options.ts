@@ -28,6 +28,8 @@ export interface MasterOptions {
   readonly serverSilenceMs?: number | undefined;
   /** A chunk is not written with fewer members, or all of a lower goal; default 2. It may change with each start. */
   readonly minReplicas?: number | undefined;
+  /** How long a chunkserver may be away before its chunks are copied to others; default 30 s. It may change with each start. */
+  readonly repairGraceMs?: number | undefined;
   /** What chunkservers have after the master's start to find it, before they count as gone. */
   readonly serversReturnMs?: number | undefined;
   /** Who owns the root directory of a new file system, and its mode; default root and 0755. */

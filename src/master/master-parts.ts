@@ -20,7 +20,9 @@ import type { Metadata } from './metadata.ts';
 import type { NewChunks } from './new-chunks.ts';
 import type { NewsChannels } from './news-channels.ts';
 import type { OrphanReaper } from './orphan-reaper.ts';
+import type { Repairer } from './repairer.ts';
 import type { SessionKeeper } from './session-keeper.ts';
+import type { StrayCopies } from './stray-copies.ts';
 
 export type MasterHandlers = Handlers<MasterDefinition>;
 
@@ -57,6 +59,8 @@ export interface MasterParts {
   readonly calls: ChunkserverCalls;
   readonly raiser: ChunkRaiser;
   readonly mender: Mender;
+  readonly repairer: Repairer;
+  readonly strayCopies: StrayCopies;
   readonly locator: ExtentLocator;
   readonly given: GivenChunks;
   readonly newChunks: NewChunks;

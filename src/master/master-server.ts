@@ -2,6 +2,7 @@ import {
   HEARTBEAT_INTERVAL_MS,
   LEASE_DURATION_MS,
   MIN_REPLICAS_DEFAULT,
+  REPAIR_GRACE_MS,
   SERVER_SILENCE_MS,
   SESSION_TIMEOUT_MS,
 } from '../base/constants.ts';
@@ -34,9 +35,11 @@ import { NewChunks } from './new-chunks.ts';
 import { NewsChannels } from './news-channels.ts';
 import { OrphanReaper } from './orphan-reaper.ts';
 import { peopleHandlers } from './people-handlers.ts';
+import { Repairer } from './repairer.ts';
 import { serverHandlers } from './server-handlers.ts';
 import { sessionHandlers } from './session-handlers.ts';
 import { SessionKeeper } from './session-keeper.ts';
+import { StrayCopies } from './stray-copies.ts';
 
 /** What chunkservers have after a start of the master to find it. */
 const SERVERS_RETURN_MS = 10 * SECOND_MS;
@@ -145,12 +148,24 @@ function assemble(metadata: MetadataEngine, options: MasterOptions): MasterParts
   const known = metadata.state.sessions();
   const sessions = new SessionTable({ timeoutMs: sessionTimeoutMs, nowMs, known, withoutRules });
   const channels = new NewsChannels({ env, sessions });
-  metadata.onApplied((command, result) => tellOfCommand(channels.news, command, result));
+  metadata.onApplied((command, result) => {
+    tellOfCommand(channels.news, command, result);
+    repairer.commandApplied(command);
+  });
   const calls = new ChunkserverCalls({ env, network, servers });
   const given = new GivenChunks();
   const locator = new ExtentLocator({ metadata, servers, leases, given });
   const raiser = new ChunkRaiser({
     ...{ env, metadata, servers, leases, calls, locator, minReplicas, withoutRules },
+  });
+  const repairer = new Repairer({
+    ...{ env, metadata, servers, locations, raiser, calls, locator, chunkSizeBytes },
+    graceMs: options.repairGraceMs ?? REPAIR_GRACE_MS,
+    onRepaired: (chunk) => strayCopies.repaired(chunk),
+  });
+  const strayCopies = new StrayCopies({
+    ...{ env, state: metadata.state, servers, locations, calls },
+    isRepairing: (chunk) => repairer.isRepairing(chunk),
   });
   const settler = new LengthSettler({ env, metadata, sessions, locations, leases, raiser, calls });
   const garbage = new GarbageCollector({ env, metadata, servers, calls });
@@ -174,6 +189,8 @@ function assemble(metadata: MetadataEngine, options: MasterOptions): MasterParts
     calls,
     raiser,
     mender: new Mender({ env, state: metadata.state, locations, raiser }),
+    repairer,
+    strayCopies,
     locator,
     given,
     newChunks: new NewChunks({ env, config, metadata, servers, locations, leases, given }),
@@ -186,8 +203,14 @@ function assemble(metadata: MetadataEngine, options: MasterOptions): MasterParts
 
 /** Last opened first; what still runs in the background ends before the log does. */
 async function closeParts(parts: MasterParts): Promise<void> {
-  const { sessionKeeper, reaper, settler, garbage, mender, calls } = parts;
-  await Promise.all([sessionKeeper.close(), reaper.close(), settler.close(), mender.close()]);
-  await garbage.close();
+  const { sessionKeeper, reaper, settler, garbage, mender, repairer, strayCopies, calls } = parts;
+  await Promise.all([
+    sessionKeeper.close(),
+    reaper.close(),
+    settler.close(),
+    mender.close(),
+    repairer.close(),
+  ]);
+  await Promise.all([garbage.close(), strayCopies.close()]);
   await calls.close();
 }

@@ -6,9 +6,10 @@ import type { ChunkLocations } from '../core/chunk-locations.ts';
 import type { GivenChunks } from '../core/given-chunks.ts';
 import type { LeaseTable } from '../core/lease-table.ts';
 import type { NewChunk } from '../core/metadata/commands.ts';
-import { type Candidate, placeChunk } from '../core/placement.ts';
+import { placeChunk } from '../core/placement.ts';
 import type { ServerTable } from '../core/server-table.ts';
 import type { SystemReport } from '../rpc/messages.ts';
+import { candidatesOf } from './candidates.ts';
 import type { MasterConfig } from './master-parts.ts';
 import type { Metadata } from './metadata.ts';
 
@@ -78,26 +79,9 @@ export class NewChunks {
   #place(goal: number): Result<ServerId[]> {
     const { chunkSizeBytes, minReplicas } = this.#config;
     const random = () => this.#env.random();
-    return placeChunk(this.#candidates(), { goal, minReplicas, chunkSizeBytes, random });
-  }
-
-  #candidates(): Candidate[] {
-    const nowMs = this.#env.monotonicMs();
-    const candidates: Candidate[] = [];
-    for (const { identity, space, placedCount } of this.#servers.all()) {
-      const liveness = this.#servers.livenessOf(identity.server, nowMs);
-      if (liveness === 'gone' || space === undefined) continue;
-      // If the log lost its end, the server may have a chunk of the very handle that is dealt next (P25): its report tells.
-      if (!this.#locations.isKnown(identity.server)) continue;
-      candidates.push({
-        server: identity.server,
-        rack: identity.rack,
-        totalBytes: space.totalBytes,
-        availableBytes: this.#servers.isFull(identity.server) ? 0 : space.freeBytes - space.reserveBytes,
-        placedCount,
-        suspect: liveness === 'suspect',
-      });
-    }
-    return candidates;
+    const candidates = candidatesOf(this.#servers, this.#env.monotonicMs());
+    // If the log lost its end, a server may have a chunk of the very handle that is dealt next (P25): its report tells.
+    const known = candidates.filter(({ server }) => this.#locations.isKnown(server));
+    return placeChunk(known, { goal, minReplicas, chunkSizeBytes, random });
   }
 }

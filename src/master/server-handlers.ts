@@ -20,7 +20,19 @@ const REPORT_PATIENCE_MS = 5 * SECOND_MS;
 
 /** The life of chunkservers. */
 export function serverHandlers(parts: MasterParts): Pick<MasterHandlers, ServerMethods> {
-  const { env, config, metadata, servers, locations, leases, garbage, raiser, mender } = parts;
+  const {
+    env,
+    config,
+    metadata,
+    servers,
+    locations,
+    leases,
+    garbage,
+    raiser,
+    mender,
+    repairer,
+    strayCopies,
+  } = parts;
   /** The heartbeat stream that counts, of each server; the end of an older one says nothing. */
   const streams = new Map<ServerId, object>();
 
@@ -40,6 +52,7 @@ export function serverHandlers(parts: MasterParts): Pick<MasterHandlers, ServerM
         `a chunkserver is here: ${known}`,
       );
       garbage.wake();
+      repairer.serversChanged();
       return {
         message: {
           server,
@@ -81,9 +94,11 @@ export function serverHandlers(parts: MasterParts): Pick<MasterHandlers, ServerM
       for (const change of changes) {
         if (metadata.state.chunk(change.chunk) === undefined) metadata.skipIds(change.chunk);
         mender.consider(server, change);
+        strayCopies.consider(server, change);
       }
       if (full) locations.reportPart(server, { reportId, last, replicas: changes });
       else locations.reportChanges(server, changes);
+      for (const change of changes) repairer.reported(change);
       return { message: {} };
     },
 

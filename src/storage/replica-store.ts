@@ -210,9 +210,7 @@ export class ReplicaStore {
     const replica = await this.#getUnlessDamaged(chunk);
     if (replica !== undefined) {
       await replica.delete();
-      this.#replicas.delete(chunk);
-      this.#open.delete(replica);
-      this.#unsynced.delete(replica);
+      this.#forget(replica);
     } else if (this.#unseen.has(chunk)) {
       await new ReplicaFiles(this.#placeOf(chunk), chunk).removeAll();
       this.#unseen.delete(chunk);
@@ -222,6 +220,14 @@ export class ReplicaStore {
   /** NO_SPACE unless a mutation of this size fits besides the reserve. Nearly always nothing to wait for. */
   checkRoom(bytes: number): Promise<void> | undefined {
     return this.#space.check(bytes);
+  }
+
+  /** As `delete`, unless it has recorded a higher version than this when its turn comes. Whether it is gone. */
+  async deleteUpTo(chunk: number, version: number): Promise<boolean> {
+    const replica = await this.#getUnlessDamaged(chunk);
+    if (replica === undefined || !(await replica.delete(version))) return false;
+    this.#forget(replica);
+    return true;
   }
 
   async space(): Promise<StoreSpace> {
@@ -292,6 +298,12 @@ export class ReplicaStore {
   #placeOf(chunk: number): ReplicaPlace {
     const paths = replicaPaths(this.#directory.chunks, chunk);
     return { disk: this.#disk, names: this.#directory, paths };
+  }
+
+  #forget(replica: Replica): void {
+    this.#replicas.delete(replica.chunk);
+    this.#open.delete(replica);
+    this.#unsynced.delete(replica);
   }
 
   #noteUse(replica: Replica): void {

@@ -404,10 +404,11 @@ export class Replica {
     });
   }
 
-  /** With its files. */
-  delete(): Promise<void> {
-    return this.#enqueue('ending', async () => {
-      if (this.#deleted) return;
+  /** With its files; not if by then it has recorded a higher version than this. Resolves to whether it is gone. */
+  async delete(versionMax = Number.POSITIVE_INFINITY): Promise<boolean> {
+    await this.#enqueue('ending', async () => {
+      const version = this.#state?.record.version ?? 0;
+      if (this.#deleted || version > versionMax) return;
       const files = this.#loaded?.files ?? new ReplicaFiles(this.#place, this.chunk);
       this.#deleted = true;
       this.#loaded = undefined;
@@ -415,6 +416,7 @@ export class Replica {
       this.#host.onGrowth(-(this.#state?.diskBytes ?? 0));
       await files.removeAll();
     });
+    return this.#deleted;
   }
 
   /** Closes its files and forgets its content until it is used again. Only when idle. */

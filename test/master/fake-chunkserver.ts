@@ -6,6 +6,8 @@ import {
   type HeartbeatRequest,
   type HeartbeatResponse,
   MasterDefinition,
+  type StrayCopy,
+  type TeachRequest,
   type VersionRecord,
 } from '../../src/rpc/messages.ts';
 import {
@@ -28,7 +30,11 @@ export class FakeChunkserver {
   readonly created: { record: VersionRecord; copy: boolean }[] = [];
   readonly deleted: number[] = [];
   /** Methods that are refused now. */
-  readonly refuses = new Set<'setVersion' | 'create' | 'delete' | 'checkVersion'>();
+  readonly refuses = new Set<'setVersion' | 'create' | 'delete' | 'checkVersion' | 'teach'>();
+  readonly taught: TeachRequest[] = [];
+  readonly strays: StrayCopy[] = [];
+  /** What is done before a lesson is answered. */
+  onTeach: ((request: TeachRequest) => Promise<void>) | undefined;
   readonly answers: HeartbeatResponse[] = [];
   server = 0;
   filesystemId = '';
@@ -159,7 +165,7 @@ export class FakeChunkserver {
     const unused = async (): Promise<never> => {
       throw new GfsError('UNIMPLEMENTED', 'no bytes here');
     };
-    const mayRefuse = (method: 'setVersion' | 'create' | 'delete' | 'checkVersion') => {
+    const mayRefuse = (method: 'setVersion' | 'create' | 'delete' | 'checkVersion' | 'teach') => {
       if (this.refuses.has(method)) throw new GfsError('UNAVAILABLE', `${method} is refused`);
     };
     return {
@@ -174,7 +180,19 @@ export class FakeChunkserver {
       reconcile: unused,
       clone: unused,
       learn: unused,
-      teach: unused,
+      teach: async ({ message }) => {
+        mayRefuse('teach');
+        this.taught.push(message);
+        await this.onTeach?.(message);
+        return { message: {} };
+      },
+      deleteStrays: async ({ message: { copies } }) => {
+        this.strays.push(...copies);
+        for (const { chunk, version } of copies) {
+          if ((this.replicas.get(chunk)?.version ?? 0) <= version) this.replicas.delete(chunk);
+        }
+        return { message: {} };
+      },
       systemReport: unused,
       create: async ({ message: { record, copy } }) => {
         mayRefuse('create');
@@ -210,7 +228,9 @@ export class FakeChunkserver {
     if (state.version >= version) return { chunk, recorded: false, code: 'VERSION_MISMATCH', state };
     this.records.push(record);
     const inCharge = record.primary === this.server;
-    const recorded = { ...state, version, record, reconciled: false, restarted: false, inCharge };
+    const whole = state.whole || state.learner;
+    const began = { reconciled: false, restarted: false, inCharge, learner: false };
+    const recorded = { ...state, version, record, whole, ...began };
     this.replicas.set(chunk, recorded);
     return { chunk, recorded: true, code: '', state: recorded };
   }

@@ -188,6 +188,7 @@ export const CHUNKSERVER_SAMPLES: Samples<ChunkserverDefinition> = {
     },
     { checksums: [1, 0xffff_ffff] },
   ],
+  deleteStrays: [{ copies: [{ chunk: 99, version: 6 }] }, {}],
   teach: [{ chunk: 99, version: 7, learner: replica }, {}],
   checkVersion: [{ chunks: [1, 2, 2 ** 53 - 1] }, { chunks: [state] }],
   clone: [{ record, source: replica }, { length: 10 }],

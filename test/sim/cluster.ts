@@ -1,4 +1,4 @@
-import { KiB, MiB } from '../../src/base/units.ts';
+import { KiB, MiB, SECOND_MS } from '../../src/base/units.ts';
 import { ChunkServer } from '../../src/chunkserver/chunk-server.ts';
 import { GfsClient } from '../../src/client/gfs-client.ts';
 import type { Rules } from '../../src/core/rules.ts';
@@ -11,7 +11,9 @@ import type { Simulation } from './simulation.ts';
 export const MASTER_ADDRESS = 'master:7400';
 /** The smallest there is: borders are met often. */
 export const CHUNK_SIZE_BYTES = 256 * KiB;
-const REPLICATION = 3;
+export const REPLICATION = 3;
+/** Short, so that copies are repaired while other things go wrong. */
+const REPAIR_GRACE_MS = 2 * SECOND_MS;
 
 /** What runs on a client's machine, once it is connected; it rejects when it found something wrong. */
 export type ClientProgram = (client: GfsClient, process: Process) => Promise<void>;
@@ -90,6 +92,7 @@ function masterProgram(stores: KeptStores, withoutRules: Rules | undefined): Lau
       chunkSizeBytes: CHUNK_SIZE_BYTES,
       replication: REPLICATION,
       withoutRules,
+      repairGraceMs: REPAIR_GRACE_MS,
       onFatal,
     });
   };

@@ -4,6 +4,7 @@ import type { InodeId } from '../../src/base/ids.ts';
 import { MINUTE_MS, SECOND_MS } from '../../src/base/units.ts';
 import type { GfsClient } from '../../src/client/gfs-client.ts';
 import type { Rules } from '../../src/core/rules.ts';
+import { goalsMet } from './checkers/goals-met.ts';
 import { checkLogReplay } from './checkers/log-replay.ts';
 import { watchDeletions } from './checkers/referenced-kept.ts';
 import { compareReplicas } from './checkers/replicas-identical.ts';
@@ -135,6 +136,10 @@ class Story implements Stage {
     return this.#plan.faults.faults.some((fault) => POWER_CUTS.includes(fault));
   }
 
+  get #bitsRot(): boolean {
+    return this.#plan.faults.faults.includes(BIT_ROT);
+  }
+
   get calm(): boolean {
     return this.#calm;
   }
@@ -165,7 +170,11 @@ class Story implements Stage {
 
   async #verify(client: GfsClient, process: Process): Promise<void> {
     for (const workload of this.#workloads) {
-      for (const inode of await workload.verify(client)) await this.#verifyFile(client, process, inode);
+      for (const inode of await workload.verify(client)) {
+        // A rotten block is not copied from, and stays alone.
+        if (!this.#bitsRot) await goalsMet(process, client, inode);
+        await this.#verifyFile(client, process, inode);
+      }
     }
   }
 
@@ -177,6 +186,6 @@ class Story implements Stage {
 
   /** The machine on whose disk bits flip, if they do. */
   get #rotten(): string | undefined {
-    return this.#plan.faults.faults.includes(BIT_ROT) ? rottenOf(this.cluster).name : undefined;
+    return this.#bitsRot ? rottenOf(this.cluster).name : undefined;
   }
 }

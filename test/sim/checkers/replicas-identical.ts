@@ -27,8 +27,23 @@ export async function compareReplicas(
   rotten: string | undefined,
 ): Promise<void> {
   for (const { start } of extents) {
-    const extent = await synced(env, network, inode, start);
+    while (!(await compareOnce({ env, network }, { inode, start }, rotten)));
+  }
+}
+
+/** Whether there was the time for it: a version that rises meanwhile, for a repair say, begins it anew. */
+async function compareOnce(
+  { env, network }: { env: Env; network: Network },
+  { inode, start }: { inode: InodeId; start: number },
+  rotten: string | undefined,
+): Promise<boolean> {
+  const extent = await synced(env, network, inode, start);
+  try {
     if (extent !== undefined) await compareExtent(network, extent, rotten);
+    return true;
+  } catch (error) {
+    if (codeOf(error) !== 'VERSION_MISMATCH' && codeOf(error) !== 'NOT_READY') throw error;
+    return false;
   }
 }
 
