@@ -40,6 +40,11 @@ export interface Extent {
   readonly version: number;
   readonly primary: number;
   readonly replicas: readonly { readonly server: number; readonly version: number | null }[];
+  readonly others: readonly {
+    readonly server: number;
+    readonly version: number;
+    readonly learner: boolean;
+  }[];
 }
 
 export class DaemonCluster {

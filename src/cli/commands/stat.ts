@@ -1,9 +1,17 @@
 import type { Command } from 'commander';
 import { hex, inodeId } from '../../base/ids.ts';
 import type { FileStatus } from '../../client/api.ts';
-import { type Attributes, ChunkserverDefinition, FileType, type Time } from '../../rpc/messages.ts';
+import {
+  type Attributes,
+  type ChunkState,
+  ChunkserverDefinition,
+  FileType,
+  MasterDefinition,
+  type Time,
+} from '../../rpc/messages.ts';
 import {
   addCommonKeys,
+  askMaster,
   askServer,
   type CommonKeys,
   ownIdentity,
@@ -32,6 +40,12 @@ interface FileDescription {
     readonly primary: number;
     /** `version` null: the server does not answer, or holds no replica (yet). */
     readonly replicas: readonly { readonly server: number; readonly version: number | null }[];
+    /** Servers that are no members and hold a copy: one that is being made (`learner`), or one of no use any more. */
+    readonly others: readonly {
+      readonly server: number;
+      readonly version: number;
+      readonly learner: boolean;
+    }[];
   }[];
 }
 
@@ -54,12 +68,18 @@ export function addStat(gfs: Command): void {
         return { attributes: { inode, type, ...attributes }, extents: [] };
       return await client.statFile(inodeId(inode), { caller });
     });
-    print(await describe(world, status), json, (value) => text(path, value));
+    const { servers } = await askMaster(world, master, MasterDefinition.methods.listServers, {});
+    const alive = servers.filter((server) => server.alive);
+    print(await describe(world, status, alive), json, (value) => text(path, value));
   });
 }
 
-async function describe(world: World, { attributes, extents }: FileStatus): Promise<FileDescription> {
-  const versions = await replicaVersions(world, extents);
+async function describe(
+  world: World,
+  { attributes, extents }: FileStatus,
+  servers: Holders['servers'],
+): Promise<FileDescription> {
+  const states = await replicaStates(world, { extents, servers });
   return {
     inode: attributes.inode,
     type: typeName(attributes),
@@ -75,35 +95,46 @@ async function describe(world: World, { attributes, extents }: FileStatus): Prom
       version,
       sealed,
       primary,
-      replicas: members.map(({ server }) => ({ server, version: versions.get(server)?.get(chunk) ?? null })),
+      replicas: members.map(({ server }) => ({
+        server,
+        version: states.get(server)?.get(chunk)?.version ?? null,
+      })),
+      others: [...states].flatMap(([server, held]) => {
+        const state = held.get(chunk);
+        if (state === undefined || members.some((member) => member.server === server)) return [];
+        return [{ server, version: state.version, learner: state.learner }];
+      }),
     })),
   };
 }
 
-/** Server → chunk → version, from the servers themselves; what cannot be had is missing. */
-async function replicaVersions(
+/** Server → chunk → what it holds, from the servers themselves; what cannot be had is missing. */
+async function replicaStates(
   world: World,
-  extents: FileStatus['extents'],
-): Promise<Map<number, Map<number, number>>> {
-  const asked = new Map<number, { address: string; chunks: number[] }>();
-  for (const { chunk, members } of extents) {
-    for (const { server, address } of members) {
-      const entry = asked.get(server) ?? { address, chunks: [] };
-      entry.chunks.push(chunk);
-      asked.set(server, entry);
-    }
+  { extents, servers }: Holders,
+): Promise<Map<number, Map<number, ChunkState>>> {
+  const addresses = new Map<number, string>();
+  for (const { server, address } of [...servers, ...extents.flatMap(({ members }) => members)]) {
+    addresses.set(server, address);
   }
+  const chunks = extents.map(({ chunk }) => chunk);
   const answers = await Promise.all(
-    [...asked].map(async ([server, { address, chunks }]): Promise<[number, Map<number, number>]> => {
+    [...addresses].map(async ([server, address]): Promise<[number, Map<number, ChunkState>]> => {
       const method = ChunkserverDefinition.methods.checkVersion;
       const states = await askServer(world, address, method, { chunks }).then(
         (reply) => reply.message.chunks,
         () => [],
       );
-      return [server, new Map(states.map(({ chunk, version }) => [chunk, version]))];
+      return [server, new Map(states.map((state) => [state.chunk, state]))];
     }),
   );
   return new Map(answers);
+}
+
+interface Holders {
+  readonly extents: FileStatus['extents'];
+  /** That are alive, members or not. */
+  readonly servers: readonly { readonly server: number; readonly address: string }[];
 }
 
 function text(path: string, file: FileDescription): string {
@@ -116,12 +147,17 @@ function text(path: string, file: FileDescription): string {
     ['modified', file.mtime],
   ]);
   if (file.extents.length === 0) return overview;
-  const rows = file.extents.map(({ start, handle, version, sealed, primary, replicas }) => [
+  const rows = file.extents.map(({ start, handle, version, sealed, primary, replicas, others }) => [
     start,
     hex(handle),
     version,
     sealed ? 'sealed' : primary === 0 ? '-' : primary,
-    replicas.map((replica) => `${replica.server}:${replica.version ?? '?'}`).join(' '),
+    [
+      ...replicas.map((replica) => `${replica.server}:${replica.version ?? '?'}`),
+      ...others.map(
+        ({ server, version, learner }) => `(${server}:${version}${learner ? ' copying' : ' old'})`,
+      ),
+    ].join(' '),
   ]);
   return `${overview}\n\n${table(['OFFSET', 'CHUNK', 'VERSION', 'PRIMARY', 'SERVER:VERSION'], rows)}`;
 }
