@@ -62,6 +62,7 @@ export class Cluster {
     this.network.healAll();
     this.network.spikeChance = 0;
     this.network.flipChance = 0;
+    this.network.copyChance = 0;
     for (const node of this.nodes) {
       node.disk.slowness = 1;
       node.disk.empty();

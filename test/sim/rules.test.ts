@@ -6,6 +6,7 @@ import { seedsUntilMissed } from './rules.ts';
 const SEEDS_MAX = 200;
 /** Where to begin, so that it does not take long. */
 const RULES: readonly { rule: Rule; from: number; accident: string }[] = [
+  { rule: 'P2', from: 0, accident: 'a replica records a version that is not above its own' },
   { rule: 'P10', from: 0, accident: 'a primary answers before the others have applied' },
   { rule: 'P18', from: 0, accident: 'a new primary forgets which appends were taken' },
 ];

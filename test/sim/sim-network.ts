@@ -5,6 +5,7 @@ import { GfsError } from '../../src/base/errors.ts';
 import { SECOND_MS } from '../../src/base/units.ts';
 import { Handlers } from '../../src/rpc/contract.ts';
 import { LIMITS_DEFAULT } from '../../src/rpc/limits.ts';
+import { ChunkserverDefinition } from '../../src/rpc/messages.ts';
 import type { Connection, Listener, Network, ServiceBinding } from '../../src/rpc/network.ts';
 import type { Encoded } from '../../src/rpc/wire-message.ts';
 import { hashOf, type Random } from './random.ts';
@@ -19,6 +20,7 @@ const {
   pingAfterMs: PING_AFTER_MS,
   silenceMsMax: SILENCE_MS_MAX,
 } = LIMITS_DEFAULT;
+const { setVersion, apply, mutate } = ChunkserverDefinition.methods;
 const BYTES_PER_MS = 1_000_000;
 const PORT_FIRST = 20_000;
 
@@ -42,6 +44,9 @@ export class SimNetwork implements Carrier {
   spikeMsMax = 0;
   /** Of a frame with file data: one bit of it arrives wrong. */
   flipChance = 0;
+  /** Of what a chunkserver is ordered or asked to change: it arrives once more, this much later, over a connection of its own. */
+  copyChance = 0;
+  copyMsMax = 0;
   /** Of one client on one connection. */
   callsInFlightMax = LIMITS_DEFAULT.callsInFlightMax;
   readonly simulation: Simulation;
@@ -190,6 +195,22 @@ export class SimNetwork implements Carrier {
   carry(from: LinkEnd, to: LinkEnd, frame: Frame): void {
     for (const watch of this.onSent) watch({ from: from.machine, to: to.machine, frame });
     this.#send(from, to, frame);
+    if (this.copyChance > 0 && isOrder(frame) && this.#dice.chance(this.copyChance))
+      this.#sendCopy(from, to, frame);
+  }
+
+  /** As of a caller who was not answered, tried again over another connection, and whose first try comes last. */
+  #sendCopy(from: LinkEnd, to: LinkEnd, frame: Frame): void {
+    this.simulation.schedule(this.#dice.between(0, this.copyMsMax), () => {
+      const listener = this.#listeners.get(to.address);
+      if (listener === undefined || !listener.accepting || !this.#reaches(from.machine, to.machine)) return;
+      const near = new LinkEnd(this, { env: from.env, machine: from.machine, address: from.address });
+      const far = new LinkEnd(this, { env: listener.env, machine: to.machine, address: to.address });
+      LinkEnd.join(near, far);
+      listener.accept(far);
+      this.simulation.count('late copy of a request');
+      this.#arrive(near, far, frame);
+    });
   }
 
   #send(from: LinkEnd, to: LinkEnd, frame: Frame): void {
@@ -320,6 +341,13 @@ function splitAddress(address: string): [host: string, port: number] {
     throw new GfsError('INVALID_ARGUMENT', `${address} is not an address such as host:port`);
   }
   return [address.slice(0, at), port];
+}
+
+/** What the protocol has to withstand a second time, however late: its versions and numbers are there for it. */
+const ORDER_NAMES: ReadonlySet<string> = new Set([setVersion.name, apply.name, mutate.name]);
+
+function isOrder(frame: Frame): boolean {
+  return frame.kind === 'open' && frame.data !== undefined && ORDER_NAMES.has(frame.route.method.name);
 }
 
 function wayOf(from: string, to: string): string {

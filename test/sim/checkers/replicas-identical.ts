@@ -68,7 +68,8 @@ async function synced(
       const [extent] = found.message.extents;
       assert(extent !== undefined && extent.start === start, `an extent begins at ${start}`);
       const primary = extent.members.find(({ server }) => server === extent.primary);
-      if (primary === undefined) continue;
+      // A master that has just started may not have heard of all members yet.
+      if (primary === undefined || extent.members.some(({ address }) => address === '')) continue;
       const { chunk, version } = extent;
       const problem = await withConnection(network, primary.address, (server) =>
         server.call(sync, sync.requestType.create({ chunk, version })).then(() => undefined, codeOf),

@@ -5,7 +5,7 @@ import type { Random } from '../random.ts';
 import { CRASHES } from './crash.ts';
 import { BIT_ROT, FULL_DISK, SLOW_DISK } from './disk.ts';
 import type { Fault } from './fault.ts';
-import { FLIPS_ON_THE_WIRE, LOST_CONNECTIONS, SLOW_NETWORK } from './network.ts';
+import { FLIPS_ON_THE_WIRE, LATE_COPIES, LOST_CONNECTIONS, SLOW_NETWORK } from './network.ts';
 import { PARTITIONS } from './partition.ts';
 import { PAUSE } from './pause.ts';
 import { POWER_CUTS } from './power-cut.ts';
@@ -18,6 +18,7 @@ export const FAULTS: readonly Fault[] = [
   SLOW_NETWORK,
   LOST_CONNECTIONS,
   FLIPS_ON_THE_WIRE,
+  LATE_COPIES,
   SLOW_DISK,
   FULL_DISK,
   BIT_ROT,
@@ -29,6 +30,7 @@ export const CONSEQUENCES = [
   'torn write',
   'reordered frames',
   'bit flipped on the wire',
+  'late copy of a request',
   'write to a full disk',
 ] as const;
 

@@ -28,3 +28,15 @@ export const FLIPS_ON_THE_WIRE: Fault = {
     });
   },
 };
+
+/** What servers are ordered comes to them a second time, when it is long done or overtaken. */
+export const LATE_COPIES: Fault = {
+  name: 'late copies',
+  inject: ({ cluster: { network }, dice, after }) => {
+    network.copyChance = dice.pick([0.05, 0.5]);
+    network.copyMsMax = dice.pick([20, 500, 5_000]);
+    after(() => {
+      network.copyChance = 0;
+    });
+  },
+};

@@ -71,7 +71,9 @@ export class Appends implements Workload {
   async #append(client: GfsClient, { env }: Process, log: AppendLog): Promise<void> {
     const { simulation } = this.#stage;
     const dice = simulation.random.fork(`${env.name} ${log.name} ${log.newWriter().id}`);
-    const burst = dice.pick([10, 50, 300]);
+    // The more writers, the slower each of them: what a seed tries is faults, and records cost most of its time.
+    const writerCount = this.#logs.length * this.#writersPerClient * this.#stage.clientCount;
+    const burst = (dice.pick([10, 50, 300]) * writerCount) / 2;
     await this.#again(env, async () => {
       const writer = log.newWriter();
       const unsynced: number[] = [];
