@@ -221,7 +221,11 @@ export interface GfsFile {
   /** Up to `length` bytes; fewer only at the end of the file. The buffers belong to the caller. */
   read(fileOffset: number, length: number, waiting?: Waiting): Promise<Bytes>;
 
-  /** Resolves as soon as the data is taken; `bytes` are borrowed until then. Waits while too much is on its way. */
+  /**
+   * Resolves as soon as the data is taken; `bytes` are borrowed until then. Waits while too much is on its way. Errors have
+   * the field `applied`, as those of `append`: "no", nothing of this write was taken. The `flush`, `sync` or `close` that tells
+   * what became of taken writes has "unknown": some may have arrived. Bytes have their place, so they may be written again.
+   */
   write(fileOffset: number, bytes: Bytes, waiting?: Waiting): Promise<void>;
   /**
    * As `write`, but keeps the buffers instead of copying them: nobody changes them until `release` is called, which
@@ -232,8 +236,8 @@ export interface GfsFile {
    * Appends one record (§3.3): at the end of the file, wherever that is when it arrives, whole and once, whatever fails
    * meanwhile; resolves to its file offset when all replicas have it. Records of one open file follow one another in the
    * order of the calls; small ones that are asked for while one is on its way go out together. `bytes` are borrowed until
-   * then. INVALID_ARGUMENT: nothing, or more than a quarter of a chunk. After CANCELLED or DEADLINE_EXCEEDED the record
-   * may still appear, once.
+   * then. INVALID_ARGUMENT: nothing, or more than a quarter of a chunk. Every error has the field `applied` (see
+   * `Applied`): "no", the record is nowhere and may be sent again; "unknown", it may still appear, once.
    */
   append(bytes: Bytes, waiting?: Waiting): Promise<number>;
   /** Another writer of this open file: its records follow one another, and go beside those of others. */

@@ -2,6 +2,7 @@ import { type Bytes, lengthOf } from '../base/bytes.ts';
 import { INLINE_MUTATION_BYTES_MAX } from '../base/constants.ts';
 import type { Env, Timer } from '../base/env.ts';
 import { GfsError } from '../base/errors.ts';
+import { telling } from './applied.ts';
 import { Patience } from './patience.ts';
 import type { Writer } from './writers.ts';
 
@@ -35,8 +36,17 @@ export class AppendQueue {
     this.#batchBytesMax = Math.min(INLINE_MUTATION_BYTES_MAX, options.recordBytesMax);
   }
 
-  /** `bytes` are borrowed until it settles. */
+  /** `bytes` are borrowed until it settles. Errors have `applied`. */
   async append(bytes: Bytes, patience: Patience): Promise<number> {
+    try {
+      return await this.#append(bytes, patience);
+    } catch (error) {
+      // It was not sent, or who sent it told what is known.
+      throw telling(error, 'no');
+    }
+  }
+
+  async #append(bytes: Bytes, patience: Patience): Promise<number> {
     if (this.#closed) throw new GfsError('BAD_FILE', 'the writer is closed');
     const length = lengthOf(bytes);
     const { recordBytesMax } = this.#options;
@@ -114,6 +124,7 @@ export class AppendQueue {
     const deadlineMs = Math.max(...batch.map(({ patience }) => patience.deadlineMs));
     const patience = new Patience(this.#options.env, { deadlineMs, signal: all.signal }, 0);
     try {
+      for (const record of batch) record.isSent = true;
       // A copy: a record that is given up gives its bytes back, and what is sent must stay the same.
       const copy = Buffer.concat(batch.flatMap((record) => record.bytes));
       let fileOffset = await this.#send([copy], patience);
@@ -133,6 +144,8 @@ class QueuedRecord {
   readonly length: number;
   readonly patience: Patience;
   onGivenUp: (() => void) | undefined;
+  /** Or may be any moment. */
+  isSent = false;
   #settle: Settle | undefined;
   readonly #timer: Timer;
 
@@ -166,7 +179,7 @@ class QueuedRecord {
 
   #giveUp(error: GfsError): void {
     if (!this.waits) return;
-    this.reject(error);
+    this.reject(telling(error, this.isSent ? 'unknown' : 'no'));
     this.onGivenUp?.();
   }
 

@@ -4,6 +4,7 @@ import { codeOf } from '../base/errors.ts';
 import { SECOND_MS } from '../base/units.ts';
 import type { Rules } from '../core/rules.ts';
 import { type MutateResponse, MutationKind } from '../rpc/messages.ts';
+import { telling, wasNotOrdered } from './applied.ts';
 import { type ChunkWriter, hasRoomElsewhere, type MutationId } from './chunk-writer.ts';
 import type { ExtentSpan } from './extent-map.ts';
 import type { FileState } from './file-state.ts';
@@ -31,6 +32,11 @@ type Outcome =
   /** The extent was truncated away, and what was tried there with it. */
   | { readonly kind: 'gone' };
 
+/** Whether an attempt at a record may have been carried out, or be still, where it is not known that it was not. */
+interface Fate {
+  mayBeApplied: boolean;
+}
+
 interface AppendRecord {
   readonly id: MutationId;
   readonly bytes: Bytes;
@@ -55,10 +61,25 @@ export class Appender {
   }
 
   /**
-   * Appends one record, whole; resolves to its file offset. One append per writer is under way at a time (P15). When it
-   * fails by its deadline or signal, the record may still appear, once.
+   * Appends one record, whole; resolves to its file offset. One append per writer is under way at a time (P15). An error
+   * tells in `applied` whether the record may still appear, once.
    */
   async append(access: Access, state: FileState, record: AppendRecord, patience: Patience): Promise<number> {
+    const fate: Fate = { mayBeApplied: false };
+    try {
+      return await this.#append(access, state, record, patience, fate);
+    } catch (error) {
+      throw telling(error, fate.mayBeApplied ? 'unknown' : 'no');
+    }
+  }
+
+  async #append(
+    access: Access,
+    state: FileState,
+    record: AppendRecord,
+    patience: Patience,
+    fate: Fate,
+  ): Promise<number> {
     let learntAtMs = this.#env.monotonicMs();
     const { appendedTo } = state;
     let end: End;
@@ -71,13 +92,14 @@ export class Appender {
       else end = (await this.#findEndIfAnswered(access, patience)) ?? end;
     }
     for (;;) {
-      const outcome = await this.#pursue(access, end, record, patience);
+      const outcome = await this.#pursue(access, end, record, patience, fate);
       if (outcome.kind === 'done') {
         const { span, answer } = outcome;
         state.acknowledged(span);
         state.appendedTo = { start: span.start, learntAtMs };
         return span.start + answer.chunkOffset;
       }
+      fate.mayBeApplied = false;
       state.appendedTo = undefined;
       learntAtMs = this.#env.monotonicMs();
       end =
@@ -144,7 +166,13 @@ export class Appender {
   }
 
   /** Asks the primary of one extent, whichever server that is by then, until it has answered. */
-  async #pursue(access: Access, end: End, { id, bytes }: AppendRecord, patience: Patience): Promise<Outcome> {
+  async #pursue(
+    access: Access,
+    end: End,
+    { id, bytes }: AppendRecord,
+    patience: Patience,
+    fate: Fate,
+  ): Promise<Outcome> {
     const first = await this.#locations.forWrite(access, end.fileOffset, undefined, patience);
     const { start } = first;
     let span: ExtentSpan | undefined = first;
@@ -158,6 +186,7 @@ export class Appender {
         if (!this.#locations.wasReplaced(span.location))
           return { kind: answer.sealed ? 'sealed' : 'done', span, answer };
       } catch (error) {
+        if (!wasNotOrdered(error)) fate.mayBeApplied = true;
         suspicion = await this.#writer.recover(error, span, suspicion, patience);
         if (this.#withoutRules.has('P17')) return { kind: 'gone' };
       }

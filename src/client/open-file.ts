@@ -7,6 +7,7 @@ import { SECOND_MS } from '../base/units.ts';
 import type { Attributes } from '../rpc/messages.ts';
 import type { AppendWriter, GfsFile, OpenMode, Waiting } from './api.ts';
 import type { AppendQueue } from './append-queue.ts';
+import { telling } from './applied.ts';
 import type { Owner } from './dirty-ranges.ts';
 import type { FileState } from './file-state.ts';
 import type { FileWork } from './file-work.ts';
@@ -82,11 +83,16 @@ export class OpenFile implements GfsFile {
   }
 
   async write(fileOffset: number, bytes: Bytes, waiting?: Waiting): Promise<void> {
-    this.#checkWritable(fileOffset, lengthOf(bytes));
-    let position = fileOffset;
-    for (const buffer of bytes) {
-      await this.#take(position, buffer, undefined, waiting);
-      position += buffer.length;
+    let taken = 0;
+    try {
+      this.#checkWritable(fileOffset, lengthOf(bytes));
+      for (const buffer of bytes) {
+        await this.#take(fileOffset + taken, buffer, undefined, waiting, (count) => {
+          taken += count;
+        });
+      }
+    } catch (error) {
+      throw telling(error, taken === 0 ? 'no' : 'unknown');
     }
   }
 
@@ -105,7 +111,7 @@ export class OpenFile implements GfsFile {
       // What was taken before goes its way; the rest is given back now.
       const rest = lengthOf(bytes) - taken;
       if (rest > 0) giveBack(owner, rest);
-      throw error;
+      throw telling(error, taken === 0 ? 'no' : 'unknown');
     }
   }
 
@@ -120,8 +126,12 @@ export class OpenFile implements GfsFile {
     this.#appendQueues.add(queue);
     return {
       append: async (bytes, waiting) => {
-        this.#checkWritable(0, lengthOf(bytes));
-        return await queue.append(bytes, this.#work.patience(waiting));
+        try {
+          this.#checkWritable(0, lengthOf(bytes));
+          return await queue.append(bytes, this.#work.patience(waiting));
+        } catch (error) {
+          throw telling(error, 'no');
+        }
       },
       close: async () => {
         await queue.close();
@@ -246,7 +256,8 @@ export class OpenFile implements GfsFile {
     if (!this.#mayWrite || this.#errorsTold >= this.#state.errorCount) return;
     const error = this.#errorToTell();
     this.#errorsTold = this.#state.errorCount;
-    throw error;
+    // Of all that was taken since it was last told, some may have arrived.
+    throw telling(error, 'unknown');
   }
 
   #errorToTell(): unknown {

@@ -1,10 +1,10 @@
 import test from 'ava';
-import { GfsError } from '../../src/base/errors.ts';
+import { type ErrorCode, GfsError } from '../../src/base/errors.ts';
 import { KiB, MINUTE_MS, SECOND_MS } from '../../src/base/units.ts';
 import type { GfsFile } from '../../src/client/api.ts';
 import { type MutateRequest, MutationKind } from '../../src/rpc/messages.ts';
 import type { FakeCluster } from './fake-cluster.ts';
-import { codeFrom, inWorld, ME, pattern, readAll, type World, WRITING } from './world.ts';
+import { inWorld, ME, pattern, readAll, type World, WRITING } from './world.ts';
 
 const APPENDING = { read: true, write: true, append: true };
 const line = (text: string) => Buffer.from(`${text}\n`);
@@ -25,6 +25,15 @@ function loseAnswers(cluster: FakeCluster, count: number): void {
     left -= 1;
     throw new GfsError('UNAVAILABLE', 'lost');
   };
+}
+
+/** Its code, and what is known of the record. */
+async function failureOf(append: Promise<number>): Promise<[code: string, applied: string]> {
+  const error = await append.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  return error instanceof GfsError ? [error.code, error.fields.applied ?? 'not told'] : ['none', ''];
 }
 
 async function textOf({ connect }: World, file: GfsFile): Promise<string> {
@@ -210,11 +219,63 @@ test('at its deadline an append fails, and the record may still be there: once, 
     await file.append([line('a')]);
     loseAnswers(cluster, 1000);
     const deadlineMs = clientEnv.monotonicMs() + 2 * SECOND_MS;
-    t.is(await codeFrom(file.append([line('b')], { deadlineMs })), 'DEADLINE_EXCEEDED');
+    t.deepEqual(await failureOf(file.append([line('b')], { deadlineMs })), ['DEADLINE_EXCEEDED', 'unknown']);
     cluster.onAnswer = undefined;
     t.is(await file.append([line('c')]), 4);
     await file.close();
     t.is(await textOf(world, file), 'a\nb\nc\n');
+  }));
+
+for (const [what, applied, fail] of [
+  [
+    'the master is away and no primary is ready for it',
+    'no',
+    (method) => (method === 'Mutate' ? 'NOT_READY' : method === 'FindChunks' && 'UNAVAILABLE'),
+  ],
+  ['a primary is not ready for it', 'no', (method) => method === 'Mutate' && 'NOT_READY'],
+  ['no server has room', 'no', (method) => method !== 'DealWriters' && 'NO_SPACE'],
+  ['a primary may have taken it', 'unknown', (method) => method === 'Mutate' && 'UNAVAILABLE'],
+  ['a primary has lost its role meanwhile', 'unknown', (method) => method === 'Mutate' && 'NOT_PRIMARY'],
+] as [string, string, (method: string) => ErrorCode | false][]) {
+  test(`a record that fails since ${what} tells that it is ${applied === 'no' ? 'nowhere' : 'not known where'}`, (t) =>
+    inWorld({}, async (world) => {
+      const { cluster, create, clientEnv, sleep } = world;
+      const { file } = await create('log');
+      await file.append([line('a')]);
+      // The end of the file is asked for again.
+      await sleep(2000);
+      cluster.onCall = ({ method }) => {
+        const code = fail(method);
+        if (code !== false) throw new GfsError(code, 'refused');
+      };
+      const deadlineMs = clientEnv.monotonicMs() + 2 * SECOND_MS;
+      const error = await t.throwsAsync<GfsError>(file.append([line('b')], { deadlineMs }));
+      t.is(error.fields.applied, applied);
+      cluster.onCall = undefined;
+      await file.append([line('c')]);
+      await file.close();
+      t.is(await textOf(world, file), 'a\nc\n');
+    }));
+}
+
+test('a record that is sealed out of its chunk, and finds no room behind it, is nowhere', (t) =>
+  inWorld({ chunkSizeBytes: 64 * KiB }, async (world) => {
+    const { cluster, create, clientEnv } = world;
+    const { file } = await create('log');
+    for (let count = 0; count < 4; count += 1) await file.append([pattern(15 * KiB, count)]);
+    let mutateCount = 0;
+    cluster.onCall = ({ method }) => {
+      if (method === 'Mutate') mutateCount += 1;
+      if (method === 'Mutate' && mutateCount === 1)
+        throw new GfsError('UNAVAILABLE', 'it may have been taken');
+      if (method === 'AddChunk') throw new GfsError('NO_SPACE', 'there is no room');
+    };
+    const deadlineMs = clientEnv.monotonicMs() + 2 * SECOND_MS;
+    const error = await t.throwsAsync<GfsError>(file.append([pattern(15 * KiB)], { deadlineMs }));
+    t.deepEqual([error.code, error.fields.applied], ['NO_SPACE', 'no']);
+    cluster.onCall = undefined;
+    await file.close();
+    t.is(cluster.contents(file.inode).length, 60 * KiB);
   }));
 
 test('a record that is cancelled while it waits is nowhere; the others of its batch do not mind', (t) =>
@@ -226,12 +287,12 @@ test('a record that is cancelled while it waits is nowhere; the others of its ba
     };
     const cancelling = new AbortController();
     const first = file.append([line('a')]);
-    const cancelled = codeFrom(file.append([line('b')], { signal: cancelling.signal }));
-    const late = codeFrom(file.append([line('c')], { deadlineMs: clientEnv.monotonicMs() + 10 }));
+    const cancelled = failureOf(file.append([line('b')], { signal: cancelling.signal }));
+    const late = failureOf(file.append([line('c')], { deadlineMs: clientEnv.monotonicMs() + 10 }));
     const last = file.append([line('d')]);
     cancelling.abort();
-    t.is(await cancelled, 'CANCELLED');
-    t.is(await late, 'DEADLINE_EXCEEDED');
+    t.deepEqual(await cancelled, ['CANCELLED', 'no']);
+    t.deepEqual(await late, ['DEADLINE_EXCEEDED', 'no']);
     t.is(await first, 0);
     t.is(await last, 2);
     await file.close();
@@ -252,12 +313,12 @@ test('the bytes of a record that is given up in a batch may be used again at onc
     const cancelling = new AbortController();
     const bytes = line('bb');
     const first = file.append([line('a')]);
-    const cancelled = codeFrom(file.append([bytes], { signal: cancelling.signal }));
+    const cancelled = failureOf(file.append([bytes], { signal: cancelling.signal }));
     const last = file.append([line('c')]);
     await first;
     await env.sleep(20);
     cancelling.abort();
-    t.is(await cancelled, 'CANCELLED');
+    t.deepEqual(await cancelled, ['CANCELLED', 'unknown']);
     bytes.fill('x');
     t.is(await last, 5);
     await file.close();
@@ -268,8 +329,8 @@ test('an append of nothing, or of more than a quarter chunk, is refused and chan
   inWorld({ chunkSizeBytes: 8 * 1024 * KiB }, async ({ cluster, create }) => {
     const { file } = await create('log');
     cluster.calls.length = 0;
-    t.is(await codeFrom(file.append([])), 'INVALID_ARGUMENT');
-    t.is(await codeFrom(file.append([Buffer.alloc(0)])), 'INVALID_ARGUMENT');
+    t.deepEqual(await failureOf(file.append([])), ['INVALID_ARGUMENT', 'no']);
+    t.deepEqual(await failureOf(file.append([Buffer.alloc(0)])), ['INVALID_ARGUMENT', 'no']);
     const error = await t.throwsAsync(file.append([Buffer.alloc(2 * 1024 * KiB), Buffer.alloc(1)]));
     t.regex(error.message, /2097153 bytes is longer than 2097152, a quarter chunk/);
     t.deepEqual(cluster.counts(), {});
