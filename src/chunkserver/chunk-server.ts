@@ -131,6 +131,7 @@ export class ChunkServer implements RunningChunkServer, AsyncDisposable {
       pushes: this.#pushes,
       peers: this.#peers,
       checkRoom: (lengthBytes) => this.#checkRoom(lengthBytes),
+      hasRoomForRecords: () => this.#store.hasRoomForRecords(),
       chunkCount: () => this.#store.chunkCount,
       systemReporter: this.#options.systemReporter,
       incarnation: this.#incarnation,

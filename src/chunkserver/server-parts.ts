@@ -17,6 +17,7 @@ export interface ServerParts {
   readonly peers: Peers;
   /** NO_SPACE, with this server's id, unless a mutation of this size fits on its disk. Nearly always nothing to wait for. */
   readonly checkRoom: (lengthBytes: number) => Promise<void> | undefined;
+  readonly hasRoomForRecords: () => Promise<boolean>;
   readonly chunkCount: () => number;
   readonly systemReporter: SystemReporter | undefined;
   /** New at each start of the process (P2). */

@@ -40,7 +40,9 @@ export function versionHandlers(parts: ServerParts): Pick<ChunkserverHandlers, V
         const state = await stateOf(parts, chunk);
         if (state !== undefined) chunks.push(state);
       }
-      return { message: { chunks, server: parts.self() ?? 0, incarnation: parts.incarnation } };
+      // Asked for no chunk, it is asked whether it lives.
+      const full = message.chunks.length > 0 && !(await parts.hasRoomForRecords());
+      return { message: { chunks, server: parts.self() ?? 0, incarnation: parts.incarnation, full } };
     },
 
     clone: async ({ message: { record, source } }) => {

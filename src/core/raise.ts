@@ -23,9 +23,11 @@ export type MemberAnswer =
       readonly replica: ReplicaReport;
       /** Looked at where the log lacks its version (P25). */
       readonly recorded?: RecordedVersion | undefined;
+      /** Its disk has no room even for the record of a version. */
+      readonly full?: boolean;
     }
   /** It never had one. */
-  | { readonly kind: 'absent' }
+  | { readonly kind: 'absent'; readonly full?: boolean }
   /** It had one and cannot use it. */
   | { readonly kind: 'lost' }
   /** `awaited`: this master was just started, and the server may not have had the time to find it. */
@@ -171,7 +173,7 @@ export class Raise {
       this.#step = { kind: 'kept', version, primary };
       return;
     }
-    const plan = this.#plan();
+    const plan = this.#plannedWithRoom();
     this.#step = plan.ok ? { kind: 'log', plan: plan.value } : { kind: 'refused', error: plan.error };
   }
 
@@ -182,7 +184,16 @@ export class Raise {
     return { kind: 'ask', members: [...members] };
   }
 
-  #plan(): Result<RaisePlan> {
+  /** Nothing is logged that a member could not record: nobody could read or write before there is room again. */
+  #plannedWithRoom(): Result<RaisePlan> {
+    const full = new Set<ServerId>();
+    for (const [member, answer] of this.#answers) if ('full' in answer && answer.full) full.add(member);
+    const plan = this.#plan(full);
+    const stuck = plan.ok ? plan.value.members.find((member) => full.has(member)) : undefined;
+    return stuck === undefined ? plan : nobodyToSpare(this.#chunk, stuck);
+  }
+
+  #plan(full: ReadonlySet<ServerId>): Result<RaisePlan> {
     const { admitted } = this.#options;
     if (this.#isRecovering) {
       const { minReplicas, random, servers, withoutRules } = this.#options;
@@ -195,7 +206,8 @@ export class Raise {
     }
     // Once a version is in the log there is no way back, room or not (P3).
     const options = this.#count === 0 ? this.#options : { ...this.#options, noRoom: undefined };
-    return planRaise(this.#chunk, this.#logged, this.#answers, options, this.#failed);
+    const unable = new Set([...this.#failed, ...full]);
+    return planRaise(this.#chunk, this.#logged, this.#answers, options, unable);
   }
 
   /** `log` was done; `row` is what the log has now. */
@@ -317,14 +329,14 @@ function planAdmission(
 
 /**
  * The next membership, from what all members of the last logged one said. Who is silent or lost is left out, and who is
- * to blame, as long as enough stay. `failed` answered before and then did not record a version.
+ * to blame, as long as enough stay. `unable`: answered before and then did not record a version, or have no room to.
  */
 export function planRaise(
   chunk: ChunkHandle,
   { version, members, primary, goal }: LoggedChunk,
   answers: ReadonlyMap<ServerId, MemberAnswer>,
   options: RaiseOptions,
-  failed: ReadonlySet<ServerId> = NOBODY,
+  unable: ReadonlySet<ServerId> = NOBODY,
 ): Result<RaisePlan> {
   const answerOf = (member: ServerId) => must(answers.get(member), 'every member was asked');
   const present: ServerId[] = [];
@@ -378,10 +390,10 @@ export function planRaise(
   const planOf = (chosen: Pick<RaisePlan, 'members' | 'primary' | 'loss'>) =>
     ok({ version, ...chosen, recorded: recordedBy(chosen.members, version, answerOf), admitted: 0 as const });
   const isWanted = (member: ServerId) =>
-    !failed.has(member) && !without.has(member) && noRoom?.full.has(member) !== true;
+    !unable.has(member) && !without.has(member) && noRoom?.full.has(member) !== true;
   if (holderCount === 0) {
     const staying = keepEnough(present, isWanted, { minimum, isWhole: () => true });
-    if (noRoom !== undefined && staying.includes(noRoom.refused)) return nobodyToSpare(chunk, noRoom);
+    if (noRoom !== undefined && staying.includes(noRoom.refused)) return nobodyToSpare(chunk, noRoom.refused);
     // All empty: nobody wrote, or all lost power before the first sync and have nothing left. Whoever has an
     // acknowledgement learns by the loss which it was (P14).
     return planOf({ members: staying, primary: best(staying, rank), loss: true });
@@ -401,7 +413,7 @@ export function planRaise(
     if (noRoom !== undefined && staying.includes(noRoom.refused)) {
       const mayOrder =
         isWhole(answerOf(noRoom.refused)) && primary !== 0 && isInOrder(answerOf(primary), version);
-      if (!noRoom.ordered || !mayOrder) return nobodyToSpare(chunk, noRoom);
+      if (!noRoom.ordered || !mayOrder) return nobodyToSpare(chunk, noRoom.refused);
       // What it could not apply, others have to undo. Being primary, it refuses such things before anybody is ordered.
       return planOf({ members: staying, primary: noRoom.refused, loss: false });
     }
@@ -492,10 +504,10 @@ function isInOrder(answer: MemberAnswer | undefined, asked: number): boolean {
   return version === asked && whole && reconciled && !restarted;
 }
 
-function nobodyToSpare(chunk: ChunkHandle, { refused }: NoRoom): Result<never> {
+function nobodyToSpare(chunk: ChunkHandle, full: ServerId): Result<never> {
   return refuse(
     'NO_SPACE',
-    `${name(chunk)}: the disk of server ${refused} is full, and without it too few members with room are left`,
+    `${name(chunk)}: the disk of server ${full} is full, and without it too few members with room are left`,
   );
 }
 

@@ -1,6 +1,6 @@
 import { unreachable } from '../base/assert.ts';
 import type { Env } from '../base/env.ts';
-import { codeOf, GfsError } from '../base/errors.ts';
+import { codeOf, GfsError, messageOf } from '../base/errors.ts';
 import { type ChunkHandle, hex, type ServerId } from '../base/ids.ts';
 import type { Result } from '../base/result.ts';
 import { Accusations, Complaints } from '../core/complaints.ts';
@@ -103,7 +103,14 @@ export class ChunkRaiser {
    * when one may. Throws as `ensurePrimary`.
    */
   async ensureReadable(chunk: ChunkHandle, version: number): Promise<void> {
-    await this.#raise(chunk, (row) => (row.version === version ? { keep: 'inCharge' } : 'not needed'));
+    try {
+      await this.#raise(chunk, (row) => (row.version === version ? { keep: 'inCharge' } : 'not needed'));
+    } catch (error) {
+      // To a reader, a disk that is full is a server that is not ready.
+      throw codeOf(error) === 'NO_SPACE'
+        ? new GfsError('NOT_READY', messageOf(error), { cause: error })
+        : error;
+    }
   }
 
   /** Brings members to the logged version, or those that lost power to what others have; disturbs no reconcile. */
@@ -347,10 +354,10 @@ export class ChunkRaiser {
   async #ask(member: ServerId, chunk: ChunkHandle): Promise<MemberAnswer> {
     const { env, servers, calls } = this.#parts;
     try {
-      const state = await calls.checkVersion(member, chunk);
-      if (state === undefined) return { kind: 'absent' };
+      const { state, full } = await calls.checkVersion(member, chunk);
+      if (state === undefined) return { kind: 'absent', full };
       if (state.lost) return { kind: 'lost' };
-      return { kind: 'holds', replica: replicaReportOf(state), recorded: recordedVersionOf(state) };
+      return { kind: 'holds', replica: replicaReportOf(state), recorded: recordedVersionOf(state), full };
     } catch {
       return { kind: 'silent', awaited: servers.isAwaited(member, env.monotonicMs()) };
     }

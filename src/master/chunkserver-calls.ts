@@ -27,6 +27,11 @@ const TEACH_MS_MAX = 10 * MINUTE_MS;
 /** Chunks in one call: one sync of the server's disk for all of them, and a bound on how long it takes. */
 const BATCH_SIZE_MAX = 1000;
 
+export interface CheckedReplica {
+  readonly state: ChunkState | undefined;
+  readonly full: boolean;
+}
+
 /**
  * Calls to chunkservers. Questions and orders for one server that are made in one turn travel together: after a
  * failure many chunks are raised at once.
@@ -36,7 +41,7 @@ export class ChunkserverCalls {
   readonly #network: Network;
   readonly #servers: ServerTable<SystemReport>;
   readonly #connections = new Map<ServerId, Connection>();
-  readonly #questions = new Map<ServerId, Batch<ChunkHandle, ChunkState | undefined>>();
+  readonly #questions = new Map<ServerId, Batch<ChunkHandle, CheckedReplica>>();
   readonly #orders = new Map<ServerId, Batch<VersionRecord, SetVersionResult>>();
 
   constructor(parts: { env: Env; network: Network; servers: ServerTable<SystemReport> }) {
@@ -45,8 +50,8 @@ export class ChunkserverCalls {
     this.#servers = parts.servers;
   }
 
-  /** The server's replica; undefined: it never had one. */
-  checkVersion(server: ServerId, chunk: ChunkHandle): Promise<ChunkState | undefined> {
+  /** The server's replica, if it ever had one, and whether it has room to record versions. */
+  checkVersion(server: ServerId, chunk: ChunkHandle): Promise<CheckedReplica> {
     return batchOf(this.#questions, server, (chunks) => this.#checkAll(server, chunks)).add(chunk);
   }
 
@@ -83,7 +88,7 @@ export class ChunkserverCalls {
     this.#connections.clear();
   }
 
-  async #checkAll(server: ServerId, chunks: readonly ChunkHandle[]): Promise<(ChunkState | undefined)[]> {
+  async #checkAll(server: ServerId, chunks: readonly ChunkHandle[]): Promise<CheckedReplica[]> {
     const answer = await this.#call(server, checkVersion, { chunks: [...chunks] }, ASK_MS_MAX);
     const incarnation = this.#servers.get(server)?.identity.incarnation;
     if (answer.server !== server || answer.incarnation !== incarnation) {
@@ -91,7 +96,7 @@ export class ChunkserverCalls {
       throw new GfsError('UNAVAILABLE', `another process answers where server ${server} was`);
     }
     const states = new Map(answer.chunks.map((state) => [state.chunk, state]));
-    return chunks.map((chunk) => states.get(chunk));
+    return chunks.map((chunk) => ({ state: states.get(chunk), full: answer.full }));
   }
 
   async #setAll(server: ServerId, records: readonly VersionRecord[]): Promise<SetVersionResult[]> {

@@ -230,6 +230,11 @@ export class ReplicaStore {
     return true;
   }
 
+  /** Versions can be recorded. */
+  hasRoomForRecords(): Promise<boolean> {
+    return this.#space.hasReserve();
+  }
+
   async space(): Promise<StoreSpace> {
     const { totalBytes, freeBytes } = await this.#disk.space(this.#directory.path);
     const reserveBytes = this.#options.reserveBytes ?? 0;

@@ -1,11 +1,13 @@
 import type { Disk } from '../base/disk.ts';
 import type { Env } from '../base/env.ts';
 import { GfsError } from '../base/errors.ts';
-import { MiB, SECOND_MS } from '../base/units.ts';
+import { KiB, MiB, SECOND_MS } from '../base/units.ts';
 
 /** How long, and for how many bytes, an answer of the disk is believed. */
 const BELIEVED_MS_MAX = 1 * SECOND_MS;
 const BELIEVED_BYTES_MAX = 64 * MiB;
+/** A few records in files of their own, by the block. */
+const RECORDS_BYTES_MIN = 64 * KiB;
 
 /** Refuses what would not fit, before anything is changed; asks the disk now and then only. */
 export class SpaceGuard {
@@ -44,6 +46,16 @@ export class SpaceGuard {
     if (checked !== undefined) return checked.then(() => this.#taken(bytes));
     this.#taken(bytes);
     return undefined;
+  }
+
+  /** Whether the reserve has room for records. */
+  async hasReserve(): Promise<boolean> {
+    const isFresh = this.#env.monotonicMs() - this.#askedAtMs < BELIEVED_MS_MAX;
+    if (!isFresh || this.#freeBytes - this.#takenBytes < RECORDS_BYTES_MIN) {
+      this.#asking ??= this.#ask();
+      await this.#asking;
+    }
+    return this.#freeBytes - this.#takenBytes >= RECORDS_BYTES_MIN;
   }
 
   /** Something is written that the reserve is for. */

@@ -162,6 +162,40 @@ test('where no member can be spared, a file goes on in another chunk behind what
     { serverCount: 5, replication: 2 },
   ));
 
+test('where no member can be spared, and one has not a byte left, writers learn it at once', (t) =>
+  inRealCluster(
+    'none to spare, none to record',
+    async (cluster) => {
+      const { client, simulation } = cluster;
+      const file = await create(cluster, 'f');
+      const log = await create(cluster, 'log', APPENDING);
+      await file.write(0, [pattern(50 * KiB)]);
+      await file.sync();
+      await log.append([pattern(1000)]);
+      const members = [...(await membersOf(client, file)), ...(await membersOf(client, log))];
+      const full = new Set(members.map(([first = 0]) => first));
+      const startMs = simulation.nowMs;
+      await fill(cluster, full, 'to the last byte');
+      for (const length of [100, 100 * KiB]) {
+        await file.write(0, [pattern(length, 1)]);
+        t.is(await codeFrom(file.flush()), 'NO_SPACE');
+      }
+      t.is(await codeFrom(log.append([pattern(1000, 1)])), 'NO_SPACE');
+      t.true(simulation.nowMs - startMs < 10_000, `${simulation.nowMs - startMs} ms`);
+      t.is((await readAll(file)).length, 50 * KiB);
+      t.true((await readAll(log)).equals(pattern(1000)));
+      for (const server of full) cluster.disk(`s${server}`).empty();
+      await cluster.sleep(1500);
+      await file.write(0, [pattern(50 * KiB, 2)]);
+      await file.sync();
+      t.true((await readAll(file)).equals(pattern(50 * KiB, 2)));
+      t.is(await log.append([pattern(100, 1)]), 1000);
+      await file.close();
+      await log.close();
+    },
+    { serverCount: 5, replication: 2 },
+  ));
+
 for (const fullness of Object.keys(FULLNESS) as Fullness[]) {
   test(`when all servers are full ${fullness} writers learn it, and go on when there is room again`, (t) =>
     inRealCluster(`all full ${fullness}`, async (cluster) => {

@@ -373,3 +373,14 @@ test('a primary that is in charge teaches, unless somebody can be left out first
   );
   t.deepEqual(run([inCharge, holds(), dead], () => true, forRepair).at(-1), 'active 5 by 1');
 });
+
+test('nothing is logged that a member that stays has no room to record', (t) => {
+  const full = { ...holds(), full: true };
+  const recorded = () => true;
+  t.is(run([holds(), full, holds()], recorded).at(-1), 'active 5 by 1');
+  t.deepEqual(run([holds(), full, holds()], recorded).slice(1, 2), ['set 1,3 create ']);
+  t.deepEqual(run([full, full, holds()], recorded), ['NO_SPACE']);
+  t.deepEqual(run([holds(), full, dead], recorded), ['NO_SPACE']);
+  t.deepEqual(run([{ ...absent, full: true }, absent, dead], recorded), ['NOT_READY']);
+  t.deepEqual(run([holds(), full, dead], recorded, noRoom(true)), ['NO_SPACE']);
+});

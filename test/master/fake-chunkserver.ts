@@ -210,7 +210,8 @@ export class FakeChunkserver {
       checkVersion: async ({ message: { chunks } }) => {
         mayRefuse('checkVersion');
         const states = chunks.flatMap((chunk) => this.replicas.get(chunk) ?? []);
-        return { message: { chunks: states, server: this.server, incarnation: this.incarnation } };
+        const { server, incarnation } = this;
+        return { message: { chunks: states, server, incarnation, full: false } };
       },
       delete: async ({ message: { chunks } }) => {
         mayRefuse('delete');
