@@ -76,6 +76,7 @@ async function stateOf(parts: ServerParts, chunk: number): Promise<ChunkState | 
   try {
     const held = parts.chunks.peek(chunk) ?? (await parts.chunks.hold(chunk));
     if (held === undefined) return undefined;
+    if (!held.replica.usable) return lostChunkState(chunk);
     const { state } = held.replica;
     const record = messageOfRecord(state.record);
     return { ...chunkStateOf(state), inCharge: held.role !== undefined, record };

@@ -130,8 +130,8 @@ export class StrayCopies {
     if (row.members.length < row.goal || isRepairing(chunk)) return false;
     const answers = await Promise.all(
       row.members.map(async (member): Promise<ReplicaReport | undefined> => {
-        const answer = await calls.checkVersion(member, chunk);
-        return answer === undefined || answer.lost ? undefined : replicaReportOf(answer);
+        const { state } = await calls.checkVersion(member, chunk);
+        return state === undefined || state.lost ? undefined : replicaReportOf(state);
       }),
     );
     return isActiveWithGoal(row, answers);

@@ -343,8 +343,8 @@ export class ReplicaStore {
         if (!this.#unsynced.has(replica)) continue;
         if (replica.changedAtMs > quietSince || !replica.idle) continue;
         const startedMs = this.#env.monotonicMs();
-        await replica.settle();
-        if (!replica.unsynced) this.#unsynced.delete(replica);
+        await this.#settle(replica);
+        if (!replica.unsynced || !replica.usable) this.#unsynced.delete(replica);
         const tookMs = this.#env.monotonicMs() - startedMs;
         await this.#env.sleep(Math.min(tookMs * UPKEEP_PAUSE_FACTOR, UPKEEP_PAUSE_MS_MAX));
       }
@@ -353,6 +353,17 @@ export class ReplicaStore {
     }
     const [left] = this.#unsynced;
     if (left !== undefined) this.#noteUnsynced(left);
+  }
+
+  /** One that turns out to be unusable is lost, and the others are not. (After a failed sync the server has failed already.) */
+  async #settle(replica: Replica): Promise<void> {
+    try {
+      await replica.settle();
+    } catch (error) {
+      if (replica.usable) throw error;
+      const fields = { chunk: hex(replica.chunk), error: messageOf(error) };
+      this.#env.log.error(fields, 'the files of a replica cannot be used any more');
+    }
   }
 
   #noteCorrupt(chunk: number, blockIndex: number): void {

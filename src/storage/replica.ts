@@ -150,6 +150,10 @@ export class Replica {
   get unsynced(): boolean {
     return this.#loaded?.files.unsynced ?? this.#unsynced;
   }
+  /** False: its log cannot be read any more. All that is asked of it is refused, until the process has ended. */
+  get usable(): boolean {
+    return this.#broken === undefined;
+  }
   get loaded(): boolean {
     return this.#loaded !== undefined;
   }

@@ -494,6 +494,26 @@ for (const [when, written] of [
   });
 }
 
+simTest(
+  'a replica whose log went bad is lost when a write to it fails, and the server goes on',
+  async (t, server) => {
+    const store = await server.start();
+    const [bad, good] = [1, 2].map((chunk) => store.create(versionRecord(chunk, 1), 'first'));
+    if (bad === undefined || good === undefined) throw new Error('two were created');
+    for (const replica of [bad, good]) await write(replica, 0, pattern(1000));
+    server.flip(paths(1).log, 40);
+    server.disk.fill();
+    t.is(await codeFrom(write(bad, 1000, pattern(1000))), 'NO_SPACE');
+    server.disk.empty();
+    t.is(await codeFrom(write(bad, 1000, pattern(1000))), 'IO_ERROR');
+    t.deepEqual([bad.usable, good.usable], [false, true]);
+    // When all is quiet, replicas are put in order.
+    await server.simulation.sleep(60_000);
+    t.is(await codeFrom(write(good, 1000, pattern(1000))), 'ok');
+    t.deepEqual(server.fatal, []);
+  },
+);
+
 simTest('a server ends well on a full disk', async (t, server) => {
   const store = await server.start();
   const replica = store.create(versionRecord(1, 1), 'first');
