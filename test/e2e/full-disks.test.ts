@@ -115,7 +115,7 @@ test.serial('all are full: a program learns it, and there is room again when the
     dd if=/dev/zero of=new bs=1M count=3 conv=fsync 2>&1 || echo new failed
     dd if=/dev/zero of=old bs=100000 count=3 conv=notrunc,fsync 2>&1 || echo old failed
     (echo second >> log) 2>&1 || echo log failed`);
-  t.regex(told, /No space left on device[^]*new failed[^]*No space left on device[^]*old failed/);
+  t.regex(told, /No space left on device[\s\S]*new failed[\s\S]*No space left on device[\s\S]*old failed/);
   t.regex(told, /log failed/);
   for (const number of NUMBERS) disks.empty(number);
   await cluster.shell(`
