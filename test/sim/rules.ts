@@ -12,7 +12,15 @@ const PLANS: Readonly<Record<Rule, Partial<Plan>>> = {
   P5: writes('kill a server', 'kill all'),
   P6: writes('kill a server', 'kill all'),
   P7: writes('power cut of a server'),
-  P9: writes('kill a server', 'lost connections', 'one-way partition'),
+  P9: {
+    ...writes('kill a server', 'slow network', 'noisy network', 'pause', 'slow disk'),
+    serverCount: 4,
+    faultsMs: 15 * SECOND_MS,
+    faults: {
+      ...faultsOf('kill a server', 'slow network', 'noisy network', 'pause', 'slow disk'),
+      calmMsMax: 500,
+    },
+  },
   P10: writes('kill a server', 'lost connections', 'slow network'),
   P13: appends('kill a server', 'slow network', 'partition'),
   P15: appends('kill a server', 'lost connections'),
