@@ -30,7 +30,6 @@ import type { Session } from './session.ts';
 const { push, mutate, sync, chunkLength } = ChunkserverDefinition.methods;
 /** One attempt at a primary that answers questions meanwhile: it may be waiting for a disk, or for a new version. */
 const MUTATE_ATTEMPT_MS = 15 * SECOND_MS;
-/** In the message beside the payload, which travels outside it. */
 
 export interface ChunkWriterOptions {
   readonly env: Env;
