@@ -1,8 +1,9 @@
 import { type ChunkHandle, hex, type ServerId } from '../base/ids.ts';
 import { ok, type Result, refuse } from '../base/result.ts';
+import type { MemberAnswer } from './member-answers.ts';
 import type { RaiseVersion } from './metadata/commands.ts';
 import { memberCountMin } from './placement.ts';
-import type { LoggedChunk, MemberAnswer, RaisePlan } from './raise.ts';
+import type { LoggedChunk, RaisePlan } from './raise-plan.ts';
 
 /**
  * Recovery from a master's log that lost its end (P25): a server has recorded a version that the log does not have. What

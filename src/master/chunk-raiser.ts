@@ -6,17 +6,12 @@ import type { Result } from '../base/result.ts';
 import { Accusations, Complaints } from '../core/complaints.ts';
 import type { LeaseTable } from '../core/lease-table.ts';
 import { versionAfter } from '../core/lost-log.ts';
+import type { MemberAnswer } from '../core/member-answers.ts';
 import { cutFor } from '../core/metadata/chunk-rows.ts';
 import { INTERNAL } from '../core/metadata/commands.ts';
 import type { Chunk } from '../core/metadata/rows.ts';
-import {
-  type MemberAnswer,
-  type NoRoom,
-  type OrderOutcome,
-  Raise,
-  type RaiseOptions,
-  type RaisePlan,
-} from '../core/raise.ts';
+import { type OrderOutcome, Raise } from '../core/raise.ts';
+import type { NoRoom, RaiseOptions, RaisePlan } from '../core/raise-plan.ts';
 import type { Rules } from '../core/rules.ts';
 import type { ServerTable } from '../core/server-table.ts';
 import type { SystemReport, VersionRecord } from '../rpc/messages.ts';

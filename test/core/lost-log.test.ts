@@ -1,7 +1,9 @@
 import test from 'ava';
 import { chunkHandle, type ServerId, serverId } from '../../src/base/ids.ts';
 import { type RecordedVersion, versionAfter } from '../../src/core/lost-log.ts';
-import { type MemberAnswer, Raise, type RaiseOptions } from '../../src/core/raise.ts';
+import type { MemberAnswer } from '../../src/core/member-answers.ts';
+import { Raise } from '../../src/core/raise.ts';
+import type { RaiseOptions } from '../../src/core/raise-plan.ts';
 import { replicaReport } from './replica-report.ts';
 
 const CHUNK = chunkHandle(7);

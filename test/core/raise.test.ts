@@ -2,13 +2,9 @@ import test from 'ava';
 import fc from 'fast-check';
 import { chunkHandle, type ServerId, serverId } from '../../src/base/ids.ts';
 import type { ReplicaReport } from '../../src/core/chunk-locations.ts';
-import {
-  type LoggedChunk,
-  type MemberAnswer,
-  planRaise,
-  Raise,
-  type RaiseOptions,
-} from '../../src/core/raise.ts';
+import type { MemberAnswer } from '../../src/core/member-answers.ts';
+import { Raise } from '../../src/core/raise.ts';
+import { type LoggedChunk, planRaise, type RaiseOptions } from '../../src/core/raise-plan.ts';
 import { replicaReport } from './replica-report.ts';
 
 const CHUNK = chunkHandle(7);
