@@ -5,8 +5,8 @@ import type { Env } from '../base/env.ts';
 import { GfsError } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
 import { SECOND_MS } from '../base/units.ts';
-import type { MutationRequest } from '../core/primary.ts';
-import { type MutateRequest, MutationKind, type PushId } from '../rpc/messages.ts';
+import type { MutationAnswer, MutationRequest } from '../core/primary.ts';
+import { type MutateRequest, type MutateResponse, MutationKind, type PushId } from '../rpc/messages.ts';
 import type { Incoming } from '../rpc/network.ts';
 import type { HeldChunk } from './held-chunk.ts';
 import type { MutationData } from './order-line.ts';
@@ -34,20 +34,29 @@ export function mutateHandlers(parts: ServerParts): Pick<ChunkserverHandlers, 'm
       const known = role.recall(request);
       if (known !== undefined) {
         if (pushId !== undefined) parts.pushes.take(pushId.writer, pushId.number)?.release();
-        return { message: await known };
+        return { message: answered(parts, message, await known) };
       }
       const room = kind === 'seal' ? undefined : parts.checkRoom(length);
       if (room !== undefined) await orGiveBack(parts, room, pushId);
       const data = takeData(parts, kind, incoming);
       const { release } = data;
       try {
-        return { message: await role.mutate(request, data) };
+        return { message: answered(parts, message, await role.mutate(request, data)) };
       } catch (error) {
         release();
         throw error;
       }
     },
   };
+}
+
+/** It may have been carried over to a later version, which has other members. */
+function answered(
+  parts: ServerParts,
+  { chunk, version }: MutateRequest,
+  answer: MutationAnswer,
+): MutateResponse {
+  return { ...answer, version: parts.chunks.peek(chunk)?.replica.state.record.version ?? version };
 }
 
 function kindOf({ kind }: MutateRequest): MutationRequest['kind'] {

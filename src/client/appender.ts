@@ -184,7 +184,8 @@ export class Appender {
       try {
         const answer = await this.#writer.mutate(span, { id, kind, chunkOffset, bytes }, patience);
         if (!this.#locations.wasReplaced(span.location))
-          return { kind: answer.sealed ? 'sealed' : 'done', span, answer };
+          this.#locations.acknowledged(access.inode, span, answer.version);
+        return { kind: answer.sealed ? 'sealed' : 'done', span, answer };
       } catch (error) {
         if (!wasNotOrdered(error)) fate.mayBeApplied = true;
         suspicion = await this.#writer.recover(error, span, suspicion, patience);

@@ -114,8 +114,9 @@ export class ChunkWriter {
         tried = { chunk, length: fits, mutation: { id: this.newId(), kind, chunkOffset, bytes: part } };
       }
       try {
-        await this.mutate(span, tried.mutation, patience);
+        const { version } = await this.mutate(span, tried.mutation, patience);
         if (this.#options.locations.wasReplaced(span.location)) continue;
+        this.#options.locations.acknowledged(access.inode, span, version);
         onWritten(span);
         return fits;
       } catch (error) {

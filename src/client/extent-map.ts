@@ -1,14 +1,17 @@
 import { assert, must } from '../base/assert.ts';
 import type { ExtentLocation } from '../rpc/messages.ts';
 
-/** A part of a file as the master described it at `checkedAtMs`: an extent with its chunk's places, or a hole. */
+/** A part of a file as the master described it: an extent with its chunk's places, or a hole. */
 export interface Span {
   /** File offsets [start, end). */
   readonly start: number;
   readonly end: number;
   /** Absent: a hole. */
   readonly location: ExtentLocation | undefined;
-  checkedAtMs: number;
+  /** When the master was asked: what happened before, it knew. */
+  readonly checkedAtMs: number;
+  /** When it was last asked to confirm that, answered or not. */
+  triedAtMs: number;
 }
 export type ExtentSpan = Span & { readonly location: ExtentLocation };
 
@@ -38,17 +41,17 @@ export class ExtentMap {
   }
 
   /** All that lies in [from, to) is these extents, in order, and holes. The first may begin before `from`. */
-  learn(from: number, to: number, extents: readonly ExtentLocation[], nowMs: number): void {
+  learn(from: number, to: number, extents: readonly ExtentLocation[], askedAtMs: number): void {
     const spans: Span[] = [];
     let position = from;
     for (const location of extents) {
-      if (location.start > position) spans.push(hole(position, location.start, nowMs));
-      const span = this.#spanOf(location, nowMs);
+      if (location.start > position) spans.push(hole(position, location.start, askedAtMs));
+      const span = this.spanOf(location, askedAtMs);
       // An extent that was sealed at nothing holds nothing.
       if (span.end > span.start) spans.push(span);
       position = Math.max(position, span.end);
     }
-    if (position < to) spans.push(hole(position, to, nowMs));
+    if (position < to) spans.push(hole(position, to, askedAtMs));
     const first = spans[0];
     if (first !== undefined) this.#replace(Math.min(from, first.start), Math.max(to, position), spans);
   }
@@ -56,6 +59,11 @@ export class ExtentMap {
   /** Where the extent ends, as far as it is known. */
   endOf(location: ExtentLocation): number {
     return location.start + (location.sealed ? location.sealedLength : this.#chunkSizeBytes);
+  }
+
+  spanOf(location: ExtentLocation, checkedAtMs: number): ExtentSpan {
+    const end = this.endOf(location);
+    return { start: location.start, end, location, checkedAtMs, triedAtMs: checkedAtMs };
   }
 
   /** Nothing is known about this span any more. */
@@ -66,10 +74,6 @@ export class ExtentMap {
 
   forgetAll(): void {
     this.#spans = [];
-  }
-
-  #spanOf(location: ExtentLocation, checkedAtMs: number): Span {
-    return { start: location.start, end: this.endOf(location), location, checkedAtMs };
   }
 
   /** Puts `spans` in place of all in [from, to); holes that stick out are cut, extents that stick out go. */
@@ -105,5 +109,5 @@ export class ExtentMap {
 
 function hole(start: number, end: number, checkedAtMs: number): Span {
   assert(start < end, 'a hole is not empty');
-  return { start, end, location: undefined, checkedAtMs };
+  return { start, end, location: undefined, checkedAtMs, triedAtMs: checkedAtMs };
 }

@@ -37,7 +37,7 @@ import { Entries } from './entries.ts';
 import { ChangeClock } from './file-state.ts';
 import { FileStates } from './file-states.ts';
 import { FileWork } from './file-work.ts';
-import { KnownEntries } from './known-entries.ts';
+import { type Asked, KnownEntries } from './known-entries.ts';
 import { type Access, Locations } from './locations.ts';
 import { MasterLink } from './master-link.ts';
 import { Namespace } from './namespace.ts';
@@ -258,7 +258,7 @@ class Client implements Api {
     this.#known.named(place, attributes, answer.parent, asked);
     const truncated = mode.truncate === true && !answer.created;
     const opened = this.#opened(answer, mode, call, {
-      askedAt: asked.tick,
+      asked,
       truncated,
       whole: answer.created || truncated,
     });
@@ -285,7 +285,7 @@ class Client implements Api {
     const answer = await this.#session.command(methods.open, request, call.caller, patience, true);
     if (truncated) this.#known.unknown(inode);
     else if (!answer.beingWritten) this.#known.learn(attributesOf(answer), asked);
-    const opened = this.#opened(answer, mode, call, { askedAt: asked.tick, truncated, whole: truncated });
+    const opened = this.#opened(answer, mode, call, { asked, truncated, whole: truncated });
     if (!answer.beingWritten || mode.read !== true) return opened;
     // Whoever reads wants to know how long it is.
     try {
@@ -337,7 +337,7 @@ class Client implements Api {
     const attributes = attributesOf(answer);
     const inode = inodeId(attributes.inode);
     const { openId, extents } = answer;
-    const { state, unchanged } = this.#states.acquire(inode, attributes, how.askedAt);
+    const { state, unchanged } = this.#states.acquire(inode, attributes, how.asked.tick);
     if (how.truncated) state.truncated(attributes);
     if (answer.beingWritten) {
       // Its length is a lower bound, and nobody tells when it grows.
@@ -346,7 +346,7 @@ class Client implements Api {
     }
     // A file of no length and no extents has no extents anywhere.
     const whole = how.whole || (extents.length === 0 && attributes.length === 0);
-    this.#locations.learnFirst(inode, extents, whole);
+    this.#locations.learnFirst(inode, extents, { whole, askedAtMs: how.asked.atMs });
     const caller = callerMessage(call.caller);
     const { read = false, append = false } = mode;
     this.#session.opened({ openId, inode, read, write: mayWrite(mode), append, caller });
@@ -360,7 +360,7 @@ class Client implements Api {
     });
     this.#openFiles.add(file);
     const { beingWritten } = answer;
-    const observed = beingWritten ? attributes : state.observe(attributes, how.askedAt);
+    const observed = beingWritten ? attributes : state.observe(attributes, how.asked.tick);
     return { file, attributes: observed, unchanged: unchanged && !beingWritten, beingWritten };
   }
 
@@ -401,7 +401,7 @@ interface OpenAnswer {
 }
 
 interface HowOpened {
-  readonly askedAt: number;
+  readonly asked: Asked;
   readonly truncated: boolean;
   /** The answer's extents are all that there are. */
   readonly whole: boolean;

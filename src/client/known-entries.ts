@@ -20,8 +20,9 @@ const WHOLE_NAME_COUNT_MAX = 16_384;
  */
 const HEARD_MS_MAX = 1 * SECOND_MS;
 
-/** When a question was asked: on the clock of what was told, and on that of what this client does to files. */
+/** When a question was asked: on the clock of what was told, on that of what this client does to files, and on Env's. */
 export interface Asked {
+  readonly atMs: number;
   readonly moment: number;
   readonly tick: number;
 }
@@ -54,7 +55,8 @@ export class KnownEntries implements ChangeListener {
   }
 
   asking(): Asked {
-    return { moment: this.#options.changes.now(), tick: this.#options.states.now };
+    const { env, changes, states } = this.#options;
+    return { moment: changes.now(), tick: states.now, atMs: env.monotonicMs() };
   }
 
   attributes(inode: InodeId): Attributes | undefined {

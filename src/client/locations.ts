@@ -60,6 +60,8 @@ export class Locations {
   readonly #asking = new Map<string, Promise<void>>();
   /** New chunks that took a mutation of ours: they need no creating any more. */
   readonly #begun = boundedCache<number, true>(SPAN_COUNT_MAX);
+  /** Of chunks that mutations were answered under a later version than they were asked for: that one. */
+  readonly #versions = boundedCache<number, number>(SPAN_COUNT_MAX);
   /** Chunks of ours that gave their place to others. */
   readonly #replaced = boundedCache<number, true>(SPAN_COUNT_MAX);
 
@@ -69,11 +71,15 @@ export class Locations {
   }
 
   /** The first extents, as an open file's answer brings them. `whole`: the file has no others. */
-  learnFirst(inode: InodeId, extents: readonly ExtentLocation[], whole: boolean): void {
+  learnFirst(
+    inode: InodeId,
+    extents: readonly ExtentLocation[],
+    { whole, askedAtMs }: { whole: boolean; askedAtMs: number },
+  ): void {
     const map = this.#map(inode);
     const last = extents.at(-1);
     const to = whole ? Number.POSITIVE_INFINITY : last === undefined ? 0 : map.endOf(last);
-    if (to > 0) this.#learn(inode, map, 0, to, extents);
+    if (to > 0) this.#learn(inode, map, 0, to, extents, askedAtMs);
   }
 
   cached(inode: InodeId, fileOffset: number): Span | undefined {
@@ -92,7 +98,7 @@ export class Locations {
   async forRead(access: Access, fileOffset: number, patience: Patience): Promise<Span> {
     const cached = this.cached(access.inode, fileOffset);
     if (cached !== undefined) {
-      if (this.#env.monotonicMs() - cached.checkedAtMs < LOCATION_AGE_MS_MAX) return cached;
+      if (this.#env.monotonicMs() - cached.triedAtMs < LOCATION_AGE_MS_MAX) return cached;
       await this.#revalidate(access, cached);
     }
     for (;;) {
@@ -184,14 +190,14 @@ export class Locations {
     access: Access,
     patience: Patience,
   ): Promise<{ span: ExtentSpan | undefined; fileLength: number }> {
+    const askedAtMs = this.#env.monotonicMs();
     const found = await this.#ask(access, { fileOffset: 0, count: 1, forWrite: true, last: true }, patience);
     const location = found.extents[0];
     if (location === undefined) return { span: undefined, fileLength: found.fileLength };
     const map = this.#map(access.inode);
     const end = map.endOf(location);
-    this.#learn(access.inode, map, location.start, Math.max(end, location.start), [location]);
-    const span = { start: location.start, end, location, checkedAtMs: this.#env.monotonicMs() };
-    return { span, fileLength: found.fileLength };
+    this.#learn(access.inode, map, location.start, Math.max(end, location.start), [location], askedAtMs);
+    return { span: map.spanOf(location, askedAtMs), fileLength: found.fileLength };
   }
 
   /** The primary sealed this extent's chunk at that length: the master is told, and the next extent begins there. */
@@ -211,11 +217,12 @@ export class Locations {
       sealedLength,
       sealedVersion: location.version,
     };
+    const askedAtMs = this.#env.monotonicMs();
     const answer = await this.#session.command(addChunk, request, caller, patience, true, openId);
     const next = must(answer.extent, 'AddChunk answers an extent');
     const map = this.#map(inode);
     const sealed = { ...location, sealed: true, sealedLength };
-    this.#learn(inode, map, start, map.endOf(next), [sealed, next]);
+    this.#learn(inode, map, start, map.endOf(next), [sealed, next], askedAtMs);
     return next;
   }
 
@@ -257,6 +264,20 @@ export class Locations {
     if (location.version === 1) this.#begun.set(location.chunk, true);
   }
 
+  /**
+   * A mutation was answered under this version. Members that a later one than the span's left out may live and not have it:
+   * they are not read any more (P12).
+   */
+  acknowledged(inode: InodeId, span: ExtentSpan, version: number): void {
+    const { chunk } = span.location;
+    if (version <= span.location.version) return;
+    if (version > (this.#versions.get(chunk) ?? 0)) this.#versions.set(chunk, version);
+    const cached = this.cached(inode, span.start);
+    if (isExtent(cached) && cached.location.chunk === chunk && cached.location.version < version) {
+      this.forget(inode, cached);
+    }
+  }
+
   async #revalidate(access: Access, span: Span): Promise<void> {
     const nowMs = this.#env.monotonicMs();
     const patience = new Patience(this.#env, { deadlineMs: nowMs + REVALIDATE_MS_MAX }, REVALIDATE_MS_MAX);
@@ -266,12 +287,13 @@ export class Locations {
       });
     } catch (error) {
       if (!isTransient(error)) throw error;
-      span.checkedAtMs = nowMs;
+      span.triedAtMs = nowMs;
     }
   }
 
   /** Asks the master and keeps the answer. */
   async #find(access: Access, question: Question, patience: Patience): Promise<FindChunksResponse> {
+    const askedAtMs = this.#env.monotonicMs();
     const answer = await this.#ask(access, question, patience);
     const map = this.#map(access.inode);
     const last = answer.extents.at(-1);
@@ -279,7 +301,11 @@ export class Locations {
     const to = last === undefined ? Number.POSITIVE_INFINITY : map.endOf(last);
     // What ends at or before the question was not asked for; an extent sealed meanwhile may.
     const from = Math.min(question.fileOffset, first?.start ?? question.fileOffset);
-    this.#learn(access.inode, map, from, Math.max(to, question.fileOffset), answer.extents);
+    if (!this.#learn(access.inode, map, from, Math.max(to, question.fileOffset), answer.extents, askedAtMs)) {
+      await patience.pause(
+        new GfsError('NOT_READY', 'the master answered before a version that is known here'),
+      );
+    }
     return answer;
   }
 
@@ -320,10 +346,11 @@ export class Locations {
       sealedLength: 0,
       sealedVersion: 0,
     };
+    const askedAtMs = this.#env.monotonicMs();
     const answer = await this.#session.command(addChunk, request, access.caller, patience, true, openId);
     const extent = must(answer.extent, 'AddChunk answers an extent');
     const map = this.#map(inode);
-    this.#learn(inode, map, extent.start, map.endOf(extent), [extent]);
+    this.#learn(inode, map, extent.start, map.endOf(extent), [extent], askedAtMs);
   }
 
   #writeKey(access: Access, fileOffset: number): string {
@@ -356,9 +383,19 @@ export class Locations {
     return map;
   }
 
-  #learn(inode: InodeId, map: ExtentMap, from: number, to: number, extents: readonly ExtentLocation[]): void {
-    map.learn(from, to, extents, this.#env.monotonicMs());
+  /** False: the answer is older than what mutations were answered under, and worth nothing. */
+  #learn(
+    inode: InodeId,
+    map: ExtentMap,
+    from: number,
+    to: number,
+    extents: readonly ExtentLocation[],
+    askedAtMs: number,
+  ): boolean {
+    if (extents.some(({ chunk, version }) => version < (this.#versions.get(chunk) ?? 0))) return false;
+    map.learn(from, to, extents, askedAtMs);
     this.#maps.set(inode, map); // its size has changed
+    return true;
   }
 }
 

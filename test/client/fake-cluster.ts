@@ -1,5 +1,5 @@
 // A master and chunkservers that hold everything in memory and do the least that the contract asks: the other end for
-// tests of the client. `onCall` sees every request first, and may refuse or delay it; `onAnswer` may lose an answer.
+// tests of the client. `onCall` sees every request first, and may refuse or delay it; `onAnswer` may lose or delay an answer.
 import { assert, must } from '../../src/base/assert.ts';
 import { lengthOf } from '../../src/base/bytes.ts';
 import { GfsError } from '../../src/base/errors.ts';
@@ -29,7 +29,7 @@ export class FakeCluster {
   /** Every unary call, in order; a push counts as one. */
   readonly calls: FakeCall[] = [];
   onCall: ((call: FakeCall) => void | Promise<void>) | undefined;
-  onAnswer: ((call: FakeCall) => void) | undefined;
+  onAnswer: ((call: FakeCall) => void | Promise<void>) | undefined;
   /** A mutation takes a moment. */
   pause: () => Promise<void> = async () => undefined;
 
@@ -97,7 +97,7 @@ export class FakeCluster {
         await this.onCall?.(call);
         if (handler === undefined) throw new GfsError('UNIMPLEMENTED', method.name);
         const answer = await handler(incoming, context);
-        this.onAnswer?.(call);
+        await this.onAnswer?.(call);
         return answer;
       };
     }

@@ -147,32 +147,36 @@ export class FakeServer {
     writing.push(mine);
     await this.#cluster.pause();
     writing.splice(writing.indexOf(mine), 1);
-    for (const member of this.#members(chunk, version)) {
+    // Raised meanwhile, it is carried over.
+    const { version: reached } = replica;
+    for (const member of this.#members(chunk, reached)) {
       bytes.copy(member.data, message.chunkOffset);
       member.length = Math.max(member.length, end);
     }
-    return { chunkOffset: message.chunkOffset, chunkLength: replica.length, sealed: false };
+    return { chunkOffset: message.chunkOffset, chunkLength: replica.length, sealed: false, version: reached };
   }
 
   #append(replica: FakeReplica, message: MutateRequest, bytes: Buffer): MutateResponse {
+    const { version } = message;
     if (message.checksums[0] !== crc32OfBytes([bytes])) throw new GfsError('CHECKSUM_MISMATCH', 'append');
     const key = `${message.writer}.${message.number}`;
     const found = replica.appended.get(key);
-    if (found !== undefined) return { chunkOffset: found, chunkLength: replica.length, sealed: false };
+    if (found !== undefined)
+      return { chunkOffset: found, chunkLength: replica.length, sealed: false, version };
     const chunkOffset = Math.max(replica.length, message.chunkOffset);
     if (replica.sealed || chunkOffset + bytes.length > this.#cluster.chunkSizeBytes) {
       for (const member of this.#members(message.chunk, message.version)) {
         if (!member.sealed) member.length = Math.max(member.length, message.chunkOffset);
         member.sealed = true;
       }
-      return { chunkOffset: 0, chunkLength: replica.length, sealed: true };
+      return { chunkOffset: 0, chunkLength: replica.length, sealed: true, version };
     }
     for (const member of this.#members(message.chunk, message.version)) {
       bytes.copy(member.data, chunkOffset);
       member.length = chunkOffset + bytes.length;
       member.appended.set(key, chunkOffset);
     }
-    return { chunkOffset, chunkLength: replica.length, sealed: false };
+    return { chunkOffset, chunkLength: replica.length, sealed: false, version };
   }
 
   #members(chunk: number, version: number): FakeReplica[] {

@@ -154,7 +154,7 @@ export const CHUNKSERVER_SAMPLES: Samples<ChunkserverDefinition> = {
   ],
   mutate: [
     { chunk: 99, version: 1, writer: 5, number: 6, kind: MutationKind.MUTATION_KIND_APPEND, first: record },
-    { chunkOffset: 4, chunkLength: 8, sealed: true },
+    { chunkOffset: 4, chunkLength: 8, sealed: true, version: 2 },
   ],
   chunkLength: [
     { chunk: 99, version: 7 },
