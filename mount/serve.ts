@@ -5,6 +5,7 @@ import { SECOND_MS } from '../src/base/units.ts';
 import type { Running } from '../src/cli/daemon.ts';
 import { GfsClient } from '../src/client/gfs-client.ts';
 import type { Network } from '../src/rpc/network.ts';
+import { watchForDeath } from './death-watch.ts';
 import { FuseServer } from './fuse-server.ts';
 import { GfsFileSystem } from './gfs-file-system.ts';
 import type { MountOptions } from './mount-options.ts';
@@ -67,6 +68,7 @@ async function mountClient(
   const source = options.source ?? masters.join(',');
   const mountPoint = await MountPoint.create({ path, source, allowOther, defaultPermissions, flags, log });
   try {
+    await watchForDeath(mountPoint.device, log);
     const fileSystem = new GfsFileSystem({ env, client, timeouts: options });
     const server = new FuseServer({ fd: mountPoint.fd, readerCount, fileSystem, log, onFatal });
     fileSystem.attach((message) => server.notify(message));

@@ -3,7 +3,9 @@
 //
 // Why threads of our own: a read waits for as long as nobody uses the mount. In libuv's pool it would starve every file
 // operation and hang process.exit. Why one more for notifications: an invalidation waits while the kernel has a look-up of
-// the same directory unanswered; written by the thread that answers look-ups, it would never return.
+// the same directory unanswered; written by the thread that answers look-ups, it would never return. And why that thread has
+// a descriptor table and a queue of its own: no signal ends its wait. Killed meanwhile, the process would keep all it has open,
+// and with it the look-up that is waited for.
 #ifndef GFS_NATIVE_DEVICE_H
 #define GFS_NATIVE_DEVICE_H
 
@@ -38,6 +40,9 @@ class Device {
     // Room behind the pool's last buffer, for the replies that the JavaScript thread puts together.
     size_t out_bytes;
   };
+
+  // A second queue on the same connection; -1 when it cannot be had. What was read from a queue ends with its descriptor.
+  static int clone(int fd);
 
   // Null when there is no memory for the pool; the descriptors then stay the caller's.
   static std::shared_ptr<Device> create(const Options& options);

@@ -1,9 +1,6 @@
 // The device as JavaScript sees it: an opaque handle and functions on it.
 #include "device.h"
 
-#include <fcntl.h>
-#include <linux/fuse.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -38,16 +35,6 @@ Handle* get_handle(napi_env env, napi_value value) {
     return nullptr;
   }
   return static_cast<Handle*>(handle);
-}
-
-// A second queue on the same connection, so that two readers do not meet at one lock; -1 when it cannot be had.
-int clone_device(int fd) {
-  const int clone = open("/dev/fuse", O_RDWR | O_CLOEXEC);
-  if (clone < 0) return -1;
-  uint32_t source = static_cast<uint32_t>(fd);
-  if (ioctl(clone, FUSE_DEV_IOC_CLONE, &source) == 0) return clone;
-  close(clone);
-  return -1;
 }
 
 // onRequests(count, ended, errno), with the requests in the table.
@@ -107,7 +94,7 @@ napi_value open_device(napi_env env, napi_callback_info info) {
 
   Device::Options options = {{fd}, buffer_count, buffer_bytes, out_bytes};
   while (options.fds.size() < reader_count) {
-    const int clone = clone_device(fd);
+    const int clone = Device::clone(fd);
     // Without a queue of its own a reader shares the first one's.
     options.fds.push_back(clone < 0 ? fd : clone);
   }
