@@ -1,0 +1,70 @@
+// Bits flip in one replica while everything runs: whoever reads gets right bytes, and the replica is reported.
+import { randomBytes } from 'node:crypto';
+import { closeSync, fstatSync, openSync, readdirSync, readSync, writeSync } from 'node:fs';
+import { appendFile, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import test from 'ava';
+import { skips } from './cluster.ts';
+import { DaemonCluster } from './daemon-cluster.ts';
+
+const CHUNK_BYTES = 256 * 1024;
+const BLOCK_BYTES = 64 * 1024;
+
+test.serial('bits that flip below running servers are read past, reported, and written around', async (t) => {
+  if (skips(t)) return;
+  t.timeout(120_000);
+  const cluster = await DaemonCluster.create({ chunkservers: 4, mounts: 1 });
+  try {
+    await cluster.start();
+    const content = randomBytes(8 * CHUNK_BYTES);
+    await writeFile(cluster.path('file'), content, { flush: true });
+    t.is(await reported(cluster), 0);
+
+    const [server] = cluster.servers;
+    const id = (await server?.ready())?.['id'];
+    const holding = (await cluster.extents('file')).filter(({ replicas }) =>
+      replicas.some((replica) => replica.server === id),
+    );
+    t.true(holding.length > 0, 'the server holds copies');
+    const damaged = flipBits(cluster.dataOf('server0'));
+    t.true(damaged >= holding.length, `${damaged} replica files were damaged`);
+
+    // Each mount begins elsewhere; none may show a wrong byte.
+    for (let round = 0; round < 3; round += 1) {
+      const { path } = await cluster.mountAgain();
+      t.true((await readFile(join(path, 'file'))).equals(content), `mount ${round}`);
+    }
+    t.true((await reported(cluster)) > 0, 'nobody was told');
+
+    // It can be written to, and killed, and what is read stays right.
+    await appendFile(cluster.path('file'), 'more');
+    await cluster.servers[1]?.kill();
+    const fresh = await cluster.mountAgain();
+    t.true((await readFile(join(fresh.path, 'file'))).equals(Buffer.concat([content, Buffer.from('more')])));
+  } finally {
+    await cluster.close();
+  }
+});
+
+async function reported(cluster: DaemonCluster): Promise<number> {
+  const { stdout } = await cluster.gfs('status', '--json');
+  return (JSON.parse(stdout) as { badReplicaReportCount: number }).badReplicaReportCount;
+}
+
+/** Flips a bit in the middle of each block of all data files of a server; returns of how many. */
+function flipBits(directory: string): number {
+  const files = readdirSync(directory, { recursive: true, encoding: 'utf8' }).filter((name) =>
+    /[0-9a-f]{16}\.data$/.test(name),
+  );
+  for (const name of files) {
+    const file = openSync(join(directory, name), 'r+');
+    const { size } = fstatSync(file);
+    const byte = Buffer.alloc(1);
+    for (let at = BLOCK_BYTES / 2; at < size; at += BLOCK_BYTES) {
+      readSync(file, byte, 0, 1, at);
+      writeSync(file, Buffer.of((byte[0] ?? 0) ^ 1), 0, 1, at);
+    }
+    closeSync(file);
+  }
+  return files.length;
+}
