@@ -37,7 +37,12 @@ export class Chaos {
       mounts: WRITING_MOUNTS + 1,
       namespaces: whyNot === undefined,
     });
-    return new Chaos(seed, print, cluster);
+    try {
+      return new Chaos(seed, print, cluster);
+    } catch (error) {
+      await cluster.close();
+      throw error;
+    }
   }
 
   private constructor(seed: number, print: (line: string) => void, cluster: DaemonCluster) {
@@ -69,8 +74,9 @@ export class Chaos {
     await sleep(PEACE_MS);
     const problems = await this.#quiet();
     // What was acknowledged is there as well when everybody died, through a mount that knows nothing.
-    await Promise.all(this.#cluster.daemons.map((daemon) => daemon.kill()));
+    await this.#killAll();
     await this.#allServe();
+    this.#assertGoesOn();
     const fresh = await this.#cluster.mountAgain();
     const told = this.#programs.told();
     const directory = join(fresh.path, WORK);
@@ -89,6 +95,8 @@ export class Chaos {
   }
 
   async #close(keep: boolean): Promise<void> {
+    // Ctrl-C reached all of them at once: mounts wait for servers that have ended, and programs for the mounts.
+    await this.#killAll();
     await this.#programs.stopWriters();
     await this.#programs.stopReaders();
     await this.#cluster.close({ keep });
@@ -97,15 +105,20 @@ export class Chaos {
   /** Lets things go wrong for so long, and waits until the last of them is over. */
   async #suffer(forMs: number): Promise<void> {
     const nodes = this.#cluster.daemons.map(({ name }) => name);
-    const underWay = new Set<Promise<void>>();
+    const underWay = new Set<Promise<unknown>>();
+    const failures: unknown[] = [];
     const endMs = Date.now() + forMs;
     for (const { afterMs, accident } of accidents(this.#seed, nodes, this.#cluster.network !== undefined)) {
       await sleep(Math.min(afterMs, endMs - Date.now()));
-      if (Date.now() >= endMs || this.#closing !== undefined) break;
-      const happening = this.#happen(accident).finally(() => underWay.delete(happening));
+      if (Date.now() >= endMs || this.#closing !== undefined || failures.length > 0) break;
+      const happening = this.#happen(accident)
+        .catch((error: unknown) => failures.push(error))
+        .finally(() => underWay.delete(happening));
       underWay.add(happening);
     }
     await Promise.all(underWay);
+    // What cannot go wrong as planned (`ip` heard Ctrl-C, too) ends the run in order.
+    if (failures.length > 0) throw failures[0];
   }
 
   async #happen(accident: Accident): Promise<void> {
@@ -144,9 +157,18 @@ export class Chaos {
     return daemon;
   }
 
+  async #killAll(): Promise<void> {
+    await Promise.all(this.#cluster.daemons.map((daemon) => daemon.kill()));
+  }
+
+  /** Nothing is started any more that `close` would not see. */
+  #assertGoesOn(): void {
+    if (this.#closing !== undefined) throw new Error('the run was ended');
+  }
+
   async #allServe(): Promise<void> {
     for (;;) {
-      if (this.#closing !== undefined) throw new Error('the run was ended');
+      this.#assertGoesOn();
       // A mount that found no master in time has ended, and somebody has to start it again.
       for (const daemon of this.#cluster.daemons) daemon.start();
       const serving = await Promise.allSettled(this.#cluster.daemons.map((daemon) => daemon.ready()));

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { Chaos } from './chaos.ts';
 import { ACKNOWLEDGED_PER_MINUTE_MIN, KILLS_PER_MINUTE_MIN } from './verdict.ts';
@@ -44,12 +45,25 @@ if (!(minutes > 0) || !Number.isSafeInteger(seed)) {
   process.exit(2);
 }
 print(`seed ${seed}; to repeat the order of accidents: npm run chaos -- --seed ${seed} --minutes ${minutes}`);
-const chaos = await Chaos.create(seed, print);
+let chaos: Chaos | undefined;
+let wasEnded = false;
+// From before there is anything to leave behind: while a cluster is being made, a signal waits until it can be closed.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
+    wasEnded = true;
     const end = () => process.exit(1);
-    chaos.close({ keep: values.keep }).then(end, end);
+    chaos?.close({ keep: values.keep }).then(end, end);
   });
+}
+try {
+  chaos = await Chaos.create(seed, print);
+} finally {
+  // Signals that came meanwhile are heard in the next turn.
+  await setImmediate();
+  if (wasEnded) {
+    await chaos?.close({ keep: false });
+    process.exit(1);
+  }
 }
 let isGood = false;
 try {

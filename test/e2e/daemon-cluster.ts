@@ -66,7 +66,12 @@ export class DaemonCluster {
     const serverNames = names('server', chunkservers);
     const mountNames = names('mount', mounts);
     this.#options = options;
-    this.network = namespaces ? new Namespaces([DESK, 'master', ...serverNames, ...mountNames]) : undefined;
+    try {
+      this.network = namespaces ? new Namespaces([DESK, 'master', ...serverNames, ...mountNames]) : undefined;
+    } catch (error) {
+      rmSync(this.directory, { recursive: true });
+      throw error;
+    }
     this.#masterAddress = `${this.network?.addressOf('master') ?? '127.0.0.1'}:${masterPort}`;
     const listen = ['--listen', this.#masterAddress, '--chunk-size', chunkSize];
     const data = ['--data', this.dataOf('master')];
