@@ -25,6 +25,12 @@ import type { Writer, Writers } from './writers.ts';
 
 const { close, commitLength, setAttributes } = MasterDefinition.methods;
 
+/**
+ * Of `ioTimeoutMs`: a write may go out when a `sync` begins to wait for it, and its error has to be there before that gives
+ * up by itself; else the same fault is told twice.
+ */
+const WRITE_BEHIND_PATIENCE = 0.9;
+
 export interface FileWorkOptions {
   readonly env: Env;
   readonly ioTimeoutMs: number;
@@ -306,7 +312,8 @@ export class FileWork {
       write: async (fileOffset, bytes) => {
         const access = must(state.writeAccess, 'somebody wrote');
         this.mustHold(access);
-        const patience = this.patience(undefined);
+        const { env, ioTimeoutMs } = this.#options;
+        const patience = new Patience(env, undefined, ioTimeoutMs * WRITE_BEHIND_PATIENCE);
         await writer.write(access, fileOffset, bytes, patience, (span) => state.acknowledged(span));
       },
       onWritten: (start, bytes) => state.written(start, bytes),
