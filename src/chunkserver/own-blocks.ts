@@ -74,10 +74,11 @@ export class OwnBlocks {
     const own = await this.#replica.blockChecksums();
     const length = blockLength(own.length, blockIndex);
     const checksum = own.checksums[blockIndex];
-    const members = await this.#membersWith(blockIndex, length);
+    const members = await this.#members();
     const same = members.filter(({ sums }) => isSame(sums, { blockIndex, length, checksum }));
     const rest = members.filter((member) => !same.includes(member));
-    const older = loss === version ? rest : [];
+    const older =
+      loss === version ? rest.filter(({ sums }) => blockLength(sums.length, blockIndex) >= length) : [];
     const fields = { chunk: hex(chunk), version, block: blockIndex };
     for (const { link } of [...same, ...older]) {
       const bytes = await this.#fetch(link, blockIndex);
@@ -90,9 +91,11 @@ export class OwnBlocks {
       return 'replaced';
     }
     for (const { link, sums } of rest) {
-      // One that this primary made equal to itself has no more than it.
+      // One that this primary made equal to itself has no more than it. Any other whole one has all that was acknowledged,
+      // also where its block is shorter, or is not there.
       const isOther = sums.whole && sums.stream.version !== version;
-      if (isOther && (await this.#fetch(link, blockIndex)) !== undefined) {
+      const isThere = blockLength(sums.length, blockIndex) > 0;
+      if (isOther && (!isThere || (await this.#fetch(link, blockIndex)) !== undefined)) {
         const message = `block ${blockIndex} is bad here, and server ${link.server} is whole`;
         throw new OwnReplicaFailed('CHECKSUM_MISMATCH', message);
       }
@@ -101,15 +104,14 @@ export class OwnBlocks {
     return 'lost';
   }
 
-  /** Those whose block is as long at least, the furthest in the same stream first. All have to answer. */
-  async #membersWith(blockIndex: number, length: number): Promise<{ link: MemberLink; sums: MemberSums }[]> {
+  /** The furthest in the same stream first. All have to answer. */
+  async #members(): Promise<{ link: MemberLink; sums: MemberSums }[]> {
     const { version } = this.#replica.state.stream;
     const asked = await Promise.all(
       this.#others.map(async (link) => ({ link, sums: await link.persist(() => link.sums()) })),
     );
     return asked
       .flatMap(({ link, sums }) => (sums === undefined ? [] : [{ link, sums }]))
-      .filter(({ sums }) => blockLength(sums.length, blockIndex) >= length)
       .sort((a, b) => ordersOf(b.sums, version) - ordersOf(a.sums, version));
   }
 

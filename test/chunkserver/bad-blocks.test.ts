@@ -123,6 +123,34 @@ test('P12: a primary that cannot give what another whole member has resigns, and
   });
 });
 
+test('P12: a primary that lost more than the others ever had resigns: what was acknowledged is theirs', async (t) => {
+  for (const length of [2 * BLOCK + 1000, 3 * BLOCK]) {
+    await simulate(6, async (cluster, world) => {
+      const data = sample(length);
+      const pushId = await cluster.push(CHUNK, 0, data);
+      await cluster.write(CHUNK, 0, data, { pushId });
+      await world.simulation.sleep(30 * SECOND_MS);
+      // The longer one becomes primary, and cannot read the block that it is longer in.
+      await overwriteAlone(cluster, 1, length);
+      await world.simulation.sleep(30 * SECOND_MS);
+      flip(world, 1, Math.floor(length / BLOCK));
+      await cluster.raise(CHUNK, 2, 1);
+      await world.simulation.sleep(1 * SECOND_MS);
+      const { server } = cluster.replica(1);
+      t.like(
+        cluster.master.evictions[0],
+        { server, accused: server, code: 'CHECKSUM_MISMATCH' },
+        `${length}`,
+      );
+      await cluster.raise(CHUNK, 3, 0);
+      await world.simulation.sleep(1 * SECOND_MS);
+      for (const index of [0, 1, 2]) {
+        sameBytes(t, await cluster.read(index, CHUNK, 0, 4 * BLOCK, 3), data, `server ${index}`);
+      }
+    });
+  }
+});
+
 async function raiseWithLoss(cluster: Cluster, primary: number): Promise<void> {
   const record = { ...cluster.record(CHUNK, 2, primary), loss: 2 };
   for (const index of [0, 1, 2]) {
