@@ -16,8 +16,14 @@ import { watched } from '../rpc/watched-call.ts';
 import type { Replica } from '../storage/replica-store.ts';
 import type { HeldChunk } from './held-chunk.ts';
 import { probeOf } from './peers.ts';
-import { type ChunkserverHandlers, heldAt, notPrimary, type ServerParts } from './server-parts.ts';
-import { messageOfSums, mutationOf, noSuchChunk, recordOf, sameNumbers } from './wire.ts';
+import {
+  type ChunkserverHandlers,
+  heldAt,
+  heldOrBegun,
+  notPrimary,
+  type ServerParts,
+} from './server-parts.ts';
+import { messageOfSums, mutationOf, sameNumbers } from './wire.ts';
 
 /** A disk under load takes its time; a member that is silent longer has failed. */
 const SYNC_MS_MAX = 30 * SECOND_MS;
@@ -29,7 +35,7 @@ export function memberHandlers(parts: ServerParts): Pick<ChunkserverHandlers, Me
   return {
     apply: async ({ message, payload }) => {
       const { chunk, version, committedSerial } = message;
-      const held = parts.chunks.peek(chunk) ?? (await begun(parts, message));
+      const held = parts.chunks.peek(chunk) ?? (await heldOrBegun(parts, message));
       const orders = held.orders(version);
       orders.committed(committedSerial);
       const taken = takeOrders(parts, message, payload);
@@ -102,13 +108,6 @@ function reconcileBlock(
 ): Promise<void> {
   if (lostBytes === 0) return replica.reconcileBlock(version, blockIndex, payload, checksum);
   return replica.reconcileLostBlock(version, { blockIndex, length: lostBytes, checksum });
-}
-
-async function begun(parts: ServerParts, { chunk, version, first }: ApplyRequest): Promise<HeldChunk> {
-  const record = first === undefined ? undefined : recordOf(first);
-  const held = await parts.chunks.holdOrBegin(chunk, version, record);
-  if (held === undefined) throw noSuchChunk(chunk);
-  return held;
 }
 
 export interface TakenOrder {

@@ -8,11 +8,10 @@ import { SECOND_MS } from '../base/units.ts';
 import type { MutationAnswer, MutationRequest } from '../core/primary.ts';
 import { type MutateRequest, type MutateResponse, MutationKind, type PushId } from '../rpc/messages.ts';
 import type { Incoming } from '../rpc/network.ts';
-import type { HeldChunk } from './held-chunk.ts';
 import type { MutationData } from './order-line.ts';
 import type { PrimaryRole } from './primary-role.ts';
-import { type ChunkserverHandlers, notPrimary, type ServerParts } from './server-parts.ts';
-import { noSuchChunk, recordOf, sameNumbers } from './wire.ts';
+import { type ChunkserverHandlers, heldOrBegun, notPrimary, type ServerParts } from './server-parts.ts';
+import { sameNumbers } from './wire.ts';
 
 /**
  * How long a mutation waits for its primary to have reconciled the members, or to have one evicted; nearly always that is
@@ -81,7 +80,7 @@ function checksumOfRecord({ chunk, checksums }: MutateRequest): number {
 
 async function activeRole(parts: ServerParts, message: MutateRequest): Promise<PrimaryRole> {
   const { chunk, version } = message;
-  const held = parts.chunks.peek(chunk) ?? (await begun(parts, message));
+  const held = parts.chunks.peek(chunk) ?? (await heldOrBegun(parts, message));
   held.checkVersion(version);
   const { role } = held;
   if (role === undefined) throw notPrimary(held);
@@ -91,13 +90,6 @@ async function activeRole(parts: ServerParts, message: MutateRequest): Promise<P
   held.checkVersion(version);
   // One that ended says why: a full disk is not made larger by another primary.
   return role;
-}
-
-async function begun(parts: ServerParts, { chunk, version, first }: MutateRequest): Promise<HeldChunk> {
-  const record = first === undefined ? undefined : recordOf(first);
-  const held = await parts.chunks.holdOrBegin(chunk, version, record);
-  if (held === undefined) throw noSuchChunk(chunk);
-  return held;
 }
 
 /** Refused for want of room, before anything is ordered: what was pushed would come again with the next attempt. */

@@ -1,13 +1,13 @@
 import type { Env } from '../base/env.ts';
 import { GfsError } from '../base/errors.ts';
 import type { PushBuffer } from '../core/push-buffer.ts';
-import type { ChunkserverDefinition } from '../rpc/messages.ts';
+import type { ChunkserverDefinition, MutateRequest } from '../rpc/messages.ts';
 import type { Handlers } from '../rpc/network.ts';
 import type { ChunkTable } from './chunk-table.ts';
 import type { HeldChunk } from './held-chunk.ts';
 import type { Peers } from './peers.ts';
 import type { SystemReporter } from './system-reporter.ts';
-import { noSuchChunk } from './wire.ts';
+import { noSuchChunk, recordOf } from './wire.ts';
 
 /** What the handlers share. */
 export interface ServerParts {
@@ -35,6 +35,23 @@ export async function heldAt(parts: ServerParts, chunk: number, version: number)
   const held = parts.chunks.peek(chunk) ?? (await parts.chunks.hold(chunk));
   if (held === undefined) throw noSuchChunk(chunk);
   held.checkVersion(version);
+  return held;
+}
+
+/**
+ * The chunk at this version, begun with the first mutation's record if it is not here (P23). Not by a process that came after
+ * those which the record names: the one before may have had it, and lost it with the power (P2, P5).
+ */
+export async function heldOrBegun(
+  parts: ServerParts,
+  { chunk, version, first }: Pick<MutateRequest, 'chunk' | 'version' | 'first'>,
+): Promise<HeldChunk> {
+  const self = parts.self();
+  const me = first?.members.find(({ server }) => server === self);
+  const mayBegin = me === undefined || me.incarnation === parts.incarnation;
+  const record = first !== undefined && mayBegin ? recordOf(first) : undefined;
+  const held = await parts.chunks.holdOrBegin(chunk, version, record);
+  if (held === undefined) throw noSuchChunk(chunk);
   return held;
 }
 

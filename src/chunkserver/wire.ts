@@ -25,7 +25,7 @@ export function recordOf(message: VersionRecordMessage): VersionRecord {
 export function messageOfRecord(record: VersionRecord): VersionRecordMessage {
   return {
     ...record,
-    members: [...record.members],
+    members: record.members.map((member) => ({ ...member, incarnation: member.incarnation ?? '' })),
     cutVersion: record.cutVersion,
     cutLength: record.cutLength,
   };

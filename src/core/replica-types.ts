@@ -7,6 +7,8 @@ export interface Member {
   readonly server: number;
   readonly address: string;
   readonly rack: string;
+  /** In a chunk's first record: the process that may begin the replica. It is not kept. */
+  readonly incarnation?: string | undefined;
 }
 
 /** What the master logged for a chunk at a version (P1), as a replica records it. */

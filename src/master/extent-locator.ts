@@ -1,5 +1,5 @@
 import { must } from '../base/assert.ts';
-import { hex, type ServerId, type SessionId } from '../base/ids.ts';
+import { type ChunkHandle, hex, type ServerId, type SessionId } from '../base/ids.ts';
 import type { GivenChunks } from '../core/given-chunks.ts';
 import type { LeaseTable } from '../core/lease-table.ts';
 import type { Chunk, Extent } from '../core/metadata/rows.ts';
@@ -34,7 +34,7 @@ export class ExtentLocator {
       start,
       chunk,
       version: row.version,
-      members: this.members(row, nowMs),
+      members: row.version === 1 ? this.#firstMembers(chunk, row, nowMs) : this.members(row, nowMs),
       primary: this.#leases.primaryOf(chunk, row.version, nowMs) ?? 0,
       sealed: sealedLength !== undefined,
       sealedLength: sealedLength ?? 0,
@@ -53,6 +53,14 @@ export class ExtentLocator {
 
   replica(server: ServerId): Replica {
     const identity = this.#servers.get(server)?.identity;
-    return { server, address: identity?.address ?? '', rack: identity?.rack ?? '' };
+    return { server, address: identity?.address ?? '', rack: identity?.rack ?? '', incarnation: '' };
+  }
+
+  /** With the processes that may begin the chunk. */
+  #firstMembers(chunk: ChunkHandle, row: Chunk, nowMs: number): Replica[] {
+    return this.members(row, nowMs).map((member) => ({
+      ...member,
+      incarnation: this.#given.incarnationOf(chunk, member.server as ServerId) ?? '',
+    }));
   }
 }

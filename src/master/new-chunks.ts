@@ -67,7 +67,12 @@ export class NewChunks {
   /** The command was carried out and used the chunk: version 1 is active from the start, with its primary (P4). */
   begun(proposed: NewChunk | undefined, used: ChunkHandle | undefined): void {
     if (proposed === undefined || proposed.chunk !== used || proposed.primary === 0) return;
-    this.#given.begun(proposed.chunk);
+    const incarnations = new Map<ServerId, string>();
+    for (const member of proposed.members) {
+      const incarnation = this.#servers.get(member)?.identity.incarnation;
+      if (incarnation !== undefined) incarnations.set(member, incarnation);
+    }
+    this.#given.begun(proposed.chunk, incarnations);
     this.#leases.grant(proposed.chunk, proposed.primary, 1, this.#env.monotonicMs());
   }
 

@@ -195,6 +195,21 @@ test('P7: a member that lost power serves no reads, and is no source, until it i
   });
 });
 
+test('P5: what a server lost with its power it does not begin again from the first record', async (t) => {
+  for (const index of [0, 1]) {
+    await simulate(11, async (cluster, world) => {
+      await cluster.write(CHUNK, 0, sample(1000));
+      world.powerCut(`server-${index}`);
+      await cluster.reopen(index);
+      const code = await codeOfFailure(cluster.write(CHUNK, 0, sample(10, 2)));
+      if (index === 0) t.is(code, 'NO_SUCH_CHUNK', 'the primary');
+      await world.simulation.sleep(1 * SECOND_MS);
+      const { message } = await cluster.at(index).connection.call(methods.checkVersion, { chunks: [CHUNK] });
+      t.deepEqual(message.chunks, [], `server ${index} has nothing to vouch for`);
+    });
+  }
+});
+
 test('P14: a sync does not count a member that lost power, but has it made equal first', async (t) => {
   await simulate(12, async (cluster, world) => {
     const asked = { chunk: CHUNK, version: 1, replicaOnly: false, acknowledgedVersion: 1 };

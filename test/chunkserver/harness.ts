@@ -176,6 +176,7 @@ export class Cluster implements AsyncDisposable {
   readonly servers: TestServer[] = [];
   master: FakeMaster;
   #number = 0;
+  readonly #firstRecords = new Map<number, VersionRecord>();
 
   private constructor(world: World, master: FakeMaster) {
     this.world = world;
@@ -247,7 +248,12 @@ export class Cluster implements AsyncDisposable {
 
   replica(index: number): Replica {
     const { server } = this.at(index);
-    return { server: server.serverId ?? 0, address: server.address, rack: '' };
+    return {
+      server: server.serverId ?? 0,
+      address: server.address,
+      rack: '',
+      incarnation: this.incarnation(index),
+    };
   }
 
   /** A write with its data in the request. */
@@ -265,6 +271,13 @@ export class Cluster implements AsyncDisposable {
       chunkOffset: 0,
       kind: MutationKind.MUTATION_KIND_APPEND,
     });
+  }
+
+  /** As the master gave it out when it placed the chunk, whatever became of the servers since. */
+  #firstRecord(chunk: number, primary: number): VersionRecord {
+    const record = this.#firstRecords.get(chunk) ?? this.record(chunk, 1, primary);
+    this.#firstRecords.set(chunk, record);
+    return record;
   }
 
   async mutate(
@@ -285,7 +298,7 @@ export class Cluster implements AsyncDisposable {
       pushId: options.pushId,
       length: data.length,
       checksums: options.checksums ?? (isAppend ? [crc32(data)] : checksumsOf([data], chunkOffset)),
-      first: version === 1 ? this.record(chunk, 1, primary) : undefined,
+      first: version === 1 ? this.#firstRecord(chunk, primary) : undefined,
       payload: EMPTY,
     };
     const payload = options.pushId === undefined ? [data] : [];

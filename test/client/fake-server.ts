@@ -44,7 +44,7 @@ export class FakeServer {
   }
 
   get place(): Replica {
-    return { server: this.id, address: this.address, rack: '' };
+    return { server: this.id, address: this.address, rack: '', incarnation: '' };
   }
 
   replica(chunk: number, version: number): FakeReplica {
