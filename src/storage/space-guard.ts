@@ -6,6 +6,8 @@ import { KiB, MiB, SECOND_MS } from '../base/units.ts';
 /** How long, and for how many bytes, an answer of the disk is believed. */
 const BELIEVED_MS_MAX = 1 * SECOND_MS;
 const BELIEVED_BYTES_MAX = 64 * MiB;
+/** Of what is left: others fill the same disk meanwhile, perhaps as fast, and together they must not reach the reserve. */
+const BELIEVED_SHARE_MAX = 1 / 8;
 /** A few records in files of their own, by the block. */
 const RECORDS_BYTES_MIN = 64 * KiB;
 
@@ -36,7 +38,7 @@ export class SpaceGuard {
   /** NO_SPACE unless this much fits besides the reserve. Nothing to wait for most of the time. */
   check(bytes: number): Promise<void> | undefined {
     const isFresh = this.#env.monotonicMs() - this.#askedAtMs < BELIEVED_MS_MAX;
-    if (isFresh && this.#takenBytes <= BELIEVED_BYTES_MAX && this.#fits(bytes)) return undefined;
+    if (isFresh && this.#takenBytes <= this.#believedBytes && this.#fits(bytes)) return undefined;
     return this.#askAndCheck(bytes);
   }
 
@@ -86,6 +88,10 @@ export class SpaceGuard {
     } finally {
       this.#asking = undefined;
     }
+  }
+
+  get #believedBytes(): number {
+    return Math.min(BELIEVED_BYTES_MAX, (this.#freeBytes - this.#reserveBytes) * BELIEVED_SHARE_MAX);
   }
 
   #fits(bytes: number): boolean {
