@@ -3,8 +3,8 @@ import test from 'ava';
 import { CONSEQUENCES, FAULTS } from './faults/faults.ts';
 import { runSeed } from './story.ts';
 
-const SEEDS = 60;
-const TWICE_EVERY = 10;
+const SEEDS = 200;
+const TWICE_EVERY = 20;
 /** What the workloads had done and seen. */
 const WORK = [
   'synced writes',

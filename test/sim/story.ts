@@ -91,7 +91,7 @@ function choosePlan(dice: Random): Plan {
     serverCount: dice.pick([4, 5, 6]),
     clientCount: dice.pick([2, 3]),
     workloads: dice.pick(MIXTURES),
-    faultsMs: dice.pick([4, 8, 15]) * SECOND_MS,
+    faultsMs: dice.pick([2, 4, 6]) * SECOND_MS,
     faults: chooseFaults(dice),
   };
 }

@@ -45,13 +45,17 @@ export interface FaultMixture {
 export function chooseFaults(dice: Random): FaultMixture {
   const faults = FAULTS.filter(() => dice.chance(1 / 3));
   return {
-    // A replica that is damaged, and all others without power: more than three copies make up for.
+    // One replica damaged, and the power gone under the others before they were made equal: more than three copies make up for.
     faults: faults.filter(
-      (fault) => fault !== BIT_ROT || !faults.some(({ name }) => name === 'power cut of all'),
+      (fault) => fault !== BIT_ROT || !faults.some(({ name }) => losesServersPower(name)),
     ),
-    calmMsMax: dice.pick([0.5, 2, 6]) * SECOND_MS,
+    calmMsMax: dice.pick([0.4, 1, 3]) * SECOND_MS,
     durationsMs: dice.pick([[10], [10, 500], [10, 500, 4_000, 10_000], [4_000, 20_000]]),
   };
+}
+
+function losesServersPower(name: string): boolean {
+  return name === 'power cut of a server' || name === 'power cut of all';
 }
 
 /** Makes things go wrong until the time is over, then makes all of it good again. */
