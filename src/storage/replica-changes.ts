@@ -4,6 +4,7 @@ import { CHECKSUM_BLOCK_BYTES } from '../base/constants.ts';
 import { checksumsMatch, crc32 } from '../base/crc.ts';
 import { GfsError } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
+import type { Refusal } from '../base/result.ts';
 import { poisoned } from '../core/replica-checksums.ts';
 import type { ReplicaContent } from '../core/replica-content.ts';
 import type { ChangeRecord } from '../core/replica-records.ts';
@@ -32,11 +33,7 @@ const RECORD_BYTES = 256;
  */
 export async function planMutation(context: ChangeContext, mutation: Mutation, data: Bytes): Promise<void> {
   const { chunk, content, nowMs } = context;
-  const refusal = content.refusalOf(mutation, lengthOf(data));
-  if (refusal !== undefined) {
-    const { code, message, fields } = refusal;
-    throw new GfsError(code, `chunk ${hex(chunk)}: ${message}`, fields === undefined ? {} : { fields });
-  }
+  assertTaken(chunk, content.refusalOf(mutation, lengthOf(data)));
   const { serial } = mutation;
   switch (mutation.kind) {
     case 'write': {
@@ -176,6 +173,13 @@ export async function sumAfterCut(
   if (crc32(bytes) === sum) return { lastSum: crc32(kept) };
   context.onCorrupt(blockIndex);
   return { lastSum: poisoned(kept), badBlock: blockIndex };
+}
+
+/** Throws the refusal, if there is one. */
+export function assertTaken(chunk: number, refusal: Refusal | undefined): void {
+  if (refusal === undefined) return;
+  const { code, message, fields } = refusal;
+  throw new GfsError(code, `chunk ${hex(chunk)}: ${message}`, fields === undefined ? {} : { fields });
 }
 
 async function verifiedBlock(context: ChangeContext, blockIndex: number): Promise<Uint8Array> {

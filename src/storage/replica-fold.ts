@@ -4,9 +4,21 @@ import type { Segment } from '../core/replica-map.ts';
 import type { ReplicaFiles } from './replica-files.ts';
 import { chainSeed, encodeRecord } from './replica-format.ts';
 
+/** A fragmented replica is slow to read. */
+const SEGMENTS_MAX = 4096;
 /** A hole this small is filled rather than listed. */
 const ZERO_SEGMENT_BYTES_MIN = 64 * KiB;
 const SETTLE_BYTES_MAX = 1 * MiB;
+
+/** Whether the replica had better begin a new log; `failedAtBytes`: how long the old one was when that failed, 0: it did not. */
+export function isTimeToFold(
+  { map, inlineBytes }: ReplicaContent,
+  { changeBytes }: ReplicaFiles,
+  { logBytesMax, failedAtBytes }: { readonly logBytesMax: number; readonly failedAtBytes: number },
+): boolean {
+  if (changeBytes - failedAtBytes > logBytesMax) return true;
+  return map.segmentCount > SEGMENTS_MAX && inlineBytes > 0 && failedAtBytes === 0;
+}
 
 /**
  * Begins a new log for a replica: overwritten data moves from the log to its place in the data file, and a base takes
@@ -16,8 +28,8 @@ const SETTLE_BYTES_MAX = 1 * MiB;
  *    do not matter;
  * 2. the new log, whose base speaks of bytes that were synced in the data file before it got its name.
  *
- * `switched` gets the content as it is in the new files, when these are in use. A chunk that fits stays in its log. Nobody else writes meanwhile; readers who see bytes change under them find that
- * they do not match, and read again.
+ * `switched` gets the content as it is in the new files, when these are in use. A chunk that fits stays in its log. Nobody else writes
+ * meanwhile; readers who see bytes change under them find that they do not match, and read again.
  */
 export async function foldReplica(
   content: ReplicaContent,

@@ -14,8 +14,10 @@ export type JobKind = 'change' | 'alone' | 'ending';
 
 interface Job {
   readonly kind: JobKind;
-  readonly run: () => Promise<void>;
-  readonly resolve: () => void;
+  readonly run: () => Promise<unknown>;
+  /** What it resolved to. */
+  answer?: unknown;
+  readonly resolve: (answer: unknown) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -45,10 +47,10 @@ export class ReplicaQueue {
     return this.#busy;
   }
 
-  /** A change plans what it writes; it is done when that is written. */
-  add(kind: JobKind, run: () => Promise<void>): Promise<void> {
-    return new Promise<void>((resolve, reject) => {
-      this.#jobs.push({ kind, run, resolve, reject });
+  /** A change plans what it writes; it is done when that is written. Resolves to what `run` did. */
+  add<T>(kind: JobKind, run: () => Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.#jobs.push({ kind, run, resolve: (answer) => resolve(answer as T), reject });
       if (!this.#busy) this.#owner.tasks.run(() => this.#drain());
     });
   }
@@ -67,8 +69,7 @@ export class ReplicaQueue {
     const job = must(this.#jobs.shift(), 'the queue is not empty');
     try {
       if (job.kind === 'alone') await this.#owner.prepare();
-      await job.run();
-      job.resolve();
+      job.resolve(await job.run());
     } catch (error) {
       job.reject(error);
     }
@@ -81,7 +82,7 @@ export class ReplicaQueue {
       this.#jobs.shift();
       try {
         await this.#owner.prepare();
-        await job.run();
+        job.answer = await job.run();
         planned.push(job);
       } catch (error) {
         job.reject(error);
@@ -91,7 +92,7 @@ export class ReplicaQueue {
     if (planned.length === 0) return;
     try {
       await this.#owner.write();
-      for (const job of planned) job.resolve();
+      for (const job of planned) job.resolve(job.answer);
     } catch (error) {
       for (const job of planned) job.reject(error);
     }

@@ -1,9 +1,17 @@
+import type { Bytes } from '../base/bytes.ts';
 import { CHECKSUM_BLOCK_BYTES } from '../base/constants.ts';
 import { crc32 } from '../base/crc.ts';
 import { GfsError } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
 import type { ReplicaContent } from '../core/replica-content.ts';
 import type { ReplicaFiles } from './replica-files.ts';
+
+export interface ReadAnswer {
+  readonly payload: Bytes;
+  /** Of the payload, cut where blocks of the chunk begin. */
+  readonly checksums: readonly number[];
+  readonly chunkLength: number;
+}
 
 export interface VerifiedBytes {
   readonly bytes: Uint8Array;

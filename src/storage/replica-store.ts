@@ -13,8 +13,9 @@ import { ReplicaDirectory, type ServerIdentity } from './replica-directory.ts';
 import { ReplicaFiles, type ReplicaPlace, replicaPaths } from './replica-files.ts';
 import { SpaceGuard } from './space-guard.ts';
 
-export type { ReadAnswer, Replica } from './replica.ts';
+export type { Replica } from './replica.ts';
 export type { ServerIdentity } from './replica-directory.ts';
+export type { ReadAnswer } from './replica-reads.ts';
 
 export const OPEN_REPLICAS_MAX_DEFAULT = 500;
 export const LOG_BYTES_MAX_DEFAULT = 8 * MiB;

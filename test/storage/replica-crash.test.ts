@@ -127,12 +127,19 @@ async function breaksWithout(way: string, seeds: Iterable<string>): Promise<bool
   return false;
 }
 
-/** The lines of the storage code on the way to the sync, innermost first, up to the operation that wants it. */
+/**
+ * The lines of the storage code on the way to the sync, innermost first, up to the operation that wants it. (A sync of
+ * names behind one of data is the same for all who want both.)
+ */
 function wayHere(): string {
-  const lines = (new Error().stack ?? '').split('\n');
-  const places = lines
-    .map((line) => /\/src\/storage\/([^/\s]+:\d+):\d+\)?$/.exec(line)?.[1])
-    .filter((place) => place !== undefined);
-  const operation = places.findIndex((place) => /^replica(-fold|-recovery|-store)?\.[jt]s/.test(place));
-  return places.slice(0, operation + 1).join(' < ');
+  const places: string[] = [];
+  for (const line of (new Error().stack ?? '').split('\n')) {
+    const place = /\/src\/storage\/([^/\s]+:\d+):\d+\)?$/.exec(line)?.[1];
+    if (place === undefined) continue;
+    places.push(place);
+    const isOperation = /^replica(-fold|-recovery|-store)?\.[jt]s/.test(place);
+    const isKeepers = /ReplicaKeeper\.(?!#synced|syncData|commit)/.test(line);
+    if (isOperation || isKeepers || line.includes('async ReplicaKeeper.#synced')) break;
+  }
+  return places.join(' < ');
 }
