@@ -2,7 +2,9 @@ import { boundedCache } from '../base/bounded.ts';
 import type { Env } from '../base/env.ts';
 import { codeOf, GfsError } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
+import { unwrap } from '../base/result.ts';
 import { SECOND_MS } from '../base/units.ts';
+import { type MutationRequest, Primary } from '../core/primary.ts';
 import type { LessonStart, VersionRecord } from '../core/replica-types.ts';
 import type { Rules } from '../core/rules.ts';
 import type { LeaseUse } from '../rpc/messages.ts';
@@ -75,6 +77,14 @@ export class ChunkTable {
     // Another one may have begun it while we waited.
     const held = (await this.hold(chunk)) ?? this.peek(chunk);
     return held ?? (first === undefined ? undefined : this.#begin(chunk, version, first));
+  }
+
+  /** Refuses, as its primary would, what no chunk could begin with. */
+  checkFirst({ chunk, version, members }: VersionRecord, request: MutationRequest): void {
+    const { chunkSizeBytes } = this.#registered();
+    const nothing = { length: 0, sealed: false, table: [] };
+    const memberCount = members.length;
+    unwrap(new Primary({ chunk, version, memberCount, chunkSizeBytes, ...nothing }).recall(request, version));
   }
 
   /** As the master orders: `first` is empty and active at all members, a `copy` waits to be made equal to others. */

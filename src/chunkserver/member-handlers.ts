@@ -1,5 +1,5 @@
 import { type Bytes, lengthOf, NO_BYTES, NO_PAYLOAD, slice } from '../base/bytes.ts';
-import { CHECKSUM_BLOCK_BYTES } from '../base/constants.ts';
+import { CHECKSUM_BLOCK_BYTES, CHUNK_SIZE_BYTES_MAX } from '../base/constants.ts';
 import { checksumsMatch } from '../base/crc.ts';
 import { GfsError } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
@@ -10,6 +10,7 @@ import {
   ChunkserverDefinition,
   MutationKind,
   type Order,
+  type PushId,
   type ReconcileBlock,
 } from '../rpc/messages.ts';
 import { watched } from '../rpc/watched-call.ts';
@@ -37,8 +38,8 @@ export function memberHandlers(parts: ServerParts): Pick<ChunkserverHandlers, Me
       const { chunk, version, committedSerial } = message;
       const held = parts.chunks.peek(chunk) ?? (await heldOrBegun(parts, message));
       const orders = held.orders(version);
-      orders.committed(committedSerial);
       const taken = takeOrders(parts, message, payload);
+      orders.committed(committedSerial);
       const nowMs = parts.env.monotonicMs();
       const applied = await Promise.allSettled(
         taken.map(({ mutation, bytes }) => orders.order(mutation, bytes, nowMs)),
@@ -116,7 +117,10 @@ export interface TakenOrder {
   release(): void;
 }
 
-/** All orders of a call with their data, verified. Where one has none nothing is ordered, and nothing is used up. */
+/**
+ * All orders of a call with their data, verified. Where one cannot be meant, or has no data, none is given: an order that
+ * the replica itself refuses would end the version's stream with it (P11).
+ */
 export function takeOrders(
   parts: ServerParts,
   { chunk, version, orders }: Pick<ApplyRequest, 'chunk' | 'version' | 'orders'>,
@@ -126,6 +130,7 @@ export function takeOrders(
   let position = 0;
   try {
     for (const order of orders) {
+      checkRange(parts, order);
       const end = position + (order.pushId === undefined ? order.length : 0);
       const inline = position === 0 && orders.length === 1 ? payload : slice(payload, position, end);
       position = end;
@@ -138,26 +143,44 @@ export function takeOrders(
   return taken;
 }
 
+function checkRange(parts: ServerParts, { kind, chunkOffset, length }: Order): void {
+  const hasData = kind !== MutationKind.MUTATION_KIND_SEAL;
+  const hasLength = !hasData || (length > 0 && length <= parts.mutationBytesMax());
+  if (hasLength && chunkOffset + length <= CHUNK_SIZE_BYTES_MAX) return;
+  throw new GfsError('INVALID_ARGUMENT', `no order is for ${length} bytes at ${chunkOffset}`);
+}
+
 function takeData(
   parts: ServerParts,
   chunk: number,
-  { kind, chunkOffset, length, checksums, pushId }: Order,
+  order: Order,
   payload: Bytes,
 ): { bytes: Bytes; release(): void } {
-  if (kind === MutationKind.MUTATION_KIND_SEAL) return { bytes: NO_BYTES, release: nothing };
-  const taken = pushId === undefined ? undefined : parts.pushes.take(pushId.writer, pushId.number);
-  if (pushId !== undefined && (taken === undefined || taken.data.chunk !== chunk)) {
-    taken?.release();
-    throw new GfsError('NO_SUCH_PUSH', `push ${pushId.writer}/${pushId.number} is not here`);
-  }
-  const bytes = taken?.data.bytes ?? payload;
-  // Pushed data was verified when it came in: where the sums are the same there is nothing to compute.
-  const verified = taken !== undefined && sameNumbers(checksums, taken.data.checksums);
-  if (lengthOf(bytes) !== length || !(verified || checksumsMatch(bytes, chunkOffset, checksums))) {
-    taken?.release();
+  if (order.kind === MutationKind.MUTATION_KIND_SEAL) return { bytes: NO_BYTES, release: nothing };
+  if (order.pushId !== undefined) return takePushed(parts, chunk, order, order.pushId);
+  const { chunkOffset, length, checksums } = order;
+  if (lengthOf(payload) !== length || !checksumsMatch(payload, chunkOffset, checksums)) {
     throw new GfsError('CHECKSUM_MISMATCH', `an order's data for chunk ${hex(chunk)} got damaged on its way`);
   }
-  return { bytes, release: taken?.release ?? nothing };
+  return { bytes: payload, release: nothing };
+}
+
+/** What the client pushed here may be something else than its primary was given: then it counts as not pushed. */
+function takePushed(
+  parts: ServerParts,
+  chunk: number,
+  { chunkOffset, length, checksums }: Order,
+  { writer, number }: PushId,
+): { bytes: Bytes; release(): void } {
+  const taken = parts.pushes.take(chunk, writer, number);
+  // It was verified when it came in: where the sums are the same there is nothing to compute.
+  const isMeant =
+    taken?.data.length === length &&
+    (sameNumbers(checksums, taken.data.checksums) ||
+      checksumsMatch(taken.data.bytes, chunkOffset, checksums));
+  if (taken !== undefined && isMeant) return { bytes: taken.data.bytes, release: taken.release };
+  taken?.release();
+  throw new GfsError('NO_SUCH_PUSH', `push ${writer}/${number} is not here`);
 }
 
 /**

@@ -6,12 +6,13 @@ import { GfsError } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
 import { SECOND_MS } from '../base/units.ts';
 import type { MutationAnswer, MutationRequest } from '../core/primary.ts';
-import { type MutateRequest, type MutateResponse, MutationKind, type PushId } from '../rpc/messages.ts';
+import { type MutateRequest, type MutateResponse, MutationKind } from '../rpc/messages.ts';
 import type { Incoming } from '../rpc/network.ts';
+import type { HeldChunk } from './held-chunk.ts';
 import type { MutationData } from './order-line.ts';
 import type { PrimaryRole } from './primary-role.ts';
 import { type ChunkserverHandlers, heldOrBegun, notPrimary, type ServerParts } from './server-parts.ts';
-import { sameNumbers } from './wire.ts';
+import { noSuchChunk, recordOf, sameNumbers } from './wire.ts';
 
 /**
  * How long a mutation waits for its primary to have reconciled the members, or to have one evicted; nearly always that is
@@ -24,22 +25,25 @@ export function mutateHandlers(parts: ServerParts): Pick<ChunkserverHandlers, 'm
     mutate: async (incoming) => {
       const { message } = incoming;
       const kind = kindOf(message);
-      const { writer, number, chunkOffset, pushId } = message;
+      const { chunk, version, writer, number, chunkOffset } = message;
       const length = kind === 'seal' ? 0 : message.length;
       const recordChecksum = kind === 'append' ? checksumOfRecord(message) : 0;
       const request = { kind, writer, number, chunkOffset, length, recordChecksum };
-      const role = await activeRole(parts, message);
+      const held = parts.chunks.peek(chunk) ?? (await parts.chunks.hold(chunk));
+      let role = held === undefined ? undefined : await activeRole(parts, held, version);
       // What was done before is answered whether or not its data came again, and on a full disk too.
-      const known = role.recall(request);
+      const known = role?.recall(request);
       if (known !== undefined) {
-        if (pushId !== undefined) parts.pushes.take(pushId.writer, pushId.number)?.release();
+        giveBack(parts, message);
         return { message: answered(parts, message, await known) };
       }
+      if (role === undefined) checkFirst(parts, message, request);
       const room = kind === 'seal' ? undefined : parts.checkRoom(length);
-      if (room !== undefined) await orGiveBack(parts, room, pushId);
+      if (room !== undefined) await orGiveBack(parts, room, message);
       const data = takeData(parts, kind, incoming);
       const { release } = data;
       try {
+        role ??= await activeRole(parts, await heldOrBegun(parts, message), version);
         return { message: answered(parts, message, await role.mutate(request, data)) };
       } catch (error) {
         release();
@@ -78,9 +82,13 @@ function checksumOfRecord({ chunk, checksums }: MutateRequest): number {
   throw new GfsError('INVALID_ARGUMENT', `a record for chunk ${hex(chunk)} has one checksum, of all of it`);
 }
 
-async function activeRole(parts: ServerParts, message: MutateRequest): Promise<PrimaryRole> {
-  const { chunk, version } = message;
-  const held = parts.chunks.peek(chunk) ?? (await heldOrBegun(parts, message));
+/** A chunk that is not here begins with its first mutation (P23), but not with one that is refused. */
+function checkFirst(parts: ServerParts, { chunk, first }: MutateRequest, request: MutationRequest): void {
+  if (first === undefined) throw noSuchChunk(chunk);
+  parts.chunks.checkFirst(recordOf(first), request);
+}
+
+async function activeRole(parts: ServerParts, held: HeldChunk, version: number): Promise<PrimaryRole> {
   held.checkVersion(version);
   const { role } = held;
   if (role === undefined) throw notPrimary(held);
@@ -93,17 +101,18 @@ async function activeRole(parts: ServerParts, message: MutateRequest): Promise<P
 }
 
 /** Refused for want of room, before anything is ordered: what was pushed would come again with the next attempt. */
-async function orGiveBack(
-  parts: ServerParts,
-  room: Promise<void>,
-  pushId: PushId | undefined,
-): Promise<void> {
+async function orGiveBack(parts: ServerParts, room: Promise<void>, message: MutateRequest): Promise<void> {
   try {
     await room;
   } catch (error) {
-    if (pushId !== undefined) parts.pushes.take(pushId.writer, pushId.number)?.release();
+    giveBack(parts, message);
     throw error;
   }
+}
+
+/** What was pushed for it is not needed. */
+function giveBack(parts: ServerParts, { chunk, pushId }: MutateRequest): void {
+  if (pushId !== undefined) parts.pushes.take(chunk, pushId.writer, pushId.number)?.release();
 }
 
 /** The data, verified: what came with the request, or was pushed before and now is this mutation's. */
@@ -123,17 +132,15 @@ function takeData(
     checkData(kind, message, payload);
     return { bytes: payload, checksums, pushId, release: nothing };
   }
-  const taken = parts.pushes.take(pushId.writer, pushId.number);
+  const taken = parts.pushes.take(chunk, pushId.writer, pushId.number);
   if (taken === undefined)
     throw new GfsError('NO_SUCH_PUSH', `push ${pushId.writer}/${pushId.number} is not here`);
   const { data } = taken;
   try {
     const placed = kind === 'append' || data.chunkOffset === chunkOffset;
-    if (data.chunk !== chunk || data.length !== length || !placed) {
-      throw new GfsError(
-        'INVALID_ARGUMENT',
-        `push ${pushId.writer}/${pushId.number} was for chunk ${hex(data.chunk)}`,
-      );
+    if (data.length !== length || !placed) {
+      const pushed = `${data.length} bytes at ${data.chunkOffset}`;
+      throw new GfsError('INVALID_ARGUMENT', `push ${pushId.writer}/${pushId.number} was of ${pushed}`);
     }
     // Every piece was verified when it came in; the request's sums only have to say the same.
     if (kind === 'append' || !sameNumbers(checksums, data.checksums)) checkData(kind, message, data.bytes);

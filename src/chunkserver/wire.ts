@@ -1,5 +1,6 @@
 import { GfsError } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
+import { MEMBERS_MAX } from '../core/primary.ts';
 import type { BlockSums, Member, Mutation, ReplicaState, VersionRecord } from '../core/replica-types.ts';
 import {
   type BlockChecksumsResponse,
@@ -13,7 +14,7 @@ import {
 
 export function recordOf(message: VersionRecordMessage): VersionRecord {
   const { chunk, version, members, primary, cutVersion, cutLength, loss } = message;
-  if (version < 1 || members.length === 0) {
+  if (version < 1 || members.length === 0 || members.length > MEMBERS_MAX) {
     throw new GfsError(
       'INVALID_ARGUMENT',
       `version ${version} of chunk ${hex(chunk)} with ${members.length} members`,

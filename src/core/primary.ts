@@ -63,6 +63,9 @@ export interface PrimaryOptions {
   readonly withoutRules?: Rules;
 }
 
+/** Members and a learner fit a mask. */
+export const MEMBERS_MAX = 29;
+
 /** The serial of what an earlier version committed: reconcile put it on all members before this one began. */
 export const COMMITTED_BEFORE = -1;
 
@@ -89,7 +92,10 @@ export class Primary {
   #committedSerial = 0;
 
   constructor(options: PrimaryOptions) {
-    assert(options.memberCount >= 1 && options.memberCount < 30, 'members and a learner fit a mask');
+    assert(
+      options.memberCount >= 1 && options.memberCount <= MEMBERS_MAX,
+      'members and a learner fit a mask',
+    );
     this.#options = options;
     this.#withoutRules = options.withoutRules ?? NO_RULES;
     this.#required = this.#withoutRules.has('P10') ? 1 : 2 ** options.memberCount - 1;

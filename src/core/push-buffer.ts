@@ -15,7 +15,7 @@ export interface PushedData {
 }
 
 /**
- * Data between its push and its mutation, by (writer, number) and bounded in bytes. Room is reserved before the first
+ * Data between its push and its mutation, by chunk and (writer, number), and bounded in bytes. Room is reserved before the first
  * byte comes; at the bound a push is refused, and its client tries again when others have been used up or expired:
  * dropping somebody's data instead would only make two clients push again.
  */
@@ -52,17 +52,17 @@ export class PushBuffer {
         assert(open, 'a reservation is used once');
         assert(data.length === lengthBytes, 'a push is as long as it said');
         open = false;
-        this.#put(keyOf(writer, number), data, nowMs);
+        this.#put(keyOf(data.chunk, writer, number), data, nowMs);
       },
     };
   }
 
   /**
    * The data, taken out for the mutation that uses it: it no longer expires, and counts against the bound until
-   * released. Undefined when it never came, expired, or was taken before.
+   * released. Undefined when it never came, expired, was taken before, or is another chunk's.
    */
-  take(writer: number, number: number): TakenPush | undefined {
-    const key = keyOf(writer, number);
+  take(chunk: number, writer: number, number: number): TakenPush | undefined {
+    const key = keyOf(chunk, writer, number);
     const entry = this.#entries.get(key);
     if (entry === undefined) return undefined;
     this.#entries.delete(key);
@@ -114,6 +114,6 @@ interface Entry {
   readonly arrivedMs: number;
 }
 
-function keyOf(writer: number, number: number): string {
-  return `${writer}/${number}`;
+function keyOf(chunk: number, writer: number, number: number): string {
+  return `${chunk}/${writer}/${number}`;
 }

@@ -14,9 +14,9 @@ function put(buffer: PushBuffer, number: number, length: number, nowMs = 0): boo
 test('data is taken once, and counts until it is released', (t) => {
   const buffer = new PushBuffer({ limitBytes: 100 });
   t.true(put(buffer, 1, 60));
-  const taken = buffer.take(1, 1);
+  const taken = buffer.take(1, 1, 1);
   t.is(taken?.data.length, 60);
-  t.is(buffer.take(1, 1), undefined);
+  t.is(buffer.take(1, 1, 1), undefined);
   t.false(put(buffer, 2, 50));
   taken?.release();
   taken?.release();
@@ -38,7 +38,7 @@ test('what nobody asks for expires; what is in use does not', (t) => {
   const buffer = new PushBuffer({ limitBytes: 100 });
   put(buffer, 1, 10, 0);
   put(buffer, 2, 10, 1000);
-  const taken = buffer.take(1, 1);
+  const taken = buffer.take(1, 1, 1);
   t.is(buffer.expire(PUSH_LIFETIME_MS + 999), 0);
   t.is(buffer.expire(PUSH_LIFETIME_MS + 1000), 1);
   t.is(buffer.usedBytes, 10);
