@@ -1,7 +1,6 @@
 // What the transports do from one process to another on loopback. `node dist/test/bench/rpc.js` runs it alone.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { connect } from 'node:net';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { lengthOf } from '../../src/base/bytes.ts';
@@ -11,6 +10,7 @@ import { KiB, MiB } from '../../src/base/units.ts';
 import { ChunkserverDefinition, MasterDefinition } from '../../src/rpc/messages.ts';
 import type { Connection } from '../../src/rpc/network.ts';
 import { NodeNetwork } from '../../src/rpc/node-network.ts';
+import { roundTrips } from './sockets.ts';
 
 const { getAttributes } = MasterDefinition.methods;
 const { read, push, mutate } = ChunkserverDefinition.methods;
@@ -89,27 +89,6 @@ async function benchConnection(transport: string, connection: Connection, scale:
     (pieces * 256 * KiB) / 1e9 / (await seconds(() => pushPieces(connection, pieces))),
     'GB/s',
   );
-}
-
-/** Sixty bytes there and back, one after the other. */
-function roundTrips(address: string, count: number): Promise<void> {
-  const [host, port] = address.split(':');
-  const socket = connect({ host, port: Number(port), noDelay: true });
-  const ping = Buffer.alloc(60);
-  let done = 0;
-  return new Promise((resolve, reject) => {
-    socket.on('error', reject);
-    socket.on('connect', () => socket.write(ping));
-    socket.on('data', () => {
-      done += 1;
-      if (done < count) {
-        socket.write(ping);
-        return;
-      }
-      socket.destroy();
-      resolve();
-    });
-  });
 }
 
 function attributesOf(connection: Connection): Promise<unknown> {
