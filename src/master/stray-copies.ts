@@ -1,28 +1,14 @@
 import type { Env } from '../base/env.ts';
-import { codeOf } from '../base/errors.ts';
 import { type ChunkHandle, hex, type ServerId } from '../base/ids.ts';
-import { SECOND_MS } from '../base/units.ts';
 import type { ChunkLocations, ReplicaChange, ReplicaReport } from '../core/chunk-locations.ts';
 import type { Chunk } from '../core/metadata/rows.ts';
 import type { MetadataState } from '../core/metadata/state.ts';
 import { isActiveWithGoal } from '../core/repair.ts';
 import type { ServerTable } from '../core/server-table.ts';
 import type { SystemReport } from '../rpc/messages.ts';
-import { Background } from './background.ts';
+import { ChunkChores } from './chunk-chores.ts';
 import type { ChunkserverCalls } from './chunkserver-calls.ts';
 import { replicaReportOf } from './wire.ts';
-
-const FIRST_DELAY_MS = 2 * SECOND_MS;
-const RETRY_DELAY_MS_MAX = 60 * SECOND_MS;
-/** Chunks at a time. */
-const BATCH_SIZE_MAX = 64;
-/** Between batches, so that clients' work comes first. */
-const PAUSE_MS = 20;
-
-interface Candidate {
-  dueMs: number;
-  delayMs: number;
-}
 
 export interface StrayCopiesParts {
   readonly env: Env;
@@ -41,15 +27,14 @@ export interface StrayCopiesParts {
  */
 export class StrayCopies {
   readonly #parts: StrayCopiesParts;
-  readonly #work: Background;
-  readonly #candidates = new Map<ChunkHandle, Candidate>();
+  readonly #chores: ChunkChores;
 
   constructor(parts: StrayCopiesParts) {
     this.#parts = parts;
-    this.#work = new Background(parts.env, {
+    this.#chores = new ChunkChores(parts.env, {
       name: 'deleting copies outside the members',
-      retryDelayMs: FIRST_DELAY_MS,
-      round: () => this.#round(),
+      isWanted: (chunk) => this.#straysOf(chunk).length > 0,
+      work: (chunk) => this.#clear(chunk),
     });
   }
 
@@ -57,68 +42,35 @@ export class StrayCopies {
   consider(server: ServerId, change: ReplicaChange): void {
     const row = this.#parts.state.chunk(change.chunk);
     if (row === undefined || 'deleted' in change || row.members.includes(server)) return;
-    if (!this.#candidates.has(change.chunk)) this.#due(change.chunk);
+    if (!this.#chores.has(change.chunk)) this.#chores.note(change.chunk);
   }
 
   /** The chunk has as many members as it should. */
   repaired(chunk: ChunkHandle): void {
-    const row = this.#parts.state.chunk(chunk);
-    if (row !== undefined && this.#straysOf(chunk, row).length > 0) this.#due(chunk);
+    if (this.#straysOf(chunk).length > 0) this.#chores.note(chunk);
   }
 
-  async close(): Promise<void> {
-    await this.#work.close();
+  close(): Promise<void> {
+    return this.#chores.close();
   }
 
-  #due(chunk: ChunkHandle): void {
-    const dueMs = this.#parts.env.monotonicMs() + FIRST_DELAY_MS;
-    this.#candidates.set(chunk, { dueMs, delayMs: FIRST_DELAY_MS });
-    this.#work.wake(FIRST_DELAY_MS);
-  }
-
-  async #round(): Promise<number | undefined> {
-    const nowMs = this.#parts.env.monotonicMs();
-    const due: ChunkHandle[] = [];
-    let nextMs = Number.POSITIVE_INFINITY;
-    for (const [chunk, { dueMs }] of this.#candidates) {
-      if (dueMs > nowMs) nextMs = Math.min(nextMs, dueMs);
-      else if (due.length < BATCH_SIZE_MAX) due.push(chunk);
-      else nextMs = nowMs;
-    }
-    await Promise.all(due.map((chunk) => this.#clear(chunk)));
-    if (this.#candidates.size === 0) return undefined;
-    const delayMs = due.length > 0 ? PAUSE_MS : nextMs - this.#parts.env.monotonicMs();
-    return Math.max(PAUSE_MS, delayMs);
-  }
-
+  /** Whether they are gone then, the next reports tell. */
   async #clear(chunk: ChunkHandle): Promise<void> {
-    const { env, state } = this.#parts;
-    const row = state.chunk(chunk);
-    const strays = row === undefined ? [] : this.#straysOf(chunk, row);
-    if (row === undefined || strays.length === 0) {
-      this.#candidates.delete(chunk);
-      return;
-    }
-    try {
-      if (await this.#isSafe(chunk, row)) await this.#delete(chunk, row.version, strays);
-    } catch (error) {
-      env.log.debug({ chunk: hex(chunk), code: codeOf(error) }, 'copies are not deleted yet');
-    }
-    // Whether they are gone, the next reports tell.
-    const candidate = this.#candidates.get(chunk);
-    if (candidate === undefined) return;
-    candidate.delayMs = Math.min(candidate.delayMs * 2, RETRY_DELAY_MS_MAX);
-    candidate.dueMs = env.monotonicMs() + candidate.delayMs;
+    const row = this.#parts.state.chunk(chunk);
+    const strays = this.#straysOf(chunk);
+    if (row !== undefined && (await this.#isSafe(chunk, row))) await this.#delete(chunk, row.version, strays);
   }
 
   /** Reachable servers that reported a copy and are no members. */
-  #straysOf(chunk: ChunkHandle, { members }: Chunk): ServerId[] {
-    const { env, servers, locations } = this.#parts;
+  #straysOf(chunk: ChunkHandle): ServerId[] {
+    const { env, state, servers, locations } = this.#parts;
+    const row = state.chunk(chunk);
+    if (row === undefined) return [];
     const nowMs = env.monotonicMs();
     const strays: ServerId[] = [];
     for (const { identity } of servers.all()) {
       const { server } = identity;
-      if (members.includes(server) || !servers.isReachable(server, nowMs)) continue;
+      if (row.members.includes(server) || !servers.isReachable(server, nowMs)) continue;
       if (locations.replicaAt(server, chunk) !== undefined) strays.push(server);
     }
     return strays;
