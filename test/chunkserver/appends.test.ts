@@ -100,6 +100,22 @@ test.serial('what is in the table is answered without its data, whoever lost tha
   for (const index of [0, 1, 2]) sameBytes(t, await cluster.read(index, CHUNK, 0, 1 * MiB, 2), record);
 });
 
+test.serial('P18, P20: a clone has the table too: there a record is known by its number', async (t) => {
+  await using cluster = await Cluster.start(1);
+  await cluster.append(CHUNK, sample(100), { writer: 1, number: 1 });
+  await cluster.append(CHUNK, sample(200, 2), { writer: 2, number: 7 });
+  await cluster.add();
+  const { clone } = ChunkserverDefinition.methods;
+  const request = { record: { ...cluster.record(CHUNK), primary: 0 }, source: cluster.replica(0) };
+  await cluster.at(1).connection.call(clone, request);
+  t.deepEqual((await cluster.sumsOf(1, CHUNK, 1)).table, (await cluster.sumsOf(0, CHUNK, 1)).table);
+  await cluster.raiseTo(CHUNK, 2, [1], 1);
+  const atClone = { version: 2, primary: 1 };
+  const again = await cluster.append(CHUNK, sample(200, 2), { writer: 2, number: 7, ...atClone });
+  t.like(again, { chunkOffset: 100, chunkLength: 300 });
+  t.is((await cluster.append(CHUNK, sample(10), { writer: 1, number: 2, ...atClone })).chunkOffset, 300);
+});
+
 test.serial('a record of a quarter chunk that two members lost is pushed to them again', async (t) => {
   await using cluster = await Cluster.start(3, {}, undefined, 32 * MiB);
   const record = sample(8 * MiB);

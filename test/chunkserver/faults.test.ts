@@ -195,6 +195,46 @@ test('P7: a member that lost power serves no reads, and is no source, until it i
   });
 });
 
+test('P4: a version takes no mutation before its primary has reconciled all of its members', async (t) => {
+  await simulate(14, async (cluster, world) => {
+    await cluster.write(CHUNK, 0, sample(1000));
+    world.network.partition('server-0', 'server-2');
+    await cluster.raise(CHUNK, 2, 0);
+    let isAnswered = false;
+    const write = cluster.write(CHUNK, 0, sample(1000, 2), { version: 2 }).finally(() => {
+      isAnswered = true;
+    });
+    await world.simulation.sleep(3 * SECOND_MS);
+    t.false(isAnswered);
+    t.like(await cluster.stateOf(0, CHUNK), { version: 2, reconciled: false });
+    t.like(await cluster.stateOf(1, CHUNK), { version: 2, reconciled: true, orders: 0 });
+    sameBytes(t, await cluster.read(1, CHUNK, 0, 5000, 2), sample(1000), 'nobody was ordered');
+    world.network.healAll();
+    await write;
+    for (const index of [0, 1, 2])
+      sameBytes(t, await cluster.read(index, CHUNK, 0, 5000, 2), sample(1000, 2));
+  });
+});
+
+test('P22: a length is answered when each member has confirmed the version since it was asked for', async (t) => {
+  await simulate(15, async (cluster, world) => {
+    const asked = { chunk: CHUNK, version: 1 };
+    await cluster.append(CHUNK, sample(100), { writer: 1, number: 1 });
+    const lengthAt = (index: number, version: number) =>
+      cluster.at(index).connection.call(methods.chunkLength, { ...asked, version });
+    t.is((await lengthAt(0, 1)).message.length, 100);
+    // The others go on without it, and it was not told.
+    world.network.partition('server-0', 'master');
+    await cluster.raiseTo(CHUNK, 2, [1, 2], 1);
+    await cluster.append(CHUNK, sample(50, 2), { writer: 1, number: 2, version: 2, primary: 1 });
+    t.is(await codeOfFailure(lengthAt(0, 1)), 'VERSION_MISMATCH');
+    t.is((await lengthAt(1, 2)).message.length, 150);
+    // One that cannot be reached may have gone on with others, too.
+    world.network.partition('server-1', 'server-2');
+    t.not(await codeOfFailure(lengthAt(1, 2)), 'ok');
+  });
+});
+
 test('P5: what a server lost with its power it does not begin again from the first record', async (t) => {
   for (const index of [0, 1]) {
     await simulate(11, async (cluster, world) => {

@@ -42,7 +42,7 @@ async function applyAlone(
   await cluster.at(index).connection.call(methods.apply, orderTo(CHUNK, 1, order), { payload: [data] });
 }
 
-test.serial('a raised version confers the role on its primary, and ends the old one', async (t) => {
+test.serial('P5: a raised version confers the role on its primary, and ends the old one', async (t) => {
   await using cluster = await Cluster.start(3);
   await cluster.write(CHUNK, 0, sample(1000));
   const results = await cluster.raise(CHUNK, 2, 1);
@@ -58,7 +58,7 @@ test.serial('a raised version confers the role on its primary, and ends the old 
   for (const member of [0, 1, 2]) sameBytes(t, await cluster.read(member, CHUNK, 0, 5000, 2), expected);
 });
 
-test.serial('members that differ from their new primary are made equal to it', async (t) => {
+test.serial('P8: members that differ from their new primary are made equal to it', async (t) => {
   await using cluster = await Cluster.start(3);
   const data = sample(500 * KiB);
   await cluster.write(CHUNK, 0, data.subarray(0, 64 * KiB));
@@ -87,7 +87,7 @@ test.serial('a member that lost its replica altogether gets it from the primary'
 });
 
 test.serial(
-  'a restarted server serves reads, and nothing else until a higher version makes it equal',
+  'P5, P6: a restarted server serves reads, and nothing else until a higher version makes it equal',
   async (t) => {
     await using cluster = await Cluster.start(3);
     await cluster.write(CHUNK, 0, sample(100_000 / 2));
@@ -108,7 +108,7 @@ test.serial(
   },
 );
 
-test.serial('a version is recorded upwards only, and by the incarnation that was meant', async (t) => {
+test.serial('P2: a version is recorded upwards only, and by the incarnation that was meant', async (t) => {
   await using cluster = await Cluster.start(2);
   await cluster.write(CHUNK, 0, sample(10));
   await cluster.raise(CHUNK, 5, 0);
@@ -128,7 +128,7 @@ test.serial('a version is recorded upwards only, and by the incarnation that was
   t.like(absent, { recorded: false, code: 'NO_SUCH_CHUNK' });
 });
 
-test.serial('a truncation that comes with a version is done by every member', async (t) => {
+test.serial('P19: a truncation that comes with a version is done by every member', async (t) => {
   await using cluster = await Cluster.start(2);
   await cluster.write(CHUNK, 0, sample(64 * KiB));
   await cluster.write(CHUNK, 64 * KiB, sample(30_000, 2));
@@ -142,7 +142,7 @@ test.serial('a truncation that comes with a version is done by every member', as
   await sameOnAll(t, cluster, 2, expected);
 });
 
-test.serial('an append after a raise is still known by its number', async (t) => {
+test.serial('P18: an append after a raise is still known by its number', async (t) => {
   await using cluster = await Cluster.start(2);
   await cluster.append(CHUNK, sample(100), { writer: 3, number: 8 });
   await cluster.raise(CHUNK, 2, 1);

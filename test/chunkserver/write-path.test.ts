@@ -67,7 +67,7 @@ test.serial('pushed data goes along the chain and is written by a mutation witho
   }
 });
 
-test.serial('a member that lost pushed data is sent it with the order', async (t) => {
+test.serial('P11: a member that lost pushed data is sent it with the order', async (t) => {
   await using cluster = await Cluster.start(3);
   const data = sample(300 * KiB);
   const pushId = await cluster.push(CHUNK, 0, data, { chain: [0, 1] });
@@ -138,7 +138,7 @@ test.serial('mutations and reads with bad arguments are refused', async (t) => {
   );
 });
 
-test.serial('a write sent twice is applied once', async (t) => {
+test.serial('P10: a write sent twice is applied once', async (t) => {
   await using cluster = await Cluster.start(3);
   await cluster.write(CHUNK, 0, sample(100, 1), { writer: 5, number: 1 });
   await cluster.write(CHUNK, 0, sample(100, 2), { writer: 5, number: 2 });

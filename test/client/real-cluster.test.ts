@@ -217,6 +217,34 @@ test('P23: the first write of a chunk whose primary died before it goes to anoth
     await start(machine);
   }));
 
+test('P14: a sync of what was lost with the power of all members fails once, and is about that file alone', (t) =>
+  inRealCluster('power of all', async ({ network, client, sleep, disk, kill, start }) => {
+    const { file: lost } = await client.create(client.rootInode, Buffer.from('lost'), WRITING, ME);
+    const { file: synced } = await client.create(client.rootInode, Buffer.from('synced'), WRITING, ME);
+    for (const file of [lost, synced]) {
+      await file.write(0, [pattern(1000)]);
+      await file.sync();
+    }
+    await lost.write(0, [pattern(1000, 1)]);
+    await lost.flush();
+    for (const machine of ['s1', 's2', 's3']) {
+      kill(machine);
+      network.powerOff(machine);
+      disk(machine).powerCut();
+      network.powerOn(machine);
+    }
+    for (const machine of ['s1', 's2', 's3']) await start(machine);
+    await sleep(100);
+    await t.throwsAsync(lost.sync(), { code: 'WRITES_LOST' });
+    await t.notThrowsAsync(lost.sync(), 'it was told');
+    await t.notThrowsAsync(synced.sync());
+    await lost.write(0, [pattern(1000, 2)]);
+    await lost.sync();
+    t.true((await readAll(lost)).equals(pattern(1000, 2)));
+    t.true((await readAll(synced)).equals(pattern(1000)));
+    for (const file of [lost, synced]) await file.close();
+  }));
+
 test('P13: after a restart of all servers appended bytes are read again, by whoever asks first', (t) =>
   inRealCluster('restart of all', async ({ client, sleep, kill, start }) => {
     const { file } = await client.create(

@@ -36,7 +36,7 @@ test('a restarted master learns leases from those who use them', (t) => {
   t.is(table.primaryOf(CHUNK, 3, 11), A);
 });
 
-test('a version is never granted twice', (t) => {
+test('P5: a version is never granted twice', (t) => {
   const table = leases();
   table.grant(CHUNK, A, 2, 0);
   t.throws(() => table.grant(CHUNK, B, 2, 100_000), { message: /granted once/ });
@@ -44,7 +44,7 @@ test('a version is never granted twice', (t) => {
   t.is(table.primaryOf(CHUNK, 3, 2), B);
 });
 
-test('a restarted server is primary of nothing', (t) => {
+test('P5: a restarted server is primary of nothing', (t) => {
   const table = leases();
   table.grant(CHUNK, A, 1, 0);
   table.grant(chunkHandle(8), B, 1, 0);

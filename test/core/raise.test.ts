@@ -40,7 +40,7 @@ test('a member that has not found this master yet is waited for', (t) => {
   t.is(plan([awaited, holds(), holds()]), 'NOT_READY');
 });
 
-test('the primary is a whole member, whatever version it recorded', (t) => {
+test('P3: the primary is a whole member, whatever version it recorded', (t) => {
   t.is(plan([holds({ whole: false }), holds({ version: 2 }), holds({ whole: false })]), '1,2,3 by 2');
 });
 
@@ -167,7 +167,7 @@ function run(
   }
 }
 
-test('a raise is active when every member recorded it', (t) => {
+test('P4: a raise is active when every member recorded it', (t) => {
   t.deepEqual(
     run([holds(), holds(), absent], () => true),
     ['log 5', 'set 1,2 create 3 copy', 'active 5 by 1'],

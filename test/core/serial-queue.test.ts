@@ -10,7 +10,7 @@ function offered(queue: SerialQueue<string>, serial: number, nowMs = 0): readonl
   return result.ok ? result.value : result.error.code;
 }
 
-test('orders that come early wait for the ones before them', (t) => {
+test('P11: orders that come early wait for the ones before them', (t) => {
   const queue = queueAt(5);
   t.deepEqual(offered(queue, 7), []);
   t.deepEqual(offered(queue, 6), []);
@@ -20,7 +20,7 @@ test('orders that come early wait for the ones before them', (t) => {
   t.is(queue.heldCount, 1);
 });
 
-test('orders from the past and those that came before are refused', (t) => {
+test('P11: orders from the past and those that came before are refused', (t) => {
   const queue = queueAt(5);
   t.is(offered(queue, 4), 'SERIAL_GAP');
   offered(queue, 6);

@@ -84,6 +84,38 @@ test('a restarted master believes a primary that uses its lease, as far as the l
   );
 });
 
+test('P1: a copy that a server reports makes it no member, before and after a restart of the master', async (t) => {
+  const { place, client, master, servers, inode, chunk, primary } = await written(t, { minReplicas: 1 });
+  const ids = servers.map(({ server }) => server);
+  const outsider = await place.chunkserver();
+  const holds = (version: number) =>
+    outsider.holds(chunk, { version, reconciledVersion: version, length: 200, inCharge: true });
+  const membersNow = async () => (await client.find(inode)).extents[0]?.members.map(({ server }) => server);
+  holds(1);
+  await outsider.report(true, [...outsider.replicas.values()]);
+  t.deepEqual((await membersNow())?.sort(), ids);
+  t.is((await extentForWrite(client, inode))?.primary, primary);
+  t.is((await extentForWrite(client, inode, 1))?.version, 2);
+  t.deepEqual(outsider.records, []);
+
+  await master.close();
+  await place.start();
+  holds(2);
+  await outsider.kill();
+  await outsider.connect();
+  t.deepEqual(
+    (await membersNow())?.filter((server) => server === outsider.server),
+    [],
+  );
+  for (const server of servers) {
+    await server.kill();
+    await server.connect();
+  }
+  t.true(ids.includes((await extentForWrite(client, inode))?.primary ?? 0));
+  t.deepEqual((await membersNow())?.sort(), ids);
+  t.deepEqual(outsider.records, []);
+});
+
 test('a lease ends with the process of its primary', async (t) => {
   const { client, servers, inode, primary } = await written(t);
   const holder = servers.find(({ server }) => server === primary);

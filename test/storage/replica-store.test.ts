@@ -166,7 +166,7 @@ simTest('a gap reads as zeros, also over bytes that were cut away', async (t, se
   t.deepEqual(await readAll(await found(await server.start(), 1)), expected);
 });
 
-simTest('orders that are not the next one are refused, and change nothing', async (t, server) => {
+simTest('P11: orders that are not the next one are refused, and change nothing', async (t, server) => {
   const store = await server.start();
   const replica = store.create(versionRecord(1, 5), 'first');
   await write(replica, 0, pattern(100));
@@ -197,7 +197,7 @@ simTest('orders that are not the next one are refused, and change nothing', asyn
   t.deepEqual([replica.state.length, replica.state.sealed], [40, true]);
 });
 
-simTest('after a refused order the ones behind it are refused too', async (t, server) => {
+simTest('P11: after a refused order the ones behind it are refused too', async (t, server) => {
   const store = await server.start();
   const replica = store.create(versionRecord(1, 1), 'first');
   await write(replica, 0, pattern(10));
@@ -244,7 +244,7 @@ simTest('overlapping writes in one batch merge with each other', async (t, serve
 });
 
 simTest(
-  'a restarted replica takes no orders before a new version, and none before it is reconciled',
+  'P6: a restarted replica takes no orders before a new version, and none before it is reconciled',
   async (t, server) => {
     const before = await server.start();
     await write(before.create(versionRecord(1, 1), 'first'), 0, pattern(100));

@@ -19,7 +19,7 @@ function raiseOf(world: World, extent: Extent) {
   return { chunk: extent.chunk, version, ...chosen, recorded: 0, admitted: 0 as const };
 }
 
-test('a new extent lies on the grid, and whoever comes second gets the same one', async (t) => {
+test('P16: a new extent lies on the grid, and whoever comes second gets the same one', async (t) => {
   const world = await newWorld();
   const inode = world.file(ROOT, 'a');
   const first = addChunk(world, inode, 2 * CHUNK_SIZE + 7);
@@ -76,7 +76,7 @@ test('after a sealed extent the grid starts again at its end', async (t) => {
   checkInvariants(world.state);
 });
 
-test('a version is raised by compare-and-set, to members that were some before', async (t) => {
+test('P2, P3: a version is raised by compare-and-set, to members that were some before', async (t) => {
   const world = await newWorld();
   const inode = world.file(ROOT, 'a', { firstChunk: world.newChunk() });
   const [{ chunk }] = world.state.extents(inode, 0, 1) as [Extent];
