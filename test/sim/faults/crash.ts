@@ -1,5 +1,14 @@
+import { SECOND_MS } from '../../../src/base/units.ts';
+import { ChunkserverDefinition, MasterDefinition } from '../../../src/rpc/messages.ts';
 import type { Node } from '../node.ts';
 import type { Fault, Scene } from './fault.ts';
+
+const { admit } = MasterDefinition.methods;
+const { learn } = ChunkserverDefinition.methods;
+/** About as long as it takes to log the version with the learner in it, to have it recorded, and to reconcile. */
+const ADMISSION_MS_MAX = 50;
+/** So long somebody is waited for to ask. */
+const ARMED_MS_MIN = 4 * SECOND_MS;
 
 /** kill -9, and started again. */
 export const CRASHES: readonly Fault[] = [
@@ -15,6 +24,39 @@ export const CRASHES: readonly Fault[] = [
     },
   },
 ];
+
+/**
+ * The next primary that asks for the admission of its learner (P9) does not reach it from then on, and dies soon: what clients
+ * are told meanwhile, and it was not required for, the learner lacks, and is a member.
+ */
+export const LESSON_BROKEN_OFF: Fault = {
+  name: 'lesson broken off',
+  inject: (scene) => {
+    const { cluster, dice, durationMs } = scene;
+    const { network, servers, simulation } = cluster;
+    const endMs = simulation.nowMs + Math.max(durationMs, ARMED_MS_MIN);
+    /** By teacher. */
+    const learners = new Map<string, string>();
+    let armed = true;
+    network.onSent.push(({ from, to, frame }) => {
+      if (!armed || frame.kind !== 'open' || scene.over) return;
+      const { name } = frame.route.method;
+      if (name === learn.name) learners.set(from, to);
+      const learner = learners.get(from);
+      if (name !== admit.name || learner === undefined) return;
+      armed = false;
+      if (simulation.nowMs > endMs) return;
+      simulation.count('learner cut off from its teacher');
+      network.block(from, learner);
+      simulation.schedule(dice.between(0, ADMISSION_MS_MAX), () => {
+        const teacher = servers.find((server) => server.name === from);
+        if (scene.over || teacher === undefined) return;
+        kill(scene, teacher);
+        scene.after(() => network.heal(from, learner));
+      });
+    });
+  },
+};
 
 function kill({ after }: Scene, node: Node): void {
   node.kill();

@@ -9,6 +9,8 @@ export interface Scene {
   readonly durationMs: number;
   /** After the duration, or sooner: all is good again at the end of the faults in any case. */
   after(task: () => void): void;
+  /** The faults have ended. */
+  readonly over: boolean;
 }
 
 /** Something that goes wrong. Each time is counted by its name. */

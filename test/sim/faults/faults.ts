@@ -2,9 +2,9 @@
 import { SECOND_MS } from '../../../src/base/units.ts';
 import type { Cluster } from '../cluster.ts';
 import type { Random } from '../random.ts';
-import { CRASHES } from './crash.ts';
+import { CRASHES, LESSON_BROKEN_OFF } from './crash.ts';
 import { BIT_ROT, FULL_DISK, SLOW_DISK } from './disk.ts';
-import type { Fault } from './fault.ts';
+import type { Fault, Scene } from './fault.ts';
 import { FLIPS_ON_THE_WIRE, LATE_COPIES, LOST_CONNECTIONS, SLOW_NETWORK } from './network.ts';
 import { PARTITIONS } from './partition.ts';
 import { PAUSE } from './pause.ts';
@@ -12,6 +12,7 @@ import { POWER_CUTS } from './power-cut.ts';
 
 export const FAULTS: readonly Fault[] = [
   ...CRASHES,
+  LESSON_BROKEN_OFF,
   ...POWER_CUTS,
   PAUSE,
   ...PARTITIONS,
@@ -32,6 +33,7 @@ export const CONSEQUENCES = [
   'bit flipped on the wire',
   'late copy of a request',
   'write to a full disk',
+  'learner cut off from its teacher',
 ] as const;
 
 export interface FaultMixture {
@@ -80,7 +82,13 @@ export async function injectFaults(
         if (!over) task();
       });
     };
-    fault.inject({ cluster, dice, durationMs, after });
+    const scene: Scene = {
+      ...{ cluster, dice, durationMs, after },
+      get over() {
+        return over;
+      },
+    };
+    fault.inject(scene);
   }
   over = true;
   cluster.restore();
