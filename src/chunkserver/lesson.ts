@@ -11,14 +11,11 @@ import type { Member, SerialStream, VersionRecord } from '../core/replica-types.
 import type { Rules } from '../core/rules.ts';
 import { ChunkserverDefinition, type LearnRequest } from '../rpc/messages.ts';
 import type { Connection } from '../rpc/network.ts';
-import { watched } from '../rpc/watched-call.ts';
 import type { ReadAnswer, Replica } from '../storage/replica-store.ts';
 import { batchCountOf, type OrderInFlight, pushData } from './order-line.ts';
-import { type Peers, probeOf } from './peers.ts';
+import { callPatiently, PATIENT_CALL_MS_MAX, type Peers } from './peers.ts';
 import { messageOfRecord, noSuchChunk, wrongVersion } from './wire.ts';
 
-/** Of a learner that answers questions meanwhile: its disk may be slow. */
-const CALL_MS_MAX = 30 * SECOND_MS;
 /** That long it may take to say which version it is at. */
 const CONFIRM_MS_MAX = 2 * SECOND_MS;
 const ASK_DELAYS = { delayMsMin: 50, delayMsMax: 1 * SECOND_MS };
@@ -257,7 +254,7 @@ export class Lesson {
     const { chunk, version } = record;
     const isPushed = first !== undefined && first.message.length > MUTATION_BYTES_MAX;
     if (isPushed) {
-      const deadlineMs = env.monotonicMs() + CALL_MS_MAX;
+      const deadlineMs = env.monotonicMs() + PATIENT_CALL_MS_MAX;
       await pushData(this.#connection, { chunk, version }, first, { deadlineMs, signal });
     }
     // What clients pushed, they pushed to members only.
@@ -321,7 +318,6 @@ export class Lesson {
 
   async #call(serial: number, step: LearnRequest['step'], payload: Bytes = NO_BYTES) {
     const { env, signal, record } = this.#options;
-    const probe = probeOf(this.#connection);
     const request = {
       chunk: record.chunk,
       server: this.server,
@@ -330,10 +326,7 @@ export class Lesson {
       step,
       payload: NO_PAYLOAD,
     };
-    return await watched(env, { signal, probe }, async (watchedSignal) => {
-      const options = { deadlineMs: env.monotonicMs() + CALL_MS_MAX, signal: watchedSignal, payload };
-      return (await this.#connection.call(learn, request, options)).message;
-    });
+    return (await callPatiently(env, this.#connection, learn, request, { signal, payload })).message;
   }
 
   /** Before a version is active, its primary holds what it will hold before the first order. */

@@ -5,15 +5,12 @@ import { SECOND_MS } from '../base/units.ts';
 import type { BlockSums, Member, VersionRecord } from '../core/replica-types.ts';
 import { ChunkserverDefinition } from '../rpc/messages.ts';
 import type { Connection, Method } from '../rpc/network.ts';
-import { watched } from '../rpc/watched-call.ts';
-import { type Peers, probeOf } from './peers.ts';
+import { callPatiently, type Peers } from './peers.ts';
 import { sumsOf } from './wire.ts';
 
 /** What a member has to record the version, which it is ordered at the same time as its primary. */
 const RECORD_MS_MAX = 4 * SECOND_MS;
 const RETRY_DELAYS = { delayMsMin: 20, delayMsMax: 500 };
-/** Of a member that answers questions meanwhile: its disk may be slow. */
-const CALL_MS_MAX = 30 * SECOND_MS;
 
 /** What a primary compares its replica with. */
 export type MemberSums = BlockSums & { readonly whole: boolean };
@@ -81,10 +78,7 @@ export class MemberLink {
 
   #call<Req, Res>(method: Method<Req, Res>, request: Req, payload?: Bytes) {
     const { env, signal } = this.#parts;
-    return watched(env, { signal, probe: probeOf(this.#connection) }, (whileThere) => {
-      const deadlineMs = env.monotonicMs() + CALL_MS_MAX;
-      return this.#connection.call(method, request, { deadlineMs, signal: whileThere, payload });
-    });
+    return callPatiently(env, this.#connection, method, request, { signal, payload });
   }
 
   /** It has not recorded the version, or not begun its copy, yet. */
