@@ -44,9 +44,10 @@ export function placeChunk(
   if (roomy.length < minimum) {
     return refuse('NO_SPACE', `${roomy.length} chunkservers have room for a chunk, ${minimum} are needed`);
   }
+  const fullness = (candidate: Candidate) => fullnessOf(candidate, chunkSizeBytes) + random() * JITTER;
   const ranked = roomy
-    .map((candidate) => ({ candidate, rank: rankOf(candidate, chunkSizeBytes) + random() * JITTER }))
-    .sort((left, right) => left.rank - right.rank)
+    .map((candidate) => ({ candidate, rank: [Number(candidate.suspect), fullness(candidate)] }))
+    .sort((left, right) => compareRanks(left.rank, right.rank))
     .map(({ candidate }) => candidate);
   return ok(shuffled(spread(ranked, goal), random));
 }
@@ -73,19 +74,20 @@ export function placeCopy(
   candidates: readonly Candidate[],
   { racks, copiesTo, holds, avoid, chunkSizeBytes, random }: CopyWish,
 ): ServerId | undefined {
-  let found: { server: ServerId; rank: number } | undefined;
+  let found: { server: ServerId; rank: Rank } | undefined;
   for (const candidate of candidates) {
-    const { server, rack, availableBytes } = candidate;
+    const { server, rack, availableBytes, suspect } = candidate;
     const isHolder = holds(server);
     if (availableBytes < chunkSizeBytes && !isHolder) continue;
-    const rank =
-      rankOf(candidate, chunkSizeBytes) +
-      random() * JITTER +
-      (server === avoid ? 300 : 0) +
-      (racks.has(rack) ? 100 : 0) +
-      copiesTo(server) -
-      (isHolder ? 10 : 0);
-    if (found === undefined || rank < found.rank) found = { server, rank };
+    const rank = [
+      Number(suspect),
+      Number(server === avoid),
+      Number(racks.has(rack)),
+      Number(!isHolder),
+      copiesTo(server),
+      fullnessOf(candidate, chunkSizeBytes) + random() * JITTER,
+    ];
+    if (found === undefined || compareRanks(rank, found.rank) < 0) found = { server, rank };
   }
   return found?.server;
 }
@@ -107,11 +109,22 @@ function spread(ranked: readonly Candidate[], goal: number): ServerId[] {
   return chosen;
 }
 
-/** Lower is better: the part of its disk in use, new chunks included; suspects behind everyone else. */
-function rankOf(candidate: Candidate, chunkSizeBytes: number): number {
-  const { totalBytes, availableBytes, placedCount, suspect } = candidate;
+/** The part of its disk in use, new chunks included. */
+function fullnessOf(candidate: Candidate, chunkSizeBytes: number): number {
+  const { totalBytes, availableBytes, placedCount } = candidate;
   const usedBytes = totalBytes - availableBytes + placedCount * chunkSizeBytes;
-  return usedBytes / Math.max(totalBytes, 1) + (suspect ? 1000 : 0);
+  return usedBytes / Math.max(totalBytes, 1);
+}
+
+/** What speaks against a server, the weightiest first: what comes later decides between those that are equal in it. */
+type Rank = readonly number[];
+
+function compareRanks(left: Rank, right: Rank): number {
+  for (const [index, figure] of left.entries()) {
+    const difference = figure - (right[index] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
 }
 
 /** The primary orders everyone's mutations: it should be somebody else each time. */

@@ -1,7 +1,7 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { serverId } from '../../src/base/ids.ts';
-import { type Candidate, memberCountMin, placeChunk } from '../../src/core/placement.ts';
+import { type Candidate, memberCountMin, placeChunk, placeCopy } from '../../src/core/placement.ts';
 
 const CHUNK = 64;
 
@@ -111,4 +111,43 @@ test('never two replicas on a server, never more than the goal, never fewer than
     }),
   );
   t.pass();
+});
+
+test('one more copy: each reason decides between servers that are equal in all weightier ones', (t) => {
+  const emptiest = { availableBytes: 100_000 };
+  // Each has against it what its name says, and nothing that comes later.
+  const candidates = {
+    suspect: candidate(1, { ...emptiest, suspect: true }),
+    avoided: candidate(2, emptiest),
+    sameRack: candidate(3, { ...emptiest, rack: 'r' }),
+    withoutOldCopy: candidate(4, emptiest),
+    busy: candidate(5, emptiest),
+    full: candidate(6, { availableBytes: 0 }),
+    best: candidate(7),
+  };
+  const id = (server: number) => serverId(server);
+  const place = (among: readonly Candidate[]) =>
+    placeCopy(among, {
+      racks: new Set(['r']),
+      copiesTo: (server) => (server === id(5) ? 1 : 0),
+      holds: (server) => server !== id(4),
+      avoid: id(2),
+      chunkSizeBytes: CHUNK,
+      random: middle,
+    });
+  const worstFirst = Object.values(candidates);
+  for (const [index, worse] of worstFirst.entries()) {
+    for (const better of worstFirst.slice(index + 1)) {
+      t.is(place([worse, better]), better.server, `${worse.server} or ${better.server}`);
+      t.is(place([better, worse]), better.server, `${better.server} or ${worse.server}`);
+    }
+  }
+});
+
+test('one more copy goes only where there is room, or an older copy to begin with', (t) => {
+  const wish = { racks: new Set<string>(), copiesTo: () => 0, avoid: undefined, chunkSizeBytes: CHUNK };
+  const full = [candidate(1, { availableBytes: CHUNK - 1 })];
+  t.is(placeCopy(full, { ...wish, holds: () => false, random: middle }), undefined);
+  t.is(placeCopy(full, { ...wish, holds: () => true, random: middle }), serverId(1));
+  t.is(placeCopy([], { ...wish, holds: () => true, random: middle }), undefined);
 });
