@@ -41,6 +41,7 @@ export class ReplicaContent {
    */
   #settledLength: number | undefined;
   #inlineBytes = 0;
+  #mended = false;
   /**
    * The length of the longest replica that a loss of power could bring back: that at the last mark, or after any record
    * since. Below it, bytes of the data file may be all that is left of them, and are never written without a mark
@@ -120,6 +121,10 @@ export class ReplicaContent {
   /** Bytes of data that were put into the log since its base, and with it: what a fold could free. */
   get inlineBytes(): number {
     return this.#inlineBytes;
+  }
+  /** Since the base: what was bad may lie in this log, where a restart would stumble over it. */
+  get mended(): boolean {
+    return this.#mended;
   }
   /** A mark would save a recovery work, or allow bytes of the data file to be written again. */
   get wantsMark(): boolean {
@@ -203,6 +208,13 @@ export class ReplicaContent {
         for (const writer of change.table?.dropped ?? []) this.#table.delete(writer);
         this.#writtenAtMs = change.writtenAtMs;
         break;
+      case 'mend': {
+        const { chunkOffset: start, length } = change;
+        this.#map.put({ start, end: start + length, source: 'log', at: inlineAt });
+        this.#inlineBytes += length;
+        this.#mended = true;
+        break;
+      }
       case 'version':
         assert(change.record.version > this.#record.version, 'versions only rise');
         if (change.cut !== undefined) this.#cut(change.cut.length, change.cut.lastSum);

@@ -10,6 +10,7 @@ export type ChangeRecord =
   | WriteRecord
   | SealRecord
   | CutRecord
+  | MendRecord
   | VersionRecordRecord
   | FinishRecord
   | LearnRecord
@@ -74,6 +75,13 @@ export interface CutRecord {
   /** Of a step of a reconcile (P8). */
   readonly table: TableCut | undefined;
   readonly writtenAtMs: number;
+}
+
+/** Bytes that were bad on the disk are here again, as they were: nothing else of the replica changes. Behind it: the bytes. */
+export interface MendRecord {
+  readonly kind: 'mend';
+  readonly chunkOffset: number;
+  readonly length: number;
 }
 
 /** A version was recorded. It is a mark too: all data before it is on disk. */

@@ -1,7 +1,7 @@
 import { unreachable } from '../base/assert.ts';
-import { type Bytes, lengthOf, NO_BYTES } from '../base/bytes.ts';
+import { type Bytes, lengthOf, NO_BYTES, slice } from '../base/bytes.ts';
 import { CHECKSUM_BLOCK_BYTES } from '../base/constants.ts';
-import { checksumsMatch, crc32 } from '../base/crc.ts';
+import { checksumsMatch, crc32, crc32OfBytes } from '../base/crc.ts';
 import { GfsError } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
 import type { Refusal } from '../base/result.ts';
@@ -140,6 +140,27 @@ export async function planLostBlock(
   const chunkOffset = blockIndex * CHECKSUM_BLOCK_BYTES;
   const record = { kind: 'write', serial: undefined, chunkOffset, length, place: 'log' } as const;
   plan(context, { ...record, sums: [checksum], append: undefined, writtenAtMs }, [Buffer.alloc(length)]);
+}
+
+/**
+ * Bytes of a block that is bad here come from another replica: what it has of the block from its start on. They are taken when
+ * the block, with what this replica has behind them, then matches its checksum; so changes since they were read there do not
+ * matter, unless they are to these very bytes. Whether the block is good now; one that is already stays as it is.
+ */
+export async function planMend(context: ChangeContext, blockIndex: number, data: Bytes): Promise<boolean> {
+  const { content, files } = context;
+  const { checksums, map } = content;
+  const chunkOffset = blockIndex * CHECKSUM_BLOCK_BYTES;
+  const end = chunkOffset + checksums.blockLength(blockIndex);
+  if (end === chunkOffset || 'bytes' in (await readVerified(content, files, chunkOffset, end))) return true;
+  const taken = slice(data, 0, end - chunkOffset);
+  const length = lengthOf(taken);
+  const rest = await files.gather(map, chunkOffset + length, end);
+  if (length === 0 || crc32OfBytes([...taken, rest]) !== checksums.at(blockIndex)) return false;
+  const space = context.takeSpace(length + RECORD_BYTES);
+  if (space !== undefined) await space;
+  plan(context, { kind: 'mend', chunkOffset, length }, taken);
+  return true;
 }
 
 /** Puts a record behind what is planned. A replica that is not on disk yet begins with its base. */

@@ -23,6 +23,7 @@
  *     seal     serial u53, written u53, length u53
  *     cut      flags u8 (2 ordered, 4 table), serial u53, written u53, length u53, last sum u32; if table: list of table
  *              entries, list of writers u53
+ *     mend     offset u53, length u32; the data
  *     version  flags u8 (1 whole, 2 cut), epoch text, version record, cut length u53 and last sum u32 if cut
  *     finish   flags u8 (2 sealed), version u53, epoch text, table list
  *     mark     flags u8 (1 whole), epoch text
@@ -45,7 +46,7 @@ export const RECORD_HEADER_BYTES = 12;
 const MAGIC = 0x52534647;
 const FORMAT = 2;
 
-const KINDS = ['base', 'write', 'seal', 'cut', 'version', 'finish', 'mark', 'read', 'learn'] as const;
+const KINDS = ['base', 'write', 'seal', 'cut', 'version', 'finish', 'mark', 'read', 'learn', 'mend'] as const;
 const SOURCES: readonly SegmentSource[] = ['zero', 'data', 'log'];
 
 export interface EncodedRecord {
@@ -153,6 +154,10 @@ function writeFields(writer: FieldWriter, record: ReplicaRecord): void {
         writer.list(record.table.dropped, (to, one) => to.u53(one));
       }
       break;
+    case 'mend':
+      writer.u53(record.chunkOffset);
+      writer.u32(record.length);
+      break;
     case 'version':
       writer.u8(flags(record.whole, record.cut !== undefined));
       writer.text(record.epoch);
@@ -207,6 +212,8 @@ function readFields(reader: FieldReader): ReplicaRecord {
         : undefined;
       return { kind, serial, length, lastSum, table, writtenAtMs };
     }
+    case 'mend':
+      return { kind, chunkOffset: reader.u53(), length: reader.u32() };
     case 'version': {
       const [whole, hasCut] = unflags(reader.u8());
       const epoch = reader.text();

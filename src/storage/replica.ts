@@ -25,6 +25,7 @@ import {
   planCut,
   planLength,
   planLostBlock,
+  planMend,
   planMutation,
   planWrite,
   sumAfterCut,
@@ -170,6 +171,16 @@ export class Replica {
     });
   }
 
+  /**
+   * Puts right a block that is bad on this disk, with what another replica has of it from its start on. Whether the block
+   * matches its checksum now. Nothing but the bytes on the disk changes, in any standing; a change of the block
+   * that was asked for before wins. With `settle` it gets out of the way of a restart.
+   */
+  mendBlock(blockIndex: number, data: Bytes): Promise<boolean> {
+    assertRange(blockIndex * CHECKSUM_BLOCK_BYTES, lengthOf(data));
+    return this.#queue.add('change', () => planMend(this.#context(), blockIndex, data));
+  }
+
   /** Everything applied before is on disk (P14). */
   sync(): Promise<void> {
     return this.#queue.add('alone', () => this.#keeper.sync());
@@ -311,11 +322,11 @@ export class Replica {
     });
   }
 
-  /** Syncs; and if there is data in the log that belongs elsewhere, moves it there and begins a new log. */
+  /** Syncs; and if there is data in the log that belongs elsewhere, or was bad there, moves it and begins a new log. */
   settle(): Promise<void> {
     return this.#queue.add('alone', async () => {
       const { content } = this.#context();
-      if (content.inlineBytes > CHECKSUM_BLOCK_BYTES) await this.#keeper.tryToFold();
+      if (content.mended || content.inlineBytes > CHECKSUM_BLOCK_BYTES) await this.#keeper.tryToFold();
       else await this.#keeper.sync();
     });
   }

@@ -56,6 +56,7 @@ export const STEPS: readonly LogStep[] = [
     },
     data: over,
   },
+  { record: { kind: 'mend', chunkOffset: 0, length: merged.length }, data: merged },
   {
     record: {
       kind: 'cut',

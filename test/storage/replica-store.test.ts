@@ -336,6 +336,70 @@ simTest(
   },
 );
 
+simTest(
+  'a bad block is mended with the bytes that match, and nothing else of the replica changes',
+  async (t, server) => {
+    const store = await server.start();
+    const content = pattern(2 * BLOCK + 500);
+    const replica = await settled(store, 1, content);
+    for (const position of [9, BLOCK + 9, 2 * BLOCK + 9]) server.flip(paths(1).data, position);
+    const before = [await replica.blockChecksums(), { ...replica.state, readAtMs: 0, diskBytes: 0 }];
+    const block = (index: number) => content.subarray(index * BLOCK, (index + 1) * BLOCK);
+    t.false(await replica.mendBlock(1, [block(0)]), 'bytes of another block');
+    t.false(await replica.mendBlock(1, [block(1).subarray(0, 5)]), 'too few of them');
+    t.false(await replica.mendBlock(1, []));
+    t.is(await codeFrom(replica.read(BLOCK, 10)), 'CHECKSUM_MISMATCH');
+    for (const index of [0, 1, 2]) t.true(await replica.mendBlock(index, [block(index)]));
+    t.deepEqual(await bytes(replica, 0, content.length), content);
+    t.true(await replica.mendBlock(1, [block(0)]), 'what is good stays as it is');
+    t.true(await replica.mendBlock(7, [block(0)]), 'and there is nothing bad behind the end');
+    t.deepEqual([await replica.blockChecksums(), { ...replica.state, readAtMs: 0, diskBytes: 0 }], before);
+    await replica.settle();
+    t.deepEqual(await bytes(replica, 0, content.length), content);
+    const restarted = await found(await server.start(), 1);
+    t.true(restarted.state.whole);
+    t.deepEqual(await bytes(restarted, 0, content.length), content);
+  },
+);
+
+simTest(
+  'a change that comes before a mend wins, and one that only adds does not hinder it',
+  async (t, server) => {
+    const store = await server.start();
+    const content = pattern(BLOCK + 500);
+    const replica = await settled(store, 1, content);
+    const bad = content.subarray(BLOCK);
+    server.flip(paths(1).data, BLOCK + 9);
+    const added = pattern(100, 5);
+    const grown = write(replica, BLOCK + 500, added, 1);
+    t.true(await replica.mendBlock(1, [bad]), 'the bytes that were read elsewhere before it grew');
+    await grown;
+    t.deepEqual(await bytes(replica, BLOCK, 600), Buffer.concat([bad, added]));
+    await replica.settle();
+    server.flip(paths(1).data, BLOCK + 9);
+    const newer = pattern(600, 6);
+    const [, mended] = await Promise.all([write(replica, BLOCK, newer, 2), replica.mendBlock(1, [bad])]);
+    t.true(mended);
+    t.deepEqual(await bytes(replica, BLOCK, 600), newer);
+  },
+);
+
+simTest(
+  'what was bad in the log is not in it any more when a replica that was mended has settled',
+  async (t, server) => {
+    const store = await server.start();
+    const content = pattern(1000);
+    const replica = await settled(store, 1, content);
+    server.flip(paths(1).log, server.disk.names.file(paths(1).log).length - 500);
+    t.is(await codeFrom(replica.read(0, 10)), 'CHECKSUM_MISMATCH');
+    t.true(await replica.mendBlock(0, [content]));
+    await replica.settle();
+    const restarted = await found(await server.start(), 1);
+    t.true(restarted.state.whole);
+    t.deepEqual(await bytes(restarted, 0, 1000), content);
+  },
+);
+
 simTest('a version is recorded though the block it cuts is bad, which stays bad', async (t, server) => {
   const store = await server.start();
   const replica = await settled(store, 1, pattern(2 * BLOCK));
