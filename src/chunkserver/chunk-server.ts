@@ -12,6 +12,7 @@ import { ChunkserverDefinition, type RegisterResponse } from '../rpc/messages.ts
 import { bindService, type Listener } from '../rpc/network.ts';
 import { ReplicaStore } from '../storage/replica-store.ts';
 import type { Accusation } from './accuser.ts';
+import { BlockMender } from './block-mender.ts';
 import { ChunkReporter } from './chunk-reporter.ts';
 import { ChunkTable } from './chunk-table.ts';
 import { Activity } from './counted.ts';
@@ -50,6 +51,7 @@ export class ChunkServer implements RunningChunkServer, AsyncDisposable {
   readonly #activity: Activity;
   readonly #store: ReplicaStore;
   readonly #chunks: ChunkTable;
+  readonly #mender: BlockMender;
   readonly #registration = new Registration();
   #listener: Listener | undefined;
   #link: MasterLink | undefined;
@@ -73,6 +75,13 @@ export class ChunkServer implements RunningChunkServer, AsyncDisposable {
       roleParts: () => this.#roleParts,
       withoutRules: options.withoutRules ?? NO_RULES,
     });
+    this.#mender = new BlockMender({
+      env: options.env,
+      peers: this.#peers,
+      tasks: this.#tasks,
+      self: () => this.serverId,
+      onLost: (chunk, blockIndex) => this.#chunks.peek(chunk)?.role?.blockLost(blockIndex),
+    });
   }
 
   /** Opens the data directory and serves; the master is looked for meanwhile, and may come later. */
@@ -85,8 +94,8 @@ export class ChunkServer implements RunningChunkServer, AsyncDisposable {
       directory: options.dataDirectory,
       reserveBytes: Math.max(options.reserveBytes ?? 0, RESERVE_BYTES_MIN),
       withoutRules: options.withoutRules,
-      onCorrupt: ({ chunk }) => {
-        if (server !== undefined) server.#reportCorrupt(chunk);
+      onCorrupt: (found) => {
+        if (server !== undefined) server.#foundCorrupt(found);
       },
       onFatal: (error) => (server === undefined ? options.onFatal(error) : server.#fail(error)),
     });
@@ -130,6 +139,7 @@ export class ChunkServer implements RunningChunkServer, AsyncDisposable {
       chunks: this.#chunks,
       pushes: this.#pushes,
       peers: this.#peers,
+      mender: this.#mender,
       checkRoom: (lengthBytes) => this.#checkRoom(lengthBytes),
       hasRoomForRecords: () => this.#store.hasRoomForRecords(),
       chunkCount: () => this.#store.chunkCount,
@@ -202,6 +212,7 @@ export class ChunkServer implements RunningChunkServer, AsyncDisposable {
       self: server,
       evict: (accusation, signal) => this.#evict(server, accusation, signal),
       admit: (admission) => this.#admit(server, admission),
+      mend: (replica, blockIndex) => this.#mender.mend(replica, blockIndex),
       onReconciled: (chunk) => this.#chunks.reconciled(chunk),
       withoutRules: this.#options.withoutRules ?? NO_RULES,
     };
@@ -227,8 +238,10 @@ export class ChunkServer implements RunningChunkServer, AsyncDisposable {
     return await this.#link.admit({ server, incarnation: this.#incarnation, ...admission });
   }
 
-  #reportCorrupt(chunk: number): void {
-    const version = this.#chunks.peek(chunk)?.version ?? 0;
+  #foundCorrupt({ chunk, blockIndex }: { chunk: number; blockIndex: number }): void {
+    const held = this.#chunks.peek(chunk);
+    if (held !== undefined) this.#mender.found(held.replica, blockIndex);
+    const version = held?.version ?? 0;
     this.#tasks.run(async () => {
       try {
         await this.#link?.reportBadReplica(chunk, version);
@@ -257,6 +270,7 @@ export class ChunkServer implements RunningChunkServer, AsyncDisposable {
     // Handlers in flight finish while members can still be reached; then nobody waits for anything any more.
     await this.#listener?.close();
     this.#chunks.close();
+    this.#mender.close();
     await this.#peers.close();
     await this.#tasks.drain();
     await this.#options.systemReporter?.close();

@@ -76,11 +76,17 @@ async function applyOrders(
 async function takeBlocks(
   parts: ServerParts,
   message: LearnRequest,
-  { firstBlock, checksums }: LearnBlocks,
+  { firstBlock, checksums, lostBytes }: LearnBlocks,
   payload: Bytes,
 ): Promise<void> {
   const replica = await learnerOf(parts, message);
   const length = lengthOf(payload);
+  const [checksum] = checksums;
+  if (lostBytes > 0 && length === 0 && checksum !== undefined) {
+    const block = { blockIndex: firstBlock, length: lostBytes, checksum };
+    await replica.learnLostBlock(message.lesson, message.serial, block);
+    return;
+  }
   if (checksums.length === 0 || Math.ceil(length / CHECKSUM_BLOCK_BYTES) !== checksums.length) {
     throw new GfsError('INVALID_ARGUMENT', `${checksums.length} checksums for blocks of ${length} bytes`);
   }

@@ -1,3 +1,4 @@
+import { assert } from '../base/assert.ts';
 import type { Bytes } from '../base/bytes.ts';
 import { lengthOf, NO_BYTES, NO_PAYLOAD } from '../base/bytes.ts';
 import { CHECKSUM_BLOCK_BYTES, MUTATION_BYTES_MAX } from '../base/constants.ts';
@@ -6,12 +7,19 @@ import { codeOf, type ErrorCode, GfsError, messageOf } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
 import type { TaskGroup } from '../base/task-group.ts';
 import { SECOND_MS } from '../base/units.ts';
-import { differingBlocks, digestOf, Learner, type LearnerStep } from '../core/learners.ts';
-import type { Member, SerialStream, VersionRecord } from '../core/replica-types.ts';
+import {
+  differingBlocks,
+  digestOf,
+  Learner,
+  type LearnerBlocks,
+  type LearnerStep,
+} from '../core/learners.ts';
+import type { LostBlock, Member, SerialStream, VersionRecord } from '../core/replica-types.ts';
 import type { Rules } from '../core/rules.ts';
 import { ChunkserverDefinition, type LearnRequest } from '../rpc/messages.ts';
 import type { Connection } from '../rpc/network.ts';
-import type { ReadAnswer, Replica } from '../storage/replica-store.ts';
+import type { ReadInTurn, Replica } from '../storage/replica-store.ts';
+import type { MendOutcome } from './block-mender.ts';
 import { batchCountOf, type OrderInFlight, pushData } from './order-line.ts';
 import { callPatiently, PATIENT_CALL_MS_MAX, type Peers } from './peers.ts';
 import { messageOfRecord, noSuchChunk, wrongVersion } from './wire.ts';
@@ -42,6 +50,8 @@ export interface LessonHost {
   /** It is not required any more: nothing was asked of the master. */
   release(): void;
   applied(serial: number): void;
+  /** Puts a bad block of this replica right, from another member. */
+  mend(blockIndex: number): Promise<MendOutcome>;
   /** The learner has to be left out by a higher version. */
   leaveOut(server: number, error: unknown): void;
 }
@@ -62,7 +72,7 @@ export interface LessonOptions {
 
 type Item =
   | { readonly kind: 'order'; readonly order: OrderInFlight }
-  | { readonly kind: 'step'; readonly step: LearnerStep; readonly request: Promise<StepRequest> };
+  | { readonly kind: 'step'; readonly step: LearnerStep; readonly request: Promise<StepRequest | LostBlock> };
 
 interface StepRequest {
   readonly serial: number;
@@ -220,7 +230,7 @@ export class Lesson {
           ? replica.blockChecksums().then((sums) => this.#endRequest(serial, sums.stream, digestOf(sums)))
           : replica
               .readInTurn(step.firstBlock * CHECKSUM_BLOCK_BYTES, step.count * CHECKSUM_BLOCK_BYTES)
-              .then((read) => this.#blocksRequest(serial, step.firstBlock, read));
+              .then((read) => this.#blocksRequest(serial, step, read));
       request.catch(() => undefined);
       this.#items.push({ kind: 'step', step, request });
     }
@@ -231,20 +241,47 @@ export class Lesson {
     return { serial, step: { $case: 'end', value: { digest } }, payload: NO_BYTES };
   }
 
+  /** Or the block that is bad here. */
   #blocksRequest(
     serial: number,
-    firstBlock: number,
-    { stream, checksums, payload }: ReadAnswer & { readonly stream: SerialStream },
-  ): StepRequest {
-    this.#mustBeAt(stream, serial);
-    return { serial, step: { $case: 'blocks', value: { firstBlock, checksums: [...checksums] } }, payload };
+    { firstBlock, lost }: LearnerBlocks,
+    read: ReadInTurn,
+  ): StepRequest | LostBlock {
+    this.#mustBeAt(read.stream, serial);
+    if (!('badBlock' in read)) {
+      const value = { firstBlock, checksums: [...read.checksums], lostBytes: 0 };
+      return { serial, step: { $case: 'blocks', value }, payload: read.payload };
+    }
+    const { length, checksum } = read.badBlock;
+    if (!lost) return read.badBlock;
+    const value = { firstBlock, checksums: [checksum], lostBytes: length };
+    return { serial, step: { $case: 'blocks', value }, payload: NO_BYTES };
   }
 
   async #sendStep({ step, request }: Item & { readonly kind: 'step' }): Promise<void> {
     this.#items.shift();
-    const { serial, step: message, payload } = await request;
+    const ready = await request;
+    if ('blockIndex' in ready) {
+      assert(step.kind === 'blocks', 'only blocks are read');
+      await this.#mend(ready.blockIndex);
+      this.#learner.stepAgain(step);
+      return;
+    }
+    const { serial, step: message, payload } = ready;
     await this.#call(serial, message, payload);
     this.#learner.stepDone(step);
+  }
+
+  async #mend(blockIndex: number): Promise<void> {
+    switch (await this.#options.host.mend(blockIndex)) {
+      case 'mended':
+        break;
+      case 'lost':
+        this.#learner.blockLost(blockIndex);
+        break;
+      case 'unknown':
+        throw new GfsError('CHECKSUM_MISMATCH', `block ${blockIndex} is bad here, and nobody gives it now`);
+    }
   }
 
   async #sendOrders(): Promise<void> {

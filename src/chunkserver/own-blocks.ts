@@ -80,7 +80,12 @@ export class OwnBlocks {
     const older =
       loss === version ? rest.filter(({ sums }) => blockLength(sums.length, blockIndex) >= length) : [];
     const fields = { chunk: hex(chunk), version, block: blockIndex };
-    for (const { link } of [...same, ...older]) {
+    for (const { link } of same) {
+      if (!(await this.#mendFrom(link, blockIndex))) continue;
+      this.#env.log.warn({ ...fields, from: link.server }, 'a bad block of a new primary was put right');
+      return 'replaced';
+    }
+    for (const { link } of older) {
       const bytes = await this.#fetch(link, blockIndex);
       if (bytes === undefined) continue;
       const data = slice(bytes, 0, length);
@@ -113,6 +118,23 @@ export class OwnBlocks {
     return asked
       .flatMap(({ link, sums }) => (sums === undefined ? [] : [{ link, sums }]))
       .sort((a, b) => ordersOf(b.sums, version) - ordersOf(a.sums, version));
+  }
+
+  /** False: it is bad there, too. */
+  async #mendFrom(link: MemberLink, blockIndex: number): Promise<boolean> {
+    const bytes = await this.#fetch(link, blockIndex);
+    if (bytes === undefined) return false;
+    try {
+      if (await this.#replica.mendBlock(blockIndex, bytes)) return true;
+    } catch (cause) {
+      const message = `block ${blockIndex} cannot be put right here: ${messageOf(cause)}`;
+      throw new OwnReplicaFailed(codeOf(cause), message, { cause });
+    }
+    // It had the same checksum: what came is not what is there. The next primary asks again.
+    throw new OwnReplicaFailed(
+      'CHECKSUM_MISMATCH',
+      `block ${blockIndex} from server ${link.server} is damaged`,
+    );
   }
 
   /** Undefined: it is bad there, too. */

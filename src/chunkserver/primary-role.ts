@@ -12,6 +12,7 @@ import {
   Primary,
   type Repeat,
 } from '../core/primary.ts';
+import { endsWithin } from '../core/reconcile.ts';
 import type { BlockSums, Member, VersionRecord } from '../core/replica-types.ts';
 import type {
   ApplyRequest,
@@ -20,6 +21,7 @@ import type {
 } from '../rpc/messages.ts';
 import type { Replica } from '../storage/replica-store.ts';
 import { accuseUntilOver, type Evict, isSuperseded } from './accuser.ts';
+import type { MendOutcome } from './block-mender.ts';
 import { Flights, type LeftFlights } from './flights.ts';
 import { type Admit, Lesson } from './lesson.ts';
 import { type MutationData, orderMessage } from './order-line.ts';
@@ -34,6 +36,7 @@ export interface RoleParts extends ReconcileParts {
   readonly self: number;
   readonly evict: Evict;
   readonly admit: Admit;
+  readonly mend: (replica: Replica, blockIndex: number) => Promise<MendOutcome>;
   /** All members are reconciled, this one included. */
   readonly onReconciled: (chunk: number) => void;
 }
@@ -198,6 +201,23 @@ export class PrimaryRole {
     this.#usedSinceTold = true;
   }
 
+  /**
+   * A block is bad at all members. What would be appended behind its bytes could not be verified, so nothing is: the chunk is
+   * sealed, and the next record begins another (P16).
+   */
+  blockLost(blockIndex: number): void {
+    if (this.#state.kind !== 'active') return;
+    const { length, sealed } = this.#state.primary;
+    if (sealed || !endsWithin(length, blockIndex)) return;
+    const { chunk } = this.record;
+    this.#parts.tasks.run(() =>
+      this.mutate(SEAL, NO_DATA).catch((error: unknown) => {
+        const fields = { chunk: hex(chunk), code: codeOf(error) };
+        this.#parts.env.log.info(fields, 'a chunk with a lost block is not sealed yet');
+      }),
+    );
+  }
+
   /** The length that all members have, confirmed by each since the question was asked (P22). */
   async confirmedLength(): Promise<{ length: number; sealed: boolean }> {
     this.#primary();
@@ -259,6 +279,7 @@ export class PrimaryRole {
         require: (appliedSerial) => this.#core?.requireLearner(appliedSerial),
         release: () => this.#committedNow(this.#core?.releaseLearner()),
         applied: (serial) => this.#committedNow(this.#core?.learnerApplied(serial)),
+        mend: (blockIndex) => this.#parts.mend(this.#replica, blockIndex),
         leaveOut: (server, error) => this.accuse(server, error),
       },
     });
@@ -434,6 +455,12 @@ export class PrimaryRole {
     return { chunk, version, orders, first: this.#first, committedSerial, payload: NO_PAYLOAD };
   }
 }
+
+const SEAL: MutationRequest = {
+  ...{ kind: 'seal', writer: 0, number: 0, chunkOffset: 0, length: 0, recordChecksum: 0 },
+};
+const NO_DATA: MutationData = { bytes: NO_BYTES, checksums: [], pushId: undefined, release: () => undefined };
+
 /** Whoever is refused has to know which server it was. */
 function noSpace(server: number, chunk: number, cause: unknown): GfsError {
   const fields = { server: String(server) };

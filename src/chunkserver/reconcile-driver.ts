@@ -1,10 +1,11 @@
 import { must } from '../base/assert.ts';
 import { type Bytes, NO_PAYLOAD } from '../base/bytes.ts';
+import { CHECKSUM_BLOCK_BYTES } from '../base/constants.ts';
 import type { Env } from '../base/env.ts';
 import { GfsError } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
 import type { Semaphore } from '../base/mutex.ts';
-import { blockLength, type ReconcileStep, reconcileSteps } from '../core/reconcile.ts';
+import { blockLength, endsWithin, type ReconcileStep, reconcileSteps } from '../core/reconcile.ts';
 import type { BlockSums, VersionRecord } from '../core/replica-types.ts';
 import type { Rules } from '../core/rules.ts';
 import { ChunkserverDefinition, type ReconcileRequest } from '../rpc/messages.ts';
@@ -45,11 +46,18 @@ export async function reconcileMembers(
   // A loss of power under all members: this replica is the best there is, and may have bad blocks (P7).
   if (record.loss === record.version) await blocks.repairAll();
   const sums = await replica.blockChecksums();
+  const isSealed = sums.sealed || (await endsInLostBlock(sums.length, blocks));
   const table = parts.withoutRules.has('P18') ? [] : sums.table;
-  const own = { ...sums, table, whole };
+  const own = { ...sums, sealed: isSealed, table, whole };
   await Promise.all(links.map((link) => new MemberReconcile(parts, blocks, record, own, link).run()));
   await replica.reconcileFinish(record.version, own);
   return own;
+}
+
+/** Nobody could verify what is appended to such a block: the chunk is sealed in front of it (P16). */
+async function endsInLostBlock(length: number, blocks: OwnBlocks): Promise<boolean> {
+  const last = Math.floor(length / CHECKSUM_BLOCK_BYTES);
+  return endsWithin(length, last) && (await blocks.read(last)) === undefined;
 }
 
 class MemberReconcile {

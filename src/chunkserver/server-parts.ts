@@ -3,6 +3,7 @@ import { GfsError } from '../base/errors.ts';
 import type { PushBuffer } from '../core/push-buffer.ts';
 import type { ChunkserverDefinition, MutateRequest } from '../rpc/messages.ts';
 import type { Handlers } from '../rpc/network.ts';
+import type { BlockMender } from './block-mender.ts';
 import type { ChunkTable } from './chunk-table.ts';
 import type { HeldChunk } from './held-chunk.ts';
 import type { Peers } from './peers.ts';
@@ -15,6 +16,7 @@ export interface ServerParts {
   readonly chunks: ChunkTable;
   readonly pushes: PushBuffer;
   readonly peers: Peers;
+  readonly mender: BlockMender;
   /** NO_SPACE, with this server's id, unless a mutation of this size fits on its disk. Nearly always nothing to wait for. */
   readonly checkRoom: (lengthBytes: number) => Promise<void> | undefined;
   readonly hasRoomForRecords: () => Promise<boolean>;

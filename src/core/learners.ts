@@ -12,10 +12,18 @@ const STEPS_MAX = 2;
 /** Data of orders that a learner may be behind by; it sets the pace then, so that the primary's memory is bounded. */
 const WAITING_BYTES_MAX = 8 * MiB;
 
+export interface LearnerBlocks {
+  readonly kind: 'blocks';
+  readonly firstBlock: number;
+  readonly count: number;
+  /** It is one block, and was lost: if it is bad still, the learner gets it as members have it, a checksum without bytes. */
+  readonly lost: boolean;
+}
+
 /** What a primary sends a learner between two orders. */
 export type LearnerStep =
   /** Some blocks that follow one another, as the primary has them at this place in its orders. */
-  | { readonly kind: 'blocks'; readonly firstBlock: number; readonly count: number }
+  | LearnerBlocks
   /** All was copied: both compare what they have. */
   | { readonly kind: 'end' };
 
@@ -36,7 +44,8 @@ export type LearnerAction =
 export class Learner {
   readonly #withoutRules: Rules;
   #phase: 'beginning' | 'copying' | 'equal' | 'asked' | 'over' = 'beginning';
-  #differing: readonly number[] = [];
+  #differing: number[] = [];
+  readonly #lost = new Set<number>();
   #planned = 0;
   #endPlanned = false;
   #stepsWaiting = 0;
@@ -62,28 +71,42 @@ export class Learner {
   begun(differing: readonly number[]): void {
     assert(this.#phase === 'beginning', 'a lesson begins once');
     this.#phase = 'copying';
-    this.#differing = differing;
+    this.#differing = [...differing];
   }
 
   /** The next step, which takes its place behind all orders so far; undefined: none for now. */
   takeStep(): LearnerStep | undefined {
     if (this.#phase !== 'copying' || this.#stepsWaiting === STEPS_MAX || this.#endPlanned) return undefined;
-    this.#stepsWaiting += 1;
     const firstBlock = this.#differing[this.#planned];
+    // A step that is under way may have to be taken again.
+    if (firstBlock === undefined && this.#stepsWaiting > 0) return undefined;
+    this.#stepsWaiting += 1;
     if (firstBlock === undefined) {
       this.#endPlanned = true;
       return { kind: 'end' };
     }
+    const lost = this.#lost.has(firstBlock);
     let count = 1;
-    while (count < STEP_BLOCKS_MAX && this.#differing[this.#planned + count] === firstBlock + count)
-      count += 1;
+    while (!lost && count < STEP_BLOCKS_MAX && this.#isNextGood(firstBlock + count, count)) count += 1;
     this.#planned += count;
-    return { kind: 'blocks', firstBlock, count };
+    return { kind: 'blocks', firstBlock, count, lost };
   }
 
   stepDone(step: LearnerStep): void {
     this.#stepsWaiting -= 1;
     if (step.kind === 'end') this.#phase = 'equal';
+  }
+
+  /** One of its blocks was bad at the primary: they are taken again, behind the orders that came since. */
+  stepAgain({ firstBlock, count }: LearnerBlocks): void {
+    this.#stepsWaiting -= 1;
+    const blocks = Array.from({ length: count }, (_, index) => firstBlock + index);
+    this.#differing.splice(this.#planned, 0, ...blocks);
+  }
+
+  /** It is bad at all members. */
+  blockLost(blockIndex: number): void {
+    this.#lost.add(blockIndex);
   }
 
   applied(serial: number): void {
@@ -106,6 +129,10 @@ export class Learner {
     if (!isEqual || this.#appliedSerial < committedSerial) return 'nothing';
     this.#phase = 'asked';
     return 'ask';
+  }
+
+  #isNextGood(blockIndex: number, count: number): boolean {
+    return this.#differing[this.#planned + count] === blockIndex && !this.#lost.has(blockIndex);
   }
 
   /** The lesson failed. Whether the learner may be forgotten; otherwise a higher version has to leave it out. */

@@ -123,6 +123,11 @@ export class Primary {
     return this.#committedSerial === this.#nextSerial;
   }
 
+  /** When all that was ordered is applied. */
+  get length(): number {
+    return this.#length;
+  }
+
   get sealed(): boolean {
     return this.#sealedBy !== undefined;
   }

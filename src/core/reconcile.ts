@@ -67,6 +67,12 @@ function sameBlock(a: ReplicaSummary, b: ReplicaSummary, blockIndex: number): bo
   );
 }
 
+/** The block is the last one, and what is appended goes into it. */
+export function endsWithin(length: number, blockIndex: number): boolean {
+  const left = blockLength(length, blockIndex);
+  return left > 0 && left < CHECKSUM_BLOCK_BYTES;
+}
+
 /** Bytes that a replica of this length has in a block. */
 export function blockLength(length: number, blockIndex: number): number {
   return Math.max(0, Math.min(CHECKSUM_BLOCK_BYTES, length - blockIndex * CHECKSUM_BLOCK_BYTES));

@@ -154,6 +154,13 @@ export interface LessonBlock {
   readonly checksum: number;
 }
 
+/** A block whose bytes no member has any more: as long, and with the checksum that they should have. */
+export interface LostBlock {
+  readonly blockIndex: number;
+  readonly length: number;
+  readonly checksum: number;
+}
+
 /** Setting the end of a reconcile (P8). */
 export interface ReconcileEnd {
   readonly length: number;

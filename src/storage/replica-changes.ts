@@ -8,7 +8,7 @@ import type { Refusal } from '../base/result.ts';
 import { poisoned } from '../core/replica-checksums.ts';
 import type { ReplicaContent } from '../core/replica-content.ts';
 import type { ChangeRecord } from '../core/replica-records.ts';
-import type { AppendEntry, Mutation, TableCut } from '../core/replica-types.ts';
+import type { AppendEntry, LostBlock, Mutation, TableCut } from '../core/replica-types.ts';
 import type { ReplicaFiles } from './replica-files.ts';
 import { corruptBlock, readVerified } from './replica-reads.ts';
 
@@ -129,7 +129,7 @@ export async function planCut(context: ChangeContext, lengthMax: number, table: 
  */
 export async function planLostBlock(
   context: ChangeContext,
-  { blockIndex, length, checksum }: { blockIndex: number; length: number; checksum: number },
+  { blockIndex, length, checksum }: LostBlock,
 ): Promise<void> {
   const { content, nowMs: writtenAtMs } = context;
   if (length < 1 || length > CHECKSUM_BLOCK_BYTES || length < content.checksums.blockLength(blockIndex)) {
@@ -157,8 +157,8 @@ export async function planMend(context: ChangeContext, blockIndex: number, data:
   const length = lengthOf(taken);
   const rest = await files.gather(map, chunkOffset + length, end);
   if (length === 0 || crc32OfBytes([...taken, rest]) !== checksums.at(blockIndex)) return false;
-  const space = context.takeSpace(length + RECORD_BYTES);
-  if (space !== undefined) await space;
+  // The room is given back when the log is begun anew.
+  context.takeReserve(length + RECORD_BYTES);
   plan(context, { kind: 'mend', chunkOffset, length }, taken);
   return true;
 }

@@ -13,7 +13,7 @@ import { ReplicaDirectory, type ServerIdentity } from './replica-directory.ts';
 import { ReplicaFiles, type ReplicaPlace, replicaPaths } from './replica-files.ts';
 import { SpaceGuard } from './space-guard.ts';
 
-export type { Replica } from './replica.ts';
+export type { ReadInTurn, Replica } from './replica.ts';
 export type { ServerIdentity } from './replica-directory.ts';
 export type { ReadAnswer } from './replica-reads.ts';
 

@@ -12,6 +12,7 @@ import type {
   BlockSums,
   LessonBlock,
   LessonStart,
+  LostBlock,
   Mutation,
   ReconcileEnd,
   ReplicaState,
@@ -46,6 +47,8 @@ export interface ReplicaHost extends KeeperHost {
   /** Something of it is not known to be on disk. */
   onUnsynced(replica: Replica): void;
 }
+
+export type ReadInTurn = { readonly stream: SerialStream } & (ReadAnswer | { readonly badBlock: LostBlock });
 
 /**
  * One chunk's replica. Changes are taken one after another from a queue; reads go beside them. Errors:
@@ -158,16 +161,18 @@ export class Replica {
 
   /**
    * As `read`, of what is here between the changes asked for before and those asked for after; `stream` is the place
-   * among the orders.
+   * among the orders. The first bad block is an answer, not an error.
    */
-  async readInTurn(
-    chunkOffset: number,
-    lengthBytes: number,
-  ): Promise<ReadAnswer & { readonly stream: SerialStream }> {
+  async readInTurn(chunkOffset: number, lengthBytes: number): Promise<ReadInTurn> {
     assertRange(chunkOffset, lengthBytes);
     return this.#queue.add('alone', async () => {
-      const answer = await this.#readOrReport(chunkOffset, lengthBytes);
-      return { ...answer, stream: this.#keeper.use().content.stream };
+      const found = await this.#keeper.read(chunkOffset, lengthBytes);
+      const { stream, checksums } = this.#keeper.use().content;
+      if (!('badBlock' in found)) return { stream, ...found };
+      const { badBlock: blockIndex } = found;
+      this.#host.onCorrupt(this.chunk, blockIndex);
+      const length = checksums.blockLength(blockIndex);
+      return { stream, badBlock: { blockIndex, length, checksum: checksums.at(blockIndex) } };
     });
   }
 
@@ -295,14 +300,24 @@ export class Replica {
   }
 
   /** As `reconcileBlock`, of a block that nobody has any more: reads of it fail until it is overwritten (P7). */
-  reconcileLostBlock(
-    version: number,
-    { blockIndex, length, checksum }: { blockIndex: number; length: number; checksum: number },
-  ): Promise<void> {
-    assertRange(blockIndex * CHECKSUM_BLOCK_BYTES, length);
+  reconcileLostBlock(version: number, block: LostBlock): Promise<void> {
+    assertRange(block.blockIndex * CHECKSUM_BLOCK_BYTES, block.length);
     return this.#queue.add('change', async () => {
       const context = this.#context();
-      if (!this.#ignoresStep(version)) await planLostBlock(context, { blockIndex, length, checksum });
+      if (!this.#ignoresStep(version)) await planLostBlock(context, block);
+    });
+  }
+
+  /** As `learnBlock`, of a block that no member has any more. */
+  learnLostBlock(lesson: string, serial: number, block: LostBlock): Promise<void> {
+    assertRange(block.blockIndex * CHECKSUM_BLOCK_BYTES, block.length);
+    return this.#queue.add('change', async () => {
+      const context = this.#context();
+      this.#check(this.#standing.refusalOfLesson(context.content, lesson, serial));
+      if (block.length !== context.content.checksums.blockLength(block.blockIndex)) {
+        throw new GfsError('INVALID_ARGUMENT', `${block.length} bytes are not block ${block.blockIndex}`);
+      }
+      await planLostBlock(context, block);
     });
   }
 

@@ -257,7 +257,11 @@ test('bad lessons are refused and change nothing', async (t) => {
     const start = { record, length: 10, sealed: false, table: [] };
     const begin = { $case: 'begin', value: start } as const;
     const blocks = (checksums: number[]) =>
-      ({ $case: 'blocks', value: { firstBlock: 0, checksums } }) as const;
+      ({ $case: 'blocks', value: { firstBlock: 0, checksums, lostBytes: 0 } }) as const;
+    const lost = (lostBytes: number) => ({
+      $case: 'blocks' as const,
+      value: { firstBlock: 0, checksums: [1], lostBytes },
+    });
     const end = { $case: 'end', value: { digest: 1 } } as const;
     const orders = { $case: 'orders', value: { orders: orderTo(CHUNK, 2, { serial: 9 }).orders } } as const;
 
@@ -277,6 +281,8 @@ test('bad lessons are refused and change nothing', async (t) => {
     const before = await cluster.sumsOf(3, CHUNK, 2);
     t.is(await send(3, { step: blocks([1]) }, [sample(10)]), 'CHECKSUM_MISMATCH');
     t.is(await send(3, { step: blocks([1]) }, [sample(11)]), 'INVALID_ARGUMENT', 'longer than the replica');
+    t.is(await send(3, { step: lost(11) }), 'INVALID_ARGUMENT', 'longer than the replica');
+    t.is(await send(3, { step: lost(10) }, [sample(10)]), 'CHECKSUM_MISMATCH', 'it has bytes');
     t.is(await send(3, { step: blocks([1, 2]) }, [sample(10)]), 'INVALID_ARGUMENT');
     t.is(await send(3, { step: blocks([1]), lesson: 'y' }, [sample(10)]), 'NOT_READY', 'another lesson');
     t.is(await send(3, { step: blocks([1]), serial: 2 }, [sample(10)]), 'SERIAL_GAP');

@@ -21,10 +21,10 @@ test('blocks that follow one another go together, and the end comes last', (t) =
   t.is(learner.takeStep(), undefined, 'nothing before it has begun');
   learner.begun([0, 1, 4, ...Array.from({ length: 10 }, (_, index) => 7 + index)]);
   t.deepEqual(steps(learner), [
-    { kind: 'blocks', firstBlock: 0, count: 2 },
-    { kind: 'blocks', firstBlock: 4, count: 1 },
-    { kind: 'blocks', firstBlock: 7, count: 8 },
-    { kind: 'blocks', firstBlock: 15, count: 2 },
+    { kind: 'blocks', firstBlock: 0, count: 2, lost: false },
+    { kind: 'blocks', firstBlock: 4, count: 1, lost: false },
+    { kind: 'blocks', firstBlock: 7, count: 8, lost: false },
+    { kind: 'blocks', firstBlock: 15, count: 2, lost: false },
     { kind: 'end' },
   ]);
 });
@@ -36,6 +36,22 @@ test('no more than two steps wait: orders do not gather behind a whole chunk', (
   t.is(learner.takeStep(), undefined);
   if (first !== undefined) learner.stepDone(first);
   t.like(learner.takeStep(), { firstBlock: 4 });
+});
+
+test('a step of which a block was bad is taken again before the end, and a lost block alone', (t) => {
+  const learner = new Learner(0);
+  learner.begun([0, 1, 2]);
+  const first = learner.takeStep();
+  if (first?.kind !== 'blocks') return t.fail();
+  t.is(learner.takeStep(), undefined, 'not the end: blocks are under way');
+  learner.blockLost(1);
+  learner.stepAgain(first);
+  t.deepEqual(steps(learner), [
+    { kind: 'blocks', firstBlock: 0, count: 1, lost: false },
+    { kind: 'blocks', firstBlock: 1, count: 1, lost: true },
+    { kind: 'blocks', firstBlock: 2, count: 1, lost: false },
+    { kind: 'end' },
+  ]);
 });
 
 test('P9: it is required when all is copied, and its admission asked for when it has what clients were told', (t) => {

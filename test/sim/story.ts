@@ -171,8 +171,7 @@ class Story implements Stage {
   async #verify(client: GfsClient, process: Process): Promise<void> {
     for (const workload of this.#workloads) {
       for (const inode of await workload.verify(client)) {
-        // A rotten block is not copied from, and stays alone.
-        if (!this.#bitsRot) await goalsMet(process, client, inode);
+        await goalsMet(process, client, inode);
         await this.#verifyFile(client, process, inode);
       }
     }
@@ -181,7 +180,7 @@ class Story implements Stage {
   async #verifyFile(client: GfsClient, process: Process, inode: InodeId): Promise<void> {
     const { extents } = await client.statFile(inode, ROOT);
     assert(extents.length > 0, 'a file that was written has extents');
-    await compareReplicas(process, { inode, extents }, this.#rotten);
+    await compareReplicas(process, { inode, extents });
   }
 
   /** The machine on whose disk bits flip, if they do. */

@@ -17,17 +17,13 @@ export interface QuietFile {
   readonly extents: readonly ExtentLocation[];
 }
 
-/**
- * All members of each chunk hold the same bytes. `rotten`: the machine whose replicas may be damaged, where bits have
- * flipped on its disk.
- */
+/** All members of each chunk hold the same bytes, also where bits have flipped on a disk: who reads them has them put right. */
 export async function compareReplicas(
   { env, network }: { env: Env; network: Network },
   { inode, extents }: QuietFile,
-  rotten: string | undefined,
 ): Promise<void> {
   for (const { start } of extents) {
-    while (!(await compareOnce({ env, network }, { inode, start }, rotten)));
+    while (!(await compareOnce({ env, network }, { inode, start })));
   }
 }
 
@@ -35,11 +31,10 @@ export async function compareReplicas(
 async function compareOnce(
   { env, network }: { env: Env; network: Network },
   { inode, start }: { inode: InodeId; start: number },
-  rotten: string | undefined,
 ): Promise<boolean> {
   const extent = await synced(env, network, inode, start);
   try {
-    if (extent !== undefined) await compareExtent(network, extent, rotten);
+    if (extent !== undefined) await compareExtent(network, extent);
     return true;
   } catch (error) {
     if (codeOf(error) !== 'VERSION_MISMATCH' && codeOf(error) !== 'NOT_READY') throw error;
@@ -83,21 +78,12 @@ async function synced(
   }
 }
 
-async function compareExtent(
-  network: Network,
-  { chunk, version, members }: ExtentLocation,
-  rotten: string | undefined,
-): Promise<void> {
+async function compareExtent(network: Network, { chunk, version, members }: ExtentLocation): Promise<void> {
   const found: { address: string; bytes: Buffer }[] = [];
   for (const { address } of members) {
     const request = read.requestType.create({ chunk, version, chunkOffset: 0, length: CHUNK_SIZE_BYTES });
-    try {
-      const { payload } = await withConnection(network, address, (server) => server.call(read, request));
-      found.push({ address, bytes: Buffer.from(joined(payload)) });
-    } catch (error) {
-      if (codeOf(error) === 'CHECKSUM_MISMATCH' && address.split(':')[0] === rotten) continue;
-      throw error;
-    }
+    const { payload } = await withConnection(network, address, (server) => server.call(read, request));
+    found.push({ address, bytes: Buffer.from(joined(payload)) });
   }
   const [first, ...others] = found;
   assert(first !== undefined, `chunk ${hex(chunk)} has members`);
