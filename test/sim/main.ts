@@ -1,6 +1,3 @@
-// npm run sim -- [--seed N | --from A --count N | --minutes M] [--twice] [--trace] [--workload NAME,...]
-// npm run sim -- --without RULE [--from A] [--count N]: after how many seeds it is noticed that a rule is left out
-// Seeds of the simulated cluster, on all processors. Prints a digest of all traces, and how often each fault came.
 import { parseArgs } from 'node:util';
 import { messageOf } from '../../src/base/errors.ts';
 import { MINUTE_MS } from '../../src/base/units.ts';
@@ -10,6 +7,23 @@ import { Pool } from './pool.ts';
 import { hashOf } from './random.ts';
 import { isRule, RULES, seedsUntilMissed } from './rules.ts';
 import { type RunResult, runSeed, type WorkloadName, workloadNames } from './story.ts';
+
+const HELP = `npm run sim -- [--seed N | --from A --count N | --minutes M] [--twice] [--trace] [--workload NAME,...]
+npm run sim -- --without RULE [--from A] [--count N]
+
+Seeds of the simulated cluster, on all processors. Prints a digest of all traces, and how often each fault came; a seed that
+fails is printed with the command that repeats it.
+
+  --seed N        this one only, twice
+  --from A        the first seed (default: 0)
+  --count N       how many (default: 100, with --without 200)
+  --minutes M     as many as that takes
+  --twice         each seed twice, with equal traces
+  --trace         with --seed: a line for each event
+  --workload W    only these of ${workloadNames.join(', ')}
+  --without RULE  leaves a rule out, and says after how many seeds that is noticed; one of
+                  ${RULES.join(', ')}
+`;
 
 interface Arguments {
   readonly from: number;
@@ -116,18 +130,11 @@ function print(line: string): void {
 }
 
 function readArguments(): Arguments {
-  const { values } = parseArgs({
-    options: {
-      seed: { type: 'string' },
-      from: { type: 'string' },
-      count: { type: 'string' },
-      minutes: { type: 'string' },
-      twice: { type: 'boolean' },
-      trace: { type: 'boolean' },
-      workload: { type: 'string' },
-      without: { type: 'string' },
-    },
-  });
+  const values = readOptions();
+  if (values.help) {
+    process.stdout.write(HELP);
+    process.exit(0);
+  }
   const number = (key: 'seed' | 'from' | 'count' | 'minutes') => {
     const value = values[key] === undefined ? undefined : Number(values[key]);
     if (value !== undefined && !(value >= 0)) refuse(`--${key} takes a number`);
@@ -149,6 +156,26 @@ function readArguments(): Arguments {
     trace: values.trace ?? false,
     workloads: workloads as WorkloadName[] | undefined,
   };
+}
+
+function readOptions() {
+  try {
+    return parseArgs({
+      options: {
+        seed: { type: 'string' },
+        from: { type: 'string' },
+        count: { type: 'string' },
+        minutes: { type: 'string' },
+        twice: { type: 'boolean' },
+        trace: { type: 'boolean' },
+        workload: { type: 'string' },
+        without: { type: 'string' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    }).values;
+  } catch (error) {
+    return refuse(messageOf(error));
+  }
 }
 
 function refuse(why: string): never {
