@@ -1,42 +1,28 @@
 import { type Bytes, lengthOf, NO_BYTES, NO_PAYLOAD, slice } from '../base/bytes.ts';
 import { INLINE_MUTATION_BYTES_MAX } from '../base/constants.ts';
 import { checksumsOf, crc32OfBytes } from '../base/crc.ts';
-import type { Env } from '../base/env.ts';
 import { codeOf, GfsError } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
-import { pushPieces } from '../base/pieces.ts';
-import { SECOND_MS } from '../base/units.ts';
 import {
   ChunkserverDefinition,
   type ExtentLocation,
   type MutateResponse,
   MutationKind,
-  type PushHeader,
   type PushId,
-  type PushRequest,
-  type PushResponse,
   type Replica,
 } from '../rpc/messages.ts';
-import type { ClientStream } from '../rpc/network.ts';
-import { watched } from '../rpc/watched-call.ts';
+import { ATTEMPT_MS_MAX, ChunkPusher, type ChunkPusherOptions, serverNamedBy } from './chunk-pusher.ts';
 import type { ExtentSpan } from './extent-map.ts';
 import type { Unsynced } from './file-state.ts';
 import type { Access, Locations, Suspicion } from './locations.ts';
-import { nearestFirst } from './nearness.ts';
 import type { Patience } from './patience.ts';
-import type { ServerPool } from './server-pool.ts';
 import type { Session } from './session.ts';
 
-const { push, mutate, sync, chunkLength } = ChunkserverDefinition.methods;
-/** One attempt at a primary that answers questions meanwhile: it may be waiting for a disk, or for a new version. */
-const MUTATE_ATTEMPT_MS = 15 * SECOND_MS;
+const { mutate, sync, chunkLength } = ChunkserverDefinition.methods;
 
-export interface ChunkWriterOptions {
-  readonly env: Env;
-  readonly pool: ServerPool;
+export interface ChunkWriterOptions extends ChunkPusherOptions {
   readonly locations: Locations;
   readonly session: Session;
-  readonly host: string;
 }
 
 /** Who mutates: the session at the time, and a number that stays the same however often it is tried (P10). */
@@ -63,9 +49,11 @@ export type Remedy = { readonly kind: 'suspect'; readonly suspicion: Suspicion }
 /** Mutates chunks (§3.1, §3.2): finds the primary, pushes what is large, and asks until it is done or refused. */
 export class ChunkWriter {
   readonly #options: ChunkWriterOptions;
+  readonly #pusher: ChunkPusher;
 
   constructor(options: ChunkWriterOptions) {
     this.#options = options;
+    this.#pusher = new ChunkPusher(options, () => this.newId());
   }
 
   /** Another mutation's name. */
@@ -188,13 +176,8 @@ export class ChunkWriter {
     let checksums: number[] | undefined;
     let pushId: PushId | undefined;
     if (length > INLINE_MUTATION_BYTES_MAX) {
-      ({ pushId, checksums } = await this.#pushPastSilent(
-        span,
-        isAppend ? 0 : chunkOffset,
-        bytes,
-        length,
-        patience,
-      ));
+      const data = { chunkOffset: isAppend ? 0 : chunkOffset, bytes };
+      ({ pushId, checksums } = await this.#pusher.push(span.location, data, patience));
     }
     if (isAppend) checksums = [crc32OfBytes(bytes)];
     else checksums ??= checksumsOf(bytes, chunkOffset);
@@ -214,7 +197,7 @@ export class ChunkWriter {
         first: locations.firstRecord(span.location),
         payload: NO_PAYLOAD,
       },
-      { payload: pushId === undefined ? bytes : undefined, ...patience.attempt(MUTATE_ATTEMPT_MS) },
+      { payload: pushId === undefined ? bytes : undefined, ...patience.attempt(ATTEMPT_MS_MAX) },
     );
     locations.took(span.location);
     return reply.message;
@@ -232,7 +215,7 @@ export class ChunkWriter {
     await this.atPrimary(access, start, patience, async (span) => {
       const { chunk, version } = span.location;
       const request = { chunk, version, replicaOnly: false, acknowledgedVersion };
-      const options = patience.attempt(MUTATE_ATTEMPT_MS);
+      const options = patience.attempt(ATTEMPT_MS_MAX);
       await this.#options.pool.callWatched(primaryOf(span.location).address, sync, request, options);
     });
   }
@@ -258,7 +241,7 @@ export class ChunkWriter {
   /** One question to the primary that is named there: how long the chunk is on all members (P22). */
   async lengthAt(location: ExtentLocation, patience: Patience): Promise<{ length: number; sealed: boolean }> {
     const { chunk, version } = location;
-    const options = patience.attempt(MUTATE_ATTEMPT_MS);
+    const options = patience.attempt(ATTEMPT_MS_MAX);
     const { address } = primaryOf(location);
     return (await this.#options.pool.callWatched(address, chunkLength, { chunk, version }, options)).message;
   }
@@ -323,103 +306,6 @@ export class ChunkWriter {
         throw error;
     }
   }
-
-  /**
-   * Pushes the data to the members, past those that are silent: their primary sends it to them itself (P11), and when
-   * they do not take it from there either, has them evicted (P12). A primary that is silent fails the attempt.
-   */
-  async #pushPastSilent(
-    span: ExtentSpan,
-    chunkOffset: number,
-    bytes: Bytes,
-    length: number,
-    patience: Patience,
-  ): Promise<{ pushId: PushId; checksums: number[] }> {
-    for (;;) {
-      // Each push is a new one: of a broken one, some servers may still hold a part.
-      const pushId = this.newId();
-      const chain = this.#chainOf(span);
-      const suspectCount = this.#suspectCount(chain);
-      try {
-        return {
-          pushId,
-          checksums: await this.#push(span, chain, pushId, chunkOffset, bytes, length, patience),
-        };
-      } catch (error) {
-        // A probe has found those that are silent, if there are any; otherwise the error tells.
-        if (this.#suspectCount(chain) === suspectCount) this.#suspectWhoFailed(error, chain);
-        const next = this.#chainOf(span);
-        if (next.length === chain.length || this.#options.env.monotonicMs() >= patience.deadlineMs)
-          throw error;
-      }
-    }
-  }
-
-  /** Members to push to, nearest first: without suspects, but never without the primary. */
-  #chainOf(span: ExtentSpan): Replica[] {
-    const { pool, host } = this.#options;
-    const { chunk, members, primary } = span.location;
-    const isSuspect = ({ address }: Replica) => pool.isSuspect(address);
-    return nearestFirst(members, host, chunk, isSuspect).filter(
-      (member) => member.server === primary || !isSuspect(member),
-    );
-  }
-
-  #suspectCount(chain: readonly Replica[]): number {
-    return chain.filter(({ address }) => this.#options.pool.isSuspect(address)).length;
-  }
-
-  /** The server that an error of a push names; without a name it is the first one's. */
-  #suspectWhoFailed(error: unknown, chain: readonly Replica[]): void {
-    const code = codeOf(error);
-    if (code !== 'UNAVAILABLE' && code !== 'DEADLINE_EXCEEDED') return;
-    const named = serverNamedBy(error);
-    const failed = named === undefined ? chain[0] : chain.find(({ server }) => server === named);
-    if (failed !== undefined) this.#options.pool.suspect(failed.address);
-  }
-
-  /** Sends the data along the chain, and returns its checksums (§3.2). */
-  async #push(
-    span: ExtentSpan,
-    [first, ...chain]: readonly Replica[],
-    pushId: PushId,
-    chunkOffset: number,
-    bytes: Bytes,
-    length: number,
-    patience: Patience,
-  ): Promise<number[]> {
-    const { pool, env } = this.#options;
-    const { chunk, version } = span.location;
-    if (first === undefined) throw new GfsError('NOT_READY', `chunk ${hex(chunk)} has no members`);
-    const probe = async (options: { deadlineMs: number; signal: AbortSignal }) => {
-      await Promise.all([first, ...chain].map(({ address }) => pool.probe(address, options)));
-    };
-    const all: number[] = [];
-    const limits = patience.attempt(MUTATE_ATTEMPT_MS);
-    const send = async (stream: ClientStream<PushRequest, PushResponse>) => {
-      // The answer may come at any time, when a server refuses; nobody may be sending by then.
-      const finished = stream.finished();
-      finished.catch(() => undefined);
-      try {
-        let header: PushHeader | undefined = { pushId, chunk, version, chunkOffset, length, chain };
-        for (const { bytes: piece, checksums } of pushPieces(bytes, chunkOffset)) {
-          for (const sum of checksums) all.push(sum);
-          await stream.send({ header, checksums, payload: NO_PAYLOAD }, piece);
-          header = undefined;
-        }
-        stream.end();
-      } catch (error) {
-        // What the server said says more than that sending failed.
-        await finished;
-        throw error;
-      }
-      await finished;
-    };
-    await watched(env, { signal: patience.signal, probe }, (signal) =>
-      pool.streaming(first.address, push, { ...limits, signal }, send),
-    );
-    return all;
-  }
 }
 
 function primaryOf({ primary, members, chunk }: ExtentLocation): Replica {
@@ -431,10 +317,4 @@ function primaryOf({ primary, members, chunk }: ExtentLocation): Replica {
 /** The master's word that a chunk's servers are full: whether others have room. */
 export function hasRoomElsewhere(error: unknown): boolean {
   return error instanceof GfsError && error.code === 'NO_SPACE' && error.fields.elsewhere === 'yes';
-}
-
-/** Which of a chunk's servers an error is about. */
-function serverNamedBy(error: unknown): number | undefined {
-  const named = error instanceof GfsError ? Number(error.fields.server ?? 0) : 0;
-  return named > 0 ? named : undefined;
 }
