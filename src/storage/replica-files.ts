@@ -3,13 +3,10 @@ import { type Bytes, lengthOf } from '../base/bytes.ts';
 import type { Disk, DiskFile } from '../base/disk.ts';
 import { GfsError } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
-import { KiB } from '../base/units.ts';
-import type { Segment, SegmentMap } from '../core/replica-map.ts';
+import type { SegmentMap } from '../core/replica-map.ts';
 import type { ReplicaRecord } from '../core/replica-records.ts';
 import { chainSeed, encodeRecord } from './replica-format.ts';
-
-/** Inline data this close together in the log is read in one call. */
-const LOG_GAP_BYTES_MAX = 8 * KiB;
+import { gatherBytes, type Pending } from './replica-gather.ts';
 
 export interface ReplicaPaths {
   /** Holds the files of one chunk in 256. */
@@ -51,13 +48,6 @@ export interface ReplicaPlace {
   readonly disk: Disk;
   readonly names: ReplicaNames;
   readonly paths: ReplicaPaths;
-}
-
-/** What is being written right now: readers take it from memory. */
-interface Pending {
-  readonly at: number;
-  readonly end: number;
-  readonly bytes: Bytes;
 }
 
 /** Records to be written to the log in one go, and the data that goes to the data file before them. */
@@ -273,33 +263,17 @@ export class ReplicaFiles {
     this.#dataBytes = length;
   }
 
-  /**
-   * The bytes [start, end) of the chunk, unverified, in a fresh buffer. What is being written is taken from memory.
-   * All reads are begun before this returns its promise, so files may be closed and maps changed meanwhile; where
-   * bytes are overwritten in place meanwhile, the checksums tell.
-   */
-  async gather(map: SegmentMap, start: number, end: number): Promise<Buffer> {
-    const into = Buffer.allocUnsafeSlow(end - start);
-    const reads: Promise<void>[] = [];
-    const late: (() => void)[] = [];
-    const data: Segment[] = [];
-    const inline: Segment[] = [];
-    for (const segment of map.within(start, end)) {
-      if (segment.source === 'data') data.push(segment);
-      else if (segment.source === 'log') inline.push(segment);
-      else late.push(() => into.fill(0, segment.start - start, segment.end - start));
-    }
-    const firstData = data[0];
-    const lastData = data.at(-1);
-    if (firstData !== undefined && lastData !== undefined) {
-      // One call for all, over what lies between them; that is put right when all has been read.
-      const target = into.subarray(firstData.start - start, lastData.end - start);
-      reads.push(this.#readData(target, firstData.start));
-    }
-    for (const group of nearby(inline, this.#logEnd)) reads.push(this.#readInline(group, into, start, late));
-    await Promise.all(reads);
-    for (const copy of late) copy();
-    return into;
+  /** See `gatherBytes`. */
+  gather(map: SegmentMap, start: number, end: number): Promise<Buffer> {
+    const sources = {
+      log: this.#log,
+      logEnd: this.#logEnd,
+      data: this.#data,
+      pendingLog: this.#pendingLog,
+      pendingData: this.#pendingData,
+      paths: this.paths,
+    };
+    return gatherBytes(sources, map, start, end);
   }
 
   /** Closes what is open; what was written stays known. */
@@ -346,86 +320,8 @@ export class ReplicaFiles {
     if (this.#data === undefined) throw new GfsError('IO_ERROR', `${this.paths.data} is missing`);
     return this.#data;
   }
-
-  async #readData(into: Buffer, at: number): Promise<void> {
-    const pending = this.#pendingData.filter((write) => write.at < at + into.length && write.end > at);
-    const copies = pending.map((write) => ({ at: write.at, bytes: Buffer.concat(write.bytes) }));
-    const whole = copies.find((write) => write.at <= at && write.at + write.bytes.length >= at + into.length);
-    if (whole === undefined) {
-      // Before the first write to it is done there may be no data file yet.
-      const file = copies.length > 0 ? this.#data : this.#dataFile();
-      const count = file === undefined ? 0 : await file.read(into, at);
-      into.fill(0, count);
-    }
-    for (const { at: from, bytes } of copies) {
-      const start = Math.max(from, at);
-      bytes.copy(into, start - at, start - from, Math.min(bytes.length, at + into.length - from));
-    }
-  }
-
-  async #readInline(
-    group: readonly Segment[],
-    into: Buffer,
-    start: number,
-    late: (() => void)[],
-  ): Promise<void> {
-    const from = must(group[0], 'a group is not empty').at;
-    const to = Math.max(...group.map((segment) => segment.at + segment.end - segment.start));
-    let bytes: Buffer = Buffer.allocUnsafeSlow(0);
-    late.push(() => {
-      for (const segment of group) {
-        bytes.copy(
-          into,
-          segment.start - start,
-          segment.at - from,
-          segment.at - from + segment.end - segment.start,
-        );
-      }
-    });
-    if (from >= this.#logEnd || to > this.#logEnd) {
-      bytes = this.#pendingInline(group, from, to);
-      return;
-    }
-    const found = Buffer.allocUnsafeSlow(to - from);
-    const file = this.#log;
-    if (file === undefined) throw new GfsError('IO_ERROR', `${this.paths.log} is not open`);
-    found.fill(0, await file.read(found, from));
-    bytes = found;
-  }
-
-  /** A group of which all is still being written. */
-  #pendingInline(group: readonly Segment[], from: number, to: number): Buffer {
-    const bytes = Buffer.alloc(to - from);
-    for (const segment of group) {
-      const pending = must(
-        this.#pendingLog.find((write) => write.at <= segment.at && segment.at < write.end),
-        'what is not in the log yet is being written',
-      );
-      Buffer.concat(pending.bytes).copy(
-        bytes,
-        segment.at - from,
-        segment.at - pending.at,
-        segment.at - pending.at + segment.end - segment.start,
-      );
-    }
-    return bytes;
-  }
 }
 
 function nothingPlanned(): PlannedWrites {
   return { log: [], logBytes: 0, data: [], dataBytes: 0 };
-}
-
-/** Segments in the order of the log, in groups that are worth one read each; none spans the log's end. */
-function nearby(segments: readonly Segment[], logEnd: number): Segment[][] {
-  const groups: Segment[][] = [];
-  let end = Number.NEGATIVE_INFINITY;
-  for (const segment of [...segments].sort((a, b) => a.at - b.at)) {
-    const group = groups.at(-1);
-    const far = segment.at - end > LOG_GAP_BYTES_MAX || (segment.at >= logEnd && end <= logEnd);
-    if (group !== undefined && !far) group.push(segment);
-    else groups.push([segment]);
-    end = segment.at + segment.end - segment.start;
-  }
-  return groups;
 }
