@@ -30,12 +30,16 @@ export interface ChunkRaiserParts {
   /** A version has no fewer members, or all of a lower goal (P3). */
   readonly minReplicas: number;
   readonly withoutRules: Rules;
+  /** Somebody waits to write a chunk that has too few members left. */
+  readonly onTooFew: (chunk: ChunkHandle) => void;
 }
 
 type RaiseReason = Pick<
   RaiseOptions,
   'isBeyondLog' | 'keep' | 'avoid' | 'accusation' | 'noRoom' | 'forRepair' | 'admitted'
 >;
+
+type Decide = (row: Chunk) => RaiseReason | 'not needed';
 
 /** Puts a raise into the log, perhaps with more in the same command. */
 export type LogRaise = (plan: RaisePlan) => Promise<Result<unknown>>;
@@ -81,7 +85,7 @@ export class ChunkRaiser {
    * Throws NOT_READY or TOO_FEW_REPLICAS when there can be none now.
    */
   async ensurePrimary(chunk: ChunkHandle, suspectVersion = 0, full?: ServerId): Promise<void> {
-    await this.#raise(chunk, (row) => {
+    await this.#raiseForWriter(chunk, (row) => {
       const { version, primary, members } = row;
       if (version !== suspectVersion && this.#hasPrimary(chunk, version)) return 'not needed';
       if (full !== undefined && version === suspectVersion && members.includes(full)) {
@@ -139,7 +143,7 @@ export class ChunkRaiser {
 
   /** The primary of a version cannot go on (P12). Resolves to the chunk's version: once it is higher, the request is void. */
   async evict(chunk: ChunkHandle, { version, by, accused, refused }: EvictionRequest): Promise<number> {
-    await this.#raise(chunk, (row) => {
+    await this.#raiseForWriter(chunk, (row) => {
       if (row.version !== version || row.primary !== by) return 'not needed';
       if (!row.members.includes(accused)) {
         if (this.#parts.metadata.state.server(accused) === undefined) {
@@ -207,7 +211,7 @@ export class ChunkRaiser {
   /** One raise of a chunk at a time; `decide` looks at what the one before left. The failure of that one is its owner's. */
   async #raise(
     chunk: ChunkHandle,
-    decide: (row: Chunk) => RaiseReason | 'not needed',
+    decide: Decide,
     log: LogRaise = (plan) => this.#logPlain(chunk, plan),
   ): Promise<void> {
     for (let running = this.#running.get(chunk); running !== undefined; running = this.#running.get(chunk)) {
@@ -233,6 +237,15 @@ export class ChunkRaiser {
     const { servers } = this.#parts;
     servers.refusedForSpace(refused);
     return { refused, full: new Set(members.filter((member) => servers.isFull(member))), ordered };
+  }
+
+  async #raiseForWriter(chunk: ChunkHandle, decide: Decide): Promise<void> {
+    try {
+      await this.#raise(chunk, decide);
+    } catch (error) {
+      if (codeOf(error) === 'TOO_FEW_REPLICAS') this.#parts.onTooFew(chunk);
+      throw error;
+    }
   }
 
   #hasPrimary(chunk: ChunkHandle, version: number): boolean {

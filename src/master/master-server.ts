@@ -157,8 +157,9 @@ function assemble(metadata: MetadataEngine, options: MasterOptions): MasterParts
   const locator = new ExtentLocator({ metadata, servers, leases, given });
   const raiser = new ChunkRaiser({
     ...{ env, metadata, servers, leases, calls, locator, minReplicas, withoutRules },
+    onTooFew: (chunk) => repairer.neededNow(chunk),
   });
-  const repairer = new Repairer({
+  const repairer: Repairer = new Repairer({
     ...{ env, metadata, servers, locations, raiser, calls, locator, chunkSizeBytes },
     graceMs: options.repairGraceMs ?? REPAIR_GRACE_MS,
     onRepaired: (chunk) => strayCopies.repaired(chunk),

@@ -55,6 +55,8 @@ export class Repairer {
   /** To which server each chunk is being copied; 0: that is not decided yet. */
   readonly #running = new Map<ChunkHandle, ServerId | 0>();
   readonly #lost = new Set<ServerId>();
+  /** Of those in the queue: somebody waits for them. */
+  readonly #needed = new Set<ChunkHandle>();
   #mustWalk = true;
 
   constructor(parts: RepairerParts) {
@@ -82,6 +84,15 @@ export class Repairer {
   /** A server reported a replica: of a chunk that was begun with few members, perhaps. */
   reported(change: ReplicaChange): void {
     if (!('deleted' in change)) this.#consider(change.chunk);
+  }
+
+  /** Somebody waits to write it, and too few members are there: nobody who is away is waited for. */
+  neededNow(chunk: ChunkHandle): void {
+    const row = this.#parts.metadata.state.chunk(chunk);
+    if (row === undefined || !this.#hasSpare(row)) return;
+    this.#needed.add(chunk);
+    this.#note(chunk, row);
+    this.#work.wake();
   }
 
   /** A server registered: it may hold what is missing, or take it. */
@@ -125,8 +136,8 @@ export class Repairer {
     }
   }
 
-  #isLost(server: ServerId): boolean {
-    const { servers, graceMs, env } = this.#parts;
+  #isLost(server: ServerId, graceMs = this.#parts.graceMs): boolean {
+    const { servers, env } = this.#parts;
     const nowMs = env.monotonicMs();
     if (servers.isReachable(server, nowMs)) return false;
     const heardMs = servers.get(server)?.lastHeardMs ?? this.#startedMs;
@@ -147,15 +158,20 @@ export class Repairer {
   }
 
   #note(chunk: ChunkHandle, row: Chunk): void {
-    const { env, graceMs } = this.#parts;
-    const copies = this.#copiesOf(row);
+    const { env } = this.#parts;
+    const copies = this.#copiesOf(chunk, row);
+    const graceMs = this.#needed.has(chunk) ? 0 : this.#parts.graceMs;
     const dueMs = repairDueMs(copies, row.goal, { nowMs: env.monotonicMs(), graceMs });
-    if (dueMs === undefined || !this.#isWritten(chunk, row) || !this.#hasSpare(row)) return;
+    if (dueMs === undefined || !this.#isWritten(chunk, row) || !this.#hasSpare(row)) {
+      this.#needed.delete(chunk);
+      return;
+    }
     this.#queue.note(chunk, copies.present, dueMs);
   }
 
-  #copiesOf({ members }: Chunk): CopyCount {
-    const lost = members.filter((member) => this.#isLost(member)).length;
+  #copiesOf(chunk: ChunkHandle, { members }: Chunk): CopyCount {
+    const graceMs = this.#needed.has(chunk) ? 0 : this.#parts.graceMs;
+    const lost = members.filter((member) => this.#isLost(member, graceMs)).length;
     return { present: members.length - lost, lost };
   }
 
@@ -183,7 +199,7 @@ export class Repairer {
       const row = this.#rowToRepair(chunk);
       target = row === undefined ? undefined : this.#targetFor(chunk, row);
       if (target === undefined) {
-        if (row === undefined || !this.#hasSpare(row)) this.#queue.forget(chunk);
+        if (row === undefined || !this.#hasSpare(row)) this.#forget(chunk);
         else this.#queue.failed(chunk, env.monotonicMs(), undefined);
         return;
       }
@@ -197,11 +213,16 @@ export class Repairer {
       this.#running.delete(chunk);
       this.#work.wake();
     }
-    if (this.#rowToRepair(chunk) === undefined) this.#queue.forget(chunk);
+    if (this.#rowToRepair(chunk) === undefined) this.#forget(chunk);
     if (this.#isMember(chunk, target)) {
       env.log.info({ chunk: hex(chunk), server: target }, 'a copy was made');
       this.#parts.onRepaired(chunk);
     }
+  }
+
+  #forget(chunk: ChunkHandle): void {
+    this.#queue.forget(chunk);
+    this.#needed.delete(chunk);
   }
 
   async #copyTo(chunk: ChunkHandle, target: ServerId): Promise<void> {
@@ -215,7 +236,7 @@ export class Repairer {
   /** Undefined: it is gone, or has what it needs. */
   #rowToRepair(chunk: ChunkHandle): Chunk | undefined {
     const row = this.#parts.metadata.state.chunk(chunk);
-    return row !== undefined && this.#copiesOf(row).present < row.goal ? row : undefined;
+    return row !== undefined && this.#copiesOf(chunk, row).present < row.goal ? row : undefined;
   }
 
   #isMember(chunk: ChunkHandle, server: ServerId | undefined): boolean {

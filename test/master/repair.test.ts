@@ -102,6 +102,27 @@ test('P9: a chunk with too few members left gets one more, and is written again'
   t.is(await find(), 'OK');
 });
 
+test('nobody who is away is waited for where a chunk cannot be written', async (t) => {
+  // Two members of three, then one: its server would have hours to come back.
+  const grace = { ...GRACE, repairGraceMs: 3_600_000 };
+  const { others, membersNow, by, chunk, place } = await written(t, 1, grace);
+  const [first, second] = others;
+  if (first === undefined || second === undefined) throw new Error('three servers');
+  const { server, incarnation } = by;
+  const evict = (version: number, { server: accused }: FakeChunkserver) => {
+    const accusation = { server, incarnation, chunk, version, accused, code: 'UNAVAILABLE' };
+    return codeFrom(place.client().call(methods.evict, accusation));
+  };
+  for (const [index, lost] of [first, second].entries()) {
+    lost.refuses.add('checkVersion').add('setVersion');
+    await lost.kill();
+    t.is(await evict(index + 1, lost), index === 0 ? 'OK' : 'TOO_FEW_REPLICAS');
+  }
+  t.deepEqual(await membersNow(), [by.server, second.server].sort());
+  await eventuallyLong(t, 'it has another member', async () => !(await membersNow()).includes(second.server));
+  t.is((await membersNow()).length, 2);
+});
+
 test('a repair that fails is tried with another server', async (t) => {
   const { servers, others, membersNow, place } = await written(t, 2);
   const [lost] = others;
