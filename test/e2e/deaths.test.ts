@@ -2,9 +2,12 @@
 // test leaves all daemons running. Full disks and damaged ones are in faults.test.ts, networks in splits.test.ts.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { open, readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
+import { replicaPaths } from '../../src/storage/replica-files.ts';
 import { lineOf } from '../chaos/lines.ts';
 import { judgeLog } from '../chaos/verdict.ts';
 import { skips } from './cluster.ts';
@@ -81,6 +84,29 @@ when('a primary, then a secondary dies: a large file that is being written is wh
   await identical(of, 'large');
 });
 
+when('a primary, then a secondary falls silent: appends go on, and both take part again', async (t, of) => {
+  const log = new LineAppender(of.path('silence'));
+  let count = 1;
+  t.true(await log.append(lineOf('a', count)));
+  for (const which of ['primary', 'secondary'] as const) {
+    const victim = await memberOf(of, 'silence', which);
+    victim.signal('SIGSTOP');
+    try {
+      for (let more = 0; more < 5; more += 1) {
+        count += 1;
+        t.true(await log.append(lineOf('a', count)));
+      }
+      t.is(await readFile(of.path('silence', 1), 'latin1'), lines('a', count));
+    } finally {
+      victim.signal('SIGCONT');
+    }
+  }
+  await log.close();
+  for (const mount of of.mounts.keys())
+    t.is(await readFile(of.path('silence', mount), 'latin1'), lines('a', count));
+  await identical(of, 'silence');
+});
+
 when('chunkservers restart one after the other: readers and writers see nothing of it', async (t, of) => {
   const log = new LineAppender(of.path('restarts'));
   let count = 0;
@@ -124,6 +150,31 @@ when('the master dies: what has its places goes on without it, the rest when it 
   t.is(await readFile(of.path('headless', 1), 'latin1'), lines('a', 3));
 });
 
+when('a member dies while there is no master: reads go on, an append waits for the master', async (t, of) => {
+  const log = new LineAppender(of.path('both'));
+  t.true(await log.append(lineOf('a', 1)));
+  const reader = await open(of.path('both'), 'r');
+  const victim = await memberOf(of, 'both', 'secondary');
+  await of.master.kill();
+  await victim.kill();
+  const waiting = log.append(lineOf('a', 2));
+  const seen = Buffer.alloc(lines('a', 1).length);
+  await reader.read(seen, 0, seen.length, 0);
+  t.is(seen.toString(), lines('a', 1));
+  const isTold = await Promise.race([waiting.then(() => true), sleep(1000, false)]);
+  t.false(isTold, 'nobody could have evicted the dead member');
+
+  of.master.start();
+  t.true(await waiting);
+  t.true(await log.append(lineOf('a', 3)));
+  await Promise.all([log.close(), reader.close()]);
+  t.false(victim.running);
+  for (const mount of of.mounts.keys()) t.is(await readFile(of.path('both', mount), 'latin1'), lines('a', 3));
+  victim.start();
+  await victim.ready();
+  await identical(of, 'both');
+});
+
 when('a client dies while it appends: each record is whole or absent, and its turn ends', async (t, of) => {
   const [other, dying] = of.mounts;
   if (other === undefined || dying === undefined) throw new Error('there are two mounts');
@@ -161,6 +212,39 @@ when('a client dies while it appends: each record is whole or absent, and its tu
   await dying.daemon.ready();
   t.is(await readFile(of.path('orphan', 1), 'latin1'), text);
 });
+
+when(
+  'a client dies with a file open that has no name: what that held goes with its session',
+  async (t, of) => {
+    const dying = of.mounts[1]?.daemon;
+    // It says that it holds the file, and when it may let it go.
+    const script =
+      'exec 3> "$0"; head -c 300000 /dev/zero >&3; sync "$0"; echo; read -r _; rm "$0"; echo; read -r _';
+    const program = spawn('sh', ['-c', script, of.path('nameless', 1)], {
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
+    const ended = once(program, 'exit');
+    await once(program.stdout, 'data');
+    const handles = (await of.extents('nameless')).map(({ handle }) => handle);
+    program.stdin.write('\n');
+    await once(program.stdout, 'data');
+    const copies = () => handles.flatMap((handle) => copiesOf(of, handle)).length;
+    t.is(copies(), 3);
+
+    await dying?.kill();
+    program.kill('SIGKILL');
+    await ended;
+    while (copies() > 0) await sleep(200);
+    dying?.start();
+    await dying?.ready();
+  },
+);
+
+/** The files of a chunk's replicas, one of each. */
+function copiesOf(of: DaemonCluster, handle: number): string[] {
+  const paths = of.servers.map(({ name }) => replicaPaths(join(of.dataOf(name), 'chunks'), handle).log);
+  return paths.filter((path) => existsSync(path));
+}
 
 function lines(name: string, count: number): string {
   return Array.from({ length: count }, (_, index) => lineOf(name, index + 1)).join('');
