@@ -4,7 +4,6 @@ import { MiB, SECOND_MS } from '../base/units.ts';
 import { NO_RULES } from '../core/rules.ts';
 import {
   type Attributes,
-  type ExtentLocation,
   type ListServersResponse,
   MasterDefinition,
   type ReportBadReplicaRequest,
@@ -34,19 +33,19 @@ import { BlockCache } from './block-cache.ts';
 import { ChunkReader } from './chunk-reader.ts';
 import { ChunkWriter } from './chunk-writer.ts';
 import { Entries } from './entries.ts';
+import { FileOpener } from './file-opener.ts';
 import { ChangeClock } from './file-state.ts';
 import { FileStates } from './file-states.ts';
 import { FileWork } from './file-work.ts';
-import { type Asked, KnownEntries } from './known-entries.ts';
-import { type Access, Locations } from './locations.ts';
+import { KnownEntries } from './known-entries.ts';
+import { Locations } from './locations.ts';
 import { MasterLink } from './master-link.ts';
 import { Namespace } from './namespace.ts';
 import { NewsChannel } from './news-channel.ts';
-import { OpenFile } from './open-file.ts';
 import { Patience } from './patience.ts';
 import { ReadaheadBudget } from './read-stream.ts';
 import { RecentChanges } from './recent-changes.ts';
-import { attributesOf, attributesRequest, callerMessage, nameOf } from './requests.ts';
+import { attributesRequest } from './requests.ts';
 import { resolve } from './resolve.ts';
 import { ServerPool } from './server-pool.ts';
 import { Session } from './session.ts';
@@ -93,7 +92,7 @@ class Client implements Api {
   readonly #work: FileWork;
   readonly #share: WriteBehindShare;
   readonly #tasks: TaskGroup;
-  readonly #openFiles = new Set<OpenFile>();
+  readonly #opener: FileOpener;
   readonly #entries: Entries;
   readonly #known: KnownEntries;
   readonly #channel: NewsChannel;
@@ -163,6 +162,15 @@ class Client implements Api {
       share: this.#share,
     });
     const { changes } = this;
+    this.#opener = new FileOpener({
+      session,
+      states: this.#states,
+      locations,
+      known: this.#known,
+      work: this.#work,
+      changes,
+      patience: (waiting) => this.#patience(waiting),
+    });
     this.#channel = new NewsChannel({ env, link, session, changes, listener: this.#newListener() });
     this.#tasks.run(() => this.#channel.run());
   }
@@ -234,66 +242,12 @@ class Client implements Api {
     return state?.attributesSet(attributes, changes.mtime !== undefined) ?? attributes;
   }
 
-  async create(parent: InodeId, name: Uint8Array, mode: CreateMode, call: Call): Promise<CreatedFile> {
-    const place = { parent, name };
-    const asked = this.#known.asking();
-    const request = {
-      context: undefined,
-      parent,
-      name: nameOf(name),
-      mode: mode.mode,
-      exclusive: mode.exclusive ?? false,
-      reserveChunk: mayWrite(mode),
-      read: mode.read ?? false,
-      write: mayWrite(mode),
-      truncate: mode.truncate ?? false,
-    };
-    const patience = this.#patience(call);
-    const repeatable = mode.exclusive !== true;
-    const answer = await this.#known.attempt(
-      this.#session.command(methods.createFile, request, call.caller, patience, repeatable),
-      place,
-    );
-    const attributes = attributesOf(answer);
-    this.#known.named(place, attributes, answer.parent, asked);
-    const truncated = mode.truncate === true && !answer.created;
-    const opened = this.#opened(answer, mode, call, {
-      asked,
-      truncated,
-      whole: answer.created || truncated,
-    });
-    return { ...opened, created: answer.created };
+  create(parent: InodeId, name: Uint8Array, mode: CreateMode, call: Call): Promise<CreatedFile> {
+    return this.#opener.create(parent, name, mode, call);
   }
 
-  async open(inode: InodeId, mode: OpenMode, call: Call): Promise<OpenedFile> {
-    const patience = this.#patience(call);
-    const truncated = mode.truncate === true;
-    const request = {
-      context: undefined,
-      inode,
-      read: mode.read ?? false,
-      write: mayWrite(mode),
-      truncate: truncated,
-      append: mode.append ?? false,
-    };
-    const state = truncated ? this.#states.find(inode) : undefined;
-    // A write that was taken before must not arrive behind the truncation.
-    using _ = await state?.truncating.acquire();
-    if (state !== undefined) await this.#work.drained(state, patience);
-    using _hold = state?.writeBehind?.hold();
-    const asked = this.#known.asking();
-    const answer = await this.#session.command(methods.open, request, call.caller, patience, true);
-    if (truncated) this.#known.unknown(inode);
-    else if (!answer.beingWritten) this.#known.learn(attributesOf(answer), asked);
-    const opened = this.#opened(answer, mode, call, { asked, truncated, whole: truncated });
-    if (!answer.beingWritten || mode.read !== true) return opened;
-    // Whoever reads wants to know how long it is.
-    try {
-      return { ...opened, attributes: await opened.file.attributes(call) };
-    } catch (error) {
-      await opened.file.close(call).catch(() => undefined);
-      throw error;
-    }
+  open(inode: InodeId, mode: OpenMode, call: Call): Promise<OpenedFile> {
+    return this.#opener.open(inode, mode, call);
   }
 
   async status(waiting?: Waiting): Promise<StatusResponse> {
@@ -321,7 +275,7 @@ class Client implements Api {
 
   async #close(): Promise<void> {
     const { log } = this.#options.env;
-    for (const result of await Promise.allSettled([...this.#openFiles].map((file) => file.close()))) {
+    for (const result of await this.#opener.closeAll()) {
       if (result.status === 'rejected') log.warn({ error: result.reason }, 'a file was not closed well');
     }
     this.#share.close();
@@ -330,38 +284,6 @@ class Client implements Api {
     await this.#session.close();
     await this.#pool.close();
     await this.#link.close();
-  }
-
-  /** An open file from the master's answer: its state, its first locations, its place in the session. */
-  #opened(answer: OpenAnswer, mode: OpenMode, call: Call, how: HowOpened): OpenedFile {
-    const attributes = attributesOf(answer);
-    const inode = inodeId(attributes.inode);
-    const { openId, extents } = answer;
-    const { state, unchanged } = this.#states.acquire(inode, attributes, how.asked.tick);
-    if (how.truncated) state.truncated(attributes);
-    if (answer.beingWritten) {
-      // Its length is a lower bound, and nobody tells when it grows.
-      this.changes.note(inode);
-      state.mayHaveChanged();
-    }
-    // A file of no length and no extents has no extents anywhere.
-    const whole = how.whole || (extents.length === 0 && attributes.length === 0);
-    this.#locations.learnFirst(inode, extents, { whole, askedAtMs: how.asked.atMs });
-    const caller = callerMessage(call.caller);
-    const { read = false, append = false } = mode;
-    this.#session.opened({ openId, inode, read, write: mayWrite(mode), append, caller });
-    const access: Access = { inode, caller: call.caller, openId };
-    const file = new OpenFile({
-      work: this.#work,
-      state,
-      access,
-      mode,
-      onClosed: () => this.#openFiles.delete(file),
-    });
-    this.#openFiles.add(file);
-    const { beingWritten } = answer;
-    const observed = beingWritten ? attributes : state.observe(attributes, how.asked.tick);
-    return { file, attributes: observed, unchanged: unchanged && !beingWritten, beingWritten };
   }
 
   /** First what is kept here, then what others keep. */
@@ -391,22 +313,4 @@ class Client implements Api {
   #patience(waiting: Waiting | undefined): Patience {
     return new Patience(this.#options.env, waiting, this.#ioTimeoutMs);
   }
-}
-
-interface OpenAnswer {
-  readonly attributes: Attributes | undefined;
-  readonly openId: number;
-  readonly extents: ExtentLocation[];
-  readonly beingWritten: boolean;
-}
-
-interface HowOpened {
-  readonly asked: Asked;
-  readonly truncated: boolean;
-  /** The answer's extents are all that there are. */
-  readonly whole: boolean;
-}
-
-function mayWrite(mode: OpenMode): boolean {
-  return mode.write === true || mode.append === true;
 }

@@ -1,0 +1,151 @@
+import { type InodeId, inodeId } from '../base/ids.ts';
+import { type Attributes, type ExtentLocation, MasterDefinition } from '../rpc/messages.ts';
+import type { Call, CreatedFile, CreateMode, OpenedFile, OpenMode, Waiting } from './api.ts';
+import type { FileStates } from './file-states.ts';
+import type { FileWork } from './file-work.ts';
+import type { Asked, KnownEntries } from './known-entries.ts';
+import type { Access, Locations } from './locations.ts';
+import { OpenFile } from './open-file.ts';
+import type { Patience } from './patience.ts';
+import type { RecentChanges } from './recent-changes.ts';
+import { attributesOf, callerMessage, nameOf } from './requests.ts';
+import type { Session } from './session.ts';
+
+const methods = MasterDefinition.methods;
+
+export interface FileOpenerParts {
+  readonly session: Session;
+  readonly states: FileStates;
+  readonly locations: Locations;
+  readonly known: KnownEntries;
+  readonly work: FileWork;
+  readonly changes: RecentChanges;
+  readonly patience: (waiting: Waiting | undefined) => Patience;
+}
+
+/** Opens and makes files at the master, and knows which are open. */
+export class FileOpener {
+  readonly #parts: FileOpenerParts;
+  readonly #openFiles = new Set<OpenFile>();
+
+  constructor(parts: FileOpenerParts) {
+    this.#parts = parts;
+  }
+
+  async create(parent: InodeId, name: Uint8Array, mode: CreateMode, call: Call): Promise<CreatedFile> {
+    const place = { parent, name };
+    const asked = this.#parts.known.asking();
+    const request = {
+      context: undefined,
+      parent,
+      name: nameOf(name),
+      mode: mode.mode,
+      exclusive: mode.exclusive ?? false,
+      reserveChunk: mayWrite(mode),
+      read: mode.read ?? false,
+      write: mayWrite(mode),
+      truncate: mode.truncate ?? false,
+    };
+    const patience = this.#parts.patience(call);
+    const repeatable = mode.exclusive !== true;
+    const answer = await this.#parts.known.attempt(
+      this.#parts.session.command(methods.createFile, request, call.caller, patience, repeatable),
+      place,
+    );
+    const attributes = attributesOf(answer);
+    this.#parts.known.named(place, attributes, answer.parent, asked);
+    const truncated = mode.truncate === true && !answer.created;
+    const opened = this.#opened(answer, mode, call, {
+      asked,
+      truncated,
+      whole: answer.created || truncated,
+    });
+    return { ...opened, created: answer.created };
+  }
+
+  async open(inode: InodeId, mode: OpenMode, call: Call): Promise<OpenedFile> {
+    const patience = this.#parts.patience(call);
+    const truncated = mode.truncate === true;
+    const request = {
+      context: undefined,
+      inode,
+      read: mode.read ?? false,
+      write: mayWrite(mode),
+      truncate: truncated,
+      append: mode.append ?? false,
+    };
+    const state = truncated ? this.#parts.states.find(inode) : undefined;
+    // A write that was taken before must not arrive behind the truncation.
+    using _ = await state?.truncating.acquire();
+    if (state !== undefined) await this.#parts.work.drained(state, patience);
+    using _hold = state?.writeBehind?.hold();
+    const asked = this.#parts.known.asking();
+    const answer = await this.#parts.session.command(methods.open, request, call.caller, patience, true);
+    if (truncated) this.#parts.known.unknown(inode);
+    else if (!answer.beingWritten) this.#parts.known.learn(attributesOf(answer), asked);
+    const opened = this.#opened(answer, mode, call, { asked, truncated, whole: truncated });
+    if (!answer.beingWritten || mode.read !== true) return opened;
+    // Whoever reads wants to know how long it is.
+    try {
+      return { ...opened, attributes: await opened.file.attributes(call) };
+    } catch (error) {
+      await opened.file.close(call).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** An open file from the master's answer: its state, its first locations, its place in the session. */
+  #opened(answer: OpenAnswer, mode: OpenMode, call: Call, how: HowOpened): OpenedFile {
+    const attributes = attributesOf(answer);
+    const inode = inodeId(attributes.inode);
+    const { openId, extents } = answer;
+    const { state, unchanged } = this.#parts.states.acquire(inode, attributes, how.asked.tick);
+    if (how.truncated) state.truncated(attributes);
+    if (answer.beingWritten) {
+      // Its length is a lower bound, and nobody tells when it grows.
+      this.#parts.changes.note(inode);
+      state.mayHaveChanged();
+    }
+    // A file of no length and no extents has no extents anywhere.
+    const whole = how.whole || (extents.length === 0 && attributes.length === 0);
+    this.#parts.locations.learnFirst(inode, extents, { whole, askedAtMs: how.asked.atMs });
+    const caller = callerMessage(call.caller);
+    const { read = false, append = false } = mode;
+    this.#parts.session.opened({ openId, inode, read, write: mayWrite(mode), append, caller });
+    const access: Access = { inode, caller: call.caller, openId };
+    const file = new OpenFile({
+      work: this.#parts.work,
+      state,
+      access,
+      mode,
+      onClosed: () => this.#openFiles.delete(file),
+    });
+    this.#openFiles.add(file);
+    const { beingWritten } = answer;
+    const observed = beingWritten ? attributes : state.observe(attributes, how.asked.tick);
+    return { file, attributes: observed, unchanged: unchanged && !beingWritten, beingWritten };
+  }
+
+  /** Closes what is open, whatever becomes of it. */
+  closeAll(): Promise<PromiseSettledResult<unknown>[]> {
+    return Promise.allSettled([...this.#openFiles].map((file) => file.close()));
+  }
+}
+
+interface OpenAnswer {
+  readonly attributes: Attributes | undefined;
+  readonly openId: number;
+  readonly extents: ExtentLocation[];
+  readonly beingWritten: boolean;
+}
+
+interface HowOpened {
+  readonly asked: Asked;
+  readonly truncated: boolean;
+  /** The answer's extents are all that there are. */
+  readonly whole: boolean;
+}
+
+function mayWrite(mode: OpenMode): boolean {
+  return mode.write === true || mode.append === true;
+}
