@@ -118,8 +118,8 @@ export class ChunkRaiser {
   }
 
   /**
-   * A server has a version above the log's (P25). Nobody orders for the chunk before it is recovered; readers are served
-   * by whom they know.
+   * A server has a version above the log's (P25). Before the chunk is recovered nobody orders for it, and nobody is told of
+   * places: readers are served by whom they know.
    */
   noteBeyondLog(chunk: ChunkHandle, version: number): void {
     if ((this.#beyondLog.get(chunk) ?? 0) >= version) return;

@@ -13,17 +13,21 @@ export class ExtentLocator {
   readonly #servers: ServerTable<SystemReport>;
   readonly #leases: LeaseTable;
   readonly #given: GivenChunks;
+  readonly #isBeyondLog: (chunk: ChunkHandle) => boolean;
 
   constructor(parts: {
     metadata: Metadata;
     servers: ServerTable<SystemReport>;
     leases: LeaseTable;
     given: GivenChunks;
+    /** The log lost what became of its members (P25). */
+    isBeyondLog: (chunk: ChunkHandle) => boolean;
   }) {
     this.#metadata = parts.metadata;
     this.#servers = parts.servers;
     this.#leases = parts.leases;
     this.#given = parts.given;
+    this.#isBeyondLog = parts.isBeyondLog;
   }
 
   /** For an answer to this session; it is remembered who was told of a chunk (P23). */
@@ -34,11 +38,22 @@ export class ExtentLocator {
       start,
       chunk,
       version: row.version,
-      members: row.version === 1 ? this.#firstMembers(chunk, row, nowMs) : this.members(row, nowMs),
+      members: this.#placesOf(chunk, row, nowMs),
       primary: this.#leases.primaryOf(chunk, row.version, nowMs) ?? 0,
       sealed: sealedLength !== undefined,
       sealedLength: sealedLength ?? 0,
     };
+  }
+
+  /**
+   * Of a chunk whose members the log lost, nobody is told where they are: one that was left out since would serve what it
+   * had by then to readers, as the version in the log allows (P25).
+   */
+  #placesOf(chunk: ChunkHandle, row: Chunk, nowMs: number): Replica[] {
+    if (this.#isBeyondLog(chunk)) {
+      return row.members.map((server) => ({ server, address: '', rack: '', incarnation: '' }));
+    }
+    return row.version === 1 ? this.#firstMembers(chunk, row, nowMs) : this.members(row, nowMs);
   }
 
   /** Reachable ones first. One that was not heard of since this master's start has no address yet. */

@@ -154,7 +154,10 @@ function assemble(metadata: MetadataEngine, options: MasterOptions): MasterParts
   });
   const calls = new ChunkserverCalls({ env, network, servers });
   const given = new GivenChunks();
-  const locator = new ExtentLocator({ metadata, servers, leases, given });
+  const locator = new ExtentLocator({
+    ...{ metadata, servers, leases, given },
+    isBeyondLog: (chunk) => raiser.isBeyondLog(chunk),
+  });
   const raiser = new ChunkRaiser({
     ...{ env, metadata, servers, leases, calls, locator, minReplicas, withoutRules },
     onTooFew: (chunk) => repairer.neededNow(chunk),

@@ -63,6 +63,25 @@ test('P25: a chunk whose versions the log lost is recovered from its servers, fa
   t.is(chunkCountBeyondLog, 0);
 });
 
+test('P25: before it is known who the members are, no reader is sent to one that may have been left out', async (t) => {
+  const { servers, client, inode } = await setBack(t);
+  const [first] = servers as [FakeChunkserver];
+  const addresses = async () => (await client.find(inode)).extents[0]?.members.map(({ address }) => address);
+  for (const server of servers) server.refuses.add('checkVersion');
+  await reconnect(first);
+  await eventually(t, 'the master hears of the version', async () => {
+    return (await client.call(methods.status, {})).chunkCountBeyondLog === 1;
+  });
+  t.deepEqual(await addresses(), ['', '', '']);
+  for (const server of servers.slice(1)) await reconnect(server);
+  for (const server of servers) server.refuses.clear();
+  await eventually(
+    t,
+    'it is recovered',
+    async () => (await addresses())?.every((address) => address !== '') === true,
+  );
+});
+
 test('P25: before enough of them are back nobody writes, and people are told', async (t) => {
   const { servers, client, inode, chunk } = await setBack(t);
   const [first, second] = servers as [FakeChunkserver, FakeChunkserver];
