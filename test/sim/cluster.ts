@@ -32,6 +32,8 @@ export class Cluster {
   readonly master: Node;
   /** The master's tables, which its processes leave to one another. */
   readonly stores: KeptStores;
+  /** Called when the master's log has lost its end. */
+  readonly onLogLost: (() => void)[] = [];
   readonly servers: readonly Node[];
   readonly clients: readonly Node[];
 

@@ -120,6 +120,12 @@ export class SimDisk {
     this.capacityBytes = CAPACITY_BYTES;
   }
 
+  /** What was certain to be on the disk is gone from there on. Of a machine without power. */
+  cut(path: string, length: number): void {
+    this.simulation.trace(`${this.name} loses ${path} from ${length} on`);
+    this.names.file(path).cut(length);
+  }
+
   flipBit(path: string, position: number, bit: number): void {
     this.simulation.trace(`${this.name} flips bit ${bit} of byte ${position} of ${path}`);
     this.names.file(path).flipBit(position, bit);

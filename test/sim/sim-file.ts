@@ -196,6 +196,12 @@ export class SimFile {
     return outcome;
   }
 
+  /** On the disk itself: what was synced behind it is lost. */
+  cut(length: number): void {
+    this.#settle();
+    for (const contents of [this.#cached, this.#base]) contents.setLength(length);
+  }
+
   /** On the disk itself: no sync is involved, and no cache hides it. */
   flipBit(position: number, bit: number): void {
     this.#settle();

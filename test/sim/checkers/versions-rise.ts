@@ -28,6 +28,8 @@ export function watchVersions(cluster: Cluster, rotten: string | undefined): voi
     simulation.schedule(LOOK_EVERY_MS, look);
   };
   look();
+  // It has to find out from the servers, whose versions rise on.
+  cluster.onLogLost.push(() => rows.clear());
   const replicas = new Map<string, number>();
   network.onSent.push(({ from, frame }) => {
     if (frame.kind !== 'open' || frame.route.method.name !== chunkReport.name || frame.data === undefined)

@@ -5,6 +5,7 @@ import type { Random } from '../random.ts';
 import { CRASHES, LESSON_BROKEN_OFF } from './crash.ts';
 import { BIT_ROT, FULL_DISK, SLOW_DISK } from './disk.ts';
 import type { Fault, Scene } from './fault.ts';
+import { LOG_TAIL_LOST } from './lost-log.ts';
 import { FLIPS_ON_THE_WIRE, LATE_COPIES, LOST_CONNECTIONS, SLOW_NETWORK } from './network.ts';
 import { PARTITIONS } from './partition.ts';
 import { PAUSE } from './pause.ts';
@@ -14,6 +15,7 @@ export const FAULTS: readonly Fault[] = [
   ...CRASHES,
   LESSON_BROKEN_OFF,
   ...POWER_CUTS,
+  LOG_TAIL_LOST,
   PAUSE,
   ...PARTITIONS,
   SLOW_NETWORK,
@@ -34,6 +36,7 @@ export const CONSEQUENCES = [
   'late copy of a request',
   'write to a full disk',
   'learner cut off from its teacher',
+  'synced commands lost',
 ] as const;
 
 export interface FaultMixture {
