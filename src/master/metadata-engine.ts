@@ -26,6 +26,7 @@ import {
 } from '../core/metadata/commands.ts';
 import type { Counters, Filesystem, Time } from '../core/metadata/rows.ts';
 import type { MetadataState } from '../core/metadata/state.ts';
+import { firstNumber } from '../core/session-numbers.ts';
 import type { Checkpoints } from '../storage/checkpoints.ts';
 import type { MetaStoreFile, OpenMetaStore } from '../storage/meta-store-files.ts';
 import type { Oplog } from '../storage/oplog.ts';
@@ -91,8 +92,6 @@ export class MetadataEngine implements Metadata {
   #writersNext = 0;
   #writersEnd = 0;
   #writersComing: Promise<void> | undefined;
-  /** Writers below may be somebody else's. */
-  #skippedTo = 0;
   #onApplied: AppliedListener = () => undefined;
   #checkpointPosition: number;
   #checkpointTimer: Timer | undefined;
@@ -130,7 +129,9 @@ export class MetadataEngine implements Metadata {
     this.#checkpointIntervalMs = options.checkpointIntervalMs ?? CHECKPOINT_INTERVAL_MS;
     this.#checkpointLogBytes = options.checkpointLogBytes ?? CHECKPOINT_LOG_BYTES;
     const { nextInode, nextChunk, nextServer, nextSession } = recovered.state.progress;
-    this.#next = { nextInode, nextChunk, nextServer, nextSession };
+    const { env } = options;
+    const first = firstNumber({ next: nextSession, nowMs: env.nowMs(), random: env.random() });
+    this.#next = { nextInode, nextChunk, nextServer, nextSession: first };
     this.#tasks = new TaskGroup((error) => this.#fail(error));
     this.#queue = new CommandQueue({
       write: (commands) => this.#write(commands),
@@ -179,14 +180,11 @@ export class MetadataEngine implements Metadata {
   }
 
   skipIds(unknown: ChunkHandle): void {
-    const { nextInode, nextChunk, nextServer, nextSession } = this.#next;
+    const { nextInode, nextChunk, nextServer } = this.#next;
     if (unknown < nextChunk) return;
     this.#next.nextChunk = unknown + IDS_SKIPPED;
     this.#next.nextInode = nextInode + IDS_SKIPPED;
-    this.#next.nextSession = nextSession + IDS_SKIPPED;
     this.#next.nextServer = nextServer + SERVER_IDS_SKIPPED;
-    this.#skippedTo = this.#next.nextSession;
-    this.#writersNext = this.#writersEnd;
     this.#env.log.error(
       { chunk: hex(unknown), next: hex(nextChunk) },
       "a server has a chunk that the master's log lost: ids far above are dealt from now on; what was lost is not deleted",
@@ -212,7 +210,6 @@ export class MetadataEngine implements Metadata {
     const end = first + WRITERS_RESERVED;
     this.#next.nextSession = end;
     unwrap(await this.execute(INTERNAL, 'reserveWriters', { end }));
-    if (end <= this.#skippedTo) return;
     this.#writersNext = first;
     this.#writersEnd = end;
   }

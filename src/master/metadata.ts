@@ -37,7 +37,8 @@ export interface Metadata {
   /** Called for each command in the order in which they are applied, before any of a batch is answered. */
   onApplied(listener: AppliedListener): void;
 
-  // Ids for the next command, never dealt twice; one that is not used is skipped.
+  // Ids for the next command, never dealt twice; one that is not used is skipped. Numbers of sessions and writers jump with each
+  // start (`core/session-numbers.ts`).
   dealInode(): InodeId;
   dealChunk(): ChunkHandle;
   dealServer(): ServerId;
@@ -49,8 +50,8 @@ export interface Metadata {
   dealWriters(count: number): Promise<WriterId>;
 
   /**
-   * A server holds a chunk that no log has: if its handle was not dealt yet, the log lost its end (P25), and ids of all kinds
-   * may be in use that it does not know of. Far higher ones are dealt from now on.
+   * A server holds a chunk that no log has: if its handle was not dealt yet, the log lost its end (P25), and there may be
+   * inodes, chunks and servers that it does not know of. Far higher ids are dealt from now on.
    */
   skipIds(unknown: ChunkHandle): void;
 

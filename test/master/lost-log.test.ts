@@ -25,19 +25,21 @@ async function setBack(t: ExecutionContext) {
   for (const server of servers) server.holds(chunk, { length: 100 });
   await before.close();
   await cp(data, copy, { recursive: true });
-  const lost = await place.start();
+  const ended = await place.start();
   await Promise.all(servers.map((server) => reconnect(server)));
   const later = await place.client().open();
   await later.find(f.inode, { forWrite: true, suspectVersion: 1 });
   const g = await later.create('g');
   const unknown = g.extents[0]?.chunk ?? 0;
+  const { first: lostWriter } = await later.call(methods.dealWriters, { count: 1 });
   for (const server of servers) server.holds(unknown, { length: 5 });
-  await lost.close();
+  await ended.close();
   await rm(data, { recursive: true });
   await cp(copy, data, { recursive: true });
   await place.start();
   const now = await place.client().open();
-  return { place, servers, client: now, inode: f.inode, chunk, lostInode: g.inode, unknown };
+  const lost = { session: later.session, writer: lostWriter, inode: g.inode };
+  return { place, servers, client: now, inode: f.inode, chunk, lost, unknown };
 }
 
 async function reconnect(server: FakeChunkserver): Promise<void> {
@@ -103,16 +105,22 @@ test('P25: before enough of them are back nobody writes, and people are told', a
 });
 
 test('P25: a chunk that no log has makes the master deal ids far above, and is not deleted', async (t) => {
-  const { servers, client, lostInode, unknown } = await setBack(t);
+  const { servers, client, lost, unknown } = await setBack(t);
   for (const server of servers) await reconnect(server);
   const made = await client.create('h');
   t.true((made.extents[0]?.chunk ?? 0) > unknown + FAR);
-  t.true(made.inode > lostInode + FAR);
-  const writers = await client.call(methods.dealWriters, { count: 1 });
-  t.true(writers.first > FAR);
+  t.true(made.inode > lost.inode + FAR);
   t.deepEqual(
     servers.map(({ deleted }) => deleted),
     [[], [], []],
   );
   t.true(servers.every(({ replicas }) => replicas.has(unknown)));
+});
+
+test('P25: sessions and writers that the log lost are nobody else’s, with no server here to tell', async (t) => {
+  const { client, lost } = await setBack(t);
+  t.true(client.session > lost.writer, 'above all that was dealt');
+  const { first } = await client.call(methods.dealWriters, { count: 1 });
+  t.true(first > lost.writer);
+  t.is(await codeFrom(client.call(methods.renewSession, { session: lost.session })), 'NO_SUCH_SESSION');
 });
