@@ -17,7 +17,6 @@ const PLANS: Readonly<Record<Rule, Partial<Plan>>> = {
     // Few servers and many failures, so that the chunk which is appended to is repaired while it is.
     serverCount: 4,
     faultsMs: 6 * SECOND_MS,
-    faults: { ...faultsOf('kill a server', 'lesson broken off'), calmMsMax: 500 },
   },
   P10: writes('kill a server', 'lost connections', 'slow network'),
   P13: appends('kill a server', 'slow network', 'partition'),

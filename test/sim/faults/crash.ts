@@ -7,6 +7,8 @@ const { admit } = MasterDefinition.methods;
 const { learn } = ChunkserverDefinition.methods;
 /** About as long as it takes to log the version with the learner in it, to have it recorded, and to reconcile. */
 const ADMISSION_MS_MAX = 50;
+/** The teacher does not hear of it for so long at most, and goes on as before. */
+const UNHEARD_MS_MAX = 300;
 /** So long somebody is waited for to ask. */
 const ARMED_MS_MIN = 4 * SECOND_MS;
 
@@ -26,14 +28,14 @@ export const CRASHES: readonly Fault[] = [
 ];
 
 /**
- * The next primary that asks for the admission of its learner (P9) does not reach it from then on, and dies soon: what clients
- * are told meanwhile, and it was not required for, the learner lacks, and is a member.
+ * The next primary that asks for the admission of its learner (P9) does not reach it from then on, hears of the master late,
+ * and dies soon: what clients are told meanwhile, and it was not required for, the learner lacks, and is a member.
  */
 export const LESSON_BROKEN_OFF: Fault = {
   name: 'lesson broken off',
   inject: (scene) => {
     const { cluster, dice, durationMs } = scene;
-    const { network, servers, simulation } = cluster;
+    const { master, network, servers, simulation } = cluster;
     const endMs = simulation.nowMs + Math.max(durationMs, ARMED_MS_MIN);
     /** By teacher. */
     const learners = new Map<string, string>();
@@ -48,7 +50,10 @@ export const LESSON_BROKEN_OFF: Fault = {
       if (simulation.nowMs > endMs) return;
       simulation.count('learner cut off from its teacher');
       network.block(from, learner);
-      simulation.schedule(dice.between(0, ADMISSION_MS_MAX), () => {
+      network.block(master.name, from);
+      const unheardMs = dice.between(0, UNHEARD_MS_MAX);
+      simulation.schedule(unheardMs, () => network.heal(master.name, from));
+      simulation.schedule(unheardMs + dice.between(0, ADMISSION_MS_MAX), () => {
         const teacher = servers.find((server) => server.name === from);
         if (scene.over || teacher === undefined) return;
         kill(scene, teacher);
