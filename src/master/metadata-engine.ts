@@ -2,7 +2,7 @@ import { assert, must } from '../base/assert.ts';
 import { CHUNK_SIZE_BYTES_DEFAULT, REPLICATION_DEFAULT } from '../base/constants.ts';
 import type { Disk } from '../base/disk.ts';
 import type { Env, Timer } from '../base/env.ts';
-import { GfsError, messageOf } from '../base/errors.ts';
+import { codeOf, GfsError, messageOf } from '../base/errors.ts';
 import {
   type ChunkHandle,
   hex,
@@ -11,7 +11,7 @@ import {
   type SessionId,
   type WriterId,
 } from '../base/ids.ts';
-import { type Result, unwrap } from '../base/result.ts';
+import { type Result, refuse, unwrap } from '../base/result.ts';
 import { TaskGroup } from '../base/task-group.ts';
 import { MINUTE_MS, MiB, SECOND_MS } from '../base/units.ts';
 import {
@@ -24,14 +24,16 @@ import {
   type CommandResults,
   INTERNAL,
 } from '../core/metadata/commands.ts';
+import { isFrugal } from '../core/metadata/frugal.ts';
 import type { Counters, Filesystem, Time } from '../core/metadata/rows.ts';
 import type { MetadataState } from '../core/metadata/state.ts';
 import { firstNumber } from '../core/session-numbers.ts';
 import type { Checkpoints } from '../storage/checkpoints.ts';
-import type { MetaStoreFile, OpenMetaStore } from '../storage/meta-store-files.ts';
+import type { MetaStoreFile, OpenMetaStore, RoomUse } from '../storage/meta-store-files.ts';
 import type { Oplog } from '../storage/oplog.ts';
 import { encodeCommand } from '../storage/oplog-codec.ts';
 import { CommandQueue } from './command-queue.ts';
+import { hasRoom } from './disk-room.ts';
 import type { AppliedListener, Metadata } from './metadata.ts';
 import { type Recovered, recover } from './metadata-recovery.ts';
 
@@ -248,18 +250,48 @@ export class MetadataEngine implements Metadata {
     try {
       if (this.#fatal === undefined) {
         await this.#store.sync();
-        await this.#recovered.mark.clean();
+        await this.#markClean();
       }
     } finally {
       await this.#recovered.close();
     }
   }
 
+  /** Without the mark, the store is good for as long as the machine is not booted, and rebuilt after that. */
+  async #markClean(): Promise<void> {
+    try {
+      await this.#recovered.mark.clean();
+    } catch (error) {
+      if (codeOf(error) !== 'NO_SPACE') throw error;
+      this.#env.log.warn({ component: 'metadata' }, 'no room to mark the metadata store as clean');
+    }
+  }
+
   // --- commands ---
 
-  /** Logs, syncs and applies a batch. */
+  /** Logs, syncs and applies a batch; on a full disk, those of it that need no more room (NO_SPACE for the others). */
   async #write(commands: readonly Command[]): Promise<Result<CommandResult>[]> {
-    const position = await this.#oplog.append(commands.map(encodeCommand));
+    const records = commands.map(encodeCommand);
+    if (await this.#hasRoom(records, 'ordinary')) return await this.#logAndApply(commands, records);
+    const results: Result<CommandResult>[] = [];
+    for (const [index, command] of commands.entries()) {
+      const record = records.slice(index, index + 1);
+      const mayGo = await this.#hasRoom(record, isFrugal(command.body.$case) ? 'spare' : 'ordinary');
+      if (mayGo) results.push(...(await this.#logAndApply([command], record)));
+      else results.push(refuse('NO_SPACE', "the master's disk is full"));
+    }
+    return results;
+  }
+
+  #hasRoom(records: readonly Uint8Array[], use: RoomUse): Promise<boolean> {
+    return hasRoom({ oplog: this.#oplog, store: this.#store }, records, use);
+  }
+
+  async #logAndApply(
+    commands: readonly Command[],
+    records: readonly Uint8Array[],
+  ): Promise<Result<CommandResult>[]> {
+    const position = await this.#oplog.append(records);
     const results = this.state.apply(commands, position);
     for (const [index, command] of commands.entries()) {
       this.#onApplied(command, must(results[index], 'a result each'));

@@ -21,7 +21,8 @@ export interface Metadata {
   readonly state: MetadataState;
 
   /**
-   * Checks, logs, waits for the disk, applies, answers. Refusals are results; it rejects only when the master is
+   * Checks, logs, waits for the disk, applies, answers. Refusals are results (NO_SPACE: the disk has no room for what is
+   * not frugal); it rejects only when the master is
    * stopping (UNAVAILABLE), and then the command may or may not have been carried out. Commands given in one turn share one
    * fsync. A (session, number) that was seen before gets its first answer. The time is that of the call.
    * `precheck` refuses by what is known beside the state, as the command is given: it is asked for no retry, and not

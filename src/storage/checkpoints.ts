@@ -46,7 +46,13 @@ export class Checkpoints {
   /** Copies the store, which has everything up to `position`, while it goes on; deletes all but the newest two. */
   async write(store: MetaStoreFile, position: number): Promise<Checkpoint> {
     const unfinished = `${this.#directory}/${UNFINISHED}`;
-    await store.writeCheckpoint(unfinished);
+    try {
+      await store.writeCheckpoint(unfinished);
+    } catch (error) {
+      // Half a checkpoint would keep on the disk what is short there.
+      await this.#disk.remove(unfinished);
+      throw error;
+    }
     const checksum = await this.#checksumOf(unfinished);
     const path = `${this.#directory}/${nameOf(position, checksum)}`;
     await this.#disk.rename(unfinished, path);

@@ -1,5 +1,8 @@
 import type { MetaStore } from '../core/metadata/store.ts';
 
+/** What room on the disk is wanted for: `spare` is room that ordinary use leaves, for what gives space back. */
+export type RoomUse = 'ordinary' | 'spare';
+
 /** A store that lies at a path, and can be copied while it is written to. */
 export interface MetaStoreFile extends MetaStore {
   /**
@@ -7,6 +10,11 @@ export interface MetaStoreFile extends MetaStore {
    * name is not yet durable). Writes go on meanwhile.
    */
   writeCheckpoint(path: string): Promise<void>;
+  /**
+   * After it, transactions that take up to so many bytes need no more of the disk than the store has taken. NO_SPACE: there
+   * is no room, and nothing was changed. Ordinary use leaves the spare. Not beside a transaction.
+   */
+  makeRoom(bytes: number, use: RoomUse): Promise<void>;
   /** Everything written is durable. */
   sync(): Promise<void>;
   close(): Promise<void>;

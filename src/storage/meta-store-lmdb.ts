@@ -5,8 +5,14 @@ import { open, type RootDatabase } from 'lmdb';
 import { assert } from '../base/assert.ts';
 import type { Disk } from '../base/disk.ts';
 import { GfsError, messageOf } from '../base/errors.ts';
+import { KiB, MiB } from '../base/units.ts';
 import type { RowBytes, ScanRange } from '../core/metadata/store.ts';
-import type { MetaStoreFile, MetaStoreSource, OpenMetaStore } from './meta-store-files.ts';
+import { extendFile } from './extend-file.ts';
+import type { MetaStoreFile, MetaStoreSource, OpenMetaStore, RoomUse } from './meta-store-files.ts';
+
+/** The file is filled with zeros ahead of the pages in use, this far at a time; this much of it is spare. */
+const FILL_BYTES = 1 * MiB;
+const SPARE_BYTES = 512 * KiB;
 
 /** Stores of LMDB, on the real machine's files: `disk` is a `NodeDisk`. */
 export function lmdbMetaStores(disk: Disk): OpenMetaStore {
@@ -26,6 +32,9 @@ class LmdbMetaStore implements MetaStoreFile {
   readonly #key: { bytes: Uint8Array; length: number } = { bytes: new Uint8Array(0), length: 0 };
   readonly #value: { bytes: Uint8Array; length: number } = { bytes: new Uint8Array(0), length: 0 };
   #writing = false;
+  #filling = false;
+  /** At least so much of the file lies behind the pages in use. */
+  #roomBytes = 0;
 
   /** The directory has to be there. */
   static async open(disk: Disk, path: string, source: MetaStoreSource): Promise<LmdbMetaStore> {
@@ -95,6 +104,7 @@ class LmdbMetaStore implements MetaStoreFile {
 
   transaction<T>(work: () => T): T {
     assert(!this.#writing, 'transactions do not nest');
+    assert(!this.#filling, 'zeros that are being written would cover its pages');
     this.#writing = true;
     try {
       return this.#database.transactionSync(work);
@@ -105,8 +115,38 @@ class LmdbMetaStore implements MetaStoreFile {
 
   async writeCheckpoint(path: string): Promise<void> {
     await this.#disk.remove(path);
-    await this.#database.backup(path, false);
+    try {
+      await this.#database.backup(path, false);
+    } catch (cause) {
+      throw new GfsError('IO_ERROR', `checkpoint ${path}: ${messageOf(cause)}`, { cause });
+    }
     await syncFile(this.#disk, path);
+  }
+
+  async makeRoom(bytes: number, use: RoomUse): Promise<void> {
+    const needed = bytes + (use === 'ordinary' ? SPARE_BYTES : 0);
+    // Pages that transactions gave back are used first: there is more room than was counted.
+    if (this.#roomBytes < needed) await this.#extend(needed);
+    this.#roomBytes -= bytes;
+  }
+
+  async #extend(roomBytes: number): Promise<void> {
+    assert(!this.#writing && !this.#filling, 'one at a time');
+    this.#filling = true;
+    const file = await this.#disk.open(this.#path, 'existing');
+    try {
+      const { lastPageNumber, pageSize } = this.#database.getStats() as PageCounts;
+      const usedBytes = (lastPageNumber + 1) * pageSize;
+      const end = Math.max(await file.size(), usedBytes);
+      this.#roomBytes = end - usedBytes;
+      const neededBytes = roomBytes - this.#roomBytes;
+      if (neededBytes <= 0) return;
+      const wantedBytes = Math.max(neededBytes, FILL_BYTES);
+      this.#roomBytes = (await extendFile(file, end, { neededBytes, wantedBytes })) - usedBytes;
+    } finally {
+      this.#filling = false;
+      await file.close();
+    }
   }
 
   async sync(): Promise<void> {
@@ -116,6 +156,12 @@ class LmdbMetaStore implements MetaStoreFile {
   async close(): Promise<void> {
     await this.#database.close();
   }
+}
+
+/** Of what `getStats` tells, which its types do not. */
+interface PageCounts {
+  readonly lastPageNumber: number;
+  readonly pageSize: number;
 }
 
 function lockPath(path: string): string {

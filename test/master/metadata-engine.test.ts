@@ -4,16 +4,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import type { DiskFile, OpenMode } from '../../src/base/disk.ts';
-import type { GfsError } from '../../src/base/errors.ts';
+import { GfsError } from '../../src/base/errors.ts';
 import { type InodeId, ROOT_INODE, type SessionId } from '../../src/base/ids.ts';
 import { silentLogger } from '../../src/base/log.ts';
 import { NodeEnv } from '../../src/base/node-env.ts';
 import { unwrap } from '../../src/base/result.ts';
-import { MiB } from '../../src/base/units.ts';
+import { KiB, MiB } from '../../src/base/units.ts';
 import { type CommandContext, INTERNAL, ROOT_CALLER } from '../../src/core/metadata/commands.ts';
 import { FileType } from '../../src/core/metadata/rows.ts';
 import { MetadataEngine, type MetadataEngineOptions } from '../../src/master/metadata-engine.ts';
 import { lmdbMetaStores } from '../../src/storage/meta-store-lmdb.ts';
+import { memoryMetaStores } from '../../src/storage/meta-store-memory.ts';
 import { NodeDisk } from '../../src/storage/node-disk.ts';
 
 const env = new NodeEnv(silentLogger);
@@ -235,6 +236,111 @@ class BreakingDisk extends NodeDisk {
       size: () => file.size(),
       truncate: (length) => file.truncate(length),
       dataSync: () => (this.failing ? Promise.reject(new Error('fsync failed')) : file.dataSync()),
+      close: () => file.close(),
+    };
+  }
+}
+
+test('a full disk refuses what is new, carries out what gives space back, and takes all again when there is room', async (t) => {
+  const place = new Place(t);
+  const full = new FullDisk();
+  const engine = await place.start({
+    disk: full,
+    openStore: lmdbMetaStores(full),
+    fillBytes: 64 * KiB,
+  });
+  await makeDirectory(engine, 'before');
+  full.full = true;
+  const sizes = () => [place.path('store.mdb'), ...logFiles(place)].map((path) => statSync(path).size);
+  const taken = sizes();
+  const given = Array.from({ length: 1500 }, (_, index) => `directory ${index}`);
+  const answers = await Promise.allSettled(given.map((name) => makeDirectory(engine, name)));
+  const made = given.filter((_, index) => answers[index]?.status === 'fulfilled');
+  t.true(made.length > 0, 'room that was taken is used');
+  for (const answer of answers) {
+    if (answer.status === 'rejected') t.is((answer.reason as GfsError).code, 'NO_SPACE');
+  }
+  t.true(made.length < given.length);
+  // In one batch each gets its own answer.
+  const [removal, creation] = await Promise.allSettled([
+    removeDirectory(engine, 'before'),
+    makeDirectory(engine, 'refused'),
+  ]);
+  t.is(removal.status, 'fulfilled');
+  t.is(creation.status === 'rejected' && (creation.reason as GfsError).code, 'NO_SPACE');
+  await Promise.all(made.slice(0, 50).map((name) => removeDirectory(engine, name)));
+  t.is(names(engine).length, made.length - 50);
+  t.deepEqual(sizes(), taken, 'nothing grew');
+  full.full = false;
+  await makeDirectory(engine, 'after');
+  await engine.close();
+  const found = names(await place.start());
+  t.deepEqual(found.sort(), [...made.slice(50), 'after'].sort());
+});
+
+test('a log that is full goes on in its last segment', async (t) => {
+  const place = new Place(t);
+  const full = new FullDisk();
+  const engine = await place.start({ disk: full, segmentBytes: 2048, fillBytes: 8192 });
+  await makeDirectory(engine, 'a');
+  full.full = true;
+  const segments = logFiles(place);
+  for (let index = 0; index < 50; index += 1) await makeDirectory(engine, String(index));
+  t.deepEqual(logFiles(place), segments);
+  full.full = false;
+  await makeDirectory(engine, 'b');
+  t.is(logFiles(place).length, segments.length + 1);
+  await engine.close();
+  t.is(names(await place.start()).length, 52);
+});
+
+test('a master is closed on a full disk', async (t) => {
+  const place = new Place(t);
+  const full = new FullDisk();
+  const engine = await place.start({ disk: full });
+  await makeDirectory(engine, 'a');
+  full.full = true;
+  await engine.close();
+  t.deepEqual(names(await place.start()), ['a']);
+});
+
+test('a checkpoint that finds no room leaves nothing behind', async (t) => {
+  const place = new Place(t);
+  const full = new FullDisk();
+  const engine = await place.start({ disk: full, openStore: memoryMetaStores(full) });
+  await makeDirectory(engine, 'a');
+  full.full = true;
+  await t.throwsAsync(engine.checkpoint(), { code: 'NO_SPACE' });
+  t.deepEqual(readdirSync(place.path('checkpoints')), []);
+  full.full = false;
+  await engine.checkpoint();
+  t.is(readdirSync(place.path('checkpoints')).length, 1);
+});
+
+async function removeDirectory(engine: MetadataEngine, name: string): Promise<void> {
+  unwrap(await engine.execute(INTERNAL, 'removeDirectory', { parent: ROOT_INODE, name: Buffer.from(name) }));
+}
+
+function logFiles(place: Place): string[] {
+  return readdirSync(place.path('oplog')).map((name) => place.path('oplog', name));
+}
+
+/** While it is full, no file grows. */
+class FullDisk extends NodeDisk {
+  full = false;
+
+  override async open(path: string, mode: OpenMode): Promise<DiskFile> {
+    const file = await super.open(path, mode);
+    return {
+      read: (into, position) => file.read(into, position),
+      write: async (buffers, position) => {
+        const end = position + buffers.reduce((sum, { length }) => sum + length, 0);
+        if (this.full && end > (await file.size())) throw new GfsError('NO_SPACE', `${path}: no room`);
+        await file.write(buffers, position);
+      },
+      size: () => file.size(),
+      truncate: (length) => file.truncate(length),
+      dataSync: () => file.dataSync(),
       close: () => file.close(),
     };
   }

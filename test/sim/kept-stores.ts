@@ -83,6 +83,8 @@ class KeptStore implements MetaStoreFile {
     return this.#rows.writeCheckpoint(path);
   }
 
+  async makeRoom(): Promise<void> {}
+
   async sync(): Promise<void> {
     this.#synced = true;
   }

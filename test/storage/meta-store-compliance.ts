@@ -1,8 +1,10 @@
 import { Buffer } from 'node:buffer';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestFn } from 'ava';
+import { GfsError } from '../../src/base/errors.ts';
+import { MiB } from '../../src/base/units.ts';
 import type { MetaStore, ScanRange } from '../../src/core/metadata/store.ts';
 import type { MetaStoreFile, MetaStoreSource, OpenMetaStore } from '../../src/storage/meta-store-files.ts';
 
@@ -40,6 +42,27 @@ export function metaStoreCompliance(test: TestFn, openStore: OpenMetaStore): voi
     t.true(all.has(`row 8=${'x'.repeat(8)}`));
     restored.transaction(() => restored.put(bytes('more'), bytes('1')));
     t.false(store.has(bytes('more')));
+  });
+
+  test('a checkpoint that cannot be written is a fault, and the store goes on', async (t) => {
+    const store = await open();
+    writeFileSync(join(directory, 'a file'), '');
+    const error = await t.throwsAsync(store.writeCheckpoint(join(directory, 'a file', 'checkpoint')));
+    t.true(error instanceof GfsError);
+    store.transaction(() => store.put(bytes('a'), bytes('1')));
+    t.is(get(store, 'a'), '1');
+  });
+
+  test('room is made and used, also for more than the store has taken so far', async (t) => {
+    const store = await open();
+    for (const roomBytes of [1, 3 * MiB, 1]) {
+      await store.makeRoom(roomBytes, 'ordinary');
+      store.transaction(() => store.put(bytes(`row ${roomBytes}`), Buffer.alloc(50_000, 1)));
+      t.is(get(store, `row ${roomBytes}`)?.length, 50_000);
+    }
+    const path = join(directory, 'checkpoint with room');
+    await store.writeCheckpoint(path);
+    t.deepEqual(rows(await open({ kind: 'checkpoint', path }), {}), rows(store, {}));
   });
 
   test('a row is read back until it is removed', async (t) => {
