@@ -34,6 +34,8 @@ export class DaemonProcess {
   readonly #ready: Promise<Readonly<Record<string, unknown>>>;
   #served = false;
   #stopping = false;
+  /** In the daemon's own words; its log may lie on a disk that is full. */
+  #failed: string | undefined;
 
   constructor({ env, label, argv, logFile, environment, onDied }: DaemonInit) {
     this.#env = env;
@@ -50,7 +52,7 @@ export class DaemonProcess {
     this.pid = this.#child.pid;
     this.#ended = new Promise((resolve) => {
       this.#child.once('exit', (code, signal) => {
-        const how = signal === null ? `exit code ${code}` : signal;
+        const how = this.#failed ?? (signal === null ? `exit code ${code}` : signal);
         resolve(how);
         if (this.#served && !this.#stopping) onDied(this, how);
       });
@@ -79,12 +81,11 @@ export class DaemonProcess {
 
   #untilReady(): Promise<Readonly<Record<string, unknown>>> {
     return new Promise((resolve, reject) => {
-      let reason: string | undefined;
       this.#child.on('message', (message: ReadyMessage | FailedMessage) => {
         if ('ready' in message) {
           this.#served = true;
           resolve(message.ready);
-        } else reason = message.failed;
+        } else this.#failed = message.failed;
       });
       this.#child.once('error', (error) =>
         reject(new GfsError('UNAVAILABLE', `${this.label}: ${error.message}`)),
@@ -93,7 +94,7 @@ export class DaemonProcess {
         reject(
           new GfsError(
             'UNAVAILABLE',
-            `${this.label} did not start: ${reason ?? `${how}, see ${this.logFile}`}`,
+            `${this.label} did not start: ${this.#failed ?? `${how}, see ${this.logFile}`}`,
           ),
         );
       }, reject);
