@@ -79,7 +79,8 @@ export class Appends implements Workload {
       const unsynced: number[] = [];
       const mode = { append: true, write: true, mode: 0o644 };
       const { file } = await client.create(ROOT_INODE, Buffer.from(log.name), mode, ROOT);
-      while (!this.#stage.calm) {
+      // Once at least, so that whatever went wrong there is a file in the end, and it can be appended to.
+      do {
         await env.sleep(burst * dice.next());
         const length = Math.max(16, Math.ceil(dice.pick(this.#sizes) * dice.next()));
         const { number, bytes } = log.begin(writer, length);
@@ -93,7 +94,7 @@ export class Appends implements Workload {
           await file.sync();
           log.synced(writer, point);
         }
-      }
+      } while (!this.#stage.calm);
       await file.close();
     });
   }
