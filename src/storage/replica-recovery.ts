@@ -33,7 +33,8 @@ import { chainSeed, encodeRecord, scanRecord } from './replica-format.ts';
  * record. *Power lost*: the epoch of the last mark is not the store's: what was written since may be there in any
  * part. Then bytes in the data file are taken only as far as they match the checksums of the records; without a loss
  * of power the OS kept them all, and reads verify them. After a loss of power the last records may also be gone without
- * a trace, so nothing is whole (P7). Rewritten logs carry `not whole`; in D, E and G nothing needs to be written.
+ * a trace, so nothing is whole (P7). Rewritten logs carry `not whole`; in D, E and G nothing needs to be written. A log is
+ * rewritten beside the old one, or in place where a full disk leaves no room for that.
  */
 export type RecoveryCase = 'A' | 'B' | 'C' | 'D' | 'E' | 'F' | 'G' | 'H' | 'I';
 
@@ -109,9 +110,20 @@ async function recoverFromLog(
     const encoded = encodeRecord(mark, [], applied.chain);
     await files.syncData();
     const state = { chain: encoded.chain, baseBytes: scan.baseEnd };
-    await files.replaceLog([bytes.subarray(0, applied.end), ...encoded.buffers], state, () => {
-      content.apply(mark, 0);
-    });
+    const apply = () => content.apply(mark, 0);
+    try {
+      await files.replaceLog([bytes.subarray(0, applied.end), ...encoded.buffers], state, apply);
+    } catch (error) {
+      const hasRoom = bytes.length - applied.end >= encoded.length;
+      if (codeOf(error) !== 'NO_SPACE' || !hasRoom) throw error;
+      // On a full disk the mark takes the place of what does not count. Until the rest is cut off, the log has a damaged tail.
+      await log.write(encoded.buffers, applied.end);
+      await log.dataSync();
+      await log.truncate(applied.end + encoded.length);
+      const rewritten = { ...state, end: applied.end + encoded.length, dataBytes, synced: false };
+      files.adopt(log, data, rewritten);
+      apply();
+    }
   }
   return { content, files, found };
 }

@@ -153,7 +153,7 @@ export class ReplicaStore {
     return [...this.#replicas.keys(), ...this.#unseen].sort((a, b) => a - b);
   }
 
-  /** States for a full chunk report; reads the disk where a replica was not used yet. Damaged ones are left out. */
+  /** States for a full chunk report; reads the disk where a replica was not used yet. Those that cannot be used are left out. */
   async *states(): AsyncGenerator<ReplicaState> {
     let count = 0;
     for (const chunk of this.chunks()) {
@@ -296,7 +296,8 @@ export class ReplicaStore {
         { chunk: hex(chunk), error: messageOf(error) },
         'the files of a replica cannot be used',
       );
-      if (codeOf(error) === 'CORRUPT') return undefined;
+      // NO_SPACE: of a log that is to be rewritten first; once there is room, the replica is found.
+      if (codeOf(error) === 'CORRUPT' || codeOf(error) === 'NO_SPACE') return undefined;
       throw error;
     }
   }

@@ -17,6 +17,8 @@ interface Given {
   readonly data?: Uint8Array | undefined;
   /** Another one than the log's: power was lost. */
   readonly epoch?: string;
+  /** Not a byte is left. */
+  readonly fullDisk?: boolean;
 }
 
 interface Found {
@@ -29,11 +31,12 @@ interface Found {
 
 const simulation = new Simulation(1);
 
-async function recover({ log, data, epoch = EPOCH }: Given): Promise<Found> {
+async function recover({ log, data, epoch = EPOCH, fullDisk = false }: Given): Promise<Found> {
   const sim = new SimDisk(simulation, 'machine');
   sim.names.makeDirectory(PATHS.directory);
   if (log !== undefined) sim.names.createFile(PATHS.log).write(Buffer.from(log), 0);
   if (data !== undefined) sim.names.createFile(PATHS.data).write(Buffer.from(data), 0);
+  if (fullDisk) sim.capacityBytes = sim.names.usedBytes();
   const disk = sim.processView(new SimEnv(simulation, 'process'));
   const names = {
     writable: () => undefined,
@@ -204,6 +207,30 @@ test('I: after a loss of power, a torn or damaged tail is cut', async (t) => {
     t.is(again?.found, 'D');
     t.is(again?.content.whole, false);
   }
+});
+
+test('F, H, I: on a full disk a log is rewritten in place, where what does not count leaves room', async (t) => {
+  const flipped = Buffer.from(whole.bytes);
+  const [at = 0] = whole.ends;
+  flipped.writeUInt8(flipped.readUInt8(at + 1) ^ 1, at + 1);
+  const cases = [
+    { log: flipped, found: 'F' as const },
+    { log: withData.bytes, data: dataFile(Buffer.alloc(70_000)), epoch: 'after', found: 'H' as const },
+    { log: flipped, epoch: 'after', found: 'I' as const },
+  ];
+  for (const { found, ...given } of cases) {
+    const roomy = await recover(given);
+    const full = await recover({ ...given, fullDisk: true });
+    t.is(full.error, undefined);
+    t.is(full.found?.found, found);
+    t.deepEqual(full.found && textOf(full.found.content), roomy.found && textOf(roomy.found.content));
+    t.is(full.again?.found, 'D');
+    t.is(full.again?.content.whole, false);
+    t.deepEqual(full.again && textOf(full.again.content), roomy.again && textOf(roomy.again.content));
+    t.deepEqual(full.files, roomy.files);
+  }
+  const shortTail = Buffer.concat([whole.bytes, Buffer.alloc(3)]);
+  t.is((await recover({ log: shortTail, epoch: 'after', fullDisk: true })).error, 'NO_SPACE');
 });
 
 test('J: without its data file, or with a short one, a replica is not whole', async (t) => {

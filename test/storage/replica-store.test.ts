@@ -578,6 +578,27 @@ simTest(
   },
 );
 
+simTest(
+  'a log that a full disk has no room to rewrite is left out, and found when there is room',
+  async (t, server) => {
+    const store = await server.start();
+    for (const chunk of [1, 2]) {
+      await write(store.create(versionRecord(chunk, 1), 'first'), 0, pattern(1000));
+    }
+    await store.close();
+    const log = server.disk.names.file(paths(1).log);
+    log.write(Buffer.alloc(20), log.length);
+    server.disk.fill();
+    const full = await server.start();
+    const reported: number[] = [];
+    for await (const { chunk } of full.states()) reported.push(chunk);
+    t.deepEqual([reported, full.chunks()], [[2], [1, 2]]);
+    server.disk.empty();
+    t.deepEqual(await readAll(await found(full, 1)), pattern(1000));
+    t.deepEqual(server.fatal, []);
+  },
+);
+
 simTest('a server ends well on a full disk', async (t, server) => {
   const store = await server.start();
   const replica = store.create(versionRecord(1, 1), 'first');
