@@ -247,7 +247,10 @@ function ranking({ version, primary, answerOf, options }: Planning): (member: Se
   return rankOfPrimary({ primary, answerOf, avoid, random: options.random });
 }
 
-/** All members stay, since too few would be left; a whole one that is there is primary, and cannot get on alone (P3, P4). */
+/**
+ * All members stay, since too few would be left; a whole one that is there is primary, and cannot get on alone (P3, P4). Where
+ * nobody is silent and nobody is whole, it is the one that got furthest (P7): the others have nothing that can be used.
+ */
 function planStuck(
   chunk: ChunkHandle,
   { version, members, primary }: Pick<LoggedChunk, 'version' | 'members' | 'primary'>,
@@ -255,12 +258,19 @@ function planStuck(
   { random }: RaiseOptions,
 ): Result<RaisePlan> {
   const answerOf = (member: ServerId) => must(answers.get(member), 'every member was asked');
-  const candidates = members.filter((member) => isWhole(answerOf(member)));
-  if (candidates.length === 0) return refuse('NOT_READY', `${nameOf(chunk)}: no whole replica is there`);
-  const rank = rankOfPrimary({ primary, answerOf, avoid: NOBODY, random });
-  const chosen = { members: [...members], primary: best(candidates, rank), loss: false };
   // What those who are silent have recorded is not known.
-  return ok({ version, ...chosen, recorded: 0, admitted: 0 });
+  const stuck = { version, members: [...members], recorded: 0, admitted: 0 as const };
+  const candidates = members.filter((member) => isWhole(answerOf(member)));
+  if (candidates.length > 0) {
+    const rank = rankOfPrimary({ primary, answerOf, avoid: NOBODY, random });
+    return ok({ ...stuck, primary: best(candidates, rank), loss: false });
+  }
+  const mayBeWhole = members.some((member) => answerOf(member).kind === 'silent');
+  const serving = furthest(members.flatMap((member) => tornReplica(member, answerOf(member))));
+  if (mayBeWhole || serving === undefined) {
+    return refuse('NOT_READY', `${nameOf(chunk)}: no whole replica is there`);
+  }
+  return ok({ ...stuck, primary: serving, loss: true });
 }
 
 /** Of those that hold replicas, the lowest version. */

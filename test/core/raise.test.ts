@@ -356,6 +356,14 @@ test('P3: for a repair all members stay where too few are there, and a whole one
   t.deepEqual(run([holds(), holds(), dead], () => true, forRepair).at(-1), 'active 5 by 1');
 });
 
+test('P7: for a repair the one that got furthest serves where the others have nothing that can be used', (t) => {
+  const torn = (length: number) => holds({ whole: false, length });
+  const forRepair = { forRepair: true };
+  t.is(plan([lost, torn(3), lost], LOGGED, forRepair), '1,2,3 by 2 with loss');
+  t.is(plan([dead, torn(3), lost], LOGGED, forRepair), 'NOT_READY', 'who is silent may have it all');
+  t.is(plan([lost, lost, lost], LOGGED, forRepair), 'NOT_READY');
+});
+
 test('a primary that is in charge teaches, unless somebody can be left out first', (t) => {
   const inCharge = holds({ inCharge: true });
   const forRepair = { keep: 'teaching', forRepair: true } as const;
