@@ -39,7 +39,7 @@ export const ERROR_CODES = [
   'CHUNK_LOST', // no replica is left that could be read
   // Sessions, servers, file systems.
   'NO_SUCH_SESSION',
-  'SESSION_EXPIRED', // this client was silent for too long: what it held is not its any more
+  'SESSION_EXPIRED', // silent for too long: what it held is not its any more; what got no answer may be done
   'WRONG_FILESYSTEM', // ids differ: this server or client belongs to another file system
   'ALREADY_RUNNING', // the data directory, or the server's identity, is in use
   'WRONG_SERVICE', // what answers at this address is not what was asked for

@@ -87,7 +87,7 @@ export class Session {
 
   /**
    * A command. `repeatable`: carried out twice, it does no harm and answers the same; only such a one is given to a
-   * new session when the old one ended before its answer came. `openId`: by the right of which open file; 0: of none.
+   * new session when the old one ended before its answer came; otherwise that is SESSION_EXPIRED. `openId`: by the right of which open file; 0: of none.
    */
   async command<Req extends { context: CommandContext | undefined }, Res>(
     method: Method<Req, Res>,
@@ -197,6 +197,10 @@ export class Session {
         const isUnknown = codeOf(error) === 'NO_SUCH_SESSION' && mayRepeat();
         // That nothing is open also has to be told. A master that was told and lives has said its last word.
         const isUntold = codeOf(error) === 'BAD_FILE' && toldAtLoss !== this.#lossCount;
+        if (codeOf(error) === 'NO_SUCH_SESSION' && !isUnknown) {
+          const message = 'the session ended before an answer came: it may have been carried out';
+          throw new GfsError('SESSION_EXPIRED', message, { cause: error });
+        }
         if (!isUnknown && !isUntold) throw error;
         if (attempt > 0) await patience.pause(error);
         if (isUntold) {

@@ -86,3 +86,19 @@ for (const [what, downMs, restarted] of [
       await other.close();
     }));
 }
+
+test('a command without an answer is not given to another session: it may have been carried out in the one that ended', (t) =>
+  inWorld({}, async ({ cluster, client, create }) => {
+    const { file } = await create('f');
+    await file.close();
+    let tries = 0;
+    cluster.onCall = ({ method }) => {
+      if (method !== 'Unlink') return;
+      tries += 1;
+      if (tries === 1) throw new GfsError('UNAVAILABLE', 'perhaps it is done');
+      throw new GfsError('NO_SUCH_SESSION', 'it ended');
+    };
+    t.is(await codeFrom(client.unlink(client.rootInode, Buffer.from('f'), ME)), 'SESSION_EXPIRED');
+    t.is(tries, 2, 'it is not given to another session');
+    cluster.onCall = undefined;
+  }));
