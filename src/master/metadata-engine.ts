@@ -111,6 +111,7 @@ export class MetadataEngine implements Metadata {
     try {
       const engine = new MetadataEngine(options, recovered);
       await engine.#format(options);
+      if (recovered.mayLackEnd) await engine.#standInForLost();
       engine.#scheduleCheckpoint();
       return engine;
     } catch (error) {
@@ -356,6 +357,17 @@ export class MetadataEngine implements Metadata {
     });
     unwrap(made);
     this.#next.nextInode = this.state.progress.nextInode;
+  }
+
+  /**
+   * A session that is in no client's hands: it tells nothing, and ends by its time-out. Until then any file may be under the
+   * pen of a session that the log lost, and whatever it left is found out then, as of any session that this master's
+   * predecessor knew (P21). It is logged, for a master that starts within that time knows of no loss of power.
+   */
+  async #standInForLost(): Promise<void> {
+    const session = this.dealSession();
+    const description = { session, host: '', program: 'sessions that the log may have lost' };
+    unwrap(await this.execute(INTERNAL, 'openSession', { ...description, kernelWalksPaths: false }));
   }
 
   // --- checkpoints ---

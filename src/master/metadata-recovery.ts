@@ -28,6 +28,8 @@ export interface Recovered {
   readonly mark: StoreMark;
   /** 0: there is none. */
   readonly checkpointPosition: number;
+  /** The machine lost its power while commands were written: a disk that lied about a sync may have lost some. */
+  readonly mayLackEnd: boolean;
   /** Safe to call twice; last opened, first closed. */
   close(): Promise<void>;
 }
@@ -65,12 +67,13 @@ async function recoverInto(opened: Opened, options: RecoveryOptions): Promise<Re
   opened.add(oplog);
   const checkpoints = new Checkpoints(disk, `${directory}/checkpoints`);
   const mark = new StoreMark(disk, directory);
+  const mayLackEnd = (await mark.trust()) === 'doubtful';
   if (oplog.filesystemId === undefined) await begin(oplog, { env, mark, checkpoints, directory });
   const found = await openStore(opened, { ...options, mark, checkpoints, log });
   mustFit({ oplog, state: found.state, directory });
   await mark.open();
   await replay(oplog, found.state, log);
-  return { ...found, oplog, checkpoints, mark, close: () => opened.close() };
+  return { ...found, oplog, checkpoints, mark, mayLackEnd, close: () => opened.close() };
 }
 
 /** A new log only where there never was one: a directory that lost its log must not become a new, empty file system. */

@@ -1,10 +1,10 @@
 // A master's log that lost its end: an older copy of its directory is put back (P25).
-import { cp, rm } from 'node:fs/promises';
+import { cp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { MasterDefinition } from '../../src/rpc/messages.ts';
 import type { FakeChunkserver } from './fake-chunkserver.ts';
-import { codeFrom, eventually, Place } from './fixture.ts';
+import { codeFrom, eventually, Place, ROOT } from './fixture.ts';
 
 const { methods } = MasterDefinition;
 const FAR = 1_000_000;
@@ -123,4 +123,28 @@ test('P25: sessions and writers that the log lost are nobody else’s, with no s
   const { first } = await client.call(methods.dealWriters, { count: 1 });
   t.true(first > lost.writer);
   t.is(await codeFrom(client.call(methods.renewSession, { session: lost.session })), 'NO_SUCH_SESSION');
+});
+
+test('P21, P25: after a loss of power any file may be under the pen of a session that the log lost', async (t) => {
+  const place = new Place(t, { sessionTimeoutMs: 1000 });
+  const before = await place.start();
+  const client = await place.client().open();
+  const { inode, openId } = await client.create('f', { reserve: false });
+  await client.close(inode, openId);
+  await client.call(methods.closeSession, { session: client.session });
+  const reader = place.client();
+  const isBeingWritten = async () =>
+    (await reader.call(methods.getAttributes, { caller: ROOT, inode })).beingWritten;
+  t.false(await isBeingWritten());
+  await before.close();
+  const killed = await place.start();
+  t.false(await isBeingWritten(), 'a log that nobody cut off from its disk is all there');
+  await killed.close();
+  await writeFile(join(place.directory, 'data', 'store.mark'), 'gfs-store-mark 1 an-earlier-boot open\n');
+  const after = await place.start();
+  t.true(await isBeingWritten());
+  await after.close();
+  await place.start();
+  t.true(await isBeingWritten(), 'another restart does not end it');
+  await eventually(t, 'it had its time', async () => !(await isBeingWritten()));
 });
