@@ -1,17 +1,20 @@
 import { SECOND_MS } from '../../../src/base/units.ts';
-import type { CommandCase } from '../../../src/core/metadata/commands.ts';
+import type { CommandBodies, CommandBody, CommandCase } from '../../../src/core/metadata/commands.ts';
+import { Tables } from '../../../src/core/metadata/tables.ts';
 import { ChunkserverDefinition, MasterDefinition } from '../../../src/rpc/messages.ts';
 import { decodeCommand } from '../../../src/storage/oplog-codec.ts';
 import { decodeBatch, SEGMENT_HEADER_BYTES } from '../../../src/storage/oplog-format.ts';
+import { MASTER_ADDRESS } from '../cluster.ts';
 import type { SimDisk } from '../sim-disk.ts';
 import type { Fault, Scene } from './fault.ts';
 
 /**
  * What the log can lose without a name, a length or the place of bytes going with it, which nobody could bring back: so all
- * that is checked holds as ever, and only what the servers know of the lost commands keeps it up. Sessions stay too: the
- * number of a lost one is dealt to another client.
+ * that is checked holds as ever, and only what servers and clients know of the lost commands keeps it up. A file that was
+ * opened, and was there before, is no name either.
  */
 const WITHOUT_NAMES: ReadonlySet<CommandCase> = new Set([
+  'openSession',
   'closeSession',
   'reserveWriters',
   'raiseVersion',
@@ -26,6 +29,9 @@ const TELLING: ReadonlySet<string> = new Set([
 ]);
 /** A sync, an answer, and what is done with it. */
 const TOLD_MS_MAX = 20;
+/** Files are opened in a new session, and written to. */
+const IN_SESSION_MS_MAX = 300;
+const INODES_MAX = 100_000;
 /** So long something to lose is waited for. */
 const ARMED_MS_MAX = 2 * SECOND_MS;
 
@@ -34,24 +40,63 @@ export const LOG_TAIL_LOST: Fault = {
   name: 'log tail lost',
   inject: (scene) => {
     const { cluster, dice } = scene;
-    const { network, simulation } = cluster;
-    const endMs = simulation.nowMs + ARMED_MS_MAX;
-    let armed = true;
-    network.onSent.push(({ frame }) => {
-      if (!armed || frame.kind !== 'open' || !TELLING.has(frame.route.method.name)) return;
-      armed = false;
-      if (simulation.nowMs > endMs) return;
-      simulation.schedule(dice.between(0, TOLD_MS_MAX), () => {
-        if (!scene.over) loseTail(scene);
-      });
+    if (dice.chance(0.5)) {
+      loseTailAfter(scene, ({ name }) => TELLING.has(name), TOLD_MS_MAX);
+      return;
+    }
+    // Its session is lost, and perhaps it does not hear of that for some time.
+    const client = dice.pick(cluster.clients);
+    const { openSession } = MasterDefinition.methods;
+    const isOpening = ({ from, name }: Call) => from === client.name && name === openSession.name;
+    loseTailAfter(scene, isOpening, IN_SESSION_MS_MAX, () => {
+      if (dice.chance(0.5)) return;
+      cluster.network.partition(client.name, cluster.master.name);
+      scene.after(() => cluster.network.heal(client.name, cluster.master.name));
     });
+    client.kill();
+    client.start();
   },
 };
 
+interface Call {
+  readonly from: string;
+  readonly name: string;
+}
+
+/** Soon after the next call of this kind. */
+function loseTailAfter(
+  scene: Scene,
+  isTelling: (call: Call) => boolean,
+  toldMsMax: number,
+  also: () => void = () => undefined,
+): void {
+  const { cluster, dice } = scene;
+  const { network, simulation } = cluster;
+  const endMs = simulation.nowMs + ARMED_MS_MAX;
+  let armed = true;
+  network.onSent.push(({ from, frame }) => {
+    if (!armed || frame.kind !== 'open' || !isTelling({ from, name: frame.route.method.name })) return;
+    armed = false;
+    if (simulation.nowMs > endMs) return;
+    simulation.schedule(dice.between(0, toldMsMax), () => {
+      if (scene.over) return;
+      loseTail(scene);
+      also();
+    });
+  });
+}
+
 function loseTail({ cluster, dice, after }: Scene): void {
-  const { master, simulation } = cluster;
+  const { master, simulation, network, stores } = cluster;
+  // One that recovers does not know all files.
+  const tables = network.serves(MASTER_ADDRESS) && stores.current !== undefined && new Tables(stores.current);
+  const made = tables && new Set(tables.inodes(0, INODES_MAX).map(({ inode }) => inode));
   master.powerCut();
-  const lost = cutLog(master.disk, dice.pick([1, 3, 10, 100]));
+  const onlyOpens = ({ truncate, inode }: CommandBodies['createFile']) =>
+    made && !truncate && !made.has(inode);
+  const mayGo = ({ $case, value }: CommandBody) =>
+    $case === 'createFile' ? onlyOpens(value) : WITHOUT_NAMES.has($case);
+  const lost = cutLog(master.disk, dice.pick([1, 3, 10, 100]), mayGo);
   for (const command of lost) simulation.count(`lost command: ${command}`);
   simulation.trace(`the log loses ${lost.length} commands: ${lost.join(', ')}`);
   if (lost.length > 0) {
@@ -62,7 +107,7 @@ function loseTail({ cluster, dice, after }: Scene): void {
 }
 
 /** Cuts as many batches off the newest segment as may go; answers their commands. */
-function cutLog(disk: SimDisk, batchesMax: number): CommandCase[] {
+function cutLog(disk: SimDisk, batchesMax: number, mayGo: (command: CommandBody) => boolean): CommandCase[] {
   const path = disk.names
     .filePaths()
     .filter((one) => one.startsWith('/data/oplog/') && one.endsWith('.oplog'))
@@ -72,19 +117,19 @@ function cutLog(disk: SimDisk, batchesMax: number): CommandCase[] {
   const file = disk.names.file(path);
   const segment = Buffer.alloc(file.length);
   file.read(segment, 0);
-  const batches: { start: number; commands: CommandCase[] }[] = [];
+  const batches: { start: number; commands: CommandBody[] }[] = [];
   for (let at = SEGMENT_HEADER_BYTES; ; ) {
     const batch = decodeBatch(segment, at);
     if (batch === undefined) break;
-    batches.push({ start: at, commands: batch.commands.map((command) => decodeCommand(command).body.$case) });
+    batches.push({ start: at, commands: batch.commands.map((command) => decodeCommand(command).body) });
     at = batch.end;
   }
   const lost: CommandCase[] = [];
   for (let count = 0; count < batchesMax; count += 1) {
     const last = batches.pop();
-    if (last === undefined || !last.commands.every((command) => WITHOUT_NAMES.has(command))) break;
+    if (last === undefined || !last.commands.every(mayGo)) break;
     disk.cut(path, last.start);
-    lost.unshift(...last.commands);
+    lost.unshift(...last.commands.map(({ $case }) => $case));
   }
   return lost;
 }

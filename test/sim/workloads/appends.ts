@@ -20,6 +20,8 @@ export class Appends implements Workload {
   readonly #logs: readonly AppendLog[];
   readonly #sizes: readonly number[];
   readonly #writersPerClient: number;
+  /** One client writes nothing: of the others' appends it knows by the master and the servers alone. */
+  readonly #isOneReader: boolean;
   readonly #prefixes = new Map<AppendLog, CommittedPrefix[]>();
   /** By client: its part is done. */
   readonly #done = new Set<number>();
@@ -34,6 +36,7 @@ export class Appends implements Workload {
       [KiB, 30 * KiB, RECORD_BYTES_MAX],
     ]);
     this.#writersPerClient = stage.dice.pick([1, 2]);
+    this.#isOneReader = stage.dice.chance(0.3);
   }
 
   get done(): boolean {
@@ -41,8 +44,9 @@ export class Appends implements Workload {
   }
 
   async run(client: GfsClient, process: Process, clientIndex: number): Promise<void> {
+    const writerCount = this.#isOneReader && clientIndex === 0 ? 0 : this.#writersPerClient;
     const work = this.#logs.flatMap((log) => [
-      ...Array.from({ length: this.#writersPerClient }, () => this.#append(client, process, log)),
+      ...Array.from({ length: writerCount }, () => this.#append(client, process, log)),
       ...(this.#stage.powerFails ? [] : [this.#follow(client, process, log)]),
     ]);
     await Promise.all(work);
