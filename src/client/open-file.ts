@@ -59,27 +59,10 @@ export class OpenFile implements GfsFile {
   async read(fileOffset: number, length: number, waiting?: Waiting): Promise<Bytes> {
     this.#checkOpen();
     checkRange(fileOffset, length);
-    const patience = this.#work.patience(waiting);
-    const state = this.#state;
-    const wanted = fileOffset + length;
-    const age = this.#work.nowMs() - state.lengthLearntAtMs;
-    if (state.lengthIsOld || (wanted > state.length && age > LENGTH_AGE_MS_MAX)) {
-      await this.#learnLength(patience);
-    }
-    const end = Math.min(wanted, state.length);
-    if (end <= fileOffset) return NO_BYTES;
-    const overlay = state.writeBehind?.overlay(fileOffset, end);
-    if (overlay === undefined || overlay.length === 0)
-      return await this.#readStored(fileOffset, end, patience);
-    const parts: Promise<Bytes>[] = [];
-    let position = fileOffset;
-    for (const piece of overlay) {
-      if (piece.start > position) parts.push(this.#readStored(position, piece.start, patience));
-      parts.push(Promise.resolve(piece.bytes));
-      position = piece.end;
-    }
-    if (position < end) parts.push(this.#readStored(position, end, patience));
-    return (await Promise.all(parts)).flat();
+    const bytes = await this.#read(fileOffset, length, this.#work.patience(waiting));
+    // If the session ended meanwhile, what was written here went with it: what the cluster has would deny it.
+    this.#work.mustHold(this.#access);
+    return bytes;
   }
 
   async write(fileOffset: number, bytes: Bytes, waiting?: Waiting): Promise<void> {
@@ -210,6 +193,30 @@ export class OpenFile implements GfsFile {
     } catch (error) {
       if (!isTransient(error)) throw error;
     }
+  }
+
+  /** What was written here, and what the cluster has. */
+  async #read(fileOffset: number, length: number, patience: Patience): Promise<Bytes> {
+    const state = this.#state;
+    const wanted = fileOffset + length;
+    const age = this.#work.nowMs() - state.lengthLearntAtMs;
+    if (state.lengthIsOld || (wanted > state.length && age > LENGTH_AGE_MS_MAX)) {
+      await this.#learnLength(patience);
+    }
+    const end = Math.min(wanted, state.length);
+    if (end <= fileOffset) return NO_BYTES;
+    const overlay = state.writeBehind?.overlay(fileOffset, end);
+    if (overlay === undefined || overlay.length === 0)
+      return await this.#readStored(fileOffset, end, patience);
+    const parts: Promise<Bytes>[] = [];
+    let position = fileOffset;
+    for (const piece of overlay) {
+      if (piece.start > position) parts.push(this.#readStored(position, piece.start, patience));
+      parts.push(Promise.resolve(piece.bytes));
+      position = piece.end;
+    }
+    if (position < end) parts.push(this.#readStored(position, end, patience));
+    return (await Promise.all(parts)).flat();
   }
 
   /** What the cluster has of [start, end). */

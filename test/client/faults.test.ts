@@ -159,6 +159,27 @@ test('numbers below a command without an answer are not acknowledged', (t) =>
     t.is(c?.acknowledged, (c?.number ?? 0) - 1);
   }));
 
+test('a read that its session did not outlive does not deny what was written before it', (t) =>
+  inWorld({}, async ({ client, cluster, create }) => {
+    const { file: stored } = await create('f');
+    await stored.write(0, [pattern(600 * KiB)]);
+    await stored.close();
+    const { file } = await client.open(stored.inode, WRITING, ME);
+    let reads = 0;
+    cluster.onCall = async ({ method }) => {
+      if (method !== 'Read' || reads > 0) return;
+      reads += 1;
+      cluster.master.sessions.clear();
+      cluster.master.openFiles.clear();
+      t.is(await codeFrom(client.unlink(client.rootInode, Buffer.from('nothing'), ME)), 'NOT_FOUND');
+    };
+    await file.write(0, [pattern(10, 1)]);
+    t.is(await codeFrom(file.read(0, 600 * KiB)), 'SESSION_EXPIRED');
+    t.is(reads, 1);
+    cluster.onCall = undefined;
+    t.is(await codeFrom(file.close()), 'SESSION_EXPIRED', 'the write is told');
+  }));
+
 test('a session that ended is replaced: what was only read goes on, what was open for writing is refused', (t) =>
   inWorld({}, async ({ client, cluster, create }) => {
     const { file } = await create('f');
