@@ -23,6 +23,8 @@ fails is printed with the command that repeats it.
   --workload W    only these of ${workloadNames.join(', ')}
   --without RULE  leaves a rule out, and says after how many seeds that is noticed; one of
                   ${RULES.join(', ')}
+
+Ctrl-C ends a run of many seeds after those that are under way.
 `;
 
 interface Arguments {
@@ -78,7 +80,12 @@ async function many({ from, count, minutes, twice, workloads }: Arguments): Prom
   let failures = 0;
   let processorSeconds = 0;
   let next = from;
+  let stopped = false;
+  process.once('SIGINT', () => {
+    stopped = true;
+  });
   const nextSeed = () => {
+    if (stopped) return undefined;
     const over = count === undefined ? Date.now() >= endMs : next >= from + count;
     if (over) return undefined;
     next += 1;

@@ -3,6 +3,8 @@ import { messageOf } from '../../src/base/errors.ts';
 import type { Outcome, Task } from './pool.ts';
 import { runSeed } from './story.ts';
 
+// Ctrl-C is for whoever gives out the seeds.
+process.on('SIGINT', () => undefined);
 process.on('message', (task: Task) => {
   void run(task).then((outcome) => process.send?.(outcome));
 });
