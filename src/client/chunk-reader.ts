@@ -20,6 +20,8 @@ const STRETCH_BYTES = 8 * MiB;
 /** Rounds in which every replica answered, and badly. More rounds would not mend them. */
 const BAD_ROUNDS_MAX = 2;
 const BAD_REPLICAS_MAX = 4096;
+/** So long a member may lack a chunk that others begin: the first order is on its way to it, or the version is left. */
+const BEGINNING_MS_MAX = 10 * SECOND_MS;
 
 const ZEROS = Buffer.alloc(1 * MiB);
 
@@ -57,6 +59,8 @@ export class ChunkReader {
   readonly #options: ChunkReaderOptions;
   /** Replicas that were bad at their version: told once, asked last. A repaired one has another version. */
   readonly #bad = boundedCache<string, true>(BAD_REPLICAS_MAX);
+  /** Replicas that were not there while others were: since when. */
+  readonly #absentSinceMs = boundedCache<string, number>(BAD_REPLICAS_MAX);
 
   constructor(options: ChunkReaderOptions) {
     this.#options = options;
@@ -208,9 +212,15 @@ export class ChunkReader {
     return { kind: 'data', bytes: [...longest, ...zeros(length - lengthOf(longest))] };
   }
 
-  /** A member without a replica of which another one holds bytes has lost its own. */
+  /** A member that has no replica while another one holds bytes has lost its own, if it is like that for long. */
   #reportAbsent(span: ExtentSpan, absent: Replica[]): void {
-    for (const member of absent.splice(0)) this.#report(span, member, 'NO_SUCH_CHUNK');
+    const nowMs = this.#options.env.monotonicMs();
+    for (const member of absent.splice(0)) {
+      const key = replicaKey(span.location, member.server);
+      const sinceMs = this.#absentSinceMs.get(key);
+      if (sinceMs === undefined) this.#absentSinceMs.set(key, nowMs);
+      else if (nowMs - sinceMs > BEGINNING_MS_MAX) this.#report(span, member, 'NO_SUCH_CHUNK');
+    }
   }
 
   #report(span: ExtentSpan, { server }: Replica, reason: ErrorCode): void {
