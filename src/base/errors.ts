@@ -36,7 +36,7 @@ export const ERROR_CODES = [
   'NO_SUCH_PUSH', // pushed data expired or never came: push again
   'TOO_FEW_REPLICAS', // fewer members than the minimum can be reached
   'WRITES_LOST', // power was lost before writes that had been acknowledged were synced: told once, by sync (P14)
-  'CHUNK_LOST', // no replica is left that could be read
+  'CHUNK_LOST', // no replica is left that could be read, or none of a block of it
   // Sessions, servers, file systems.
   'NO_SUCH_SESSION',
   'SESSION_EXPIRED', // silent for too long: what it held is not its any more; what got no answer may be done

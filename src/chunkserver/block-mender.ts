@@ -71,6 +71,13 @@ export class BlockMender {
     });
   }
 
+  /** It was found bad, and nobody has put it right since; an overwrite may have. */
+  mayBeBad(replica: Replica, blockIndex: number): boolean {
+    const key = keyOf(replica, blockIndex);
+    const judged = this.#judged.get(key);
+    return this.#looking.has(key) || (judged !== undefined && judged.outcome !== 'mended');
+  }
+
   /** All members are asked once. Never rejects. */
   async mend(replica: Replica, blockIndex: number): Promise<MendOutcome> {
     const key = keyOf(replica, blockIndex);

@@ -11,6 +11,7 @@ import type { Incoming } from '../rpc/network.ts';
 import type { HeldChunk } from './held-chunk.ts';
 import type { MutationData } from './order-line.ts';
 import type { PrimaryRole } from './primary-role.ts';
+import { mendMerged } from './read-mended.ts';
 import { type ChunkserverHandlers, heldOrBegun, notPrimary, type ServerParts } from './server-parts.ts';
 import { noSuchChunk, recordOf, sameNumbers } from './wire.ts';
 
@@ -44,6 +45,8 @@ export function mutateHandlers(parts: ServerParts): Pick<ChunkserverHandlers, 'm
       const { release } = data;
       try {
         role ??= await activeRole(parts, await heldOrBegun(parts, message), version);
+        const mended = kind === 'write' && held ? mendMerged(parts.mender, held.replica, request) : undefined;
+        if (mended !== undefined) await mended;
         return { message: answered(parts, message, await role.mutate(request, data)) };
       } catch (error) {
         release();

@@ -1,11 +1,11 @@
 import { NO_PAYLOAD } from '../base/bytes.ts';
 import { READ_BYTES_MAX } from '../base/constants.ts';
-import { codeOf, GfsError } from '../base/errors.ts';
+import { GfsError } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
 import { SECOND_MS } from '../base/units.ts';
 import { ChunkserverDefinition } from '../rpc/messages.ts';
-import type { ReadAnswer, Replica } from '../storage/replica-store.ts';
 import type { HeldChunk } from './held-chunk.ts';
+import { readMended } from './read-mended.ts';
 import { type ChunkserverHandlers, heldAt, notPrimary, type ServerParts } from './server-parts.ts';
 
 const ASK_PRIMARY_MS_MAX = 2 * SECOND_MS;
@@ -30,7 +30,7 @@ export function readHandlers(parts: ServerParts): Pick<ChunkserverHandlers, 'rea
       }
       const wanted = Math.max(0, Math.min(length, visible - chunkOffset));
       if (wanted === 0) return { message: { chunkLength: visible, checksums: [], payload: NO_PAYLOAD } };
-      const { payload, checksums } = await readMended(parts, held.replica, chunkOffset, wanted);
+      const { payload, checksums } = await readMended(parts.mender, held.replica, chunkOffset, wanted);
       // The replica may have been cut or raised while its disk was read: what it was asked for is gone then.
       held.checkVersion(version);
       return { message: { chunkLength: visible, checksums: [...checksums], payload: NO_PAYLOAD }, payload };
@@ -43,26 +43,6 @@ export function readHandlers(parts: ServerParts): Pick<ChunkserverHandlers, 'rea
       return { message: await role.confirmedLength() };
     },
   };
-}
-
-/** As `Replica.read`, of which bad blocks are put right first; CHECKSUM_MISMATCH for one that cannot be now. */
-async function readMended(
-  { mender }: ServerParts,
-  replica: Replica,
-  chunkOffset: number,
-  length: number,
-): Promise<ReadAnswer> {
-  for (let blockIndex = -1; ; ) {
-    try {
-      return await replica.read(chunkOffset, length);
-    } catch (error) {
-      const badBlock = Number(error instanceof GfsError ? error.fields.block : undefined);
-      // They are found from the first one on.
-      const isNext = codeOf(error) === 'CHECKSUM_MISMATCH' && badBlock > blockIndex;
-      if (!isNext || (await mender.mend(replica, badBlock)) !== 'mended') throw error;
-      blockIndex = badBlock;
-    }
-  }
 }
 
 /** A member that holds appended bytes of which it does not know whether all members do, asks before it shows them. */

@@ -27,4 +27,5 @@ const REFUSALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'NO_SPACE',
   'SEALED',
   'CHECKSUM_MISMATCH',
+  'CHUNK_LOST',
 ]);

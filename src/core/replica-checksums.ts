@@ -7,6 +7,22 @@ const ZEROS = new Uint8Array(CHECKSUM_BLOCK_BYTES);
 const ZERO_BLOCK_CHECKSUM = crc32(ZEROS);
 
 /**
+ * Blocks (two at most) whose old bytes the checksums after a write cannot do without: partly overwritten ones. A
+ * block that only grows is not among them; its checksum is continued.
+ */
+export function mergedBlocks(replicaLength: number, chunkOffset: number, length: number): number[] {
+  const last = Math.floor((chunkOffset + length - 1) / CHECKSUM_BLOCK_BYTES);
+  const first = Math.floor(chunkOffset / CHECKSUM_BLOCK_BYTES);
+  const edges = first === last ? [first] : [first, last];
+  return edges.filter((blockIndex) => {
+    const start = blockIndex * CHECKSUM_BLOCK_BYTES;
+    const end = Math.min(start + CHECKSUM_BLOCK_BYTES, replicaLength);
+    if (chunkOffset >= end) return false;
+    return chunkOffset > start || chunkOffset + length < end;
+  });
+}
+
+/**
  * CRC-32 of each 64 KiB block of a replica (§5.2), each over the block's bytes up to the replica's length. A checksum
  * changes only to one that was given with data, or that continues an old one over new bytes, or that was computed
  * from old bytes which matched: nothing here ever trusts what a disk returned.
@@ -38,20 +54,9 @@ export class BlockChecksums {
     return Math.min(CHECKSUM_BLOCK_BYTES, Math.max(0, this.#length - blockIndex * CHECKSUM_BLOCK_BYTES));
   }
 
-  /**
-   * Blocks (two at most) whose old bytes the checksums after a write cannot do without: partly overwritten ones. A
-   * block that only grows is not among them; its checksum is continued.
-   */
+  /** See `mergedBlocks`. */
   mergedBlocks(chunkOffset: number, length: number): number[] {
-    const last = Math.floor((chunkOffset + length - 1) / CHECKSUM_BLOCK_BYTES);
-    const first = Math.floor(chunkOffset / CHECKSUM_BLOCK_BYTES);
-    const edges = first === last ? [first] : [first, last];
-    return edges.filter((blockIndex) => {
-      const start = blockIndex * CHECKSUM_BLOCK_BYTES;
-      const end = start + this.blockLength(blockIndex);
-      if (chunkOffset >= end) return false;
-      return chunkOffset > start || chunkOffset + length < end;
-    });
+    return mergedBlocks(this.#length, chunkOffset, length);
   }
 
   /**

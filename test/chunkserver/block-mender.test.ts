@@ -118,6 +118,36 @@ test('a block that is bad at all members is an error at each, and servers do not
   });
 });
 
+test('a part of a lost block is not overwritten, which no primary could do, and the whole of it is', async (t) => {
+  await simulate(10, async (cluster, world) => {
+    await written(cluster, world);
+    for (const index of [0, 1, 2]) flip(world, index, 1);
+    for (const index of [0, 1, 2]) t.is(await codeOfRead(cluster, index, 1), 'CHECKSUM_MISMATCH');
+    const part = () => cluster.write(CHUNK, BLOCK + 100, sample(100, 4)).then(() => 'ok', codeOf);
+    t.is(await part(), 'CHUNK_LOST');
+    await cluster.write(CHUNK, 0, sample(100, 5));
+    t.deepEqual(cluster.master.evictions, [], 'the primary goes on');
+    await cluster.write(CHUNK, BLOCK, sample(BLOCK, 6));
+    t.is(await part(), 'ok');
+    t.is(await codeOfRead(cluster, 2, 1), 'ok');
+  });
+});
+
+test('a bad block of a primary is put right before a part of it is overwritten', async (t) => {
+  await simulate(11, async (cluster, world) => {
+    const data = await written(cluster, world);
+    for (const index of [1, 2]) world.network.partition('server-0', `server-${index}`);
+    flip(world, 0, 1);
+    t.is(await codeOfRead(cluster, 0, 1), 'CHECKSUM_MISMATCH');
+    world.network.healAll();
+    const part = sample(100, 4);
+    await cluster.write(CHUNK, BLOCK + 100, part);
+    part.copy(data, BLOCK + 100);
+    sameBytes(t, await cluster.read(0, CHUNK, 0, 3 * BLOCK), data);
+    t.deepEqual(cluster.master.evictions, []);
+  });
+});
+
 test('P9: a primary with a bad block mends it first, and its lesson goes on', async (t) => {
   await simulate(6, async (cluster, world) => {
     const data = await written(cluster, world, 12 * BLOCK);
