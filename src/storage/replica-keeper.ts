@@ -26,6 +26,8 @@ export interface KeeperHost {
   readonly logBytesMax: number;
   readonly withoutRules: Rules;
   onFatal(error: unknown): void;
+  /** The disk had no room for something. */
+  onNoSpace(): void;
   /** What a replica takes up on disk has changed by this much. */
   onGrowth(bytes: number): void;
 }
@@ -175,6 +177,7 @@ export class ReplicaKeeper {
     try {
       await files.writePlanned();
     } catch (error) {
+      if (codeOf(error) === 'NO_SPACE') this.#host.onNoSpace();
       await this.#rollBack(files);
       throw error;
     }

@@ -109,6 +109,7 @@ export class ReplicaStore {
       takeReserve: (bytes) => this.#space.takeFromReserve(bytes),
       onCorrupt: (chunk, blockIndex) => this.#noteCorrupt(chunk, blockIndex),
       onFatal: (error) => this.#fail(error),
+      onNoSpace: () => this.#space.forget(),
       onUse: (replica) => this.#noteUse(replica),
       onGrowth: (bytes) => {
         this.#usedBytes += bytes;

@@ -65,6 +65,11 @@ export class SpaceGuard {
     this.#taken(bytes);
   }
 
+  /** The disk has refused something: what it said before is not believed any more. */
+  forget(): void {
+    this.#askedAtMs = Number.NEGATIVE_INFINITY;
+  }
+
   async #askAndCheck(bytes: number): Promise<void> {
     this.#asking ??= this.#ask();
     await this.#asking;
