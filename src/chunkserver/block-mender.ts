@@ -3,6 +3,7 @@ import { type Bytes, NO_BYTES } from '../base/bytes.ts';
 import { backoffMs, type Env } from '../base/env.ts';
 import { codeOf, messageOf } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
+import { sharedAbort } from '../base/shared-abort.ts';
 import type { TaskGroup } from '../base/task-group.ts';
 import { SECOND_MS } from '../base/units.ts';
 import type { Member, VersionRecord } from '../core/replica-types.ts';
@@ -51,7 +52,7 @@ export class BlockMender {
   readonly #judged = boundedCache<string, { readonly outcome: MendOutcome; readonly atMs: number }>(
     JUDGED_COUNT_MAX,
   );
-  readonly #closing = new AbortController();
+  readonly #closing = sharedAbort();
 
   constructor(parts: BlockMenderParts) {
     this.#parts = parts;

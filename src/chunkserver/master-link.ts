@@ -1,6 +1,7 @@
 import { LEASE_DURATION_MS, SERVER_SILENCE_MS } from '../base/constants.ts';
 import { backoffMs, type Env } from '../base/env.ts';
 import { codeOf, GfsError, messageOf } from '../base/errors.ts';
+import { sharedAbort } from '../base/shared-abort.ts';
 import { SECOND_MS } from '../base/units.ts';
 import {
   type AdmitRequest,
@@ -46,7 +47,7 @@ export interface MasterLinkOptions {
 export class MasterLink {
   readonly #options: MasterLinkOptions;
   readonly #env: Env;
-  readonly #ending = new AbortController();
+  readonly #ending = sharedAbort();
   #answeredMs = Number.NEGATIVE_INFINITY;
   #sequence = 0;
   #reportedAtMs = 0;
@@ -138,7 +139,7 @@ export class MasterLink {
   /** One connection's life. Its name is resolved anew each time. */
   async #serve(address: string, onRegistered: () => void): Promise<void> {
     const connection = this.#options.network.connect(address);
-    const heartbeats = new AbortController();
+    const heartbeats = sharedAbort();
     const stop = () => heartbeats.abort();
     this.#ending.signal.addEventListener('abort', stop);
     try {

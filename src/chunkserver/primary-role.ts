@@ -4,6 +4,7 @@ import { LEASE_DURATION_MS } from '../base/constants.ts';
 import { codeOf, type ErrorCode, GfsError, messageOf } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
 import { unwrap } from '../base/result.ts';
+import { sharedAbort } from '../base/shared-abort.ts';
 import type { TaskGroup } from '../base/task-group.ts';
 import {
   type MutationAnswer,
@@ -70,7 +71,7 @@ export class PrimaryRole {
   /** The latest one (P9). */
   #lesson: Lesson | undefined;
   readonly #lengthRounds: Rounds<void>;
-  readonly #ending = new AbortController();
+  readonly #ending = sharedAbort();
   readonly #activation: Promise<void>;
   readonly #over: Promise<void>;
   #state: RoleState = { kind: 'reconciling' };
@@ -468,4 +469,4 @@ function noSpace(server: number, chunk: number, cause: unknown): GfsError {
 }
 
 /** A resignation is told although its role has ended. */
-const NEVER = new AbortController().signal;
+const NEVER = sharedAbort().signal;

@@ -2,6 +2,7 @@ import { backoffMs, type Env } from '../base/env.ts';
 import { codeOf, messageOf } from '../base/errors.ts';
 import { type InodeId, inodeId } from '../base/ids.ts';
 import { nameKey } from '../base/name-key.ts';
+import { sharedAbort } from '../base/shared-abort.ts';
 import { SECOND_MS } from '../base/units.ts';
 import { type ListenResponse, MasterDefinition } from '../rpc/messages.ts';
 import type { ChangeListener } from './api.ts';
@@ -26,7 +27,7 @@ export interface NewsChannelOptions {
  */
 export class NewsChannel {
   readonly #options: NewsChannelOptions;
-  readonly #closing = new AbortController();
+  readonly #closing = sharedAbort();
 
   constructor(options: NewsChannelOptions) {
     this.#options = options;

@@ -1,6 +1,7 @@
 import type { Env } from '../base/env.ts';
 import { codeOf } from '../base/errors.ts';
 import { type ChunkHandle, hex, type ServerId } from '../base/ids.ts';
+import { sharedAbort } from '../base/shared-abort.ts';
 import { TaskGroup } from '../base/task-group.ts';
 import { SECOND_MS } from '../base/units.ts';
 import type { ChunkLocations, ReplicaChange } from '../core/chunk-locations.ts';
@@ -50,7 +51,7 @@ export class Repairer {
   readonly #queue = new RepairQueue();
   readonly #work: Background;
   readonly #tasks: TaskGroup;
-  readonly #stop = new AbortController();
+  readonly #stop = sharedAbort();
   readonly #startedMs: number;
   /** To which server each chunk is being copied; 0: that is not decided yet. */
   readonly #running = new Map<ChunkHandle, ServerId | 0>();
