@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { messageOf } from '../../src/base/errors.ts';
 import { Chaos } from './chaos.ts';
 import { ACKNOWLEDGED_PER_MINUTE_MIN, KILLS_PER_MINUTE_MIN } from './verdict.ts';
 
@@ -26,14 +27,7 @@ function print(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-const { values } = parseArgs({
-  options: {
-    minutes: { type: 'string' },
-    seed: { type: 'string' },
-    keep: { type: 'boolean', default: false },
-    help: { type: 'boolean', short: 'h' },
-  },
-});
+const values = readOptions();
 if (values.help) {
   process.stdout.write(HELP);
   process.exit(0);
@@ -41,8 +35,7 @@ if (values.help) {
 const minutes = Number(values.minutes ?? 10);
 const seed = Number(values.seed ?? Date.now() % 1_000_000);
 if (!(minutes > 0) || !Number.isSafeInteger(seed)) {
-  process.stderr.write('chaos: --minutes and --seed take numbers\n');
-  process.exit(2);
+  refuse('--minutes and --seed take numbers');
 }
 print(`seed ${seed}; to repeat the order of accidents: npm run chaos -- --seed ${seed} --minutes ${minutes}`);
 let chaos: Chaos | undefined;
@@ -74,3 +67,23 @@ try {
   if (keep) print(`logs, data and manifests are in ${chaos.directory}`);
 }
 process.exitCode = isGood ? 0 : 1;
+
+function readOptions() {
+  try {
+    return parseArgs({
+      options: {
+        minutes: { type: 'string' },
+        seed: { type: 'string' },
+        keep: { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h' },
+      },
+    }).values;
+  } catch (error) {
+    return refuse(messageOf(error));
+  }
+}
+
+function refuse(why: string): never {
+  process.stderr.write(`chaos: ${why}\n`);
+  process.exit(2);
+}

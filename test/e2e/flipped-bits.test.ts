@@ -30,7 +30,7 @@ test.serial('bits that flip below running servers are read past, reported, and w
     const damaged = flipBits(cluster.dataOf('server0'));
     t.true(damaged >= holding.length, `${damaged} replica files were damaged`);
 
-    // Each mount begins elsewhere; none may show a wrong byte.
+    // None may show a wrong byte.
     for (let round = 0; round < 3; round += 1) {
       const { path } = await cluster.mountAgain();
       t.true((await readFile(join(path, 'file'))).equals(content), `mount ${round}`);

@@ -599,18 +599,21 @@ simTest(
   },
 );
 
-simTest('once the disk has refused a record, no room is told of before it was asked again', async (t, server) => {
-  const store = await server.start();
-  const replica = store.create(versionRecord(1, 1), 'first');
-  await write(replica, 0, pattern(1000));
-  t.true(await store.hasRoomForRecords());
-  server.disk.fill();
-  t.is(await codeFrom(replica.setVersion(versionRecord(1, 2))), 'NO_SPACE');
-  t.false(await store.hasRoomForRecords());
-  server.disk.empty();
-  await server.simulation.sleep(2_000);
-  t.true(await store.hasRoomForRecords());
-});
+simTest(
+  'once the disk has refused a record, no room is told of before it was asked again',
+  async (t, server) => {
+    const store = await server.start();
+    const replica = store.create(versionRecord(1, 1), 'first');
+    await write(replica, 0, pattern(1000));
+    t.true(await store.hasRoomForRecords());
+    server.disk.fill();
+    t.is(await codeFrom(replica.setVersion(versionRecord(1, 2))), 'NO_SPACE');
+    t.false(await store.hasRoomForRecords());
+    server.disk.empty();
+    await server.simulation.sleep(2_000);
+    t.true(await store.hasRoomForRecords());
+  },
+);
 
 simTest('a server ends well on a full disk', async (t, server) => {
   const store = await server.start();
