@@ -4,7 +4,7 @@ import { GfsClient } from '../../src/client/gfs-client.ts';
 import type { Rules } from '../../src/core/rules.ts';
 import { MasterServer } from '../../src/master/master-server.ts';
 import { KeptStores } from './kept-stores.ts';
-import { type Launch, Node, type Process } from './node.ts';
+import { type Launch, Node, type NodeOptions, type Process } from './node.ts';
 import { SimNetwork } from './sim-network.ts';
 import type { Simulation } from './simulation.ts';
 
@@ -47,7 +47,7 @@ export class Cluster {
       this.#node(`server${index + 1}`, serverProgram(withoutRules)),
     );
     this.clients = clients.map((program, index) =>
-      this.#node(`client${index + 1}`, clientProgram(program, withoutRules)),
+      this.#node(`client${index + 1}`, clientProgram(program, withoutRules), { startsWhenDelivered: true }),
     );
   }
 
@@ -78,8 +78,8 @@ export class Cluster {
     this.#node(name, clientProgram(program)).start();
   }
 
-  #node(name: string, launch: Launch): Node {
-    return new Node(this.simulation, this.network, name, launch);
+  #node(name: string, launch: Launch, options?: NodeOptions): Node {
+    return new Node(this.simulation, this.network, name, launch, options);
   }
 }
 

@@ -18,6 +18,17 @@ export interface Process {
 /** A program; what it is when it rejects is for the node to judge. */
 export type Launch = (process: Process) => Promise<void>;
 
+/** How often a machine looks whether all that its last process sent has arrived. */
+const DELIVERY_MS = 10;
+
+export interface NodeOptions {
+  /**
+   * No process begins before all that the last one sent has arrived or is lost. Of clients: what a dead one had sent may be
+   * carried out for as long as it is on its way, and nobody promised the next one that it would not be.
+   */
+  readonly startsWhenDelivered?: boolean;
+}
+
 /** A machine with one program, which is started again after each of its ends. */
 export class Node {
   readonly name: string;
@@ -27,11 +38,20 @@ export class Node {
   readonly #simulation: Simulation;
   readonly #network: SimNetwork;
   readonly #launch: Launch;
+  readonly #options: NodeOptions;
   #process: Process | undefined;
+  #last: SimEnv | undefined;
   #starts = 0;
 
-  constructor(simulation: Simulation, network: SimNetwork, name: string, launch: Launch) {
+  constructor(
+    simulation: Simulation,
+    network: SimNetwork,
+    name: string,
+    launch: Launch,
+    options: NodeOptions = {},
+  ) {
     this.name = name;
+    this.#options = options;
     this.#simulation = simulation;
     this.#network = network;
     this.#launch = launch;
@@ -44,6 +64,11 @@ export class Node {
 
   start(): void {
     if (this.#process !== undefined) return;
+    const { startsWhenDelivered = false } = this.#options;
+    if (startsWhenDelivered && this.#last !== undefined && this.#network.isOnItsWay(this.#last)) {
+      this.#simulation.schedule(DELIVERY_MS, () => this.start());
+      return;
+    }
     this.#network.powerOn(this.name);
     this.#starts += 1;
     const env = new SimEnv(this.#simulation, `${this.name}.${this.#starts}`);
@@ -55,6 +80,7 @@ export class Node {
       onFatal: (error) => this.#onFailed(env, error),
     };
     this.#process = process;
+    this.#last = env;
     this.#launch(process).catch((error: unknown) => this.#onFailed(env, error));
   }
 

@@ -56,6 +56,8 @@ export class SimNetwork implements Carrier {
   readonly #withoutPower = new Set<string>();
   /** "from to": what goes that way is held up. */
   readonly #blocked = new Set<string>();
+  /** Frames that have not arrived yet, by the process that sent them. */
+  readonly #onTheirWay = new Map<SimEnv, number>();
   /** When the last frame from one machine to another arrives, over whichever connection. */
   readonly #lastArrivalMs = new Map<string, number>();
   #portNext = PORT_FIRST;
@@ -127,7 +129,7 @@ export class SimNetwork implements Carrier {
     for (const end of this.#ends) {
       const { peer } = end;
       if (peer?.machine !== from || end.machine !== to) continue;
-      for (const frame of end.held.splice(0)) this.#send(peer, end, frame);
+      for (const frame of this.#release(peer, end)) this.#send(peer, end, frame);
     }
   }
 
@@ -192,6 +194,11 @@ export class SimNetwork implements Carrier {
     return this.#listeners.get(address)?.accepting === true;
   }
 
+  /** Something that the process sent may arrive yet. */
+  isOnItsWay(env: SimEnv): boolean {
+    return this.#onTheirWay.has(env);
+  }
+
   carry(from: LinkEnd, to: LinkEnd, frame: Frame): void {
     for (const watch of this.onSent) watch({ from: from.machine, to: to.machine, frame });
     this.#send(from, to, frame);
@@ -201,7 +208,9 @@ export class SimNetwork implements Carrier {
 
   /** As of a caller who was not answered, tried again over another connection, and whose first try comes last. */
   #sendCopy(from: LinkEnd, to: LinkEnd, frame: Frame): void {
+    this.#count(from.env, 1);
     this.simulation.schedule(this.#dice.between(0, this.copyMsMax), () => {
+      this.#count(from.env, -1);
       const listener = this.#listeners.get(to.address);
       if (listener === undefined || !listener.accepting || !this.#reaches(from.machine, to.machine)) return;
       const near = new LinkEnd(this, { env: from.env, machine: from.machine, address: from.address });
@@ -209,6 +218,7 @@ export class SimNetwork implements Carrier {
       LinkEnd.join(near, far);
       listener.accept(far);
       this.simulation.count('late copy of a request');
+      this.#count(from.env, 1);
       this.#arrive(near, far, frame);
     });
   }
@@ -219,6 +229,7 @@ export class SimNetwork implements Carrier {
     to.lastArrivalMs = Math.max(to.lastArrivalMs, nowMs + travelMs);
     if (this.spikeChance > 0) this.#countOvertaking(from, to);
     const arriving = this.flipChance > 0 ? this.#perhapsFlipped(frame) : frame;
+    this.#count(from.env, 1);
     this.simulation.schedule(to.lastArrivalMs - nowMs, () => this.#arrive(from, to, arriving));
   }
 
@@ -245,11 +256,15 @@ export class SimNetwork implements Carrier {
   }
 
   #arrive(from: LinkEnd, to: LinkEnd, frame: Frame): void {
-    if (this.#withoutPower.has(to.machine)) return;
-    if (this.#blocked.has(wayOf(from.machine, to.machine)) || to.held.length > 0) {
+    const isReachable = !this.#withoutPower.has(to.machine);
+    if (isReachable && (this.#blocked.has(wayOf(from.machine, to.machine)) || to.held.length > 0)) {
       if (to.held.length === 0) this.#breakIfHeld(from, to, frame);
       to.held.push(frame);
-    } else if (to.env.alive && to.open) {
+      return;
+    }
+    this.#count(from.env, -1);
+    if (!isReachable) return;
+    if (to.env.alive && to.open) {
       this.#traceFrame(from, to, frame);
       if (frame.kind === 'open' && this.simulation.onTrace !== undefined)
         this.simulation.note(requestText(frame));
@@ -277,10 +292,23 @@ export class SimNetwork implements Carrier {
   #breakIfHeld(from: LinkEnd, to: LinkEnd, frame: Frame): void {
     this.simulation.schedule(SILENCE_MS_MAX, () => {
       if (to.held[0] !== frame) return;
-      to.held.length = 0;
+      this.#release(from, to);
       this.#breakAfter(0, from, 'no answer');
       this.#breakAfter(0, to, 'no answer');
     });
+  }
+
+  /** What is held up on its way to that end. */
+  #release(from: LinkEnd, to: LinkEnd): Frame[] {
+    const frames = to.held.splice(0);
+    this.#count(from.env, -frames.length);
+    return frames;
+  }
+
+  #count(sender: SimEnv, change: number): void {
+    const count = (this.#onTheirWay.get(sender) ?? 0) + change;
+    if (count === 0) this.#onTheirWay.delete(sender);
+    else this.#onTheirWay.set(sender, count);
   }
 
   #breakPeers(machine: string, delayMs: () => number): void {
