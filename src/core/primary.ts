@@ -134,7 +134,7 @@ export class Primary {
 
   /** The length that readers may be told, of a replica that is `replicaLength` long (P13). */
   visibleLength(replicaLength: number): number {
-    return this.#tail.visible(replicaLength);
+    return this.#withoutRules.has('P13') ? replicaLength : this.#tail.visible(replicaLength);
   }
 
   /** Takes a mutation into the order, finds it taken before, or refuses it; a refusal changes nothing. */

@@ -9,8 +9,8 @@ import { type Plan, runSeed } from './story.ts';
 const PLANS: Readonly<Record<Rule, Partial<Plan>>> = {
   P2: writes('kill a server', 'late copies', 'partition'),
   P3: writes('kill the master', 'partition'),
-  P5: writes('kill a server', 'kill all'),
-  P6: writes('kill a server', 'kill all'),
+  P5: appends('orders cut off', 'kill a server'),
+  P6: appends('orders cut off', 'kill a client', 'slow network'),
   P7: writes('power cut of a server'),
   P9: {
     ...appends('kill a server', 'lesson broken off'),
@@ -19,7 +19,7 @@ const PLANS: Readonly<Record<Rule, Partial<Plan>>> = {
     faultsMs: 6 * SECOND_MS,
   },
   P10: writes('kill a server', 'lost connections', 'slow network'),
-  P13: appends('kill a server', 'slow network', 'partition'),
+  P13: appends('orders cut off', 'kill a client', 'slow network'),
   P15: appends('kill a server', 'lost connections'),
   // Others fill the chunk while an answer is late: who leaves it then appends once more to the next.
   P17: appends('slow network', 'lost connections'),

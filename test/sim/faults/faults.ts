@@ -7,6 +7,7 @@ import { BIT_ROT, FULL_DISK, SLOW_DISK } from './disk.ts';
 import type { Fault, Scene } from './fault.ts';
 import { LOG_TAIL_LOST } from './lost-log.ts';
 import { FLIPS_ON_THE_WIRE, LATE_COPIES, LOST_CONNECTIONS, SLOW_NETWORK } from './network.ts';
+import { ORDERS_CUT_OFF } from './orders-cut-off.ts';
 import { PARTITIONS } from './partition.ts';
 import { PAUSE } from './pause.ts';
 import { POWER_CUTS } from './power-cut.ts';
@@ -14,6 +15,7 @@ import { POWER_CUTS } from './power-cut.ts';
 export const FAULTS: readonly Fault[] = [
   ...CRASHES,
   LESSON_BROKEN_OFF,
+  ORDERS_CUT_OFF,
   ...POWER_CUTS,
   LOG_TAIL_LOST,
   PAUSE,
@@ -36,6 +38,7 @@ export const CONSEQUENCES = [
   'late copy of a request',
   'write to a full disk',
   'learner cut off from its teacher',
+  'primary cut off from members',
   'synced commands lost',
 ] as const;
 
