@@ -31,6 +31,11 @@ const JUDGED_COUNT_MAX = 4096;
  */
 export type MendOutcome = 'mended' | 'lost' | 'unknown';
 
+interface Judgement {
+  readonly outcome: Exclude<MendOutcome, 'mended'>;
+  readonly atMs: number;
+}
+
 export interface BlockMenderParts {
   readonly env: Env;
   readonly peers: Peers;
@@ -49,9 +54,8 @@ export class BlockMender {
   readonly #parts: BlockMenderParts;
   readonly #rounds = new Map<string, Promise<MendOutcome>>();
   readonly #looking = new Set<string>();
-  readonly #judged = boundedCache<string, { readonly outcome: MendOutcome; readonly atMs: number }>(
-    JUDGED_COUNT_MAX,
-  );
+  /** Blocks that were not put right. */
+  readonly #judged = boundedCache<string, Judgement>(JUDGED_COUNT_MAX);
   readonly #closing = sharedAbort();
 
   constructor(parts: BlockMenderParts) {
@@ -72,11 +76,15 @@ export class BlockMender {
     });
   }
 
+  /** Some block was found bad, and may be so still. Hardly ever. */
+  get knowsBad(): boolean {
+    return this.#looking.size > 0 || this.#judged.size > 0;
+  }
+
   /** It was found bad, and nobody has put it right since; an overwrite may have. */
   mayBeBad(replica: Replica, blockIndex: number): boolean {
     const key = keyOf(replica, blockIndex);
-    const judged = this.#judged.get(key);
-    return this.#looking.has(key) || (judged !== undefined && judged.outcome !== 'mended');
+    return this.#looking.has(key) || this.#judged.has(key);
   }
 
   /** All members are asked once. Never rejects. */
@@ -117,7 +125,9 @@ export class BlockMender {
       outcome = 'unknown';
       env.log.warn({ ...fields, code: codeOf(error), error: messageOf(error) }, 'a bad block stays for now');
     }
-    this.#judged.set(keyOf(replica, blockIndex), { outcome, atMs: env.monotonicMs() });
+    const key = keyOf(replica, blockIndex);
+    if (outcome === 'mended') this.#judged.delete(key);
+    else this.#judged.set(key, { outcome, atMs: env.monotonicMs() });
     if (outcome === 'lost') onLost(replica.chunk, blockIndex);
     return outcome;
   }
@@ -162,11 +172,9 @@ export class BlockMender {
     }
   }
 
-  #wasJudged(key: string, withinMs: number, as?: MendOutcome): boolean {
+  #wasJudged(key: string, withinMs: number, as?: Judgement['outcome']): boolean {
     const judged = this.#judged.get(key);
     if (judged === undefined || (as !== undefined && judged.outcome !== as)) return false;
-    // One that was mended may be bad again.
-    if (judged.outcome === 'mended') return false;
     return this.#parts.env.monotonicMs() - judged.atMs < withinMs;
   }
 }

@@ -35,6 +35,7 @@ export function mendMerged(
   replica: Replica,
   { chunkOffset, length }: { readonly chunkOffset: number; readonly length: number },
 ): Promise<void> | undefined {
+  if (!mender.knowsBad) return undefined;
   const merged = mergedBlocks(replica.state.length, chunkOffset, length);
   const suspects = merged.filter((blockIndex) => mender.mayBeBad(replica, blockIndex));
   return suspects.length === 0 ? undefined : mendAll(mender, replica, suspects);

@@ -87,7 +87,8 @@ export class Session {
 
   /**
    * A command. `repeatable`: carried out twice, it does no harm and answers the same; only such a one is given to a
-   * new session when the old one ended before its answer came; otherwise that is SESSION_EXPIRED. `openId`: by the right of which open file; 0: of none.
+   * new session when the old one ended before its answer came; otherwise that is SESSION_EXPIRED. `openId`: by the right
+   * of which open file; 0: of none.
    */
   async command<Req extends { context: CommandContext | undefined }, Res>(
     method: Method<Req, Res>,

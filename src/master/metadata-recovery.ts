@@ -8,7 +8,7 @@ import { makeDurableDirectory } from '../storage/directories.ts';
 import type { MetaStoreFile, MetaStoreSource, OpenMetaStore } from '../storage/meta-store-files.ts';
 import { Oplog } from '../storage/oplog.ts';
 import { decodeCommand } from '../storage/oplog-codec.ts';
-import { StoreMark } from './store-mark.ts';
+import { StoreMark, type StoreTrust } from './store-mark.ts';
 
 export interface RecoveryOptions {
   readonly env: Env;
@@ -67,12 +67,13 @@ async function recoverInto(opened: Opened, options: RecoveryOptions): Promise<Re
   opened.add(oplog);
   const checkpoints = new Checkpoints(disk, `${directory}/checkpoints`);
   const mark = new StoreMark(disk, directory);
-  const mayLackEnd = (await mark.trust()) === 'doubtful';
-  if (oplog.filesystemId === undefined) await begin(oplog, { env, mark, checkpoints, directory });
-  const found = await openStore(opened, { ...options, mark, checkpoints, log });
+  const trust = await mark.trust();
+  if (oplog.filesystemId === undefined) await begin(oplog, { env, trust, checkpoints, directory });
+  const found = await openStore(opened, { ...options, mark, trust, checkpoints, log });
   mustFit({ oplog, state: found.state, directory });
   await mark.open();
   await replay(oplog, found.state, log);
+  const mayLackEnd = trust === 'doubtful';
   return { ...found, oplog, checkpoints, mark, mayLackEnd, close: () => opened.close() };
 }
 
@@ -81,12 +82,12 @@ async function begin(
   oplog: Oplog,
   {
     env,
-    mark,
+    trust,
     checkpoints,
     directory,
-  }: { env: Env; mark: StoreMark; checkpoints: Checkpoints; directory: string },
+  }: { env: Env; trust: StoreTrust; checkpoints: Checkpoints; directory: string },
 ): Promise<void> {
-  const isNew = (await mark.trust()) === 'none' && (await checkpoints.list()).length === 0;
+  const isNew = trust === 'none' && (await checkpoints.list()).length === 0;
   if (!isNew) {
     const file = `${directory}/oplog`;
     throw new GfsError('CORRUPT', `the operation log in ${file} is missing`, { fields: { file } });
@@ -96,6 +97,7 @@ async function begin(
 
 interface StoreOptions extends RecoveryOptions {
   readonly mark: StoreMark;
+  readonly trust: StoreTrust;
   readonly checkpoints: Checkpoints;
   readonly log: Logger;
 }
@@ -103,9 +105,8 @@ type OpenedStore = Pick<Recovered, 'store' | 'state' | 'checkpointPosition'>;
 
 /** The store that the last process left, if it can be believed; else a new one, from a checkpoint if there is one. */
 async function openStore(opened: Opened, options: StoreOptions): Promise<OpenedStore> {
-  const { checkpoints, mark, log } = options;
+  const { checkpoints, mark, trust, log } = options;
   const newest = (await checkpoints.list())[0]?.position ?? 0;
-  const trust = await mark.trust();
   if (trust === 'trustworthy') {
     const left = await openLeft(opened, options);
     // Older than a checkpoint is only a store that somebody deleted, or one that lives in memory.

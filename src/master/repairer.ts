@@ -137,6 +137,10 @@ export class Repairer {
     }
   }
 
+  #graceMsOf(chunk: ChunkHandle): number {
+    return this.#needed.has(chunk) ? 0 : this.#parts.graceMs;
+  }
+
   #isLost(server: ServerId, graceMs = this.#parts.graceMs): boolean {
     const { servers, env } = this.#parts;
     const nowMs = env.monotonicMs();
@@ -161,8 +165,10 @@ export class Repairer {
   #note(chunk: ChunkHandle, row: Chunk): void {
     const { env } = this.#parts;
     const copies = this.#copiesOf(chunk, row);
-    const graceMs = this.#needed.has(chunk) ? 0 : this.#parts.graceMs;
-    const dueMs = repairDueMs(copies, row.goal, { nowMs: env.monotonicMs(), graceMs });
+    const dueMs = repairDueMs(copies, row.goal, {
+      nowMs: env.monotonicMs(),
+      graceMs: this.#graceMsOf(chunk),
+    });
     if (dueMs === undefined || !this.#isWritten(chunk, row) || !this.#hasSpare(row)) {
       this.#needed.delete(chunk);
       return;
@@ -171,7 +177,7 @@ export class Repairer {
   }
 
   #copiesOf(chunk: ChunkHandle, { members }: Chunk): CopyCount {
-    const graceMs = this.#needed.has(chunk) ? 0 : this.#parts.graceMs;
+    const graceMs = this.#graceMsOf(chunk);
     const lost = members.filter((member) => this.#isLost(member, graceMs)).length;
     return { present: members.length - lost, lost };
   }

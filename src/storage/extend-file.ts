@@ -7,8 +7,8 @@ const ZEROS = Buffer.alloc(1 * MiB);
 
 /**
  * Fills a file with zeros from `from` on, where it holds nothing that counts, so that what is written there later takes
- * no more of the disk: `wantedBytes`, or only `neededBytes` where the disk has no room for more. Resolves to where the
- * zeros end. NO_SPACE: nor is there room for those, and the file ends at `from`.
+ * no more of the disk: `wantedBytes`, or only `neededBytes` where that is more, or the disk has no room for more. Resolves
+ * to where the zeros end. NO_SPACE: nor is there room for those, and the file ends at `from`.
  */
 export async function extendFile(
   file: DiskFile,

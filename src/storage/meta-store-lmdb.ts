@@ -141,8 +141,8 @@ class LmdbMetaStore implements MetaStoreFile {
       this.#roomBytes = end - usedBytes;
       const neededBytes = roomBytes - this.#roomBytes;
       if (neededBytes <= 0) return;
-      const wantedBytes = Math.max(neededBytes, FILL_BYTES);
-      this.#roomBytes = (await extendFile(file, end, { neededBytes, wantedBytes })) - usedBytes;
+      const filled = await extendFile(file, end, { neededBytes, wantedBytes: FILL_BYTES });
+      this.#roomBytes = filled - usedBytes;
     } finally {
       this.#filling = false;
       await file.close();

@@ -81,19 +81,23 @@ export function decodeSegmentHeader(
   };
 }
 
+/** Of a batch, header included. */
+export function batchLength(commands: readonly Uint8Array[]): number {
+  return commands.reduce((sum, { length }) => sum + 4 + length, BATCH_HEADER_BYTES);
+}
+
 /** The batch in pieces, not joined: header first. */
 export function encodeBatch(firstPosition: number, commands: readonly Uint8Array[]): Uint8Array[] {
   assert(commands.length > 0, 'a batch has commands');
   const header = Buffer.alloc(BATCH_HEADER_BYTES);
   const pieces: Uint8Array[] = [header];
   const lengths = Buffer.alloc(4 * commands.length);
-  let payloadBytes = 0;
   for (const [index, command] of commands.entries()) {
     assert(command.length > 0, 'a command has bytes');
     lengths.writeUInt32LE(command.length, 4 * index);
     pieces.push(lengths.subarray(4 * index, 4 * index + 4), command);
-    payloadBytes += 4 + command.length;
   }
+  const payloadBytes = batchLength(commands) - BATCH_HEADER_BYTES;
   assert(payloadBytes <= BATCH_PAYLOAD_BYTES_MAX, 'a batch can be read back');
   BATCH_MAGIC.copy(header, 0);
   header.writeUInt32LE(payloadBytes, 8);

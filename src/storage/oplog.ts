@@ -8,6 +8,7 @@ import { extendFile } from './extend-file.ts';
 import type { RoomUse } from './meta-store-files.ts';
 import {
   type Batch,
+  batchLength,
   decodeBatch,
   decodeSegmentHeader,
   encodeBatch,
@@ -96,8 +97,7 @@ export class Oplog {
    * there is no room, and the log is as it was. Ordinary use leaves the spare. Not while appending.
    */
   async makeRoom(records: readonly Uint8Array[], use: RoomUse): Promise<void> {
-    const length = lengthOf(encodeBatch(this.#lastPosition + 1, records));
-    const needed = this.#end + length + (use === 'ordinary' ? this.#spareBytes : 0);
+    const needed = this.#end + batchLength(records) + (use === 'ordinary' ? this.#spareBytes : 0);
     if (needed > this.#filled) await this.#fill(this.#openFile(), needed);
   }
 
@@ -170,7 +170,7 @@ export class Oplog {
   /** Made durable by the sync of what is written next. */
   async #fill(file: DiskFile, needed: number): Promise<void> {
     const neededBytes = needed - this.#filled;
-    const wantedBytes = Math.max(neededBytes, this.#fillBytes);
+    const wantedBytes = this.#fillBytes;
     this.#filled = await extendFile(file, this.#filled, { neededBytes, wantedBytes });
   }
 
@@ -207,7 +207,7 @@ export class Oplog {
     try {
       await file.write([encodeSegmentHeader(segment)], 0);
       const neededBytes = length + this.#spareBytes;
-      const wantedBytes = Math.max(neededBytes, this.#fillBytes);
+      const wantedBytes = this.#fillBytes;
       const filled = await extendFile(file, SEGMENT_HEADER_BYTES, { neededBytes, wantedBytes });
       await file.dataSync();
       return { file, filled };

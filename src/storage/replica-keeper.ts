@@ -45,7 +45,7 @@ export interface Kept {
   readonly files: ReplicaFiles;
 }
 
-/** What a replica knows of itself but for its standing, as of the last change that was written. */
+/** What a replica knows of itself but for its standing, as of the last change that was written; `readAtMs` is the log's. */
 export type KeptState = Omit<ReplicaState, 'standing'>;
 
 /**
@@ -88,8 +88,10 @@ export class ReplicaKeeper {
   }
 
   get state(): KeptState {
-    const state = must(this.#state, 'a replica that is handed out has been read');
-    return { ...state, readAtMs: Math.max(this.#readAtMs, state.readAtMs) };
+    return must(this.#state, 'a replica that is handed out has been read');
+  }
+  get readAtMs(): number {
+    return Math.max(this.#readAtMs, this.#state?.readAtMs ?? 0);
   }
   get unsynced(): boolean {
     return this.#loaded?.files.unsynced ?? this.#unsynced;

@@ -105,8 +105,8 @@ export class Replica {
 
   /** As of the last applied change. */
   get state(): ReplicaState {
-    const { state } = this.#keeper;
-    return { ...state, standing: this.#standing.of(state) };
+    const { state, readAtMs } = this.#keeper;
+    return { ...state, readAtMs, standing: this.#standing.of(state) };
   }
 
   /** Something applied is not known to be on disk. */
@@ -275,11 +275,7 @@ export class Replica {
     assertRange(chunkOffset, lengthOf(data));
     return this.#queue.add('change', async () => {
       const context = this.#context();
-      this.#check(this.#standing.refusalOfLesson(context.content, lesson, serial));
-      const length = lengthOf(data);
-      if (length === 0 || length !== context.content.checksums.blockLength(blockIndex)) {
-        throw new GfsError('INVALID_ARGUMENT', `${length} bytes are not block ${blockIndex}`);
-      }
+      this.#checkLessonBlock(context, lesson, serial, { blockIndex, length: lengthOf(data) });
       await planWrite(context, { serial: undefined, chunkOffset, data, checksums: [checksum] });
     });
   }
@@ -313,10 +309,7 @@ export class Replica {
     assertRange(block.blockIndex * CHECKSUM_BLOCK_BYTES, block.length);
     return this.#queue.add('change', async () => {
       const context = this.#context();
-      this.#check(this.#standing.refusalOfLesson(context.content, lesson, serial));
-      if (block.length !== context.content.checksums.blockLength(block.blockIndex)) {
-        throw new GfsError('INVALID_ARGUMENT', `${block.length} bytes are not block ${block.blockIndex}`);
-      }
+      this.#checkLessonBlock(context, lesson, serial, block);
       await planLostBlock(context, block);
     });
   }
@@ -383,6 +376,18 @@ export class Replica {
       takeReserve: (bytes) => this.#host.takeReserve(bytes),
       onCorrupt: (blockIndex) => this.#host.onCorrupt(this.chunk, blockIndex),
     };
+  }
+
+  #checkLessonBlock(
+    { content }: ChangeContext,
+    lesson: string,
+    serial: number,
+    { blockIndex, length }: Pick<LostBlock, 'blockIndex' | 'length'>,
+  ): void {
+    this.#check(this.#standing.refusalOfLesson(content, lesson, serial));
+    if (length === 0 || length !== content.checksums.blockLength(blockIndex)) {
+      throw new GfsError('INVALID_ARGUMENT', `${length} bytes are not block ${blockIndex}`);
+    }
   }
 
   #ignoresStep(version: number): boolean {

@@ -1,6 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
-import { messageOf } from '../../src/base/errors.ts';
+import { refuseCall, toolOptions } from '../tool-options.ts';
 import { Chaos } from './chaos.ts';
 import { ACKNOWLEDGED_PER_MINUTE_MIN, KILLS_PER_MINUTE_MIN } from './verdict.ts';
 
@@ -27,7 +26,12 @@ function print(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-const values = readOptions();
+const values = toolOptions('chaos', {
+  minutes: { type: 'string' },
+  seed: { type: 'string' },
+  keep: { type: 'boolean', default: false },
+  help: { type: 'boolean', short: 'h' },
+});
 if (values.help) {
   process.stdout.write(HELP);
   process.exit(0);
@@ -35,7 +39,7 @@ if (values.help) {
 const minutes = Number(values.minutes ?? 10);
 const seed = Number(values.seed ?? Date.now() % 1_000_000);
 if (!(minutes > 0) || !Number.isSafeInteger(seed)) {
-  refuse('--minutes and --seed take numbers');
+  refuseCall('chaos', '--minutes and --seed take numbers');
 }
 print(`seed ${seed}; to repeat the order of accidents: npm run chaos -- --seed ${seed} --minutes ${minutes}`);
 let chaos: Chaos | undefined;
@@ -67,23 +71,3 @@ try {
   if (keep) print(`logs, data and manifests are in ${chaos.directory}`);
 }
 process.exitCode = isGood ? 0 : 1;
-
-function readOptions() {
-  try {
-    return parseArgs({
-      options: {
-        minutes: { type: 'string' },
-        seed: { type: 'string' },
-        keep: { type: 'boolean', default: false },
-        help: { type: 'boolean', short: 'h' },
-      },
-    }).values;
-  } catch (error) {
-    return refuse(messageOf(error));
-  }
-}
-
-function refuse(why: string): never {
-  process.stderr.write(`chaos: ${why}\n`);
-  process.exit(2);
-}

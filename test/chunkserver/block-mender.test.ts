@@ -4,7 +4,6 @@ import { joined } from '../../src/base/bytes.ts';
 import { codeOf } from '../../src/base/errors.ts';
 import { KiB, SECOND_MS } from '../../src/base/units.ts';
 import { ChunkserverDefinition } from '../../src/rpc/messages.ts';
-import { replicaPaths } from '../../src/storage/replica-files.ts';
 import { type Cluster, sameBytes, sample } from './harness.ts';
 import { type SimWorld, simulate } from './sim-world.ts';
 
@@ -22,8 +21,7 @@ async function written(cluster: Cluster, world: SimWorld, length = 3 * BLOCK): P
 }
 
 function flip(world: SimWorld, index: number, blockIndex: number): void {
-  const { data } = replicaPaths(`/data/server-${index}/chunks`, CHUNK);
-  world.disks.get(`server-${index}`)?.flipBit(data, blockIndex * BLOCK + 7, 2);
+  world.flipBit(index, CHUNK, blockIndex * BLOCK + 7);
 }
 
 /** The block as it is on this server's disk, or the error of who looks at it. */

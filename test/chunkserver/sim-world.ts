@@ -1,3 +1,4 @@
+import { replicaPaths } from '../../src/storage/replica-files.ts';
 import { SimDisk } from '../sim/sim-disk.ts';
 import { SimEnv } from '../sim/sim-env.ts';
 import { SimNetwork } from '../sim/sim-network.ts';
@@ -37,6 +38,12 @@ export class SimWorld implements World {
     this.network.powerOff(name);
     this.disks.get(name)?.powerCut();
     this.network.powerOn(name);
+  }
+
+  /** On the disk of this server, in the chunk's data file. */
+  flipBit(index: number, chunk: number, chunkOffset: number): void {
+    const { data } = replicaPaths(`${this.root}/server-${index}/chunks`, chunk);
+    this.disks.get(`server-${index}`)?.flipBit(data, chunkOffset, 2);
   }
 
   async close(): Promise<void> {}

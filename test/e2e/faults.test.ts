@@ -12,7 +12,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import { gone, isMounted, kill, skips, TestCluster } from './cluster.ts';
 
 const sha = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
@@ -105,15 +105,42 @@ test.serial(
   },
 );
 
-test.serial('full disks are ENOSPC to the writer, and nothing acknowledged is lost', async (t) => {
-  if (skips(t)) return;
-  t.timeout(180_000);
-  await using cluster = new TestCluster({ chunkSize: '1MiB', reserve: '4MiB' });
-  mkdirSync(cluster.data, { recursive: true });
-  // One small file system under all servers and the master.
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=96m', 'tmpfs', cluster.data]);
-  try {
-    await cluster.start();
+/** A test on a cluster whose servers and master share one small file system. */
+function onOneDisk(
+  size: string,
+  run: (t: ExecutionContext, cluster: TestCluster) => Promise<void>,
+): (t: ExecutionContext) => Promise<void> {
+  return async (t) => {
+    if (skips(t)) return;
+    t.timeout(180_000);
+    await using cluster = new TestCluster({ chunkSize: '1MiB', reserve: '4MiB' });
+    mkdirSync(cluster.data, { recursive: true });
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', cluster.data]);
+    try {
+      await cluster.start();
+      await run(t, cluster);
+    } finally {
+      if (cluster.running) await cluster.killAll();
+      if (isMounted(cluster.mount)) execFileSync('umount', ['-l', cluster.mount]);
+      execFileSync('umount', ['-l', cluster.data]);
+    }
+  };
+}
+
+/** Space has come back: it can be written again, ended and started, and a file has its content. */
+async function isAsBefore(t: ExecutionContext, cluster: TestCluster, kept: string): Promise<void> {
+  await cluster.shell(
+    'for i in $(seq 100); do head -c 5000000 /dev/zero > again 2>/dev/null && sync again 2>/dev/null && exit; sleep 0.1; done; exit 1',
+  );
+  t.is(await cluster.stop(), 0, cluster.stderr);
+  await cluster.start();
+  t.is(sha(readFileSync(join(cluster.mount, 'kept'))), kept);
+  t.is(await cluster.stop(), 0, cluster.stderr);
+}
+
+test.serial(
+  'full disks are ENOSPC to the writer, and nothing acknowledged is lost',
+  onOneDisk('96m', async (t, cluster) => {
     await cluster.shell('echo safe > safe && head -c 2000000 /dev/urandom > kept && sync safe kept');
     const kept = sha(readFileSync(join(cluster.mount, 'kept')));
     const full = await cluster.shell('dd if=/dev/zero of=big bs=1M count=64 conv=fsync 2>&1 || echo failed');
@@ -121,60 +148,31 @@ test.serial('full disks are ENOSPC to the writer, and nothing acknowledged is lo
     t.is(await cluster.shell('cat safe'), 'safe\n');
     t.is(sha(readFileSync(join(cluster.mount, 'kept'))), kept);
     await cluster.shell('rm big');
-    // Space comes back, and the file system can be written again.
-    await cluster.shell(
-      'for i in $(seq 100); do head -c 5000000 /dev/zero > again 2>/dev/null && sync again 2>/dev/null && exit; sleep 0.1; done; exit 1',
-    );
-    t.is(await cluster.stop(), 0, cluster.stderr);
-    await cluster.start();
-    t.is(sha(readFileSync(join(cluster.mount, 'kept'))), kept);
-    t.is(await cluster.stop(), 0, cluster.stderr);
-  } finally {
-    if (cluster.running) await cluster.killAll();
-    if (isMounted(cluster.mount)) execFileSync('umount', ['-l', cluster.mount]);
-    execFileSync('umount', ['-l', cluster.data]);
-  }
-});
+    await isAsBefore(t, cluster, kept);
+  }),
+);
 
 test.serial(
   'a disk without a byte left stops nobody: what is there is read, and room is used again',
-  async (t) => {
-    if (skips(t)) return;
-    t.timeout(180_000);
-    await using cluster = new TestCluster({ chunkSize: '1MiB', reserve: '4MiB' });
-    mkdirSync(cluster.data, { recursive: true });
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64m', 'tmpfs', cluster.data]);
-    try {
-      await cluster.start();
-      await cluster.shell('head -c 2000000 /dev/urandom > kept && sync kept && cp kept more');
-      const kept = sha(readFileSync(join(cluster.mount, 'kept')));
-      // Somebody else takes it all, the reserve too.
-      const filler = join(cluster.data, 'filler');
-      t.throws(() => execFileSync('dd', ['if=/dev/zero', `of=${filler}`, 'bs=4k'], { stdio: 'ignore' }));
-      const full = await cluster.shell('dd if=/dev/zero of=big bs=1M count=8 conv=fsync 2>&1 || echo failed');
-      t.regex(full, /No space left on device[\s\S]*failed/, cluster.stderr);
-      // Names are made until the master has no room for another either.
-      const names = await cluster.shell(
-        'for i in $(seq 2000); do ln -s "$(printf %04000d $i)" name-$i 2>&1 || { echo failed; break; }; done',
-      );
-      t.regex(names, /No space left on device[\s\S]*failed/, cluster.stderr);
-      t.is(sha(readFileSync(join(cluster.mount, 'kept'))), kept);
-      await cluster.shell('rm more');
-      t.is(cluster.stderr, '', 'nobody died');
-      rmSync(filler);
-      await cluster.shell(
-        'for i in $(seq 100); do head -c 5000000 /dev/zero > again 2>/dev/null && sync again 2>/dev/null && exit; sleep 0.1; done; exit 1',
-      );
-      t.is(await cluster.stop(), 0, cluster.stderr);
-      await cluster.start();
-      t.is(sha(readFileSync(join(cluster.mount, 'kept'))), kept);
-      t.is(await cluster.stop(), 0, cluster.stderr);
-    } finally {
-      if (cluster.running) await cluster.killAll();
-      if (isMounted(cluster.mount)) execFileSync('umount', ['-l', cluster.mount]);
-      execFileSync('umount', ['-l', cluster.data]);
-    }
-  },
+  onOneDisk('64m', async (t, cluster) => {
+    await cluster.shell('head -c 2000000 /dev/urandom > kept && sync kept && cp kept more');
+    const kept = sha(readFileSync(join(cluster.mount, 'kept')));
+    // Somebody else takes it all, the reserve too.
+    const filler = join(cluster.data, 'filler');
+    t.throws(() => execFileSync('dd', ['if=/dev/zero', `of=${filler}`, 'bs=4k'], { stdio: 'ignore' }));
+    const full = await cluster.shell('dd if=/dev/zero of=big bs=1M count=8 conv=fsync 2>&1 || echo failed');
+    t.regex(full, /No space left on device[\s\S]*failed/, cluster.stderr);
+    // Names are made until the master has no room for another either.
+    const names = await cluster.shell(
+      'for i in $(seq 2000); do ln -s "$(printf %04000d $i)" name-$i 2>&1 || { echo failed; break; }; done',
+    );
+    t.regex(names, /No space left on device[\s\S]*failed/, cluster.stderr);
+    t.is(sha(readFileSync(join(cluster.mount, 'kept'))), kept);
+    await cluster.shell('rm more');
+    t.is(cluster.stderr, '', 'nobody died');
+    rmSync(filler);
+    await isAsBefore(t, cluster, kept);
+  }),
 );
 
 /** The content as a file beside the mount, for shell commands. */

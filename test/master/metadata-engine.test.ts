@@ -224,20 +224,28 @@ test('after a failed sync nothing is answered any more', async (t) => {
   t.true(names(again).includes('a'));
 });
 
+/** The file, some of whose calls are others. */
+function otherwise(file: DiskFile, calls: Partial<DiskFile>): DiskFile {
+  return {
+    read: (into, position) => file.read(into, position),
+    write: (buffers, position) => file.write(buffers, position),
+    size: () => file.size(),
+    truncate: (length) => file.truncate(length),
+    dataSync: () => file.dataSync(),
+    close: () => file.close(),
+    ...calls,
+  };
+}
+
 /** Its syncs fail from a moment on. */
 class BreakingDisk extends NodeDisk {
   failing = false;
 
   override async open(path: string, mode: OpenMode): Promise<DiskFile> {
     const file = await super.open(path, mode);
-    return {
-      read: (into, position) => file.read(into, position),
-      write: (buffers, position) => file.write(buffers, position),
-      size: () => file.size(),
-      truncate: (length) => file.truncate(length),
+    return otherwise(file, {
       dataSync: () => (this.failing ? Promise.reject(new Error('fsync failed')) : file.dataSync()),
-      close: () => file.close(),
-    };
+    });
   }
 }
 
@@ -331,18 +339,13 @@ class FullDisk extends NodeDisk {
 
   override async open(path: string, mode: OpenMode): Promise<DiskFile> {
     const file = await super.open(path, mode);
-    return {
-      read: (into, position) => file.read(into, position),
+    return otherwise(file, {
       write: async (buffers, position) => {
         const end = position + buffers.reduce((sum, { length }) => sum + length, 0);
         if (this.full && end > (await file.size())) throw new GfsError('NO_SPACE', `${path}: no room`);
         await file.write(buffers, position);
       },
-      size: () => file.size(),
-      truncate: (length) => file.truncate(length),
-      dataSync: () => file.dataSync(),
-      close: () => file.close(),
-    };
+    });
   }
 }
 

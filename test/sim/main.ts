@@ -1,7 +1,7 @@
-import { parseArgs } from 'node:util';
 import { messageOf } from '../../src/base/errors.ts';
 import { MINUTE_MS } from '../../src/base/units.ts';
 import type { Rule } from '../../src/core/rules.ts';
+import { refuseCall, toolOptions } from '../tool-options.ts';
 import { CONSEQUENCES, FAULTS } from './faults/faults.ts';
 import { Pool } from './pool.ts';
 import { hashOf } from './random.ts';
@@ -137,22 +137,33 @@ function print(line: string): void {
 }
 
 function readArguments(): Arguments {
-  const values = readOptions();
+  const values = toolOptions('sim', {
+    seed: { type: 'string' },
+    from: { type: 'string' },
+    count: { type: 'string' },
+    minutes: { type: 'string' },
+    twice: { type: 'boolean' },
+    trace: { type: 'boolean' },
+    workload: { type: 'string' },
+    without: { type: 'string' },
+    help: { type: 'boolean', short: 'h' },
+  });
   if (values.help) {
     process.stdout.write(HELP);
     process.exit(0);
   }
   const number = (key: 'seed' | 'from' | 'count' | 'minutes') => {
     const value = values[key] === undefined ? undefined : Number(values[key]);
-    if (value !== undefined && !(value >= 0)) refuse(`--${key} takes a number`);
+    if (value !== undefined && !(value >= 0)) refuseCall('sim', `--${key} takes a number`);
     return value;
   };
   const seed = number('seed');
   const minutes = number('minutes');
   const workloads = values.workload?.split(',');
   const unknown = workloads?.find((name) => !(workloadNames as readonly string[]).includes(name));
-  if (unknown !== undefined) refuse(`--workload takes some of ${workloadNames.join(', ')}`);
-  if (values.without !== undefined && !isRule(values.without)) refuse(`--without takes one of ${RULES}`);
+  if (unknown !== undefined) refuseCall('sim', `--workload takes some of ${workloadNames.join(', ')}`);
+  if (values.without !== undefined && !isRule(values.without))
+    refuseCall('sim', `--without takes one of ${RULES}`);
   return {
     without: values.without,
     from: seed ?? number('from') ?? 0,
@@ -163,29 +174,4 @@ function readArguments(): Arguments {
     trace: values.trace ?? false,
     workloads: workloads as WorkloadName[] | undefined,
   };
-}
-
-function readOptions() {
-  try {
-    return parseArgs({
-      options: {
-        seed: { type: 'string' },
-        from: { type: 'string' },
-        count: { type: 'string' },
-        minutes: { type: 'string' },
-        twice: { type: 'boolean' },
-        trace: { type: 'boolean' },
-        workload: { type: 'string' },
-        without: { type: 'string' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    }).values;
-  } catch (error) {
-    return refuse(messageOf(error));
-  }
-}
-
-function refuse(why: string): never {
-  process.stderr.write(`sim: ${why}\n`);
-  process.exit(2);
 }

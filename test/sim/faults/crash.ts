@@ -1,7 +1,8 @@
+import { must } from '../../../src/base/assert.ts';
 import { SECOND_MS } from '../../../src/base/units.ts';
 import { ChunkserverDefinition, MasterDefinition } from '../../../src/rpc/messages.ts';
 import type { Node } from '../node.ts';
-import type { Fault, Scene } from './fault.ts';
+import { atNextCall, type Call, type Fault, type Scene } from './fault.ts';
 
 const { admit } = MasterDefinition.methods;
 const { learn } = ChunkserverDefinition.methods;
@@ -36,18 +37,14 @@ export const LESSON_BROKEN_OFF: Fault = {
   inject: (scene) => {
     const { cluster, dice, durationMs } = scene;
     const { master, network, servers, simulation } = cluster;
-    const endMs = simulation.nowMs + Math.max(durationMs, ARMED_MS_MIN);
     /** By teacher. */
     const learners = new Map<string, string>();
-    let armed = true;
-    network.onSent.push(({ from, to, frame }) => {
-      if (!armed || frame.kind !== 'open' || scene.over) return;
-      const { name } = frame.route.method;
+    const isAdmission = ({ from, to, name }: Call) => {
       if (name === learn.name) learners.set(from, to);
-      const learner = learners.get(from);
-      if (name !== admit.name || learner === undefined) return;
-      armed = false;
-      if (simulation.nowMs > endMs) return;
+      return name === admit.name && learners.has(from);
+    };
+    atNextCall(scene, Math.max(durationMs, ARMED_MS_MIN), isAdmission, ({ from }) => {
+      const learner = must(learners.get(from), 'its teacher asks');
       simulation.count('learner cut off from its teacher');
       network.block(from, learner);
       network.block(master.name, from);

@@ -47,9 +47,10 @@ export function rottenOf({ servers, simulation }: Cluster): Node {
 }
 
 function flipOne({ disk }: Node, others: readonly Node[], dice: Random): void {
+  const held = others.map((server) => new Set(server.disk.names.filePaths()));
   const paths = disk.names
     .filePaths()
-    .filter((path) => path.startsWith('/data/chunks/') && copiesOf(path, others) >= OTHER_COPIES_MIN);
+    .filter((path) => path.startsWith('/data/chunks/') && copiesOf(path, held) >= OTHER_COPIES_MIN);
   if (paths.length === 0) return;
   const path = dice.pick(paths);
   const { length } = disk.names.file(path);
@@ -57,7 +58,7 @@ function flipOne({ disk }: Node, others: readonly Node[], dice: Random): void {
 }
 
 /** A chunk's files have the same names everywhere; what has data in a file of its own has a log, too. */
-function copiesOf(path: string, servers: readonly Node[]): number {
+function copiesOf(path: string, held: readonly ReadonlySet<string>[]): number {
   const log = path.replace(/\.\w+$/, '.log');
-  return servers.filter(({ disk }) => disk.names.filePaths().includes(log)).length;
+  return held.filter((paths) => paths.has(log)).length;
 }

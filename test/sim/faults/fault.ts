@@ -13,6 +13,34 @@ export interface Scene {
   readonly over: boolean;
 }
 
+/** A call as it leaves its machine. */
+export interface Call {
+  readonly from: string;
+  readonly to: string;
+  /** Of the method. */
+  readonly name: string;
+}
+
+/** Does something at the next call of a kind, once, if one is made within this time and before the faults are over. */
+export function atNextCall(
+  scene: Scene,
+  withinMs: number,
+  isMeant: (call: Call) => boolean,
+  act: (call: Call) => void,
+): void {
+  const { network, simulation } = scene.cluster;
+  const endMs = simulation.nowMs + withinMs;
+  let armed = true;
+  network.onSent.push(({ from, to, frame }) => {
+    if (!armed || frame.kind !== 'open') return;
+    armed = !scene.over && simulation.nowMs <= endMs;
+    const call = { from, to, name: frame.route.method.name };
+    if (!armed || !isMeant(call)) return;
+    armed = false;
+    act(call);
+  });
+}
+
 /** Something that goes wrong. Each time is counted by its name. */
 export interface Fault {
   readonly name: string;

@@ -6,7 +6,7 @@ import { decodeCommand } from '../../../src/storage/oplog-codec.ts';
 import { decodeBatch, SEGMENT_HEADER_BYTES } from '../../../src/storage/oplog-format.ts';
 import { MASTER_ADDRESS } from '../cluster.ts';
 import type { SimDisk } from '../sim-disk.ts';
-import type { Fault, Scene } from './fault.ts';
+import { atNextCall, type Call, type Fault, type Scene } from './fault.ts';
 
 /**
  * What the log can lose without a name, a length or the place of bytes going with it, which nobody could bring back: so all
@@ -58,11 +58,6 @@ export const LOG_TAIL_LOST: Fault = {
   },
 };
 
-interface Call {
-  readonly from: string;
-  readonly name: string;
-}
-
 /** Soon after the next call of this kind. */
 function loseTailAfter(
   scene: Scene,
@@ -71,14 +66,8 @@ function loseTailAfter(
   also: () => void = () => undefined,
 ): void {
   const { cluster, dice } = scene;
-  const { network, simulation } = cluster;
-  const endMs = simulation.nowMs + ARMED_MS_MAX;
-  let armed = true;
-  network.onSent.push(({ from, frame }) => {
-    if (!armed || frame.kind !== 'open' || !isTelling({ from, name: frame.route.method.name })) return;
-    armed = false;
-    if (simulation.nowMs > endMs) return;
-    simulation.schedule(dice.between(0, toldMsMax), () => {
+  atNextCall(scene, ARMED_MS_MAX, isTelling, () => {
+    cluster.simulation.schedule(dice.between(0, toldMsMax), () => {
       if (scene.over) return;
       loseTail(scene);
       also();

@@ -1,6 +1,7 @@
+import { must } from '../../../src/base/assert.ts';
 import { SECOND_MS } from '../../../src/base/units.ts';
 import { ChunkserverDefinition } from '../../../src/rpc/messages.ts';
-import type { Fault } from './fault.ts';
+import { atNextCall, type Call, type Fault } from './fault.ts';
 
 const { apply } = ChunkserverDefinition.methods;
 /** So long somebody is waited for to order something. */
@@ -15,17 +16,13 @@ export const ORDERS_CUT_OFF: Fault = {
   inject: (scene) => {
     const { cluster, dice, after } = scene;
     const { network, servers, simulation } = cluster;
-    const endMs = simulation.nowMs + ARMED_MS_MAX;
     const isAlone = dice.chance(0.5);
     const onlyMs = dice.pick([2, 50, 500]) * dice.next();
     const downMs = dice.pick([1, 20, undefined]);
-    let armed = true;
-    network.onSent.push(({ from, to, frame }) => {
-      if (!armed || frame.kind !== 'open' || frame.route.method.name !== apply.name || scene.over) return;
-      const primary = servers.find(({ name }) => name === from);
-      if (primary === undefined) return;
-      armed = false;
-      if (simulation.nowMs > endMs) return;
+    const serverOf = (machine: string) => servers.find(({ name }) => name === machine);
+    const isOrder = ({ from, name }: Call) => name === apply.name && serverOf(from) !== undefined;
+    atNextCall(scene, ARMED_MS_MAX, isOrder, ({ from, to }) => {
+      const primary = must(serverOf(from), 'a server orders');
       const others = servers.filter(({ name }) => (isAlone ? name !== from : name === to));
       simulation.count('primary cut off from members');
       for (const { name } of others) network.block(from, name);
