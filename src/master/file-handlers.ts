@@ -74,7 +74,7 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
       return { message: { attributes, openId, extents, created, beingWritten, parent: directory } };
     },
 
-    open: async ({ message }) => {
+    open: async ({ message }, { signal }) => {
       const { read, truncate } = message;
       const write = message.write || message.append;
       const inode = inodeId(message.inode);
@@ -95,12 +95,8 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
         return { message: { attributes, openId, extents: firstExtents(inode, context), beingWritten } };
       const firstChunk = write ? newChunks.proposeIfPossible(attributes.goal) : undefined;
       try {
-        const emptied = await setAttributes(parts, context, {
-          ...NO_CHANGES,
-          inode,
-          length: 0,
-          firstChunk,
-        });
+        const changes = { ...NO_CHANGES, inode, length: 0, firstChunk };
+        const emptied = await setAttributes(parts, { context, changes, signal });
         begun(firstChunk, inode);
         return {
           message: { attributes: emptied, openId, extents: firstExtents(inode, context), beingWritten },
@@ -140,26 +136,16 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
       return { message: await commit(context, inode, message.commit) };
     },
 
-    setAttributes: async ({ message }) => {
+    setAttributes: async ({ message }, { signal }) => {
       const context = contextIn(message.context);
       const { mode, uid, gid, length, atime, mtime, atimeNow, mtimeNow, byOpenFile } = message;
       const inode = inodeId(message.inode);
       if (byOpenFile && !sessions.writersOf(inode).includes(sessionId(context.session))) {
         throw new GfsError('BAD_FILE', `the session does not have inode ${inode} open for writing`);
       }
-      const attributes = await setAttributes(parts, context, {
-        inode,
-        mode,
-        uid,
-        gid,
-        length,
-        atime,
-        mtime,
-        atimeNow,
-        mtimeNow,
-        byOpenFile,
-        firstChunk: undefined,
-      });
+      const times = { atime, mtime, atimeNow, mtimeNow };
+      const changes = { inode, mode, uid, gid, length, ...times, byOpenFile, firstChunk: undefined };
+      const attributes = await setAttributes(parts, { context, changes, signal });
       return { message: await entries.entry(context.session, attributes) };
     },
   };

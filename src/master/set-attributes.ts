@@ -1,6 +1,6 @@
 import { codeOf } from '../base/errors.ts';
 import type { InodeId } from '../base/ids.ts';
-import { unwrap } from '../base/result.ts';
+import { refuse, unwrap } from '../base/result.ts';
 import type { CommandBodies, CommandContext } from '../core/metadata/commands.ts';
 import type { Attributes, Extent } from '../core/metadata/rows.ts';
 import { chunksToFence, fenceChunks } from './dropped-chunks.ts';
@@ -16,17 +16,22 @@ type Parts = Pick<
 /** How often a chunk may be raised by somebody else between our look and our command. */
 const ATTEMPTS_MAX = 5;
 
+/** The command, and whose call it came with. */
+interface Change {
+  readonly context: CommandContext;
+  readonly changes: AttributeChanges;
+  /** Of the call: nobody waits for the answer any more. */
+  readonly signal: AbortSignal;
+}
+
 /**
  * One command, whatever changes. A new length inside a chunk cuts that chunk by raising its version in the same command,
  * and is answered when the version is active (P19): bytes behind the new end must not show up again when the file
  * grows, also those that somebody wrote and never committed. So the chunk is cut whatever length is stored.
  */
-export async function setAttributes(
-  parts: Parts,
-  context: CommandContext,
-  changes: AttributeChanges,
-): Promise<Attributes> {
+export async function setAttributes(parts: Parts, change: Change): Promise<Attributes> {
   const { metadata, raiser, garbage } = parts;
+  const { context, changes } = change;
   const { inode, length } = changes;
   const { state } = metadata;
   for (let attempt = 1; ; attempt += 1) {
@@ -40,7 +45,7 @@ export async function setAttributes(
     const asker = context.session;
     const dropped = length === undefined ? [] : chunksToFence(parts, { inode, length, asker });
     try {
-      const attributes = await changed(parts, straddled, { context, changes });
+      const attributes = await changed(parts, straddled, change);
       await fenceChunks(parts, dropped);
       return attributes;
     } catch (error) {
@@ -51,12 +56,9 @@ export async function setAttributes(
   }
 }
 
-async function changed(
-  parts: Parts,
-  straddled: Extent | undefined,
-  { context, changes }: { context: CommandContext; changes: AttributeChanges },
-): Promise<Attributes> {
-  if (straddled !== undefined) return await cutAt(parts, straddled, { context, changes });
+async function changed(parts: Parts, straddled: Extent | undefined, change: Change): Promise<Attributes> {
+  if (straddled !== undefined) return await cutAt(parts, straddled, change);
+  const { context, changes } = change;
   const body = { ...changes, cut: undefined };
   const reach = () => unreachable(parts.access, context, [changes.inode]);
   return unwrap(await parts.metadata.execute(context, 'setAttributes', body, reach));
@@ -65,7 +67,7 @@ async function changed(
 async function cutAt(
   { metadata, access, raiser }: Parts,
   { chunk }: Extent,
-  { context, changes }: { context: CommandContext; changes: AttributeChanges },
+  { context, changes, signal }: Change,
 ): Promise<Attributes> {
   const { state } = metadata;
   const { inode, byOpenFile } = changes;
@@ -74,6 +76,8 @@ async function cutAt(
   if (!byOpenFile) unwrap(state.access(context.caller, inode, { write: true }));
   let attributes: Attributes | undefined;
   await raiser.raiseWith(chunk, async (plan) => {
+    // The members were waited for. Whoever asked may be dead since, and another have gone on from what he saw.
+    if (signal.aborted) return refuse('CANCELLED', 'nobody waits for this truncation any more');
     const cut = { chunk, ...plan };
     const result = await metadata.execute(context, 'setAttributes', { ...changes, cut });
     if (result.ok) attributes = result.value;

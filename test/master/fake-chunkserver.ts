@@ -35,6 +35,8 @@ export class FakeChunkserver {
   readonly strays: StrayCopy[] = [];
   /** What is done before a lesson is answered. */
   onTeach: ((request: TeachRequest) => Promise<void>) | undefined;
+  /** What is done before it says what it holds. */
+  onCheckVersion: (() => Promise<void>) | undefined;
   readonly answers: HeartbeatResponse[] = [];
   server = 0;
   filesystemId = '';
@@ -209,6 +211,7 @@ export class FakeChunkserver {
       },
       checkVersion: async ({ message: { chunks } }) => {
         mayRefuse('checkVersion');
+        await this.onCheckVersion?.();
         const states = chunks.flatMap((chunk) => this.replicas.get(chunk) ?? []);
         const { server, incarnation } = this;
         return { message: { chunks: states, server, incarnation, full: false } };

@@ -314,6 +314,39 @@ test('a truncation that is sent again is carried out once', async (t) => {
   t.is((await client.find(inode)).extents[0]?.version, 2);
 });
 
+test('a truncation whose client has died before it was decided is not carried out later', async (t) => {
+  const { client, inode, openId, servers } = await written(t);
+  await client.close(inode, openId, 100);
+  const [slow] = servers;
+  const asked = new Promise<() => void>((resolve) => {
+    if (slow !== undefined) slow.onCheckVersion = () => new Promise<void>((answer) => resolve(answer));
+  });
+  const dying = new AbortController();
+  const request = { ...methods.setAttributes.requestType.create(), inode, length: 40 };
+  const call = client.connection.call(
+    methods.setAttributes,
+    { ...request, context: client.context() },
+    { signal: dying.signal },
+  );
+  const answer = await asked;
+  dying.abort();
+  t.is(await codeFrom(call), 'CANCELLED');
+  // Whoever comes after sees the file whole, and what he changes stays.
+  await client.call(methods.setAttributes, { ...request, context: client.context(), length: 90_000_000 });
+  answer();
+  if (slow !== undefined) slow.onCheckVersion = undefined;
+  await client.call(methods.setAttributes, {
+    ...request,
+    context: client.context(),
+    mode: 0o600,
+    length: undefined,
+  });
+  // The chunk is free again, and at the version it had.
+  t.is((await extentForWrite(client, inode))?.version, 1);
+  const { attributes } = await client.call(methods.getAttributes, { caller: ROOT, inode });
+  t.is(attributes?.length, 90_000_000);
+});
+
 test('who may not write a file does not truncate it, and no version is raised for him', async (t) => {
   const { client, inode } = await written(t);
   const request = { context: client.context(BOB), inode, length: 40 };
