@@ -3,6 +3,7 @@ import { backoffMs, type Env } from '../base/env.ts';
 import { codeOf, GfsError, messageOf } from '../base/errors.ts';
 import { sharedAbort } from '../base/shared-abort.ts';
 import { SECOND_MS } from '../base/units.ts';
+import { TakenPlace } from '../core/taken-place.ts';
 import {
   type AdmitRequest,
   type EvictRequest,
@@ -48,12 +49,12 @@ export class MasterLink {
   readonly #options: MasterLinkOptions;
   readonly #env: Env;
   readonly #ending = sharedAbort();
+  readonly #place = new TakenPlace({ silenceMs: SERVER_SILENCE_MS, marginMs: 1 * SECOND_MS });
   #answeredMs = Number.NEGATIVE_INFINITY;
   #sequence = 0;
   #reportedAtMs = 0;
   #connection: Connection | undefined;
   #server = 0;
-  #takenSinceMs: number | undefined;
 
   constructor(options: MasterLinkOptions) {
     this.#options = options;
@@ -126,10 +127,8 @@ export class MasterLink {
       case 'UNIMPLEMENTED':
         return true;
       case 'ALREADY_RUNNING': {
-        // Our own predecessor may just have been killed: the master takes it for alive until it has been silent.
-        const nowMs = this.#env.monotonicMs();
-        this.#takenSinceMs ??= nowMs;
-        return nowMs - this.#takenSinceMs > SERVER_SILENCE_MS + 1 * SECOND_MS;
+        const { incarnation = '' } = error instanceof GfsError ? error.fields : {};
+        return this.#place.refused(incarnation, this.#env.monotonicMs());
       }
       default:
         return false;
@@ -173,7 +172,7 @@ export class MasterLink {
       );
     }
     this.#server = message.server;
-    this.#takenSinceMs = undefined;
+    this.#place.registered();
     this.#answeredMs = this.#env.monotonicMs();
     onRegistered(message);
     return message;

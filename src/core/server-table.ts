@@ -106,7 +106,7 @@ export class ServerTable<Report> {
         'ALREADY_RUNNING',
         `server ${identity.server} runs already at ${known.identity.address} (${known.identity.host}, pid ` +
           `${known.identity.pid}, ${known.identity.dataDirectory}): is ${identity.dataDirectory} a copy?`,
-        { address: known.identity.address },
+        { address: known.identity.address, incarnation: known.identity.incarnation },
       );
     }
     const entry = newEntry<Report>(identity, nowMs);

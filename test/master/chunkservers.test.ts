@@ -1,4 +1,5 @@
 import test from 'ava';
+import { GfsError } from '../../src/base/errors.ts';
 import { MasterDefinition, type RegisterRequest, type ServerStatus } from '../../src/rpc/messages.ts';
 import type { Client } from './fixture.ts';
 import { codeFrom, eventually, Place } from './fixture.ts';
@@ -40,7 +41,9 @@ test('a copied data directory is refused while the original lives', async (t) =>
   const client = place.client();
   const server = await place.chunkserver();
   const copy = registration({ server: server.server, filesystemId: server.filesystemId });
-  t.is(await codeFrom(client.call(methods.register, copy)), 'ALREADY_RUNNING');
+  const refusal = await t.throwsAsync(client.call(methods.register, copy), { instanceOf: GfsError });
+  t.is(refusal?.code, 'ALREADY_RUNNING');
+  t.is(refusal?.fields['incarnation'], server.incarnation, 'who is in its place');
   await server.kill();
   await eventually(t, 'the end is noticed', async () => !(await isAlive(client, server.server)));
   t.is(await codeFrom(client.call(methods.register, copy)), 'OK');
