@@ -1,4 +1,5 @@
 // Rules of the protocol left out, one at a time: after how many seeds somebody notices.
+import { must } from '../../src/base/assert.ts';
 import { messageOf } from '../../src/base/errors.ts';
 import { SECOND_MS } from '../../src/base/units.ts';
 import type { Rule } from '../../src/core/rules.ts';
@@ -7,22 +8,22 @@ import { type Plan, runSeed } from './story.ts';
 
 /** What a seed has to be about for the accident to be likely; the rest is its own choice. */
 const PLANS: Readonly<Record<Rule, Partial<Plan>>> = {
-  P2: writes('kill a server', 'late copies', 'partition'),
-  P3: writes('kill the master', 'partition'),
-  P5: appends('orders cut off', 'kill a server'),
+  P2: often(writes('kill a server', 'late copies', 'partition')),
+  P3: writes('version untold', 'kill a server'),
+  P5: often(appends('orders cut off', 'kill a server')),
   P6: appends('orders cut off', 'kill a client', 'slow network'),
   P7: writes('power cut of a server'),
   P9: {
     ...appends('kill a server', 'lesson broken off'),
     // Few servers and many failures, so that the chunk which is appended to is repaired while it is.
     serverCount: 4,
-    faultsMs: 6 * SECOND_MS,
+    faultsMs: 8 * SECOND_MS,
   },
   P10: writes('kill a server', 'lost connections', 'slow network'),
-  P13: appends('orders cut off', 'kill a client', 'slow network'),
-  P15: appends('kill a server', 'lost connections'),
-  // Others fill the chunk while an answer is late: who leaves it then appends once more to the next.
-  P17: appends('slow network', 'lost connections'),
+  P13: { ...appends('orders cut off', 'slow network'), faultsMs: 6 * SECOND_MS },
+  P15: appends('answers lost', 'kill a server'),
+  // Others fill the chunk while an answer is lost: who leaves it then appends once more to the next.
+  P17: appends('answers lost'),
   P18: appends('kill a server', 'lost connections'),
   P19: writes('kill a server', 'kill all'),
   P21: appends('kill the master', 'kill a client'),
@@ -70,6 +71,12 @@ function writes(...faults: string[]): Partial<Plan> {
 
 function appends(...faults: string[]): Partial<Plan> {
   return { workloads: ['appends'], faultsMs: 3 * SECOND_MS, faults: faultsOf(...faults) };
+}
+
+/** The next thing goes wrong before the last one is mended. */
+function often(plan: Partial<Plan>): Partial<Plan> {
+  const faults = must(plan.faults, 'it says what goes wrong');
+  return { ...plan, faults: { ...faults, calmMsMax: 0.2 * SECOND_MS } };
 }
 
 function faultsOf(...names: string[]): FaultMixture {

@@ -5,11 +5,11 @@ import type { Node } from '../node.ts';
 import { atNextCall, type Call, type Fault, type Scene } from './fault.ts';
 
 const { admit } = MasterDefinition.methods;
-const { learn } = ChunkserverDefinition.methods;
-/** About as long as it takes to log the version with the learner in it, to have it recorded, and to reconcile. */
-const ADMISSION_MS_MAX = 50;
-/** The teacher does not hear of it for so long at most, and goes on as before. */
-const UNHEARD_MS_MAX = 300;
+const { learn, setVersion } = ChunkserverDefinition.methods;
+/** From the question to the version in the log. */
+const LOGGED_MS_MAX = 1 * SECOND_MS;
+/** The old members do not hear of it for so long at most, and go on as before. */
+const UNHEARD_MS = [20, 300, 1_500];
 /** So long somebody is waited for to ask. */
 const ARMED_MS_MIN = 4 * SECOND_MS;
 
@@ -29,13 +29,14 @@ export const CRASHES: readonly Fault[] = [
 ];
 
 /**
- * The next primary that asks for the admission of its learner (P9) does not reach it from then on, hears of the master late,
- * and dies soon: what clients are told meanwhile, and it was not required for, the learner lacks, and is a member.
+ * The next primary that asks for the admission of its learner (P9) does not reach it from then on; it and the other members
+ * hear late of the version that has it, and then the teacher dies: what clients are told meanwhile, and the learner was not required for, that
+ * lacks, and is a member.
  */
 export const LESSON_BROKEN_OFF: Fault = {
   name: 'lesson broken off',
   inject: (scene) => {
-    const { cluster, dice, durationMs } = scene;
+    const { cluster, dice, durationMs, after } = scene;
     const { master, network, servers, simulation } = cluster;
     /** By teacher. */
     const learners = new Map<string, string>();
@@ -43,18 +44,23 @@ export const LESSON_BROKEN_OFF: Fault = {
       if (name === learn.name) learners.set(from, to);
       return name === admit.name && learners.has(from);
     };
-    atNextCall(scene, Math.max(durationMs, ARMED_MS_MIN), isAdmission, ({ from }) => {
-      const learner = must(learners.get(from), 'its teacher asks');
+    atNextCall(scene, Math.max(durationMs, ARMED_MS_MIN), isAdmission, ({ from: teacher }) => {
+      const learner = must(learners.get(teacher), 'its teacher asks');
       simulation.count('learner cut off from its teacher');
-      network.block(from, learner);
-      network.block(master.name, from);
-      const unheardMs = dice.between(0, UNHEARD_MS_MAX);
-      simulation.schedule(unheardMs, () => network.heal(master.name, from));
-      simulation.schedule(unheardMs + dice.between(0, ADMISSION_MS_MAX), () => {
-        const teacher = servers.find((server) => server.name === from);
-        if (scene.over || teacher === undefined) return;
-        kill(scene, teacher);
-        scene.after(() => network.heal(from, learner));
+      network.block(teacher, learner);
+      const isTold = ({ name }: Call) => name === setVersion.name;
+      atNextCall(scene, LOGGED_MS_MAX, isTold, () => {
+        const others = servers.filter(({ name }) => name !== learner);
+        for (const { name } of others) network.block(master.name, name);
+        const unheardMs = dice.pick(UNHEARD_MS) * dice.next();
+        simulation.schedule(unheardMs, () => {
+          for (const { name } of others) network.heal(master.name, name);
+          if (scene.over) return;
+          for (const server of servers) {
+            if (server.name === teacher) kill(scene, server);
+          }
+          after(() => network.heal(teacher, learner));
+        });
       });
     });
   },

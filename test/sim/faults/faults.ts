@@ -2,6 +2,7 @@
 import { SECOND_MS } from '../../../src/base/units.ts';
 import type { Cluster } from '../cluster.ts';
 import type { Random } from '../random.ts';
+import { ANSWERS_LOST } from './answers-lost.ts';
 import { CRASHES, LESSON_BROKEN_OFF } from './crash.ts';
 import { BIT_ROT, FULL_DISK, SLOW_DISK } from './disk.ts';
 import type { Fault, Scene } from './fault.ts';
@@ -11,11 +12,14 @@ import { ORDERS_CUT_OFF } from './orders-cut-off.ts';
 import { PARTITIONS } from './partition.ts';
 import { PAUSE } from './pause.ts';
 import { POWER_CUTS } from './power-cut.ts';
+import { VERSION_UNTOLD } from './version-untold.ts';
 
 export const FAULTS: readonly Fault[] = [
   ...CRASHES,
   LESSON_BROKEN_OFF,
   ORDERS_CUT_OFF,
+  ANSWERS_LOST,
+  VERSION_UNTOLD,
   ...POWER_CUTS,
   LOG_TAIL_LOST,
   PAUSE,
@@ -39,6 +43,8 @@ export const CONSEQUENCES = [
   'write to a full disk',
   'learner cut off from its teacher',
   'primary cut off from members',
+  'client cut off from its answers',
+  'version told to few or nobody',
   'synced commands lost',
 ] as const;
 
