@@ -79,10 +79,13 @@ export class LeftFlights {
     return this.#flights.length;
   }
 
-  /** All members are equal to this server's replica: what it has is committed, the rest is nowhere. */
-  settle(error: GfsError): void {
+  /**
+   * All members are equal to this server's replica: what it has is committed, the rest is nowhere, and so is what went into
+   * a block whose bytes no member has.
+   */
+  settle(error: GfsError, isLost: (order: Order) => boolean): void {
     for (const flight of this.#take()) {
-      if (!flight.appliedHere) {
+      if (!flight.appliedHere || isLost(flight.order)) {
         abandon(flight, error);
         continue;
       }

@@ -28,6 +28,8 @@ export class OwnBlocks {
   readonly #record: VersionRecord;
   readonly #others: readonly MemberLink[];
   readonly #repairs = new Map<number, Promise<'replaced' | 'lost'>>();
+  /** So far: no member has the bytes of these. */
+  readonly lost = new Set<number>();
 
   constructor(env: Env, replica: Replica, record: VersionRecord, others: readonly MemberLink[]) {
     this.#env = env;
@@ -106,6 +108,7 @@ export class OwnBlocks {
       }
     }
     this.#env.log.error(fields, 'a block is lost: no member has its bytes');
+    this.lost.add(blockIndex);
     return 'lost';
   }
 

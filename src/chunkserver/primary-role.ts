@@ -13,8 +13,8 @@ import {
   Primary,
   type Repeat,
 } from '../core/primary.ts';
-import { endsWithin } from '../core/reconcile.ts';
-import type { BlockSums, Member, VersionRecord } from '../core/replica-types.ts';
+import { endsWithin, liesInAny } from '../core/reconcile.ts';
+import type { Member, VersionRecord } from '../core/replica-types.ts';
 import type {
   ApplyRequest,
   Order as OrderMessage,
@@ -26,7 +26,7 @@ import type { MendOutcome } from './block-mender.ts';
 import { Flights, type LeftFlights } from './flights.ts';
 import { type Admit, Lesson } from './lesson.ts';
 import { type MutationData, orderMessage } from './order-line.ts';
-import { type ReconcileParts, reconcileMembers } from './reconcile-driver.ts';
+import { type Reconciled, type ReconcileParts, reconcileMembers } from './reconcile-driver.ts';
 import { Rounds } from './rounds.ts';
 import { Secondaries } from './secondaries.ts';
 import { messageOfRecord, mutationOf } from './wire.ts';
@@ -108,7 +108,7 @@ export class PrimaryRole {
     });
     if (kind === 'first') {
       this.#first = messageOfRecord(record);
-      this.#activate({ length: 0, sealed: false, table: [] });
+      this.#activate({ length: 0, sealed: false, table: [], lostBlocks: new Set() });
       this.#activation = Promise.resolve();
     } else {
       this.#activation = this.#reconcile();
@@ -385,25 +385,27 @@ export class PrimaryRole {
     try {
       const { signal } = this.#ending;
       const onFailing = (server: number, error: unknown) => this.accuse(server, error);
-      const sums = await reconcileMembers(this.#parts, this.#replica, this.#parts.self, signal, onFailing);
+      const made = await reconcileMembers(this.#parts, this.#replica, this.#parts.self, signal, onFailing);
       if (this.#state.kind !== 'reconciling') return;
-      this.#activate(sums);
+      this.#activate(made);
       const { chunk } = this.record;
       this.#parts.onReconciled(chunk);
       this.#left?.settle(
         new GfsError('NOT_PRIMARY', `chunk ${hex(chunk)}: not applied before the version rose`),
+        ({ chunkOffset, length }) => liesInAny(made.lostBlocks, chunkOffset, length),
       );
     } catch (error) {
       this.resign('members could not be made equal', error);
     }
   }
 
-  #activate({ length, sealed, table }: Pick<BlockSums, 'length' | 'sealed' | 'table'>): void {
+  #activate(start: Pick<Reconciled, 'length' | 'sealed' | 'table' | 'lostBlocks'>): void {
     const { chunk, version, members } = this.record;
     const { chunkSizeBytes, withoutRules } = this.#parts;
     const memberCount = members.length;
-    const start = { length, sealed, table };
-    const primary = new Primary({ chunk, version, memberCount, chunkSizeBytes, withoutRules, ...start });
+    const { length, sealed, table, lostBlocks } = start;
+    const held = { length, sealed, table, lostBlocks };
+    const primary = new Primary({ chunk, version, memberCount, chunkSizeBytes, withoutRules, ...held });
     const requiredFrom = this.#lesson?.requiredFrom;
     if (requiredFrom !== undefined) primary.requireLearner(requiredFrom);
     this.#state = { kind: 'active', primary };

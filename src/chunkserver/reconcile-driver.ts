@@ -23,6 +23,12 @@ export interface ReconcileParts {
   readonly withoutRules: Rules;
 }
 
+/** What all members hold. */
+export interface Reconciled extends BlockSums {
+  /** None of them has the bytes of these, as far as that was looked at. */
+  readonly lostBlocks: ReadonlySet<number>;
+}
+
 /**
  * Makes all members equal to this replica, the new primary's (P8), and marks them, it last, reconciled. Nothing changes
  * it meanwhile but the repair of its own bad blocks: it is not reconciled, so it takes no orders. Returns what all of
@@ -37,7 +43,7 @@ export async function reconcileMembers(
   self: number,
   signal: AbortSignal,
   onFailing: (server: number, error: unknown) => void,
-): Promise<BlockSums> {
+): Promise<Reconciled> {
   const { env, peers } = parts;
   const { record, whole } = replica.state;
   const others = record.members.filter((member) => member.server !== self);
@@ -51,7 +57,7 @@ export async function reconcileMembers(
   const own = { ...sums, sealed: isSealed, table, whole };
   await Promise.all(links.map((link) => new MemberReconcile(parts, blocks, record, own, link).run()));
   await replica.reconcileFinish(record.version, own);
-  return own;
+  return { ...own, lostBlocks: blocks.lost };
 }
 
 /** Nobody could verify what is appended to such a block: the chunk is sealed in front of it (P16). */

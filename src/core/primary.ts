@@ -3,6 +3,7 @@ import { recordBytesMax } from '../base/constants.ts';
 import { hex } from '../base/ids.ts';
 import { ok, type Result, refuse } from '../base/result.ts';
 import { AppendTail } from './append-tail.ts';
+import { liesInAny } from './reconcile.ts';
 import { APPEND_ENTRIES_MAX, type AppendEntry } from './replica-types.ts';
 import { NO_RULES, type Rules } from './rules.ts';
 import { WriteMemory } from './write-memory.ts';
@@ -60,6 +61,8 @@ export interface PrimaryOptions {
   readonly sealed: boolean;
   /** Of appends, as the replicas hold it. */
   readonly table: readonly AppendEntry[];
+  /** What these held is gone: no record in them is there, whatever the table says. */
+  readonly lostBlocks?: ReadonlySet<number>;
   readonly withoutRules?: Rules;
 }
 
@@ -68,6 +71,8 @@ export const MEMBERS_MAX = 29;
 
 /** The serial of what an earlier version committed: reconcile put it on all members before this one began. */
 export const COMMITTED_BEFORE = -1;
+
+const NONE: ReadonlySet<number> = new Set();
 
 /**
  * Who orders the mutations of one chunk under one version (§3.1). It gives each its serial, knows which members have
@@ -265,6 +270,10 @@ export class Primary {
     }
     if (length !== before.length || recordChecksum !== before.checksum) {
       return refuse('INVALID_ARGUMENT', `append ${writer}/${number} was another record before`);
+    }
+    const { lostBlocks = NONE } = this.#options;
+    if (before.serial === COMMITTED_BEFORE && liesInAny(lostBlocks, before.chunkOffset, length)) {
+      return refuse('CHUNK_LOST', `append ${writer}/${number} lay in a block whose bytes no member has`);
     }
     return ok(this.#repeat(before.serial, before.chunkOffset));
   }

@@ -73,6 +73,16 @@ export function endsWithin(length: number, blockIndex: number): boolean {
   return left > 0 && left < CHECKSUM_BLOCK_BYTES;
 }
 
+/** Whether some of these bytes are in one of the blocks. */
+export function liesInAny(blocks: ReadonlySet<number>, chunkOffset: number, length: number): boolean {
+  if (blocks.size === 0) return false;
+  const last = Math.floor((chunkOffset + length - 1) / CHECKSUM_BLOCK_BYTES);
+  for (let index = Math.floor(chunkOffset / CHECKSUM_BLOCK_BYTES); index <= last; index += 1) {
+    if (blocks.has(index)) return true;
+  }
+  return false;
+}
+
 /** Bytes that a replica of this length has in a block. */
 export function blockLength(length: number, blockIndex: number): number {
   return Math.max(0, Math.min(CHECKSUM_BLOCK_BYTES, length - blockIndex * CHECKSUM_BLOCK_BYTES));

@@ -108,6 +108,25 @@ test('a block that only the primary had, and lost, is lost to its members too, a
   });
 });
 
+test('a record of which only a bad block is left is refused to who sends it again', async (t) => {
+  await simulate(7, async (cluster, world) => {
+    const record = { writer: 9, number: 1 };
+    const before = sample(3 * BLOCK);
+    const pushId = await cluster.push(CHUNK, 0, before);
+    await cluster.write(CHUNK, 0, before, { pushId });
+    const data = sample(1000);
+    await cluster.append(CHUNK, data, record);
+    // As if the others had not got the order yet: they come back with nothing of it.
+    for (const index of [1, 2]) await cluster.at(index).connection.call(methods.delete, { chunks: [CHUNK] });
+    await world.simulation.sleep(30 * SECOND_MS);
+    flip(world, 0, 3);
+    await cluster.raise(CHUNK, 2, 0, [0]);
+    await world.simulation.sleep(10 * SECOND_MS);
+    const again = cluster.append(CHUNK, data, { ...record, version: 2 });
+    t.is(await again.then(() => 'ok', codeOf), 'CHUNK_LOST');
+  });
+});
+
 test('P12: a primary that cannot give what another whole member has resigns, and accuses nobody', async (t) => {
   await simulate(5, async (cluster, world) => {
     await written(cluster, world);

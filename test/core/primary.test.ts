@@ -107,6 +107,16 @@ test("an append of an earlier version is known by the replica's table (P15, P18)
   t.is(codeOfRefusal(primary, append(10, 4, 9)), 'INVALID_ARGUMENT');
 });
 
+test('a record in a block whose bytes no member has is not told of as written, and those beside it are', (t) => {
+  const entry = { writer: 9, number: 4, chunkOffset: 64 * KiB - 5, length: 10, checksum: 7 };
+  const next = { writer: 8, number: 1, chunkOffset: 64 * KiB + 5, length: 10, checksum: 7 };
+  const table = [entry, next];
+  const primary = primaryOf({ length: 64 * KiB + 100, table, lostBlocks: new Set([0]) });
+  t.is(codeOfRefusal(primary, append(10, 4, 9)), 'CHUNK_LOST');
+  t.like(admitted(primary, append(10, 1, 8)), { kind: 'repeat', serial: COMMITTED_BEFORE });
+  t.like(admitted(primary, append(10, 5, 9)), { kind: 'order' }, 'the writer goes on');
+});
+
 test('a number that comes back with other bytes is refused (P15)', (t) => {
   const primary = primaryOf({ table: [{ writer: 9, number: 4, chunkOffset: 30, length: 10, checksum: 7 }] });
   t.is(codeOfRefusal(primary, append(10, 4, 9, 8)), 'INVALID_ARGUMENT');
