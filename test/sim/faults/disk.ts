@@ -1,3 +1,6 @@
+import { ReplicaContent } from '../../../src/core/replica-content.ts';
+import { parseReplicaName, replicaPaths } from '../../../src/storage/replica-files.ts';
+import { chainSeed, scanRecord } from '../../../src/storage/replica-format.ts';
 import type { Cluster } from '../cluster.ts';
 import type { Node } from '../node.ts';
 import type { Random } from '../random.ts';
@@ -28,7 +31,7 @@ export const FULL_DISK: Fault = {
 };
 
 /**
- * Bits of replicas flip where they lie. On one machine in all of a run, and of chunks that two others hold too: a block of
+ * Bits of replicas flip where they lie. On one machine in all of a run, and of chunks that two others hold whole: a block of
  * which every copy is bad is gone, and nobody promised otherwise; nor that a chunk lives on when one of two copies rots, and
  * the other's server is left out before that is noticed.
  */
@@ -47,18 +50,35 @@ export function rottenOf({ servers, simulation }: Cluster): Node {
 }
 
 function flipOne({ disk }: Node, others: readonly Node[], dice: Random): void {
-  const held = others.map((server) => new Set(server.disk.names.filePaths()));
   const paths = disk.names
     .filePaths()
-    .filter((path) => path.startsWith('/data/chunks/') && copiesOf(path, held) >= OTHER_COPIES_MIN);
+    .filter((path) => path.startsWith('/data/chunks/') && copiesOf(path, others) >= OTHER_COPIES_MIN);
   if (paths.length === 0) return;
   const path = dice.pick(paths);
   const { length } = disk.names.file(path);
   if (length > 0) disk.flipBit(path, dice.below(length), dice.below(8));
 }
 
-/** A chunk's files have the same names everywhere; what has data in a file of its own has a log, too. */
-function copiesOf(path: string, held: readonly ReadonlySet<string>[]): number {
-  const log = path.replace(/\.\w+$/, '.log');
-  return held.filter((paths) => paths.has(log)).length;
+function copiesOf(path: string, others: readonly Node[]): number {
+  const named = parseReplicaName(path.slice(path.lastIndexOf('/') + 1));
+  if (named === undefined) return 0;
+  return others.filter((server) => isWholeAt(server, named.chunk)).length;
+}
+
+/** Its log says so: a copy that was begun, and waits for its primary, holds nothing yet. */
+function isWholeAt({ disk }: Node, chunk: number): boolean {
+  const { log } = replicaPaths('/data/chunks', chunk);
+  if (disk.names.find(log) === undefined) return false;
+  const file = disk.names.file(log);
+  const bytes = Buffer.alloc(file.length);
+  file.read(bytes, 0);
+  const base = scanRecord(bytes, 0, chainSeed(chunk));
+  if (base.kind !== 'record' || base.record.kind !== 'base') return false;
+  const content = new ReplicaContent(base.record, 0);
+  for (let next = scanRecord(bytes, base.length, base.chain), at = base.length; next.kind === 'record'; ) {
+    if (next.record.kind !== 'base') content.apply(next.record, 0);
+    at += next.length;
+    next = scanRecord(bytes, at, next.chain);
+  }
+  return content.whole && content.length > 0;
 }
