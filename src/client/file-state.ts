@@ -211,6 +211,13 @@ export class FileState implements Contents {
     this.#changed(start, end);
   }
 
+  /** A record is at the cluster. Where it did not go to the end that was known here, others wrote what lies before it. */
+  appended(start: number, bytes: Bytes): void {
+    this.#grow(start);
+    this.wrote(start, start + lengthOf(bytes));
+    this.written(start, bytes);
+  }
+
   /** Bytes are at the cluster. A reader may have been given what lay there before, up to this moment. */
   written(start: number, bytes: Bytes): void {
     const end = start + lengthOf(bytes);

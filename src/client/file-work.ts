@@ -152,8 +152,7 @@ export class FileWork {
     // One writer's records follow one another.
     if (fileOffset < writer.endIn(state.inode)) state.cutElsewhere(fileOffset);
     writer.appendedTo(state.inode, fileOffset + lengthOf(bytes));
-    state.wrote(fileOffset, fileOffset + lengthOf(bytes));
-    state.written(fileOffset, bytes);
+    state.appended(fileOffset, bytes);
     return fileOffset;
   }
 

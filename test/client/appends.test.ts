@@ -361,6 +361,22 @@ test('an append behind a hole goes to the end of the file, wherever chunks begin
     }
   }));
 
+test('what others appended before a record of this client is read as it is, though the file was empty when it was opened', (t) =>
+  inWorld({}, async ({ create, connect }) => {
+    const { file } = await create('log');
+    const other = await connect();
+    const { file: theirs } = await other.open(file.inode, { read: true, append: true, write: true }, ME);
+    const records = Array.from({ length: 20 }, (_, index) => pattern(30_000 + index));
+    for (const record of records) await theirs.append([record]);
+    const own = line('own');
+    const offset = await file.append([own]);
+    const all = Buffer.concat([...records, own]);
+    t.is(offset, all.length - own.length);
+    t.true((await readAll(file)).equals(all));
+    await theirs.close();
+    await other.close();
+  }));
+
 test('what this client writes behind the end is in front of its next append', (t) =>
   inWorld({}, async (world) => {
     const { cluster, create } = world;
