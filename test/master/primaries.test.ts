@@ -360,6 +360,27 @@ test('who may not write a file does not truncate it, and no version is raised fo
   t.is((await client.find(inode)).extents[0]?.version, 1);
 });
 
+test('an offset or a length as large as numbers go is refused, and the master lives', async (t) => {
+  const { client, inode, openId } = await written(t);
+  for (const huge of [Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER - 1]) {
+    const commit = { length: huge, mtime: undefined };
+    const context = () => client.context();
+    const tooLarge = [
+      client.call(methods.setAttributes, { context: context(), inode, length: huge }),
+      client.call(methods.commitLength, { context: context(), inode, commit }),
+      client.call(methods.addChunk, { context: context(), inode, openId, fileOffset: huge }),
+    ];
+    for (const call of tooLarge) t.is(await codeFrom(call), 'FILE_TOO_LARGE');
+    t.deepEqual((await client.find(inode, { offset: huge })).extents, []);
+    t.deepEqual((await client.find(inode, { offset: huge, forWrite: true })).extents, []);
+    t.is(
+      await codeFrom(client.call(methods.close, { context: context(), inode, openId, commit })),
+      'FILE_TOO_LARGE',
+    );
+  }
+  t.is((await client.find(inode)).extents.length, 1);
+});
+
 test('two who add the same extent get the same chunk', async (t) => {
   const { client, inode } = await written(t, { chunkSizeBytes: 256 * KiB });
   const add = () =>

@@ -151,7 +151,8 @@ export class Tables {
   }
   /** The last extent that starts at `offset` or before it. */
   extentAtOrBefore(inode: InodeId, offset: number): Extent | undefined {
-    const found = this.#extents(inode, { from: 0, before: offset + 1, count: 1, reverse: true });
+    const before = Math.min(offset, Number.MAX_SAFE_INTEGER - 1) + 1;
+    const found = this.#extents(inode, { from: 0, before, count: 1, reverse: true });
     return found[0];
   }
   /** Extents that start at `from` or after it, in order. */
