@@ -399,13 +399,17 @@ export class PrimaryRole {
     }
   }
 
-  #activate(start: Pick<Reconciled, 'length' | 'sealed' | 'table' | 'lostBlocks'>): void {
+  #activate({
+    length,
+    sealed,
+    table,
+    lostBlocks,
+  }: Pick<Reconciled, 'length' | 'sealed' | 'table' | 'lostBlocks'>): void {
     const { chunk, version, members } = this.record;
     const { chunkSizeBytes, withoutRules } = this.#parts;
     const memberCount = members.length;
-    const { length, sealed, table, lostBlocks } = start;
-    const held = { length, sealed, table, lostBlocks };
-    const primary = new Primary({ chunk, version, memberCount, chunkSizeBytes, withoutRules, ...held });
+    const start = { length, sealed, table, lostBlocks };
+    const primary = new Primary({ chunk, version, memberCount, chunkSizeBytes, withoutRules, ...start });
     const requiredFrom = this.#lesson?.requiredFrom;
     if (requiredFrom !== undefined) primary.requireLearner(requiredFrom);
     this.#state = { kind: 'active', primary };

@@ -128,7 +128,7 @@ async function recoverFromLog(
   return { content, files, found };
 }
 
-interface ScannedChange {
+export interface ScannedChange {
   readonly record: ChangeRecord;
   readonly inlineAt: number;
   /** Log position and chain behind it. */
@@ -136,7 +136,7 @@ interface ScannedChange {
   readonly chain: number;
 }
 
-interface Scan {
+export interface Scan {
   readonly base: BaseRecord;
   readonly baseInlineAt: number;
   readonly baseEnd: number;
@@ -156,8 +156,8 @@ function beginsUnwritten(log: Uint8Array): boolean {
   return log.subarray(0, SECTOR_BYTES).every((byte) => byte === 0);
 }
 
-/** Undefined: the log ends within its base, or its base never reached the disk. */
-function scanLog(log: Uint8Array, chunk: number): Scan | undefined {
+/** What a log holds as far as it is whole. Undefined: the log ends within its base, or its base never reached the disk. */
+export function scanLog(log: Uint8Array, chunk: number): Scan | undefined {
   const first = scanRecord(log, 0, chainSeed(chunk));
   if (first.kind === 'end' || first.kind === 'torn' || beginsUnwritten(log)) return undefined;
   if (first.kind === 'damaged' || first.record.kind !== 'base' || first.record.record.chunk !== chunk) {

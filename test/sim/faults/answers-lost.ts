@@ -1,6 +1,6 @@
 import { SECOND_MS } from '../../../src/base/units.ts';
 import { ChunkserverDefinition } from '../../../src/rpc/messages.ts';
-import { atNextCall, type Fault } from './fault.ts';
+import { atNextCall, type Call, type Fault } from './fault.ts';
 
 const { mutate } = ChunkserverDefinition.methods;
 /** So long somebody is waited for to write. */
@@ -16,7 +16,7 @@ export const ANSWERS_LOST: Fault = {
     const { cluster, dice } = scene;
     const { network, clients, simulation } = cluster;
     const unheardMs = dice.pick([5, 100, 2_000]) * dice.next();
-    const isAsked = ({ from, name }: { from: string; name: string }) =>
+    const isAsked = ({ from, name }: Call) =>
       name === mutate.name && clients.some((client) => client.name === from);
     atNextCall(scene, ARMED_MS_MAX, isAsked, ({ from, to }) => {
       simulation.count('client cut off from its answers');

@@ -1,8 +1,7 @@
 import { must } from '../../../src/base/assert.ts';
 import { SECOND_MS } from '../../../src/base/units.ts';
 import { ChunkserverDefinition, MasterDefinition } from '../../../src/rpc/messages.ts';
-import type { Node } from '../node.ts';
-import { atNextCall, type Call, type Fault, type Scene } from './fault.ts';
+import { atNextCall, type Call, type Fault, kill } from './fault.ts';
 
 const { admit } = MasterDefinition.methods;
 const { learn, setVersion } = ChunkserverDefinition.methods;
@@ -65,8 +64,3 @@ export const LESSON_BROKEN_OFF: Fault = {
     });
   },
 };
-
-function kill({ after }: Scene, node: Node): void {
-  node.kill();
-  after(() => node.start());
-}

@@ -1,6 +1,6 @@
 import { ReplicaContent } from '../../../src/core/replica-content.ts';
 import { parseReplicaName, replicaPaths } from '../../../src/storage/replica-files.ts';
-import { chainSeed, scanRecord } from '../../../src/storage/replica-format.ts';
+import { scanLog } from '../../../src/storage/replica-recovery.ts';
 import type { Cluster } from '../cluster.ts';
 import type { Node } from '../node.ts';
 import type { Random } from '../random.ts';
@@ -72,13 +72,9 @@ function isWholeAt({ disk }: Node, chunk: number): boolean {
   const file = disk.names.file(log);
   const bytes = Buffer.alloc(file.length);
   file.read(bytes, 0);
-  const base = scanRecord(bytes, 0, chainSeed(chunk));
-  if (base.kind !== 'record' || base.record.kind !== 'base') return false;
-  const content = new ReplicaContent(base.record, 0);
-  for (let next = scanRecord(bytes, base.length, base.chain), at = base.length; next.kind === 'record'; ) {
-    if (next.record.kind !== 'base') content.apply(next.record, 0);
-    at += next.length;
-    next = scanRecord(bytes, at, next.chain);
-  }
+  const scan = scanLog(bytes, chunk);
+  if (scan === undefined) return false;
+  const content = new ReplicaContent(scan.base, scan.baseInlineAt);
+  for (const { record, inlineAt } of scan.changes) content.apply(record, inlineAt);
   return content.whole && content.length > 0;
 }

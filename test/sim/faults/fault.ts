@@ -1,4 +1,5 @@
 import type { Cluster } from '../cluster.ts';
+import type { Node } from '../node.ts';
 import type { Random } from '../random.ts';
 
 /** What a fault gets to work with. */
@@ -11,6 +12,12 @@ export interface Scene {
   after(task: () => void): void;
   /** The faults have ended. */
   readonly over: boolean;
+}
+
+/** kill -9, and started again after the fault's duration. */
+export function kill({ after }: Scene, node: Node): void {
+  node.kill();
+  after(() => node.start());
 }
 
 /** A call as it leaves its machine. */

@@ -1,6 +1,6 @@
 import { SECOND_MS } from '../../../src/base/units.ts';
 import { ChunkserverDefinition } from '../../../src/rpc/messages.ts';
-import { atNextCall, type Fault } from './fault.ts';
+import { atNextCall, type Call, type Fault, kill } from './fault.ts';
 
 const { setVersion } = ChunkserverDefinition.methods;
 /** So long a version is waited for. */
@@ -13,17 +13,15 @@ const ARMED_MS_MAX = 2 * SECOND_MS;
 export const VERSION_UNTOLD: Fault = {
   name: 'version untold',
   inject: (scene) => {
-    const { cluster, dice, after } = scene;
+    const { cluster, dice } = scene;
     const { master, network, simulation } = cluster;
     const arrives = dice.chance(0.3);
-    const isOrder = ({ name }: { name: string }) => name === setVersion.name;
+    const isOrder = ({ name }: Call) => name === setVersion.name;
     atNextCall(scene, ARMED_MS_MAX, isOrder, () => {
       simulation.count('version told to few or nobody');
       if (!arrives) network.reset(master.name);
       simulation.schedule(0, () => {
-        if (scene.over) return;
-        master.kill();
-        after(() => master.start());
+        if (!scene.over) kill(scene, master);
       });
     });
   },
