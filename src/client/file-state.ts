@@ -69,6 +69,7 @@ export class FileState implements Contents {
   #length = 0;
   #lengthLearntAtMs = 0;
   #lengthIsOld = false;
+  #mayBeCut = false;
   #grewAtMs = 0;
   /** When the file was last cut, on the change clock. */
   #cutAt = 0;
@@ -111,6 +112,11 @@ export class FileState implements Contents {
   /** The file may have another length by now: the master said so. */
   get lengthIsOld(): boolean {
     return this.#lengthIsOld;
+  }
+
+  /** Others may have cut off what was written here, since the master was told of it last: it is not to be told blindly. */
+  get mayBeCut(): boolean {
+    return this.#mayBeCut;
   }
 
   /** When the length last became another by what others did: what was known of the file's chunks may be old since. */
@@ -193,6 +199,7 @@ export class FileState implements Contents {
   changedElsewhere(): void {
     this.appendedTo = undefined;
     this.#lengthIsOld = true;
+    this.#mayBeCut = true;
     this.#stamp = undefined;
     this.#contentsChanged();
     this.#options.forgetLocations(this.inode);
@@ -201,6 +208,7 @@ export class FileState implements Contents {
   /** Somebody else may have changed the file, or not: the next look tells. */
   mayHaveChanged(): void {
     this.#lengthIsOld = true;
+    this.#mayBeCut = true;
   }
 
   /** A write was taken. */
@@ -267,7 +275,13 @@ export class FileState implements Contents {
   /** The master was told of the first `writeCount` writes and answered so. */
   committed({ attributes, previousCtime }: Committed, writeCount: number): void {
     this.#committedCount = Math.max(this.#committedCount, writeCount);
-    if (!this.isUncommitted) this.#mtime = undefined;
+    if (!this.isUncommitted) {
+      this.#mtime = undefined;
+      this.#masterLength = Math.max(this.#masterLength, this.#writtenEnd);
+      // It was told once. Told again, it would undo what others cut since.
+      this.#writtenEnd = 0;
+      this.#mayBeCut = false;
+    }
     this.#changedAt = this.#options.clock.advance();
     if (attributes === undefined) return;
     this.#masterLength = attributes.length;

@@ -178,7 +178,7 @@ export class FileWork {
   async #learnCut(state: FileState, access: Access, patience: Patience): Promise<void> {
     for (;;) {
       const told = state.commit.length;
-      if (!state.lengthIsOld || told === 0) return;
+      if (!state.mayBeCut || told === 0) return;
       const length = await this.#options.appender.lengthNow(access, patience);
       // What was written while we asked is not in that answer, and nobody need have cut anything.
       if (length >= told) return;

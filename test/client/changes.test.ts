@@ -130,6 +130,41 @@ test('a file that was added and is not written yet ends where it was written', (
     await other.close();
   }));
 
+test('what another client cut off stays cut off when its writer goes on', (t) =>
+  inRealCluster(6, async ({ client, connect, sleep }) => {
+    const other = await connect();
+    const { file } = await client.create(client.rootInode, name('f'), WRITING, ME);
+    const { inode } = file;
+    const lengths = async () => [
+      (await client.attributes(inode, ME)).length,
+      (await other.attributes(inode, ME)).length,
+    ];
+    await file.write(0, [pattern(900_000)]);
+    await file.close();
+    const { file: theirs } = await other.open(inode, { read: true, write: true }, ME);
+    await theirs.truncate(100);
+    await sleep(NEWS_MS);
+    // Its writer has told the master of all that it wrote, long ago.
+    const { file: again } = await client.open(inode, { read: true, write: true }, ME);
+    await again.write(0, [pattern(10, 1)]);
+    await again.flush();
+    t.deepEqual(await lengths(), [100, 100]);
+    // It has not, and looks at the file in between.
+    await again.write(500_000, [pattern(1000)]);
+    await again.write(0, [pattern(10, 2)]);
+    while ((await other.attributes(inode, ME)).length < 501_000) await sleep(10);
+    await theirs.truncate(70);
+    await sleep(NEWS_MS);
+    await again.attributes();
+    await again.close();
+    t.deepEqual(await lengths(), [70, 70]);
+    const { file: end } = await client.open(inode, { read: true }, ME);
+    t.is(joined(await end.read(0, 1000)).length, 70);
+    await end.close();
+    await theirs.close();
+    await other.close();
+  }));
+
 test('what a client was acknowledged that dies without a word is seen, and settled when its session ends', (t) =>
   inRealCluster(5, async ({ client, connect, kill, sleep }) => {
     const other = await connect();
