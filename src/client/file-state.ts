@@ -198,8 +198,7 @@ export class FileState implements Contents {
   /** Somebody else changed the file: what is cached of it is old. */
   changedElsewhere(): void {
     this.appendedTo = undefined;
-    this.#lengthIsOld = true;
-    this.#mayBeCut = true;
+    this.mayHaveChanged();
     this.#stamp = undefined;
     this.#contentsChanged();
     this.#options.forgetLocations(this.inode);
@@ -276,11 +275,8 @@ export class FileState implements Contents {
   committed({ attributes, previousCtime }: Committed, writeCount: number): void {
     this.#committedCount = Math.max(this.#committedCount, writeCount);
     if (!this.isUncommitted) {
-      this.#mtime = undefined;
       this.#masterLength = Math.max(this.#masterLength, this.#writtenEnd);
-      // It was told once. Told again, it would undo what others cut since.
-      this.#writtenEnd = 0;
-      this.#mayBeCut = false;
+      this.#nothingToTell();
     }
     this.#changedAt = this.#options.clock.advance();
     if (attributes === undefined) return;
@@ -294,8 +290,7 @@ export class FileState implements Contents {
   /** The master found out by itself what was acknowledged: there is nothing to tell it, and all is to be learnt anew. */
   leftToTheMaster(): void {
     this.#committedCount = this.#writeCount;
-    this.#mtime = undefined;
-    this.#writtenEnd = 0;
+    this.#nothingToTell();
     this.changedElsewhere();
   }
 
@@ -322,6 +317,13 @@ export class FileState implements Contents {
     if (stamp?.length === attributes.length && sameTime(stamp.mtime, attributes.mtime))
       this.#stamp = attributes;
     return this.#merged(attributes);
+  }
+
+  /** The master knows of all writes. A length that it is told of again would undo what others cut since. */
+  #nothingToTell(): void {
+    this.#mtime = undefined;
+    this.#writtenEnd = 0;
+    this.#mayBeCut = false;
   }
 
   #merged(attributes: Attributes): Attributes {
