@@ -74,6 +74,7 @@ export function errnoOfCode(code: ErrorCode): number {
     case 'NOT_READY':
     case 'SERIAL_GAP':
     case 'SEALED':
+    case 'TRUNCATED':
     case 'CHECKSUM_MISMATCH':
     case 'NO_SUCH_PUSH':
     case 'TOO_FEW_REPLICAS':

@@ -32,6 +32,7 @@ export const ERROR_CODES = [
   'NOT_READY', // recorded, but not reconciled or not active yet (P4, P6): try again
   'SERIAL_GAP', // a mutation before this one is missing (P11)
   'SEALED',
+  'TRUNCATED', // the file was, since what is told of it was so: ask how long it is
   'CHECKSUM_MISMATCH',
   'NO_SUCH_PUSH', // pushed data expired or never came: push again
   'TOO_FEW_REPLICAS', // fewer members than the minimum can be reached

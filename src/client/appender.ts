@@ -3,7 +3,7 @@ import type { Env } from '../base/env.ts';
 import { codeOf } from '../base/errors.ts';
 import { SECOND_MS } from '../base/units.ts';
 import type { Rules } from '../core/rules.ts';
-import { type MutateResponse, MutationKind } from '../rpc/messages.ts';
+import { type ExtentLocation, type MutateResponse, MutationKind } from '../rpc/messages.ts';
 import { telling, wasNotOrdered } from './applied.ts';
 import { type ChunkWriter, hasRoomElsewhere, type MutationId } from './chunk-writer.ts';
 import type { ExtentSpan } from './extent-map.ts';
@@ -13,6 +13,7 @@ import { isTransient, Patience } from './patience.ts';
 
 /** So long what was the file's last extent is taken for that without asking the master. */
 const LAST_EXTENT_AGE_MS_MAX = 1 * SECOND_MS;
+const LONG_AGO_MS = Number.NEGATIVE_INFINITY;
 /** While the master does not answer in that time, what was the last extent must do. */
 const REVALIDATE_MS_MAX = SECOND_MS / 4;
 
@@ -22,6 +23,10 @@ interface End {
   readonly fileOffset: number;
   /** The file is at least this long. */
   readonly fileLength: number;
+  /**
+   * The last extent has this chunk, at this version: with another one the file may end elsewhere. Undefined: it is to be begun.
+   */
+  readonly chunk: Pick<ExtentLocation, 'chunk' | 'version'> | undefined;
 }
 
 /** What became of a record in one extent. */
@@ -29,7 +34,7 @@ type Outcome =
   | { readonly kind: 'done'; readonly span: ExtentSpan; readonly answer: MutateResponse }
   /** It is not in that chunk, and never will be. */
   | { readonly kind: 'sealed'; readonly span: ExtentSpan; readonly answer: MutateResponse }
-  /** The extent was truncated away, and what was tried there with it. */
+  /** It is not there, nor what was tried there; or it may not be the last one any more, and nothing was. */
   | { readonly kind: 'gone' };
 
 /** Whether an attempt at a record may have been carried out, or be still, where it is not known that it was not. */
@@ -87,7 +92,7 @@ export class Appender {
       end = await this.#findEnd(access, patience);
     } else {
       // The primary knows how long that chunk is.
-      end = { fileOffset: appendedTo.start, fileLength: 0 };
+      end = { fileOffset: appendedTo.start, fileLength: 0, chunk: appendedTo };
       if (learntAtMs - appendedTo.learntAtMs < LAST_EXTENT_AGE_MS_MAX) learntAtMs = appendedTo.learntAtMs;
       else end = (await this.#findEndIfAnswered(access, patience)) ?? end;
     }
@@ -96,7 +101,10 @@ export class Appender {
       if (outcome.kind === 'done') {
         const { span, answer } = outcome;
         state.acknowledged(span);
-        state.appendedTo = { start: span.start, learntAtMs };
+        const { chunk, version } = span.location;
+        // If the master did not say that it is the last one at that version, it is asked before the next record.
+        const askedAtMs = isAt(end.chunk, span.location) ? learntAtMs : LONG_AGO_MS;
+        state.appendedTo = { start: span.start, chunk, version, learntAtMs: askedAtMs };
         return span.start + answer.chunkOffset;
       }
       fate.mayBeApplied = false;
@@ -105,16 +113,8 @@ export class Appender {
       end =
         outcome.kind === 'gone'
           ? await this.#findEnd(access, patience)
-          : await this.#behind(access, outcome.span, outcome.answer.chunkLength, end, patience);
+          : await this.#behind(access, outcome.span, outcome.answer.chunkLength, patience);
     }
-  }
-
-  /** The length of the file as its last chunk's primary has it: never below what was acknowledged and is still there. */
-  async lengthNow(access: Access, patience: Patience): Promise<number> {
-    const { span, fileLength } = await this.#locations.last(access, patience);
-    if (span === undefined || span.location.sealed) return Math.max(fileLength, span?.end ?? 0);
-    const { length } = await this.#writer.lengthOf(access, span.start, patience);
-    return Math.max(fileLength, span.start + length);
   }
 
   /** Nothing while the master does not answer: a file that is being appended to goes on without it. */
@@ -131,26 +131,18 @@ export class Appender {
 
   async #findEnd(access: Access, patience: Patience): Promise<End> {
     const { span, fileLength } = await this.#locations.last(access, patience);
-    if (span === undefined) return { fileOffset: fileLength, fileLength };
-    if (span.end > fileLength && !span.location.sealed) return { fileOffset: span.start, fileLength };
+    if (span === undefined) return { fileOffset: fileLength, fileLength, chunk: undefined };
+    const { start, location } = span;
+    if (span.end > fileLength && !location.sealed) return { fileOffset: start, fileLength, chunk: location };
     // It is full, or the file was extended over its end.
     const end = Math.max(fileLength, span.end);
-    return { fileOffset: end, fileLength: end };
+    return { fileOffset: end, fileLength: end, chunk: undefined };
   }
 
   /** The end of the file once one of its extents is known to be sealed at that length. */
-  async #behind(
-    access: Access,
-    span: ExtentSpan,
-    sealedLength: number,
-    { fileLength }: End,
-    patience: Patience,
-  ): Promise<End> {
+  async #behind(access: Access, span: ExtentSpan, sealedLength: number, patience: Patience): Promise<End> {
     try {
-      const next = await this.#locations.addBehind(access, span, sealedLength, patience);
-      // Others have been there, and further.
-      if (next.sealed) return await this.#findEnd(access, patience);
-      return { fileOffset: next.start, fileLength };
+      await this.#locations.addBehind(access, span, sealedLength, patience);
     } catch (error) {
       switch (codeOf(error)) {
         case 'NO_SUCH_CHUNK':
@@ -158,11 +150,12 @@ export class Appender {
         case 'VERSION_MISMATCH':
           // The file was truncated meanwhile, or a write far behind has added an extent.
           await patience.pause(error);
-          return await this.#findEnd(access, patience);
+          break;
         default:
           throw error;
       }
     }
+    return await this.#findEnd(access, patience);
   }
 
   /** Asks the primary of one extent, whichever server that is by then, until it has answered. */
@@ -173,7 +166,11 @@ export class Appender {
     patience: Patience,
     fate: Fate,
   ): Promise<Outcome> {
-    const first = await this.#locations.forWrite(access, end.fileOffset, undefined, patience);
+    const first =
+      end.chunk === undefined
+        ? await this.#locations.forWrite(access, end.fileOffset, undefined, patience)
+        : await this.#locations.forAppend(access, end.fileOffset, undefined, patience);
+    if (first === undefined || !isAt(end.chunk ?? first.location, first.location)) return { kind: 'gone' };
     const { start } = first;
     let span: ExtentSpan | undefined = first;
     let { fileLength } = end;
@@ -194,6 +191,8 @@ export class Appender {
       // A truncation may have been what came between: the end that was known before is no end any more.
       if (chunkOffset > 0) fileLength = (await this.#locations.last(access, patience)).fileLength;
       span = await this.#spanFor(access, { start, end: chunkOffset }, suspicion, patience);
+      // Refused for its version's sake: the file may end elsewhere by now.
+      if (!fate.mayBeApplied && !isAt(span?.location, first.location)) return { kind: 'gone' };
     }
     return { kind: 'gone' };
   }
@@ -229,4 +228,8 @@ export class Appender {
       throw codeOf(error) === 'INVALID_ARGUMENT' ? refusal : error;
     }
   }
+}
+
+function isAt(known: End['chunk'], { chunk, version }: ExtentLocation): boolean {
+  return known?.chunk === chunk && known.version === version;
 }

@@ -60,7 +60,7 @@ export class FileOpener {
       truncated,
       whole: answer.created || truncated,
     });
-    return { ...opened, created: answer.created };
+    return { ...(await this.#asItIs(opened, false, call)), created: answer.created };
   }
 
   async open(inode: InodeId, mode: OpenMode, call: Call): Promise<OpenedFile> {
@@ -84,8 +84,13 @@ export class FileOpener {
     if (truncated) this.#parts.known.unknown(inode);
     else if (!answer.beingWritten) this.#parts.known.learn(attributesOf(answer), asked);
     const opened = this.#opened(answer, mode, call, { asked, truncated, whole: truncated });
-    if (!answer.beingWritten || mode.read !== true) return opened;
     // Whoever reads wants to know how long it is.
+    return await this.#asItIs(opened, answer.beingWritten && mode.read === true, call);
+  }
+
+  /** Its attributes are asked for again if that is wanted, or if what this client wrote may have been cut off. */
+  async #asItIs(opened: OpenedFile, wanted: boolean, call: Call): Promise<OpenedFile> {
+    if (!wanted && !this.#parts.states.mayBeCut(opened.attributes)) return opened;
     try {
       return { ...opened, attributes: await opened.file.attributes(call) };
     } catch (error) {

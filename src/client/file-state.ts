@@ -2,7 +2,13 @@ import { type Bytes, lengthOf } from '../base/bytes.ts';
 import type { Env } from '../base/env.ts';
 import type { InodeId } from '../base/ids.ts';
 import { Mutex } from '../base/mutex.ts';
-import { type Attributes, type CommitLengthResponse, FileType, type Time } from '../rpc/messages.ts';
+import {
+  type Attributes,
+  type CommitLengthResponse,
+  FileType,
+  type LengthCommit,
+  type Time,
+} from '../rpc/messages.ts';
 import { type BlockCache, type Contents, PAGE_BYTES } from './block-cache.ts';
 import type { ExtentSpan } from './extent-map.ts';
 import type { Access } from './locations.ts';
@@ -19,6 +25,14 @@ type Committed = Pick<CommitLengthResponse, 'attributes' | 'previousCtime'>;
 export interface Unsynced {
   readonly start: number;
   readonly version: number;
+}
+
+/** A chunk at a version, which an append at another version or to another chunk does not take for the file's last one. */
+export interface LastExtent {
+  readonly start: number;
+  readonly chunk: number;
+  readonly version: number;
+  readonly learntAtMs: number;
 }
 
 /** Counts what this client changes, over all its files: an answer that was asked for before a change is old. */
@@ -58,7 +72,7 @@ export class FileState implements Contents {
   /** Open files of this client. */
   openCount = 0;
   /** The extent that this client's last append went to, and when it learnt that it is the last one. */
-  appendedTo: { readonly start: number; readonly learntAtMs: number } | undefined;
+  appendedTo: LastExtent | undefined;
   /** One truncation, one commit, one sync at a time. */
   readonly truncating = new Mutex();
   readonly committing = new Mutex();
@@ -69,7 +83,6 @@ export class FileState implements Contents {
   #length = 0;
   #lengthLearntAtMs = 0;
   #lengthIsOld = false;
-  #mayBeCut = false;
   #grewAtMs = 0;
   /** When the file was last cut, on the change clock. */
   #cutAt = 0;
@@ -84,6 +97,9 @@ export class FileState implements Contents {
   #committedCount = 0;
   /** The file is at least this long by what the cluster acknowledged to us. */
   #writtenEnd = 0;
+  #truncations = 0;
+  /** How many were known when the first write was taken that the master was not told of. */
+  #writtenAfter = 0;
   /** Of the last write that the master has not been told of, or what was set since. */
   #mtime: Time | undefined;
   #errorCount = 0;
@@ -114,9 +130,9 @@ export class FileState implements Contents {
     return this.#lengthIsOld;
   }
 
-  /** Others may have cut off what was written here, since the master was told of it last: it is not to be told blindly. */
-  get mayBeCut(): boolean {
-    return this.#mayBeCut;
+  /** How often the file was truncated, as far as this client knows. */
+  get truncations(): number {
+    return this.#truncations;
   }
 
   /** When the length last became another by what others did: what was known of the file's chunks may be old since. */
@@ -154,9 +170,14 @@ export class FileState implements Contents {
     return this.#committedCount < this.#writeCount;
   }
 
+  /** Since these attributes are what they are, what the master was not told of yet may have been cut off. */
+  mayBeCut({ truncations }: Attributes): boolean {
+    return this.isUncommitted && truncations > this.#writtenAfter;
+  }
+
   /** What the master is to be told: only what was acknowledged, lest a failed write leave a tail of zeros. */
-  get commit(): { length: number; mtime: Time | undefined } {
-    return { length: this.#writtenEnd, mtime: this.#mtime };
+  get commit(): LengthCommit {
+    return { length: this.#writtenEnd, mtime: this.#mtime, truncations: this.#writtenAfter };
   }
 
   /**
@@ -176,6 +197,7 @@ export class FileState implements Contents {
   /** Attributes came from the master, asked for at that tick: answers what they are with this client's writes. */
   observe(attributes: Attributes, askedAt: number): Attributes {
     if (attributes.type !== FileType.FILE_TYPE_REGULAR) return attributes;
+    this.#truncations = Math.max(this.#truncations, attributes.truncations);
     if (this.#changedAt > askedAt) {
       // What we did meanwhile only made it longer, unless it was cut: so long it is at least, by what others did.
       if (this.#cutAt <= askedAt) this.#grow(attributes.length);
@@ -207,21 +229,25 @@ export class FileState implements Contents {
   /** Somebody else may have changed the file, or not: the next look tells. */
   mayHaveChanged(): void {
     this.#lengthIsOld = true;
-    this.#mayBeCut = true;
   }
 
   /** A write was taken. */
   wrote(start: number, end: number): void {
+    if (!this.isUncommitted) this.#writtenAfter = this.#truncations;
     this.#writeCount += 1;
     this.#length = Math.max(this.#length, end);
     this.#mtime = timeOf(this.#options.env.nowMs());
     this.#changed(start, end);
   }
 
-  /** A record is at the cluster. Where it did not go to the end that was known here, others wrote what lies before it. */
-  appended(start: number, bytes: Bytes): void {
+  /**
+   * A record is at the cluster, that was sent when so many truncations were known. Where it did not go to the end that was
+   * known here, others wrote what lies before it.
+   */
+  appended(start: number, bytes: Bytes, truncations: number): void {
     this.#grow(start);
     this.wrote(start, start + lengthOf(bytes));
+    this.#writtenAfter = Math.min(this.#writtenAfter, truncations);
     this.written(start, bytes);
   }
 
@@ -236,14 +262,25 @@ export class FileState implements Contents {
     }
   }
 
-  /** Somebody cut the file: what this client wrote behind this offset is not there any more, and not to be told of. */
+  /** Somebody cut the file: what this client wrote behind this offset is not there any more. */
   cutElsewhere(length: number): void {
     this.#cutAt = this.#options.clock.advance();
-    this.#writtenEnd = Math.min(this.#writtenEnd, length);
     this.#masterLength = Math.min(this.#masterLength, length);
     this.#length = Math.max(length, this.writeBehind?.end ?? 0);
     this.#contentsChanged();
     this.#options.forgetLocations(this.inode);
+  }
+
+  /**
+   * The file was truncated while this commit was to be told. These attributes were asked for afterwards, and their length has all
+   * that was acknowledged here before and is still there. Where more was acknowledged meanwhile, they do not tell.
+   */
+  truncatedElsewhere({ length, truncations }: Attributes, untold: LengthCommit): void {
+    this.#truncations = Math.max(this.#truncations, truncations);
+    if (this.#writtenEnd !== untold.length) return;
+    this.#writtenAfter = truncations;
+    this.#writtenEnd = Math.min(this.#writtenEnd, length);
+    this.cutElsewhere(length);
   }
 
   /** A mutation of this extent was acknowledged; it is not on the disks yet. */
@@ -297,8 +334,8 @@ export class FileState implements Contents {
   /** The length was set at the master, when nothing was outstanding here. */
   truncated(attributes: Attributes): void {
     this.appendedTo = undefined;
+    this.#truncations = Math.max(this.#truncations, attributes.truncations);
     this.#cutAt = this.#options.clock.advance();
-    this.#writtenEnd = Math.min(this.#writtenEnd, attributes.length);
     this.#contentsChanged();
     this.#options.forgetLocations(this.inode);
     this.#changedAt = this.#options.clock.advance();
@@ -323,7 +360,6 @@ export class FileState implements Contents {
   #nothingToTell(): void {
     this.#mtime = undefined;
     this.#writtenEnd = 0;
-    this.#mayBeCut = false;
   }
 
   #merged(attributes: Attributes): Attributes {

@@ -49,6 +49,11 @@ export class FileStates {
     for (const state of this.#closed.values()) state.mayHaveChanged();
   }
 
+  /** Since these attributes are what they are, what was written here and the master was not told of may have been cut off. */
+  mayBeCut(attributes: Attributes): boolean {
+    return this.find(attributes.inode as InodeId)?.mayBeCut(attributes) ?? false;
+  }
+
   /** The attributes as they are with what was written here. */
   observe(attributes: Attributes, askedAt: number): Attributes {
     return this.find(attributes.inode as InodeId)?.observe(attributes, askedAt) ?? attributes;

@@ -3,7 +3,12 @@ import { type Bytes, lengthOf } from '../base/bytes.ts';
 import { recordBytesMax } from '../base/constants.ts';
 import type { Env } from '../base/env.ts';
 import { codeOf, GfsError } from '../base/errors.ts';
-import { type Attributes, type CommitLengthResponse, MasterDefinition } from '../rpc/messages.ts';
+import {
+  type Attributes,
+  type CommitLengthResponse,
+  type LengthCommit,
+  MasterDefinition,
+} from '../rpc/messages.ts';
 import type { AttributeChanges, Waiting } from './api.ts';
 import { AppendQueue } from './append-queue.ts';
 import type { Appender } from './appender.ts';
@@ -14,7 +19,7 @@ import type { Owner } from './dirty-ranges.ts';
 import type { Entries } from './entries.ts';
 import type { FileState } from './file-state.ts';
 import type { FileStates } from './file-states.ts';
-import type { Asked, KnownEntries } from './known-entries.ts';
+import type { KnownEntries } from './known-entries.ts';
 import type { Access } from './locations.ts';
 import { isTransient, Patience } from './patience.ts';
 import { type ReadaheadBudget, ReadStream } from './read-stream.ts';
@@ -148,11 +153,12 @@ export class FileWork {
     // Writes of this client may lie at the end of the file.
     if (!state.isIdle) await this.drained(state, patience);
     const record = { id: { writer: writer.id, number: writer.nextNumber() }, bytes };
+    const { truncations } = state;
     const fileOffset = await this.#options.appender.append(access, state, record, patience);
     // One writer's records follow one another.
     if (fileOffset < writer.endIn(state.inode)) state.cutElsewhere(fileOffset);
     writer.appendedTo(state.inode, fileOffset + lengthOf(bytes));
-    state.appended(fileOffset, bytes);
+    state.appended(fileOffset, bytes, truncations);
     return fileOffset;
   }
 
@@ -160,33 +166,42 @@ export class FileWork {
   async commit(state: FileState, access: Access, patience: Patience): Promise<void> {
     if (!state.isUncommitted) return;
     using _ = await state.committing.acquire();
-    if (!state.isUncommitted) return;
-    await this.#learnCut(state, access, patience);
-    const told = state.writesToTell;
-    const request = { context: undefined, inode: state.inode, commit: state.commit };
-    const { session, known } = this.#options;
-    const asked = known.asking();
+    const { session } = this.#options;
     const { caller, openId } = access;
-    const answer = await session.command(commitLength, request, caller, patience, true, openId);
-    this.#committed(state, answer, told, asked);
+    const { inode } = state;
+    await this.#telling(state, access, patience, (commit) =>
+      session.command(commitLength, { context: undefined, inode, commit }, caller, patience, true, openId),
+    );
   }
 
   /**
-   * What the master is told of is a lower bound of the length, and it believes it. If somebody else may have truncated the
-   * file, it is told no more than what is there now, lest bytes that were cut off come back as zeros.
+   * What the master is told of is a lower bound of the length, and it believes it unless the file was truncated since it was
+   * known last. Then it is told no more than what is there now, lest bytes that were cut off come back as zeros. False: there
+   * was nothing to tell.
    */
-  async #learnCut(state: FileState, access: Access, patience: Patience): Promise<void> {
-    for (;;) {
-      const told = state.commit.length;
-      if (!state.mayBeCut || told === 0) return;
-      const length = await this.#options.appender.lengthNow(access, patience);
-      // What was written while we asked is not in that answer, and nobody need have cut anything.
-      if (length >= told) return;
-      if (state.commit.length === told) {
-        state.cutElsewhere(length);
-        return;
+  async #telling(
+    state: FileState,
+    access: Access,
+    patience: Patience,
+    tell: (commit: LengthCommit) => Promise<CommitLengthResponse>,
+  ): Promise<boolean> {
+    const { known, entries } = this.#options;
+    while (state.isUncommitted) {
+      const told = state.writesToTell;
+      const { commit } = state;
+      const asked = known.asking();
+      try {
+        const answer = await tell(commit);
+        state.committed(answer, told);
+        if (answer.attributes === undefined || answer.beingWritten) known.unknown(state.inode);
+        else known.changed(answer.attributes, asked);
+        return true;
+      } catch (error) {
+        if (codeOf(error) !== 'TRUNCATED') throw error;
       }
+      await entries.learnCut(state, access.caller, patience);
     }
+    return false;
   }
 
   /** All members of all chunks with unsynced mutations of this client sync them. */
@@ -269,27 +284,19 @@ export class FileWork {
   }
 
   async #tellClosed(state: FileState, access: Access, mayWrite: boolean, patience: Patience): Promise<void> {
-    const { session, known } = this.#options;
+    const { session } = this.#options;
+    const { inode } = state;
+    const { caller, openId } = access;
     const tells = mayWrite && state.isUncommitted;
+    const tell = (commit: LengthCommit | undefined) =>
+      session.command(close, { context: undefined, inode, openId, commit }, caller, patience, true, openId);
     try {
-      if (tells) await this.#learnCut(state, access, patience);
-      const told = state.writesToTell;
-      const commit = tells ? state.commit : undefined;
-      const request = { context: undefined, inode: state.inode, openId: access.openId, commit };
-      const asked = known.asking();
-      const answer = await session.command(close, request, access.caller, patience, true, access.openId);
-      if (commit !== undefined) this.#committed(state, answer, told, asked);
+      const isTold = tells && (await this.#telling(state, access, patience, tell));
+      if (!isTold) await tell(undefined);
     } catch (error) {
       // The master that forgot it has nothing to close.
       if (codeOf(error) !== 'BAD_FILE' || tells) throw error;
     }
-  }
-
-  #committed(state: FileState, answer: CommitLengthResponse, told: number, asked: Asked): void {
-    const { known } = this.#options;
-    state.committed(answer, told);
-    if (answer.attributes === undefined || answer.beingWritten) known.unknown(state.inode);
-    else known.changed(answer.attributes, asked);
   }
 
   /** Gives the open file back, in the background, when all its writes have arrived or were given up. */

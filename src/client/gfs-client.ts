@@ -117,7 +117,7 @@ class Client implements Api {
     const locations = this.#locations;
     const pool = this.#pool;
     const writer = new ChunkWriter({ env, pool, locations, session, host });
-    this.#entries = new Entries({ session, writer, changes: this.changes });
+    this.#entries = new Entries({ session, states: this.#states, writer, changes: this.changes });
     this.#known = new KnownEntries({
       env,
       changes: this.changes,

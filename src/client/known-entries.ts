@@ -63,6 +63,7 @@ export class KnownEntries implements ChangeListener {
     const { changes, states } = this.#options;
     const known = this.#inodes.get(inode);
     if (known === undefined || !this.#heard || changes.changedSince(inode, known.moment)) return undefined;
+    if (states.mayBeCut(known.attributes)) return undefined;
     return states.observe(known.attributes, known.tick);
   }
 

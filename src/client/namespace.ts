@@ -98,7 +98,8 @@ export class Namespace {
     for (const entry of answer.entries) {
       if (entry.attributes === undefined) continue;
       this.#known.learnName({ parent: directory, name: entry.name }, entry.attributes, asked);
-      entry.attributes = this.#states.observe(entry.attributes, asked.tick);
+      const isCut = this.#states.mayBeCut(entry.attributes);
+      entry.attributes = isCut ? undefined : this.#states.observe(entry.attributes, asked.tick);
     }
     return { entries: answer.entries, end: answer.end, parent: inodeId(answer.parent) };
   }

@@ -2,9 +2,10 @@ import { GfsError } from '../base/errors.ts';
 import { hex, type InodeId, inodeId, sessionId } from '../base/ids.ts';
 import { unwrap } from '../base/result.ts';
 import { INTERNAL } from '../core/metadata/commands.ts';
-import { FILE_LENGTH_MAX } from '../core/metadata/extents.ts';
+import { endOf, FILE_LENGTH_MAX } from '../core/metadata/extents.ts';
 import { type Attributes, type Extent, FileType } from '../core/metadata/rows.ts';
 import type { AddChunkRequest, FindChunksRequest } from '../rpc/messages.ts';
+import { fenceAppends } from './append-fence.ts';
 import { contextOf } from './command-context.ts';
 import { checkFileAccess } from './file-access.ts';
 import type { MasterHandlers, MasterParts } from './master-parts.ts';
@@ -19,6 +20,7 @@ const WRITERS_MAX = 1024;
 /** Where a file's bytes are, and who orders their mutations. */
 export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMethods> {
   const { env, metadata, servers, sessions, entries, locator, raiser, given, newChunks, garbage } = parts;
+  const { appendEnds, config } = parts;
   const { state } = metadata;
 
   return {
@@ -35,6 +37,8 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
       }
       const nowMs = env.monotonicMs();
       const { length } = unwrap(state.attributes(inode));
+      const [end] = extents;
+      if (message.last && end !== undefined && takesAppends(end, length)) appendEnds.told(end.chunk);
       const located = extents.map((extent) => locator.locate(extent, nowMs, asker));
       return { message: { extents: located, fileLength: length } };
     },
@@ -48,12 +52,13 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
       checkFileAccess(parts.access, { caller, session, openId, inode, write: true });
       const { goal } = mustBeFile(unwrap(state.attributes(inode)));
       if (message.sealedChunk !== 0) await recordSeal(inode, message);
-      const there = state.extentAt(inode, fileOffset);
-      if (there !== undefined)
-        return { message: { extent: locator.locate(there, env.monotonicMs(), session) } };
-      const chunk = newChunks.proposeOrThrow(goal);
-      const extent = unwrap(await metadata.execute(context, 'addChunk', { inode, fileOffset, chunk }));
-      newChunks.begun(chunk, extent.chunk);
+      let extent = state.extentAt(inode, fileOffset);
+      if (extent === undefined) {
+        const chunk = newChunks.proposeOrThrow(goal);
+        extent = unwrap(await metadata.execute(context, 'addChunk', { inode, fileOffset, chunk }));
+        newChunks.begun(chunk, extent.chunk);
+      }
+      await fenceAppends(parts, inode, extent.start);
       return { message: { extent: locator.locate(extent, env.monotonicMs(), session) } };
     },
 
@@ -83,6 +88,10 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
     const { start, chunk } = extent;
     if (extent.sealedLength === length && start + length === fileOffset) return;
     unwrap(await metadata.execute(INTERNAL, 'sealExtent', { inode, start, chunk, length, version }));
+  }
+
+  function takesAppends(extent: Extent, fileLength: number): boolean {
+    return extent.sealedLength === undefined && fileLength < endOf(extent, config.chunkSizeBytes);
   }
 
   function extentsOf({ inode, last, fileOffset, count }: FindChunksRequest): Extent[] {

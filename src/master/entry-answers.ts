@@ -18,8 +18,10 @@ export interface Place {
 interface LengthQuestion {
   readonly lengthBefore: number;
   readonly suspectVersion: number;
+  /** Of a file that only the asking session may be writing, too. */
+  readonly ownWrites: boolean;
 }
-const WHOLE_FILE: LengthQuestion = { lengthBefore: 0, suspectVersion: 0 };
+const WHOLE_FILE: LengthQuestion = { lengthBefore: 0, suspectVersion: 0, ownWrites: false };
 
 /**
  * Answers about inodes: each is remembered for the session that gets it, so that it is told of the next change. Of a file
@@ -96,7 +98,7 @@ export class EntryAnswers {
     let { suspectVersion } = question;
     for (let current = attributes; ; ) {
       this.learn(session, current.inode, place);
-      const beingWritten = this.isBeingWritten(session, current);
+      const beingWritten = this.isBeingWritten(question.ownWrites ? 0 : session, current);
       const extent = beingWritten ? state.tailExtent(current.inode, current.length, before) : undefined;
       if (extent === undefined)
         return { attributes: current, beingWritten, tail: undefined, parent: undefined };

@@ -41,8 +41,13 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
     if (proposed !== undefined) newChunks.begun(proposed, state.extentAt(inode, 0)?.chunk);
   };
 
-  const commit = async (context: CommandContext, inode: InodeId, { length, mtime }: LengthCommit) => {
-    const committed = unwrap(await metadata.execute(context, 'commitLength', { inode, length, mtime }));
+  const commit = async (
+    context: CommandContext,
+    inode: InodeId,
+    { length, mtime, truncations }: LengthCommit,
+  ) => {
+    const body = { inode, length, mtime, truncations };
+    const committed = unwrap(await metadata.execute(context, 'commitLength', body));
     return { ...committed, beingWritten: entries.isBeingWritten(context.session, committed.attributes) };
   };
 

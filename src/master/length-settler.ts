@@ -121,7 +121,8 @@ export class LengthSettler {
       const end = extent.start + length;
       if (length > 0) {
         if (end <= row.length) return;
-        const commit = { inode, length: end, mtime: undefined };
+        const { truncations } = row;
+        const commit = { inode, length: end, mtime: undefined, truncations };
         unwrap(await metadata.execute(INTERNAL, 'commitLength', commit));
         return;
       }

@@ -1,4 +1,5 @@
 import type { Env } from '../base/env.ts';
+import type { AppendEnds } from '../core/append-ends.ts';
 import type { ChunkLocations } from '../core/chunk-locations.ts';
 import type { GivenChunks } from '../core/given-chunks.ts';
 import type { LeaseTable } from '../core/lease-table.ts';
@@ -64,6 +65,7 @@ export interface MasterParts {
   readonly locator: ExtentLocator;
   readonly given: GivenChunks;
   readonly newChunks: NewChunks;
+  readonly appendEnds: AppendEnds;
   readonly garbage: GarbageCollector;
   readonly reaper: OrphanReaper;
   readonly census: ChunkCensus;

@@ -6,7 +6,9 @@ import {
   SERVER_SILENCE_MS,
   SESSION_TIMEOUT_MS,
 } from '../base/constants.ts';
+import { chunkHandle } from '../base/ids.ts';
 import { SECOND_MS } from '../base/units.ts';
+import { AppendEnds } from '../core/append-ends.ts';
 import { ChunkLocations } from '../core/chunk-locations.ts';
 import { tellOfCommand } from '../core/command-news.ts';
 import { GivenChunks } from '../core/given-chunks.ts';
@@ -197,6 +199,7 @@ function assemble(metadata: MetadataEngine, options: MasterOptions): MasterParts
     strayCopies,
     locator,
     given,
+    appendEnds: new AppendEnds(chunkHandle(metadata.state.progress.nextChunk)),
     newChunks: new NewChunks({ env, config, metadata, servers, locations, leases, given }),
     garbage,
     reaper,

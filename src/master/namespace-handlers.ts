@@ -56,11 +56,12 @@ export function namespaceHandlers(parts: MasterParts): Pick<MasterHandlers, Name
     },
 
     getAttributes: async ({ message }) => {
-      const { lengthBefore, suspectVersion } = message;
+      const { lengthBefore, suspectVersion, ownWrites } = message;
       const inode = inodeId(message.inode);
       const { asker } = lookerAt(message, inode);
       const attributes = unwrap(state.attributes(inode));
-      return { message: await entries.entry(asker, attributes, undefined, { lengthBefore, suspectVersion }) };
+      const question = { lengthBefore, suspectVersion, ownWrites };
+      return { message: await entries.entry(asker, attributes, undefined, question) };
     },
 
     readSymlink: async ({ message }) => {

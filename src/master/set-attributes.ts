@@ -3,6 +3,7 @@ import type { InodeId } from '../base/ids.ts';
 import { refuse, unwrap } from '../base/result.ts';
 import type { CommandBodies, CommandContext } from '../core/metadata/commands.ts';
 import type { Attributes, Extent } from '../core/metadata/rows.ts';
+import { fenceAppends } from './append-fence.ts';
 import { chunksToFence, fenceChunks } from './dropped-chunks.ts';
 import { checkReach, unreachable } from './file-access.ts';
 import type { MasterParts } from './master-parts.ts';
@@ -10,7 +11,16 @@ import type { MasterParts } from './master-parts.ts';
 export type AttributeChanges = Omit<CommandBodies['setAttributes'], 'cut'>;
 type Parts = Pick<
   MasterParts,
-  'access' | 'calls' | 'env' | 'garbage' | 'leases' | 'metadata' | 'raiser' | 'sessions'
+  | 'access'
+  | 'appendEnds'
+  | 'calls'
+  | 'config'
+  | 'env'
+  | 'garbage'
+  | 'leases'
+  | 'metadata'
+  | 'raiser'
+  | 'sessions'
 >;
 
 /** How often a chunk may be raised by somebody else between our look and our command. */
@@ -40,6 +50,7 @@ export async function setAttributes(parts: Parts, change: Change): Promise<Attri
     if (before !== undefined) {
       // The first answer may have been lost with the master that was to carry the cut out.
       if (before.ok && straddled !== undefined) await raiser.ensurePrimary(straddled.chunk);
+      if (before.ok && length !== undefined) await fenceAppends(parts, inode, length);
       return unwrap(before) as Attributes;
     }
     const asker = context.session;
@@ -47,6 +58,7 @@ export async function setAttributes(parts: Parts, change: Change): Promise<Attri
     try {
       const attributes = await changed(parts, straddled, change);
       await fenceChunks(parts, dropped);
+      if (length !== undefined) await fenceAppends(parts, inode, length);
       return attributes;
     } catch (error) {
       if (codeOf(error) !== 'VERSION_MISMATCH' || attempt === ATTEMPTS_MAX) throw error;

@@ -40,6 +40,7 @@ export function statusOf(code: ErrorCode): status {
     case 'NOT_PRIMARY':
     case 'SERIAL_GAP':
     case 'SEALED':
+    case 'TRUNCATED':
     case 'WRONG_FILESYSTEM':
     case 'CONFIG_MISMATCH':
       return status.FAILED_PRECONDITION;

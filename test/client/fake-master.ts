@@ -252,6 +252,7 @@ export class FakeMaster {
       ctime: now,
       btime: now,
       goal: 3,
+      truncations: 0,
     };
     const node: FakeNode = { attributes, extents: [], entries: new Map(), target: Buffer.from(target) };
     this.nodes.set(inode, node);

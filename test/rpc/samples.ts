@@ -32,6 +32,7 @@ const attributes = {
   ctime: time,
   btime: time,
   goal: 3,
+  truncations: 7,
 };
 const replica = { server: 3, address: '127.0.0.1:7401', rack: 'r1' };
 const extent = {
@@ -110,7 +111,10 @@ export const MASTER_SAMPLES: Samples<MasterDefinition> = {
     { context, inode: 5, read: true, append: true },
     { attributes, openId: 9, extents: [extent] },
   ],
-  close: [{ context, inode: 5, openId: 9, commit: { length: 10, mtime: time } }, { attributes }],
+  close: [
+    { context, inode: 5, openId: 9, commit: { length: 10, mtime: time, truncations: 0 } },
+    { attributes },
+  ],
   commitLength: [{ context, inode: 5, commit: { length: 10 } }, { attributes }],
   findChunks: [
     { caller, inode: 5, fileOffset: 1, count: 8, forWrite: true, session: 12, suspectVersion: 7 },

@@ -12,6 +12,7 @@ const WORK = [
   'followed records',
   'acknowledged commands',
   'names looked up',
+  'turns',
   'chunks ordered to be deleted',
 ];
 const counts = new Map<string, number>();

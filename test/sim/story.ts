@@ -19,6 +19,7 @@ import { Simulation } from './simulation.ts';
 import { Appends } from './workloads/appends.ts';
 import { Namespace } from './workloads/namespace.ts';
 import { RandomWrites } from './workloads/random-writes.ts';
+import { Turns } from './workloads/turns.ts';
 import { ROOT, type Stage, type Workload } from './workloads/workload.ts';
 
 /** After the last fault; leases and sessions end within a minute, and sleeping retries wake up. */
@@ -28,6 +29,7 @@ const WORKLOADS = {
   'random-writes': RandomWrites,
   appends: Appends,
   namespace: Namespace,
+  turns: Turns,
 } as const;
 
 /** What a seed chooses from; all of them together are too much for the interesting parts of each to meet. */
@@ -37,6 +39,7 @@ const MIXTURES: readonly (readonly WorkloadName[])[] = [
   ['appends'],
   ['appends', 'namespace'],
   ['random-writes', 'appends'],
+  ['turns'],
 ];
 
 export type WorkloadName = keyof typeof WORKLOADS;

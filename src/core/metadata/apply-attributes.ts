@@ -106,6 +106,7 @@ function withAttributes(
     uid: body.uid ?? inode.uid,
     gid: body.gid ?? inode.gid,
     length: body.length ?? inode.length,
+    truncations: inode.truncations + (body.length === undefined ? 0 : 1),
     atime: body.atimeNow ? time : (body.atime ?? inode.atime),
     mtime: body.mtimeNow ? time : (body.mtime ?? contentsTime),
     ctime: time,

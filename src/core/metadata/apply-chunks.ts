@@ -14,12 +14,15 @@ import type { MetadataState } from './state.ts';
 
 export const prepareCommitLength: Prepare<'commitLength'> = (
   state,
-  { inode, length, mtime },
+  { inode, length, mtime, truncations },
   { context, time },
 ) => {
   const file = regularFile(state, inode);
   if (!file.ok) return file;
   if (length > FILE_LENGTH_MAX) return refuse('FILE_TOO_LARGE', `a length of ${length} bytes`);
+  // What was written before may have been cut off, and would come back as zeros.
+  if (truncations !== undefined && truncations !== file.value.truncations)
+    return refuse('TRUNCATED', `inode ${inode} was truncated since what is committed was written`);
   return ready(() => {
     const { value } = file;
     const changed: Inode = {

@@ -84,7 +84,7 @@ function openExisting(
 
 function truncatedToNothing(inode: Inode, { caller, time }: { caller: Caller; time: Time }): Inode {
   const mode = caller.uid === 0 ? inode.mode : withoutSetIds(inode.mode);
-  return { ...inode, length: 0, mode, mtime: time, ctime: time };
+  return { ...inode, length: 0, truncations: inode.truncations + 1, mode, mtime: time, ctime: time };
 }
 
 export const prepareMakeNode: Prepare<'makeNode'> = (state, body, { context: { caller }, time }) => {
@@ -212,6 +212,7 @@ function newInode(
     ctime: time,
     btime: time,
     goal,
+    truncations: 0,
     parent: directory.inode,
   };
 }

@@ -40,6 +40,7 @@ export const prepareFormat: Prepare<'format'> = (state, body, { time }) => {
       ctime: time,
       btime: time,
       goal: 0,
+      truncations: 0,
       parent: ROOT_INODE,
     });
     state.progress.nextInode = Math.max(state.progress.nextInode, ROOT_INODE + 1);

@@ -119,7 +119,13 @@ export interface CommandBodies {
     readonly cut: RaiseVersion | undefined;
     readonly firstChunk: NewChunk | undefined;
   };
-  commitLength: { readonly inode: InodeId; readonly length: number; readonly mtime: Time | undefined };
+  commitLength: {
+    readonly inode: InodeId;
+    readonly length: number;
+    readonly mtime: Time | undefined;
+    /** The file was truncated so often, and not since; undefined: whatever was done to it. */
+    readonly truncations?: number | undefined;
+  };
   addChunk: {
     readonly inode: InodeId;
     readonly fileOffset: number;

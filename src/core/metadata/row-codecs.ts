@@ -28,6 +28,9 @@ const MTIME_DIFFERS = 0x10;
 const CTIME_DIFFERS = 0x20;
 const HAS_PARENT = 0x40;
 const HAS_RDEV = 0x80;
+/** Above the mode's bits; nothing was there before files counted their truncations. */
+const MODE_FACTOR = 0o10000;
+const HAS_TRUNCATIONS = 16;
 
 export function writeInode(row: RowWriter, inode: Attributes & Partial<Pick<Inode, 'parent'>>): RowWriter {
   const { atime, mtime, ctime, btime, parent = 0 } = inode;
@@ -38,8 +41,10 @@ export function writeInode(row: RowWriter, inode: Attributes & Partial<Pick<Inod
     (same(ctime, btime) ? 0 : CTIME_DIFFERS) |
     (parent === 0 ? 0 : HAS_PARENT) |
     (inode.rdev === 0 ? 0 : HAS_RDEV);
-  row.byte(flags).number(inode.mode).number(inode.linkCount).number(inode.uid).number(inode.gid);
-  row.number(inode.length).byte(inode.goal);
+  const more = inode.truncations > 0 ? HAS_TRUNCATIONS : 0;
+  row.byte(flags).number(inode.mode + more * MODE_FACTOR);
+  row.number(inode.linkCount).number(inode.uid).number(inode.gid).number(inode.length).byte(inode.goal);
+  if (more & HAS_TRUNCATIONS) row.number(inode.truncations);
   writeTime(row, btime);
   if (flags & ATIME_DIFFERS) writeTime(row, atime);
   if (flags & MTIME_DIFFERS) writeTime(row, mtime);
@@ -51,22 +56,25 @@ export function writeInode(row: RowWriter, inode: Attributes & Partial<Pick<Inod
 
 export function readInode(row: RowReader, inode: InodeId): Inode {
   const flags = row.byte();
-  const mode = row.number();
+  const modeAndMore = row.number();
   const linkCount = row.number();
   const uid = row.number();
   const gid = row.number();
   const length = row.number();
   const goal = row.byte();
+  const more = Math.floor(modeAndMore / MODE_FACTOR);
+  const truncations = more & HAS_TRUNCATIONS ? row.number() : 0;
   const btime = readTime(row);
   return {
     inode,
     type: (flags & 0x07) as FileType,
-    mode,
+    mode: modeAndMore % MODE_FACTOR,
     linkCount,
     uid,
     gid,
     length,
     goal,
+    truncations,
     btime,
     atime: flags & ATIME_DIFFERS ? readTime(row) : btime,
     mtime: flags & MTIME_DIFFERS ? readTime(row) : btime,

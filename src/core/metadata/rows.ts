@@ -40,6 +40,8 @@ export interface Attributes {
   readonly btime: Time;
   /** Copies wanted of each chunk; 0 for what has no chunks. */
   readonly goal: number;
+  /** Of a regular file: how often its length was set. */
+  readonly truncations: number;
 }
 
 /** An inode's row: its attributes, and where it lies. */

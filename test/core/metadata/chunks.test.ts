@@ -236,6 +236,23 @@ test('a committed length never shortens a file', async (t) => {
   t.is(world.code('commitLength', { inode: ROOT, length: 1, mtime: undefined }), 'IS_DIRECTORY');
 });
 
+test('a length from before a truncation is not believed after it', async (t) => {
+  const world = await newWorld();
+  const inode = world.file(ROOT, 'a');
+  const commit = (truncations: number | undefined) =>
+    world.code('commitLength', { inode, length: 100, mtime: undefined, truncations });
+  t.is(commit(0), 'OK');
+  t.is(codeOf(world.setAttributes(inode, { length: 10 })), 'OK');
+  t.is(commit(0), 'TRUNCATED');
+  t.like(world.attributes(inode), { length: 10, truncations: 1 });
+  t.is(codeOf(world.setAttributes(inode, { mode: 0o600 })), 'OK');
+  t.is(commit(1), 'OK', 'a mode is no length');
+  unwrap(world.create(ROOT, 'a', { exclusive: false, truncate: true }));
+  t.is(commit(1), 'TRUNCATED');
+  t.like(world.attributes(inode), { length: 0, truncations: 2 });
+  t.is(commit(undefined), 'OK', 'without a number it is');
+});
+
 test('thousands of extents go at once', async (t) => {
   const world = await newWorld();
   const inode = world.file(ROOT, 'a');

@@ -22,6 +22,7 @@ const inodes: fc.Arbitrary<Inode> = fc
     rdev: fc.nat({ max: 0xffff_ffff }),
     btime: time,
     goal: fc.nat({ max: 255 }),
+    truncations: fc.oneof(fc.constant(0), id),
     parent: id.map((value) => value as InodeId),
     differing: fc.subarray(['atime', 'mtime', 'ctime'] as const),
     other: time,
