@@ -119,9 +119,10 @@ export class Raise {
   #plan(full: ReadonlySet<ServerId>): Result<RaisePlan> {
     const { admitted } = this.#options;
     if (this.#isRecovering) {
-      const { minReplicas, random, servers, withoutRules } = this.#options;
+      const { minReplicas, random, servers, forRepair, withoutRules } = this.#options;
+      const options = { minReplicas, random, servers, forRepair, withoutRules };
       const planOf = (found: LoggedChunk, answers: ReadonlyMap<ServerId, MemberAnswer>) =>
-        planRaise(this.#chunk, found, answers, { minReplicas, random, servers, withoutRules });
+        planRaise(this.#chunk, found, answers, options);
       return planRecovery(this.#chunk, this.#logged, this.#answers, minReplicas, planOf);
     }
     if (admitted !== undefined && this.#count === 0) {

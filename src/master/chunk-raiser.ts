@@ -164,7 +164,7 @@ export class ChunkRaiser {
    * primary; where they are not enough, one that cannot get on without a member more. Resolves to it, and its version.
    */
   async ensureTeacher(chunk: ChunkHandle): Promise<{ version: number; primary: ServerId | 0 }> {
-    await this.#raise(chunk, () => ({ keep: 'teaching', forRepair: true }));
+    await this.#raise(chunk, () => ({ keep: 'teaching' }), { forRepair: true });
     const { version, primary } = this.#rowOf(chunk);
     return { version, primary };
   }
@@ -205,14 +205,17 @@ export class ChunkRaiser {
    * Resolves when all members recorded the new version (P19: a cut is done when the version is active).
    */
   async raiseWith(chunk: ChunkHandle, log: LogRaise): Promise<void> {
-    await this.#raise(chunk, () => ({}), log);
+    await this.#raise(chunk, () => ({}), { log });
   }
 
   /** One raise of a chunk at a time; `decide` looks at what the one before left. The failure of that one is its owner's. */
   async #raise(
     chunk: ChunkHandle,
     decide: Decide,
-    log: LogRaise = (plan) => this.#logPlain(chunk, plan),
+    {
+      log = (plan) => this.#logPlain(chunk, plan),
+      forRepair,
+    }: { readonly log?: LogRaise; readonly forRepair?: boolean } = {},
   ): Promise<void> {
     for (let running = this.#running.get(chunk); running !== undefined; running = this.#running.get(chunk)) {
       await running.catch(() => undefined);
@@ -221,7 +224,9 @@ export class ChunkRaiser {
     const isBeyondLog = this.isBeyondLog(chunk);
     const reason = isBeyondLog ? { isBeyondLog } : decide(row);
     if (reason === 'not needed') return;
-    const raise = this.#run(chunk, row, reason, log).finally(() => this.#running.delete(chunk));
+    const raise = this.#run(chunk, row, { forRepair, ...reason }, log).finally(() =>
+      this.#running.delete(chunk),
+    );
     this.#running.set(chunk, raise);
     await raise;
   }

@@ -83,6 +83,13 @@ test('P25: a later version that the silent could have alone is waited for', (t) 
   t.is(planned([at(6, [A]), absent, absent, absent, absent], {}, single), '1 by 1 after 6');
 });
 
+test('P25: for a repair one whole member of the lost version is enough to teach others', (t) => {
+  const lost: MemberAnswer = { kind: 'lost' };
+  const answers = [at(6, [A, B]), lost, absent, absent, absent];
+  t.is(planned(answers), 'TOO_FEW_REPLICAS');
+  t.is(planned(answers, { forRepair: true }), '1,2 by 1 after 6');
+});
+
 test('P25: a member that the log never heard of counts as silent', (t) => {
   const found = at(6, [A, serverId(8), serverId(9)]);
   t.is(planned([found, absent, absent, absent, absent]), 'NOT_READY');

@@ -11,9 +11,10 @@ const FAR = 1_000_000;
 
 /**
  * A file 'f' whose chunk was at version 1 on three servers when the copy was made; then it was raised, and a file
- * 'g' got an inode and a chunk. The master of the copy runs now, and no server has found it yet.
+ * 'g' got an inode and a chunk. The master of the copy runs now, and no server has found it yet. With fewer members, the others
+ * had died before the copy was made.
  */
-async function setBack(t: ExecutionContext) {
+async function setBack(t: ExecutionContext, { memberCount = 3 } = {}) {
   const place = new Place(t, { serversReturnMs: 100 });
   const data = join(place.directory, 'data');
   const copy = join(place.directory, 'copy');
@@ -22,13 +23,23 @@ async function setBack(t: ExecutionContext) {
   const client = await place.client().open();
   const f = await client.create('f');
   const chunk = f.extents[0]?.chunk ?? 0;
-  for (const server of servers) server.holds(chunk, { length: 100 });
+  for (const server of servers) server.holds(chunk, { length: 100, inCharge: false });
+  const members = servers.slice(0, memberCount);
+  for (const server of servers.slice(memberCount)) await server.close();
+  await eventually(t, 'the dead are left out', async () => {
+    if ((await client.find(f.inode)).extents[0]?.members.length === memberCount) return true;
+    await codeFrom(client.find(f.inode, { forWrite: true, suspectVersion: 1 }));
+    return false;
+  });
   await before.close();
   await cp(data, copy, { recursive: true });
   const ended = await place.start();
-  await Promise.all(servers.map((server) => reconnect(server)));
+  await Promise.all(members.map((server) => reconnect(server)));
   const later = await place.client().open();
-  await later.find(f.inode, { forWrite: true, suspectVersion: 1 });
+  const suspectVersion = members[0]?.replicas.get(chunk)?.version ?? 0;
+  for (const server of members)
+    server.holds(chunk, { version: suspectVersion, length: 100, inCharge: false });
+  await later.find(f.inode, { forWrite: true, suspectVersion });
   const g = await later.create('g');
   const unknown = g.extents[0]?.chunk ?? 0;
   const { first: lostWriter } = await later.call(methods.dealWriters, { count: 1 });
@@ -63,6 +74,19 @@ test('P25: a chunk whose versions the log lost is recovered from its servers, fa
   );
   const { chunkCountBeyondLog } = await client.call(methods.status, {});
   t.is(chunkCountBeyondLog, 0);
+});
+
+test('P25: one whole member of versions that the log lost is enough to repair the chunk from', async (t) => {
+  const { place, servers, client, inode, chunk } = await setBack(t, { memberCount: 2 });
+  const [whole, broken] = servers as [FakeChunkserver, FakeChunkserver];
+  const [spare] = await place.chunkservers(1);
+  t.is(whole.replicas.get(chunk)?.version, 3);
+  broken.holds(chunk, { version: 3, lost: true });
+  for (const server of [whole, broken]) await reconnect(server);
+  t.is(await codeFrom(client.find(inode, { forWrite: true })), 'TOO_FEW_REPLICAS');
+  await eventually(t, 'it teaches another', async () => whole.taught.length > 0);
+  t.like(whole.taught[0], { chunk, learner: { server: spare?.server } });
+  t.true((whole.taught[0]?.version ?? 0) > FAR);
 });
 
 test('P25: before it is known who the members are, no reader is sent to one that may have been left out', async (t) => {
