@@ -21,7 +21,7 @@ export class MasterLink {
     this.#connections = addresses.map((address) => network.connect(address));
   }
 
-  /** When it answered last. */
+  /** What it answered last, it was asked at that time or later: so long ago at most it was there. */
   get heardMs(): number {
     return this.#heardMs;
   }
@@ -57,8 +57,10 @@ export class MasterLink {
     options: { signal?: AbortSignal | undefined; deadlineMs: number },
   ): Promise<Res> {
     const connection = must(this.#connections[this.#current], 'the index stays within the list');
+    const askedMs = this.#env.monotonicMs();
     const { message } = await connection.call(method, request, options);
-    this.#heardMs = this.#env.monotonicMs();
+    // The answer may be old: it has lain here while this process was stopped, or on a slow network.
+    this.#heardMs = Math.max(this.#heardMs, askedMs);
     return message;
   }
 

@@ -8,6 +8,7 @@ import type { FileStates } from '../../src/client/file-states.ts';
 import { KnownEntries } from '../../src/client/known-entries.ts';
 import { RecentChanges } from '../../src/client/recent-changes.ts';
 import { type Attributes, FileType } from '../../src/rpc/messages.ts';
+import { inWorld, ME, WRITING } from './world.ts';
 
 const ROOT = inodeId(1);
 const DIRECTORY = inodeId(10);
@@ -28,7 +29,8 @@ function world({ remembers = true } = {}) {
   const changes = new RecentChanges();
   changes.see();
   const env = { monotonicMs: () => clock.nowMs } as Env;
-  const states = { now: 0, observe: (attributes: Attributes) => attributes } as unknown as FileStates;
+  const observe = (attributes: Attributes) => attributes;
+  const states = { now: 0, observe, mayBeCut: () => false } as unknown as FileStates;
   const known = new KnownEntries({ env, changes, states, heardMs: () => clock.heardMs, remembers });
   /** As the session channel does. */
   const told = (inode: InodeId) => {
@@ -142,3 +144,22 @@ test('a client whose kernel does not walk the paths remembers nothing', (t) => {
   t.is(known.lookup(at('f', DIRECTORY)), undefined);
   t.is(known.attributes(FILE), undefined);
 });
+
+test('an answer that was long on its way does not make the master one that was heard of late', (t) =>
+  inWorld({ kernelWalksPaths: true }, async ({ cluster, client, connect, sleep }) => {
+    const root = client.rootInode;
+    const name = Buffer.from('f');
+    await (await connect()).create(root, name, WRITING, ME);
+    // It listens by then.
+    await sleep(100);
+    await client.attributes(root, ME);
+    cluster.counts();
+    await client.attributes(root, ME);
+    t.deepEqual(cluster.counts(), {}, 'it is remembered');
+    cluster.onAnswer = () => sleep(1500);
+    await client.lookup(root, name, ME);
+    cluster.onAnswer = undefined;
+    cluster.counts();
+    await client.attributes(root, ME);
+    t.deepEqual(cluster.counts(), { GetAttributes: 1 });
+  }));
