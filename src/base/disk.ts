@@ -42,6 +42,8 @@ export interface DiskFile {
 }
 
 export interface DiskSpace {
+  /** The same number: the same room. Others on the machine have others, until it is started anew. */
+  readonly device: number;
   readonly totalBytes: number;
   readonly freeBytes: number;
   readonly inodeCount: number;

@@ -23,6 +23,8 @@ export interface ServerSpace {
   /** Kept free for others; not offered to placement. */
   readonly reserveBytes: number;
   readonly chunkCount: number;
+  /** Of its machine; servers there with the same number share the room. */
+  readonly device: number;
 }
 
 export interface OperationTotals {

@@ -1,3 +1,4 @@
+import type { Disk } from '../base/disk.ts';
 import type { Env } from '../base/env.ts';
 import type { AppendEnds } from '../core/append-ends.ts';
 import type { ChunkLocations } from '../core/chunk-locations.ts';
@@ -46,6 +47,8 @@ export interface MasterParts {
   readonly config: MasterConfig;
   /** On the wall clock, for people. */
   readonly startedAtMs: number;
+  /** Where log and store lie. */
+  readonly storage: { readonly disk: Disk; readonly directory: string };
   readonly metadata: Metadata;
   readonly servers: ServerTable<SystemReport>;
   readonly locations: ChunkLocations;

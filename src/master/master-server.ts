@@ -180,6 +180,7 @@ function assemble(metadata: MetadataEngine, options: MasterOptions): MasterParts
     env,
     config,
     startedAtMs: Math.round(env.nowMs()),
+    storage: { disk: options.disk, directory: options.dataDirectory },
     metadata,
     servers,
     locations,

@@ -1,33 +1,32 @@
 import { NAME_BYTES_MAX } from '../base/constants.ts';
+import { capacityOf, fileCapacityOf, inodesThatFit, type ServerDisk } from '../core/capacity.ts';
+import { memberCountMin } from '../core/placement.ts';
 import type { ServerEntry } from '../core/server-table.ts';
 import type { ServerStatus, SystemReport } from '../rpc/messages.ts';
 import type { MasterHandlers, MasterParts } from './master-parts.ts';
 
 type PeopleMethods = 'statFilesystem' | 'status' | 'listServers';
 
-/** Inodes are limited by disk space alone; statfs(2) wants a number nevertheless. */
-const INODES_FREE = 2 ** 32;
-
 /** What people ask: how full, how well, who is there. */
 export function peopleHandlers(parts: MasterParts): Pick<MasterHandlers, PeopleMethods> {
-  const { env, config, metadata, servers, sessions, leases, census, badReplicas, raiser } = parts;
+  const { env, config, storage, metadata, servers, sessions, leases, census, badReplicas, raiser } = parts;
   const { state } = metadata;
   /** When something happened, on the wall clock. */
   const wallMs = (monotonicMs: number) => Math.round(env.nowMs() - (env.monotonicMs() - monotonicMs));
 
   return {
-    /** Bytes of files: what servers keep for others is not counted, and each byte takes `replication` times its room. */
     statFilesystem: async () => {
-      const { totalBytes, freeBytes } = capacity();
-      const total = Math.floor(totalBytes / config.replication);
-      const free = Math.floor(freeBytes / config.replication);
+      const goal = config.replication;
+      const wish = { goal, memberCountMin: memberCountMin(goal, config.minReplicas) };
+      const { totalBytes, freeBytes } = fileCapacityOf(reachableDisks(), wish);
+      const inodeCountFree = inodesThatFit((await storage.disk.space(storage.directory)).freeBytes);
       return {
         message: {
-          totalBytes: total,
-          freeBytes: free,
-          availableBytes: free,
-          inodeCount: state.inodeCount + INODES_FREE,
-          inodeCountFree: INODES_FREE,
+          totalBytes,
+          freeBytes,
+          availableBytes: freeBytes,
+          inodeCount: state.inodeCount + inodeCountFree,
+          inodeCountFree,
           nameLengthMax: NAME_BYTES_MAX,
         },
       };
@@ -52,7 +51,7 @@ export function peopleHandlers(parts: MasterParts): Pick<MasterHandlers, PeopleM
           sessionCount: sessions.count,
           serverCount: state.servers().length,
           serverCountAlive,
-          ...capacity(),
+          ...capacityOf(reachableDisks()),
           chunkCountUnderGoal: underGoal,
           chunkCountLost: lost,
           sessions: [...sessions.all()].map(({ session, host, program, files, renewedAtMs }) => ({
@@ -76,16 +75,14 @@ export function peopleHandlers(parts: MasterParts): Pick<MasterHandlers, PeopleM
     },
   };
 
-  function capacity(): { totalBytes: number; freeBytes: number; usedBytes: number } {
+  function reachableDisks(): ServerDisk[] {
     const nowMs = env.monotonicMs();
-    const sum = { totalBytes: 0, freeBytes: 0, usedBytes: 0 };
+    const disks: ServerDisk[] = [];
     for (const { identity, space } of servers.all()) {
       if (space === undefined || !servers.isReachable(identity.server, nowMs)) continue;
-      sum.totalBytes += Math.max(0, space.totalBytes - space.reserveBytes);
-      sum.freeBytes += Math.max(0, space.freeBytes - space.reserveBytes);
-      sum.usedBytes += space.usedBytes;
+      disks.push({ ...space, disk: `${identity.bootId} ${space.device}` });
     }
-    return sum;
+    return disks;
   }
 
   function statusOf(entry: Readonly<ServerEntry<SystemReport>>, nowMs: number): ServerStatus {

@@ -70,7 +70,9 @@ export class NodeDisk implements Disk {
 
   async space(path: string): Promise<DiskSpace> {
     const stats = await resultOf<fs.StatsFs>('statfs', path, (done) => fs.statfs(path, done));
+    const { dev } = await resultOf<fs.Stats>('stat', path, (done) => fs.stat(path, done));
     return {
+      device: dev,
       totalBytes: stats.blocks * stats.bsize,
       // What root alone may use is nobody's to plan with.
       freeBytes: stats.bavail * stats.bsize,

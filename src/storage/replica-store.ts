@@ -54,6 +54,7 @@ export interface ReplicaStoreOptions {
 }
 
 export interface StoreSpace {
+  readonly device: number;
   readonly totalBytes: number;
   readonly freeBytes: number;
   /** By replicas seen so far (all, once `states()` was called). */
@@ -238,9 +239,13 @@ export class ReplicaStore {
   }
 
   async space(): Promise<StoreSpace> {
-    const { totalBytes, freeBytes } = await this.#disk.space(this.#directory.path);
+    const { device, totalBytes, freeBytes } = await this.#disk.space(this.#directory.path);
     const reserveBytes = this.#options.reserveBytes ?? 0;
-    return { totalBytes, freeBytes, usedBytes: this.#usedBytes, reserveBytes, chunkCount: this.chunkCount };
+    return {
+      ...{ device, totalBytes, freeBytes, reserveBytes },
+      usedBytes: this.#usedBytes,
+      chunkCount: this.chunkCount,
+    };
   }
 
   /** Lets what is in flight finish, syncs everything and leaves the clean mark. Safe to call twice. */

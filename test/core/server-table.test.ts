@@ -21,7 +21,7 @@ function identity(change: Partial<ServerIdentity> = {}): ServerIdentity {
 
 function beat(change: Partial<Beat<string>> = {}): Beat<string> {
   return {
-    space: { totalBytes: 100, freeBytes: 50, usedBytes: 50, reserveBytes: 0, chunkCount: 1 },
+    space: { totalBytes: 100, freeBytes: 50, usedBytes: 50, reserveBytes: 0, chunkCount: 1, device: 1 },
     activeOperations: 0,
     load: 0,
     operations: [],
@@ -121,7 +121,7 @@ test('a server that refused for want of room is full until its next heartbeat sa
   t.true(servers.isFull(A));
   servers.beat(A, 'first', beat({ space: undefined }), 2);
   t.true(servers.isFull(A));
-  const space = { totalBytes: 100, freeBytes: 10, usedBytes: 90, reserveBytes: 10, chunkCount: 1 };
+  const space = { totalBytes: 100, freeBytes: 10, usedBytes: 90, reserveBytes: 10, chunkCount: 1, device: 1 };
   servers.beat(A, 'first', beat({ space }), 3);
   t.true(servers.isFull(A), 'only its reserve is left');
   servers.beat(A, 'first', beat({ space: { ...space, freeBytes: 11 } }), 4);

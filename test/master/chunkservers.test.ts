@@ -1,5 +1,6 @@
 import test from 'ava';
 import { GfsError } from '../../src/base/errors.ts';
+import { MiB } from '../../src/base/units.ts';
 import { MasterDefinition, type RegisterRequest, type ServerStatus } from '../../src/rpc/messages.ts';
 import type { Client } from './fixture.ts';
 import { codeFrom, eventually, Place } from './fixture.ts';
@@ -117,4 +118,25 @@ test('replicas are known from full reports and increments, and missed where they
   for (const server of servers) await server.report(false, [...server.replicas.values()]);
   await first?.report(true, []);
   await eventually(t, 'the count is taken anew', async () => (await underGoal()) === 1);
+});
+
+test('statfs counts the room of servers on one disk once, and offers what as many copies leave', async (t) => {
+  const place = new Place(t);
+  await place.start();
+  const client = await place.client().open();
+  const told = () => client.call(methods.statFilesystem, {});
+  t.like(await told(), { totalBytes: 0, freeBytes: 0, availableBytes: 0, nameLengthMax: 255 });
+  const servers = await place.chunkservers(2);
+  for (const device of [7, 7]) servers.push(await place.chunkserver({ device, space: 600 * MiB }));
+  const free = (bytes: number) =>
+    eventually(t, `${bytes} are free`, async () => (await told()).freeBytes === bytes);
+  // Two with 1000 MiB each, and two that share 600.
+  await free(1000 * MiB);
+  await servers[0]?.close();
+  await free(300 * MiB);
+  const { inodeCount, inodeCountFree } = await told();
+  t.is(inodeCount - inodeCountFree, 1, 'the root');
+  await client.create('f');
+  const later = await told();
+  t.is(later.inodeCount - later.inodeCountFree, 2);
 });

@@ -21,9 +21,18 @@ import {
 
 const { methods } = MasterDefinition;
 
+export interface FakeChunkserverOptions {
+  readonly network: Network;
+  readonly env: Env;
+  readonly master: string;
+  readonly freeBytes: number;
+  /** Of all fakes' one machine. */
+  readonly device: number;
+}
+
 /** What a master sees of a chunkserver: it records versions, and says what it holds. It keeps no bytes. */
 export class FakeChunkserver {
-  readonly #options: { network: Network; env: Env; master: string; freeBytes: number };
+  readonly #options: FakeChunkserverOptions;
   /** What it holds; a test may put in what it likes. */
   readonly replicas = new Map<number, ChunkState>();
   readonly records: VersionRecord[] = [];
@@ -50,7 +59,7 @@ export class FakeChunkserver {
   #stopped = false;
   #reportId = 0;
 
-  constructor(options: { network: Network; env: Env; master: string; freeBytes: number }) {
+  constructor(options: FakeChunkserverOptions) {
     this.#options = options;
   }
 
@@ -145,6 +154,7 @@ export class FakeChunkserver {
           usedBytes: 0,
           reserveBytes: 0,
           chunkCount: this.replicas.size,
+          device: this.#options.device,
         },
         activeOperations: 0,
         load: 0,

@@ -75,12 +75,13 @@ export class Place {
   }
 
   /** A chunkserver that has registered and beats. */
-  async chunkserver(options: { space?: number } = {}): Promise<FakeChunkserver> {
+  async chunkserver(options: { space?: number; device?: number } = {}): Promise<FakeChunkserver> {
     const server = new FakeChunkserver({
       network,
       env,
       master: this.#address,
       freeBytes: options.space ?? 1000 * MiB,
+      device: options.device ?? this.#servers.length,
     });
     this.#servers.push(server);
     await server.start();

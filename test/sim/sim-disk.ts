@@ -251,6 +251,7 @@ class ProcessView implements Disk {
   space(path: string): Promise<DiskSpace> {
     const { capacityBytes, names } = this.#disk;
     const effect = () => ({
+      device: 1,
       totalBytes: capacityBytes,
       freeBytes: Math.max(0, capacityBytes - names.usedBytes()),
       inodeCount: 1_000_000,
