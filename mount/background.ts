@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
+import { messageOf } from '../src/base/errors.ts';
 import { NODE_FLAGS } from '../src/base/node-flags.ts';
 import type { FailedMessage, ReadyMessage } from '../src/cli/daemon.ts';
+import { UsageError } from '../src/cli/program.ts';
 
 /**
  * Runs this program again, in a session of its own and with the same arguments but in front, and waits until it serves.
@@ -9,7 +11,7 @@ import type { FailedMessage, ReadyMessage } from '../src/cli/daemon.ts';
  */
 export function startInBackground(logFile: string | undefined): Promise<string | undefined> {
   const [script = '', ...argv] = process.argv.slice(1);
-  const log = logFile === undefined ? undefined : openSync(logFile, 'a');
+  const log = logFile === undefined ? undefined : openLog(logFile);
   const child = spawn(process.execPath, [...NODE_FLAGS, script, '--foreground', ...argv], {
     detached: true,
     stdio: ['ignore', 'ignore', log ?? 'ignore', 'ipc'],
@@ -35,4 +37,12 @@ export function startInBackground(logFile: string | undefined): Promise<string |
       resolve(undefined);
     });
   });
+}
+
+function openLog(path: string): number {
+  try {
+    return openSync(path, 'a');
+  } catch (cause) {
+    throw new UsageError(`--log-file: ${messageOf(cause)}`);
+  }
 }

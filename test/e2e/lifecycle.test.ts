@@ -60,6 +60,7 @@ test('wrong flags of every program: one line that names the key, exit 2', async 
     [[CHUNKSERVER, '--data', '/tmp/x', '--master', 'nowhere'], /--master .*"nowhere" is not HOST:PORT/],
     [[MOUNT], /mountpoint/],
     [[MOUNT, '-o', 'sparkle', '/tmp/x'], /sparkle/],
+    [[MOUNT, '--log-file', '/proc/none/log', '/tmp/x'], /--log-file.*\/proc\/none\/log/],
     [[GFS, 'up', '--chunkservers', '0'], /--chunkservers/],
     [[GFS, 'frobnicate'], /frobnicate/],
   ];
