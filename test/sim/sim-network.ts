@@ -29,6 +29,8 @@ export interface Passing {
   /** Machines. */
   readonly from: string;
   readonly to: string;
+  /** Both ends' addresses: the same for both directions, and with a call's number one call of all. */
+  readonly connection: string;
   readonly frame: Frame;
 }
 
@@ -200,7 +202,7 @@ export class SimNetwork implements Carrier {
   }
 
   carry(from: LinkEnd, to: LinkEnd, frame: Frame): void {
-    for (const watch of this.onSent) watch({ from: from.machine, to: to.machine, frame });
+    for (const watch of this.onSent) watch(passing(from, to, frame));
     this.#send(from, to, frame);
     if (this.copyChance > 0 && isOrder(frame) && this.#dice.chance(this.copyChance))
       this.#sendCopy(from, to, frame);
@@ -268,7 +270,7 @@ export class SimNetwork implements Carrier {
       this.#traceFrame(from, to, frame);
       if (frame.kind === 'open' && this.simulation.onTrace !== undefined)
         this.simulation.note(requestText(frame));
-      for (const watch of this.onArrived) watch({ from: from.machine, to: to.machine, frame });
+      for (const watch of this.onArrived) watch(passing(from, to, frame));
       to.arrive(frame);
       if (!to.open) this.#ends.delete(to);
     } else if (frame.kind !== 'closed') {
@@ -422,4 +424,9 @@ function checksumOf(message: Uint8Array | undefined): number {
 function requestText({ route, data }: Extract<Frame, { kind: 'open' }>): string {
   if (data === undefined) return '';
   return `  ${route.method.name} ${JSON.stringify(route.method.requestType.decode(data.message))}`;
+}
+
+function passing(from: LinkEnd, to: LinkEnd, frame: Frame): Passing {
+  const connection = [from.address, to.address].sort().join(' ');
+  return { from: from.machine, to: to.machine, connection, frame };
 }
