@@ -1,9 +1,6 @@
 import type { Bytes } from '../src/base/bytes.ts';
-import type { Env } from '../src/base/env.ts';
-import type { GfsClient } from '../src/client/api.ts';
 import type { Caller, FileSystem, WriteBuffer } from './file-system.ts';
-import type { Timeouts } from './gfs/attributes.ts';
-import { createContext } from './gfs/context.ts';
+import { type ContextOptions, createContext } from './gfs/context.ts';
 import { GfsDirectories } from './gfs/directories.ts';
 import { GfsFiles } from './gfs/files.ts';
 import type { KernelBelief, Notify } from './gfs/kernel-belief.ts';
@@ -12,12 +9,6 @@ import type { DirectoryItem } from './wire/directory.ts';
 import type { Entry, FilesystemStatistics, OpenReply, TimedAttributes } from './wire/replies.ts';
 import type * as requests from './wire/requests.ts';
 
-export interface GfsFileSystemOptions {
-  readonly env: Env;
-  readonly client: GfsClient;
-  readonly timeouts: Timeouts;
-}
-
 /** The cluster as the kernel sees it: each operation goes to the part that does it. */
 export class GfsFileSystem implements FileSystem {
   readonly #namespace: GfsNamespace;
@@ -25,8 +16,8 @@ export class GfsFileSystem implements FileSystem {
   readonly #directories: GfsDirectories;
   readonly #belief: KernelBelief;
 
-  constructor({ env, client, timeouts }: GfsFileSystemOptions) {
-    const context = createContext(env, client, timeouts);
+  constructor(options: ContextOptions) {
+    const context = createContext(options);
     this.#belief = context.belief;
     this.#namespace = new GfsNamespace(context);
     this.#files = new GfsFiles(context);

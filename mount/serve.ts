@@ -69,7 +69,8 @@ async function mountClient(
   const mountPoint = await MountPoint.create({ path, source, allowOther, defaultPermissions, flags, log });
   try {
     await watchForDeath(mountPoint.device, log);
-    const fileSystem = new GfsFileSystem({ env, client, timeouts: options });
+    const syncsNames = flags.has('dirSync') || flags.has('synchronous');
+    const fileSystem = new GfsFileSystem({ env, client, timeouts: options, syncsNames });
     const server = new FuseServer({ fd: mountPoint.fd, readerCount, fileSystem, log, onFatal });
     fileSystem.attach((message) => server.notify(message));
     await server.initialised;

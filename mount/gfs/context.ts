@@ -15,11 +15,21 @@ export interface GfsContext {
   readonly callers: Callers;
   readonly changes: RecentChanges;
   readonly openFiles: OpenFiles;
+  /** Removals are answered when they are on the master's disk. */
+  readonly syncsNames: boolean;
 }
 
-export function createContext(env: Env, client: GfsClient, timeouts: Timeouts): GfsContext {
+export interface ContextOptions {
+  readonly env: Env;
+  readonly client: GfsClient;
+  readonly timeouts: Timeouts;
+  /** As `dirsync` and `sync` want it. */
+  readonly syncsNames?: boolean;
+}
+
+export function createContext({ env, client, timeouts, syncsNames = false }: ContextOptions): GfsContext {
   return {
-    ...{ env, client, timeouts, callers: new Callers(env), changes: client.changes },
+    ...{ env, client, timeouts, syncsNames, callers: new Callers(env), changes: client.changes },
     belief: new KernelBelief(env, client, timeouts),
     openFiles: new OpenFiles(),
   };

@@ -30,8 +30,9 @@ export class GfsDirectories implements Directories {
     return reader.read(operation);
   }
 
-  /** The master answers no change of a name before it is in its log on disk. */
-  async syncDirectory(): Promise<void> {}
+  async syncDirectory(): Promise<void> {
+    await this.#context.client.syncNames();
+  }
 
   async releaseDirectory({ openFile }: requests.ReleaseDirectory): Promise<void> {
     this.#readers.delete(openFile);

@@ -88,10 +88,12 @@ export class GfsNamespace implements Namespace {
 
   async unlink({ parent, name }: requests.Unlink, caller: Caller): Promise<void> {
     await this.#client.unlink(inodeId(parent), name, await this.#call(caller));
+    if (this.#context.syncsNames) await this.#client.syncNames();
   }
 
   async removeDirectory({ parent, name }: requests.RemoveDirectory, caller: Caller): Promise<void> {
     await this.#client.removeDirectory(inodeId(parent), name, await this.#call(caller));
+    if (this.#context.syncsNames) await this.#client.syncNames();
   }
 
   async rename(operation: requests.Rename, caller: Caller): Promise<void> {

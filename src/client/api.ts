@@ -131,6 +131,8 @@ export interface GfsClient {
   makeLink(inode: InodeId, parent: InodeId, name: Uint8Array, call: Call): Promise<Attributes>;
   unlink(parent: InodeId, name: Uint8Array, call: Call): Promise<void>;
   removeDirectory(parent: InodeId, name: Uint8Array, call: Call): Promise<void>;
+  /** Resolves when no loss of power can undo a removal that was answered before. All else is on disk when it is answered. */
+  syncNames(waiting?: Waiting): Promise<void>;
   rename(from: Place, to: Place, options: RenameOptions, call: Call): Promise<void>;
 
   create(parent: InodeId, name: Uint8Array, mode: CreateMode, call: Call): Promise<CreatedFile>;

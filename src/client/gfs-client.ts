@@ -219,6 +219,10 @@ class Client implements Api {
     return this.#names.removeDirectory(parent, name, call);
   }
 
+  syncNames(waiting?: Waiting): Promise<void> {
+    return this.#names.syncNames(waiting);
+  }
+
   rename(from: Place, to: Place, options: RenameOptions, call: Call): Promise<void> {
     return this.#names.rename(from, to, options, call);
   }

@@ -145,6 +145,10 @@ export class Namespace {
     await this.#remove(methods.removeDirectory, { parent, name }, call);
   }
 
+  async syncNames(waiting?: Waiting): Promise<void> {
+    await this.#session.ask(methods.syncNames, () => ({}), this.#patience(waiting));
+  }
+
   async rename(from: Place, to: Place, options: RenameOptions, call: Call): Promise<void> {
     const request = {
       context: undefined,

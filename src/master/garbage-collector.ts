@@ -64,6 +64,8 @@ export class GarbageCollector {
   async #round(): Promise<number | undefined> {
     const page = this.#metadata.state.garbage(this.#after, PAGE_SIZE);
     const isLast = page.length < PAGE_SIZE;
+    // A removal that a loss of power may still undo must not have cost the bytes.
+    if (page.length > 0) await this.#metadata.synced();
     const nowMs = this.#env.monotonicMs();
     const orders = new Map<ServerId, ChunkHandle[]>();
     for (const { chunk, members } of page) {

@@ -25,6 +25,7 @@ import {
   INTERNAL,
 } from '../core/metadata/commands.ts';
 import { isFrugal } from '../core/metadata/frugal.ts';
+import { isSyncedLate } from '../core/metadata/late-sync.ts';
 import type { Counters, Filesystem, Time } from '../core/metadata/rows.ts';
 import type { MetadataState } from '../core/metadata/state.ts';
 import { firstNumber } from '../core/session-numbers.ts';
@@ -69,6 +70,8 @@ const SERVER_IDS_SKIPPED = 1000;
 const CLOCK_BACK_MS_MAX = 1 * SECOND_MS;
 const CHECKPOINT_INTERVAL_MS = 5 * MINUTE_MS;
 const CHECKPOINT_LOG_BYTES = 64 * MiB;
+/** What needs no sync of its own waits so long for somebody's. */
+const LATE_SYNC_MS = 50;
 
 /**
  * The master's durable metadata: recovers it at the start, then checks, logs, syncs and applies commands (design,
@@ -97,6 +100,7 @@ export class MetadataEngine implements Metadata {
   #onApplied: AppliedListener = () => undefined;
   #checkpointPosition: number;
   #checkpointTimer: Timer | undefined;
+  #syncTimer: Timer | undefined;
   #checkpointing = false;
   #checkpointedLogBytes = 0;
   #fatal: unknown;
@@ -217,14 +221,25 @@ export class MetadataEngine implements Metadata {
     this.#writersEnd = end;
   }
 
+  async synced(): Promise<void> {
+    try {
+      await this.#oplog.sync();
+    } catch (error) {
+      this.#fail(error);
+      throw error;
+    }
+  }
+
   /** Copies the store beside what goes on, and deletes the log that the older checkpoint makes superfluous. */
   async checkpoint(): Promise<void> {
-    const { position } = this.state;
-    if (position === this.#checkpointPosition) return;
+    if (this.state.position === this.#checkpointPosition) return;
     assert(!this.#checkpointing, 'one checkpoint at a time');
     this.#checkpointing = true;
     this.#checkpointedLogBytes = this.#oplog.appendedBytes;
     try {
+      // From here on nothing is applied before it is on the disk, so the copy has nothing that the log may lose.
+      await this.synced();
+      const { position } = this.state;
       const startedMs = this.#env.monotonicMs();
       await this.#checkpoints.write(this.#store, position);
       this.#checkpointPosition = position;
@@ -247,9 +262,11 @@ export class MetadataEngine implements Metadata {
 
   async #close(): Promise<void> {
     this.#checkpointTimer?.cancel();
+    this.#syncTimer?.cancel();
     await this.#tasks.drain();
     try {
       if (this.#fatal === undefined) {
+        await this.#oplog.sync();
         await this.#store.sync();
         await this.#markClean();
       }
@@ -270,7 +287,7 @@ export class MetadataEngine implements Metadata {
 
   // --- commands ---
 
-  /** Logs, syncs and applies a batch; on a full disk, those of it that need no more room (NO_SPACE for the others). */
+  /** Logs and applies a batch, and syncs it between if a command of it wants that; on a full disk, those of it that need no more room (NO_SPACE for the others). */
   async #write(commands: readonly Command[]): Promise<Result<CommandResult>[]> {
     const records = commands.map(encodeCommand);
     if (await this.#hasRoom(records, 'ordinary')) return await this.#logAndApply(commands, records);
@@ -293,6 +310,9 @@ export class MetadataEngine implements Metadata {
     records: readonly Uint8Array[],
   ): Promise<Result<CommandResult>[]> {
     const position = await this.#oplog.append(records);
+    const isLate = !this.#checkpointing && commands.every(({ body }) => isSyncedLate(body.$case));
+    if (isLate) this.#syncSoon();
+    else await this.#oplog.sync();
     const results = this.state.apply(commands, position);
     for (const [index, command] of commands.entries()) {
       this.#onApplied(command, must(results[index], 'a result each'));
@@ -300,6 +320,13 @@ export class MetadataEngine implements Metadata {
     if (this.#oplog.appendedBytes - this.#checkpointedLogBytes >= this.#checkpointLogBytes)
       this.#checkpointSoon();
     return results;
+  }
+
+  #syncSoon(): void {
+    this.#syncTimer ??= this.#env.setTimer(LATE_SYNC_MS, () => {
+      this.#syncTimer = undefined;
+      this.#tasks.run(() => this.#oplog.sync());
+    });
   }
 
   /**
@@ -330,6 +357,7 @@ export class MetadataEngine implements Metadata {
     if (this.#fatal !== undefined) return;
     this.#fatal = error;
     this.#checkpointTimer?.cancel();
+    this.#syncTimer?.cancel();
     this.#env.log.error(
       { component: 'metadata', error: messageOf(error) },
       'metadata can no longer be written',

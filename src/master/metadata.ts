@@ -21,7 +21,7 @@ export interface Metadata {
   readonly state: MetadataState;
 
   /**
-   * Checks, logs, waits for the disk, applies, answers. Refusals are results (NO_SPACE: the disk has no room for what is
+   * Checks, logs, waits for the disk, applies, answers; removals do not wait (`core/metadata/late-sync.ts`). Refusals are results (NO_SPACE: the disk has no room for what is
    * not frugal); it rejects only when the master is
    * stopping (UNAVAILABLE), and then the command may or may not have been carried out. Commands given in one turn share one
    * fsync. A (session, number) that was seen before gets its first answer. The time is that of the call.
@@ -34,6 +34,9 @@ export interface Metadata {
     body: CommandBodies[K],
     precheck?: () => Result<never> | undefined,
   ): Promise<Result<CommandResults[K]>>;
+
+  /** Resolves when a loss of power takes nothing of what was applied before. */
+  synced(): Promise<void>;
 
   /** Called for each command in the order in which they are applied, before any of a batch is answered. */
   onApplied(listener: AppliedListener): void;

@@ -17,6 +17,7 @@ type NamespaceMethods =
   | 'makeLink'
   | 'unlink'
   | 'removeDirectory'
+  | 'syncNames'
   | 'rename';
 
 /** Entries in one answer: with the longest names and attributes it stays well below a message's bound. */
@@ -115,6 +116,11 @@ export function namespaceHandlers(parts: MasterParts): Pick<MasterHandlers, Name
       const body = { parent: inodeId(message.parent), name: message.name };
       unwrap(await metadata.execute(context, 'removeDirectory', body, reaching(context, body.parent)));
       return { message: { parent: entries.parent(context.session, body.parent) } };
+    },
+
+    syncNames: async () => {
+      await metadata.synced();
+      return { message: {} };
     },
 
     rename: async ({ message }) => {

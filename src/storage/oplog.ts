@@ -1,6 +1,5 @@
 import { Buffer } from 'node:buffer';
 import { assert } from '../base/assert.ts';
-import { lengthOf } from '../base/bytes.ts';
 import type { Disk, DiskFile } from '../base/disk.ts';
 import { codeOf, GfsError } from '../base/errors.ts';
 import { MiB } from '../base/units.ts';
@@ -13,10 +12,11 @@ import {
   decodeSegmentHeader,
   encodeBatch,
   encodeSegmentHeader,
-  hasLaterBatch,
+  OPLOG_FORMAT,
   positionOfName,
   SEGMENT_HEADER_BYTES,
   segmentName,
+  tellsOfMore,
 } from './oplog-format.ts';
 
 export interface OplogOptions {
@@ -37,8 +37,8 @@ const FILL_BYTES_DEFAULT = 1 * MiB;
 const UNFINISHED = '.new';
 
 /**
- * The master's durable history (§2.6.3): records appended in batches, each batch durable before `append` resolves. The format
- * is in `oplog-format.ts`. One process at a time, which the data directory's lock guarantees.
+ * The master's durable history (§2.6.3): records appended in batches, in the page cache when `append` resolves, on the disk
+ * when `sync` does. The format is in `oplog-format.ts`. One process at a time, which the data directory's lock guarantees.
  */
 export class Oplog {
   readonly #disk: Disk;
@@ -52,7 +52,9 @@ export class Oplog {
   #end = 0;
   #filled = 0;
   #lastPosition = 0;
+  #durablePosition = 0;
   #appendedBytes = 0;
+  #syncing: Promise<void> | undefined;
   #state: 'ready' | 'writing' | 'failed' | 'closed' = 'ready';
 
   /** Checks the segments and cuts a torn tail. CORRUPT, with file and offset, for anything that is damaged. */
@@ -81,6 +83,10 @@ export class Oplog {
   get lastPosition(): number {
     return this.#lastPosition;
   }
+  /** Up to there a loss of power takes nothing. */
+  get durablePosition(): number {
+    return this.#durablePosition;
+  }
   /** Since it was opened. */
   get appendedBytes(): number {
     return this.#appendedBytes;
@@ -102,22 +108,29 @@ export class Oplog {
   }
 
   /**
-   * Resolves when all these records are durable, to the first one's position. One call at a time. After it failed, nothing
-   * is known about the file, and no further record is taken: the process exits and recovers.
+   * Resolves when all these records outlive the process, to the first one's position. One call at a time. After it or `sync`
+   * failed, nothing is known about the file, and no further record is taken: the process exits and recovers.
    */
   async append(records: readonly Uint8Array[]): Promise<number> {
-    if (this.#state !== 'ready') throw new GfsError('UNAVAILABLE', `the operation log is ${this.#state}`);
+    if (this.#state !== 'ready') this.#refuse();
     this.#state = 'writing';
-    try {
-      const first = this.#lastPosition + 1;
-      const batch = encodeBatch(first, records);
-      await this.#write(batch, lengthOf(batch));
+    const first = this.#lastPosition + 1;
+    await this.#orFail(async () => {
+      await this.#write(records);
       this.#lastPosition += records.length;
-      if (this.#state === 'writing') this.#state = 'ready';
-      return first;
-    } catch (error) {
-      this.#state = 'failed';
-      throw error;
+    });
+    if (this.#state === 'writing') this.#state = 'ready';
+    return first;
+  }
+
+  /** Resolves when all that was appended before is durable. Appends may go on meanwhile. */
+  async sync(): Promise<void> {
+    const position = this.#lastPosition;
+    while (this.#durablePosition < position) {
+      if (this.#state === 'failed' || this.#state === 'closed') this.#refuse();
+      // One that began before the last append may leave it out.
+      if (this.#syncing !== undefined) await this.#syncing;
+      else await this.#startSync();
     }
   }
 
@@ -147,22 +160,48 @@ export class Oplog {
     if (removed > 0) await this.#disk.syncDirectory(this.#directory);
   }
 
+  /** What was not synced is not durable. */
   async close(): Promise<void> {
     this.#state = 'closed';
+    await this.#syncing;
     await this.#file?.close();
   }
 
   // --- writing ---
 
-  async #write(batch: readonly Uint8Array[], length: number): Promise<void> {
-    const last = this.#last();
-    if (this.#end > SEGMENT_HEADER_BYTES && this.#end + length > this.#segmentBytes) {
-      await this.#addSegmentIfRoom(last.filesystemId, length);
+  #refuse(): never {
+    throw new GfsError('UNAVAILABLE', `the operation log is ${this.#state}`);
+  }
+
+  async #orFail(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.#state = 'failed';
+      throw error;
     }
+  }
+
+  #startSync(): Promise<void> {
+    const position = this.#lastPosition;
+    this.#syncing = this.#orFail(async () => {
+      await this.#openFile().dataSync();
+      this.#durablePosition = Math.max(this.#durablePosition, position);
+    }).finally(() => {
+      this.#syncing = undefined;
+    });
+    return this.#syncing;
+  }
+
+  async #write(records: readonly Uint8Array[]): Promise<void> {
+    const { filesystemId, format } = this.#last();
+    const length = batchLength(records);
+    const isFull = this.#end > SEGMENT_HEADER_BYTES && this.#end + length > this.#segmentBytes;
+    if (isFull || format !== OPLOG_FORMAT) await this.#addSegmentIfRoom(filesystemId, length);
     const file = this.#openFile();
     if (this.#end + length > this.#filled) await this.#fill(file, this.#end + length);
-    await file.write(batch, this.#end);
-    await file.dataSync();
+    const positions = { firstPosition: this.#lastPosition + 1, durablePosition: this.#durablePosition };
+    await file.write(encodeBatch(positions, records), this.#end);
     this.#end += length;
     this.#appendedBytes += length;
   }
@@ -185,7 +224,8 @@ export class Oplog {
 
   /** Written under another name first: a segment's name stands for a whole header, and room for what comes next. */
   async #addSegment(filesystemId: string, length: number): Promise<void> {
-    const segment: Segment = { firstPosition: this.#lastPosition + 1, filesystemId };
+    await this.sync();
+    const segment: Segment = { firstPosition: this.#lastPosition + 1, filesystemId, format: OPLOG_FORMAT };
     const unfinished = this.#path(segment) + UNFINISHED;
     await this.#disk.remove(unfinished);
     const { file, filled } = await this.#writeSegment(segment, unfinished, length);
@@ -260,7 +300,8 @@ export class Oplog {
     const bytes = await readAll(file, await file.size());
     const { batches, end } = scan(bytes, segment.firstPosition);
     this.#lastPosition = segment.firstPosition - 1 + countOf(batches);
-    if (hasLaterBatch(bytes, { offset: end, position: this.#lastPosition })) {
+    this.#durablePosition = this.#lastPosition;
+    if (tellsOfMore(bytes, { offset: end, position: this.#lastPosition })) {
       throw corrupt(path, end, 'commands are damaged here, and later ones follow');
     }
     this.#end = end;
@@ -312,6 +353,7 @@ export class Oplog {
 interface Segment {
   readonly firstPosition: number;
   readonly filesystemId: string;
+  readonly format: number;
 }
 
 /** The batches that count, one after another, and where the first one that does not would begin. */

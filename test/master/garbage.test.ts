@@ -1,7 +1,9 @@
 import test from 'ava';
+import type { DiskFile, OpenMode } from '../../src/base/disk.ts';
 import { KiB } from '../../src/base/units.ts';
 import { MasterDefinition } from '../../src/rpc/messages.ts';
-import { eventually, Place } from './fixture.ts';
+import { NodeDisk } from '../../src/storage/node-disk.ts';
+import { env, eventually, Place } from './fixture.ts';
 
 const { methods } = MasterDefinition;
 
@@ -34,6 +36,40 @@ test('chunks of a removed file are deleted at their members, also at one that wa
   await eventually(t, 'all acknowledged', () => servers.every(({ deleted }) => deleted.includes(chunk)));
   t.is((await client.call(methods.status, {})).chunkCount, 0);
 });
+
+test('nothing is deleted before the removal is on the disk: until then a loss of power can undo it', async (t) => {
+  const slow = new SlowDisk();
+  const place = new Place(t, { disk: slow });
+  await place.start();
+  const servers = await place.chunkservers(3);
+  const client = await place.client().open();
+  const { inode, openId, extents } = await client.create('f');
+  const chunk = extents[0]?.chunk ?? 0;
+  for (const server of servers) server.holds(chunk);
+  await client.close(inode, openId, 10);
+  slow.syncsTakeMs = 4000;
+  await client.unlink('f');
+  const before = slow.syncCount;
+  while (!servers.some(({ deleted }) => deleted.includes(chunk))) await env.sleep(20);
+  t.true(slow.syncCount > before);
+});
+
+class SlowDisk extends NodeDisk {
+  syncsTakeMs = 0;
+  /** Of those that have ended. */
+  syncCount = 0;
+
+  override async open(path: string, mode: OpenMode): Promise<DiskFile> {
+    const file = await super.open(path, mode);
+    const { dataSync } = file;
+    file.dataSync = async () => {
+      await env.sleep(this.syncsTakeMs);
+      await dataSync.call(file);
+      this.syncCount += 1;
+    };
+    return file;
+  }
+}
 
 test('what is truncated away is deleted', async (t) => {
   const place = new Place(t, { chunkSizeBytes: 256 * KiB });

@@ -238,6 +238,50 @@ function otherwise(file: DiskFile, calls: Partial<DiskFile>): DiskFile {
 }
 
 /** Its syncs fail from a moment on. */
+test('a removal is answered before it is synced, all else after; then it waits for nobody, or for whoever asks', async (t) => {
+  const place = new Place(t);
+  const counting = new CountingDisk();
+  const engine = await place.start({ disk: counting });
+  for (const name of ['a', 'b', 'c']) await makeDirectory(engine, name);
+  const syncsOf = async (work: () => Promise<unknown>) => {
+    const before = counting.syncCount;
+    await work();
+    return counting.syncCount - before;
+  };
+  const remove = async (name: string) => {
+    const body = { parent: ROOT_INODE, name: Buffer.from(name) };
+    unwrap(await engine.execute(INTERNAL, 'removeDirectory', body));
+  };
+  t.is(await syncsOf(() => remove('a')), 0);
+  t.deepEqual(names(engine), ['b', 'c']);
+  t.is(await syncsOf(() => engine.synced()), 1);
+  t.is(await syncsOf(() => engine.synced()), 0, 'nothing is left to sync');
+  t.is(await syncsOf(() => remove('b')), 0);
+  t.is(await syncsOf(() => makeDirectory(engine, 'd')), 1);
+  t.is(await syncsOf(() => engine.synced()), 0, 'the sync of one is that of all before it');
+  const before = counting.syncCount;
+  await remove('c');
+  while (counting.syncCount === before) await env.sleep(5);
+  await engine.close();
+  t.deepEqual(names(await place.start()), ['d']);
+});
+
+class CountingDisk extends NodeDisk {
+  syncCount = 0;
+
+  override async open(path: string, mode: OpenMode): Promise<DiskFile> {
+    const file = await super.open(path, mode);
+    const { dataSync } = file;
+    if (path.includes('oplog')) {
+      file.dataSync = () => {
+        this.syncCount += 1;
+        return dataSync.call(file);
+      };
+    }
+    return file;
+  }
+}
+
 class BreakingDisk extends NodeDisk {
   failing = false;
 

@@ -140,6 +140,7 @@ const WITHOUT_INODES: Partial<Record<MethodName, string>> = {
   openSession: 'names a host and a program',
   closeSession: 'names a session; only its own open files end with it',
   statFilesystem: 'counts of the whole file system, as statfs(2) tells everybody',
+  syncNames: 'waits, and tells nothing',
   status: 'counts and sessions, for people; no names',
   listServers: 'machines, for people',
   listen: 'names a session, and tells of nothing but what that looked up',

@@ -93,6 +93,7 @@ export const MASTER_SAMPLES: Samples<MasterDefinition> = {
     { caller, inode: 1, after: name, limit: 100, withAttributes: true, session: 12 },
     { entries: [{ name, inode: 5, type: FileType.FILE_TYPE_FIFO, attributes }], end: true, parent: 1 },
   ],
+  syncNames: [{}, {}],
   statFilesystem: [{}, { totalBytes: 2 ** 50, freeBytes: 1, nameLengthMax: 255 }],
   setAttributes: [{ context, inode: 5, mode: 0, length: 0, mtime: time, atimeNow: true }, { attributes }],
   createFile: [

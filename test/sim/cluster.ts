@@ -1,6 +1,7 @@
 import { KiB, MiB, SECOND_MS } from '../../src/base/units.ts';
 import { ChunkServer } from '../../src/chunkserver/chunk-server.ts';
 import { GfsClient } from '../../src/client/gfs-client.ts';
+import type { CommandBody } from '../../src/core/metadata/commands.ts';
 import type { Rules } from '../../src/core/rules.ts';
 import { MasterServer } from '../../src/master/master-server.ts';
 import { KeptStores } from './kept-stores.ts';
@@ -32,8 +33,8 @@ export class Cluster {
   readonly master: Node;
   /** The master's tables, which its processes leave to one another. */
   readonly stores: KeptStores;
-  /** Called when the master's log has lost its end. */
-  readonly onLogLost: (() => void)[] = [];
+  /** Called when the master's log has lost its end: these commands. */
+  readonly onLogLost: ((lost: readonly CommandBody[]) => void)[] = [];
   readonly servers: readonly Node[];
   readonly clients: readonly Node[];
 

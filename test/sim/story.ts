@@ -129,6 +129,9 @@ class Story implements Stage {
         for (const workload of this.#workloads) workload.powerLost();
       });
     }
+    this.cluster.onLogLost.push((lost) => {
+      for (const workload of this.#workloads) workload.undone?.(lost);
+    });
   }
 
   get writesFail(): boolean {

@@ -1,9 +1,11 @@
 import { Buffer } from 'node:buffer';
 import test, { type ExecutionContext } from 'ava';
+import { crc32 } from '../../src/base/crc.ts';
 import type { Disk } from '../../src/base/disk.ts';
 import { GfsError } from '../../src/base/errors.ts';
 import { makeDurableDirectory } from '../../src/storage/directories.ts';
 import { Oplog } from '../../src/storage/oplog.ts';
+import { decodeBatch } from '../../src/storage/oplog-format.ts';
 import { SimDisk } from '../sim/sim-disk.ts';
 import { SimEnv } from '../sim/sim-env.ts';
 import { Simulation } from '../sim/simulation.ts';
@@ -67,6 +69,7 @@ async function recovered(disk: Disk): Promise<string[] | GfsError> {
     const oplog = await open(disk);
     const found = await recordsOf(oplog);
     const position = await oplog.append(batch('next'));
+    await oplog.sync();
     await oplog.close();
     const again = await open(disk);
     const more = await recordsOf(again);
@@ -83,7 +86,10 @@ async function recovered(disk: Disk): Promise<string[] | GfsError> {
 async function writeLog(disk: Disk, batches: readonly Buffer[][], segmentBytes?: number): Promise<string[]> {
   const oplog = await open(disk, segmentBytes === undefined ? {} : { segmentBytes });
   await oplog.begin(FILESYSTEM);
-  for (const records of batches) await oplog.append(records);
+  for (const records of batches) {
+    await oplog.append(records);
+    await oplog.sync();
+  }
   const all = await recordsOf(oplog);
   await oplog.close();
   return all;
@@ -91,7 +97,7 @@ async function writeLog(disk: Disk, batches: readonly Buffer[][], segmentBytes?:
 
 const BATCHES = [
   batch('create a', 'create b'),
-  batch('GLB1 as a name'),
+  batch('GLB2 as a name, or GLB1'),
   batch('unlink a', 'x', 'rename b c'),
 ];
 
@@ -163,7 +169,7 @@ test('damage in a segment that is not the last one is refused, wherever it is', 
     const files = await filesOf(disk);
     t.is(files.size, 6);
     const [first, bytes] = [...files][1] ?? ['', Buffer.alloc(0)];
-    const used = 64 + 24 + 4 + 'record 1'.length;
+    const used = 64 + 32 + 4 + 'record 1'.length;
     for (let at = 0; at < bytes.length; at += 1) {
       const flipped = Buffer.from(bytes);
       flipped[at] = (flipped[at] ?? 0) ^ 0x40;
@@ -193,6 +199,37 @@ test('a segment of another file system or another format is refused', (t) =>
     mustName(t, await recovered(disk), last[0]);
   }));
 
+test('a log of format 1 is read, damage in it is found, and what follows goes into a new segment', (t) =>
+  onDisk(async (disk) => {
+    const all = await writeLog(disk, BATCHES);
+    const [[name, bytes] = ['', Buffer.alloc(0)]] = await filesOf(disk);
+    const old = inFormat1(bytes);
+    await replaceFiles(disk, new Map([[name, old]]));
+    t.deepEqual(await recovered(disk), all);
+    t.deepEqual(await disk.list(DIRECTORY), [name, '00000000000000000007.oplog']);
+    const damaged = Buffer.from(old);
+    damaged[64 + 24 + 5] = 0xff;
+    await replaceFiles(disk, new Map([[name, damaged]]));
+    mustName(t, await recovered(disk), name);
+  }));
+
+/** The segment as it was written before batches said what was durable. */
+function inFormat1(segment: Buffer): Buffer {
+  const header = Buffer.from(segment.subarray(0, 64));
+  header.writeUInt32LE(1, 8);
+  header.writeUInt32LE(crc32(header.subarray(0, 60)), 60);
+  const pieces = [header];
+  for (let at = 64; ; ) {
+    const end = decodeBatch(segment, at)?.end;
+    if (end === undefined) return Buffer.concat(pieces);
+    const batch = Buffer.concat([segment.subarray(at, at + 24), segment.subarray(at + 32, end)]);
+    batch.write('GLB1', 'latin1');
+    batch.writeUInt32LE(crc32(batch.subarray(8)), 4);
+    pieces.push(batch);
+    at = end;
+  }
+}
+
 test('what is left of a segment that was being made is removed', (t) =>
   onDisk(async (disk) => {
     const all = await writeLog(disk, BATCHES);
@@ -221,7 +258,7 @@ async function powerCuts(without?: string): Promise<{ broken: string[]; lost: nu
     const given: string[] = [];
     let acknowledged = 0;
     const write = async () => {
-      const oplog = await open(writer, { segmentBytes: 900, fillBytes: 700 });
+      const oplog = await open(writer, { segmentBytes: 4000, fillBytes: 700 });
       await oplog.begin(FILESYSTEM);
       for (;;) {
         const first = given.length + 1;
@@ -230,6 +267,8 @@ async function powerCuts(without?: string): Promise<{ broken: string[]; lost: nu
         });
         given.push(...records.map((text, index) => `${first + index} ${text}`));
         await oplog.append(batch(...records));
+        if (simulation.random.chance(0.8)) continue;
+        await oplog.sync();
         acknowledged = given.length;
       }
     };

@@ -61,10 +61,8 @@ function contextOf(directory: ChangingDirectory): GfsContext {
   const changes = new RecentChanges();
   changes.see();
   const client = { list: directory.list.bind(directory), changes } as unknown as GfsClient;
-  return createContext(new NodeEnv(silentLogger), client, {
-    attributeTimeoutMs: 60_000,
-    entryTimeoutMs: 60_000,
-  });
+  const timeouts = { attributeTimeoutMs: 60_000, entryTimeoutMs: 60_000 };
+  return createContext({ env: new NodeEnv(silentLogger), client, timeouts });
 }
 
 function readerOf(context: GfsContext): DirectoryReader {

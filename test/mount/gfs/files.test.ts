@@ -50,7 +50,7 @@ function recorded({ unchanged = false, beingWritten = false } = {}) {
     },
   } as unknown as GfsClient;
   const timeouts = { attributeTimeoutMs: 1000, entryTimeoutMs: 1000 };
-  const files = new GfsFiles(createContext(new NodeEnv(silentLogger), client, timeouts));
+  const files = new GfsFiles(createContext({ env: new NodeEnv(silentLogger), client, timeouts }));
   return { files, calls, failAt };
 }
 

@@ -1,5 +1,6 @@
 // Names are as the master acknowledged (design, section 4): what was made is there, what was removed is not, a rename happened as a
-// whole or not at all, and a command that was sent again got its first answer. One whose answer is not known happened or did not.
+// whole or not at all, and a command that was sent again got its first answer. One whose answer is not known happened or did not. A
+// removal that power was lost upon before it was synced may be undone.
 import { assert } from '../../../src/base/assert.ts';
 
 /** A file or directory. */
@@ -36,6 +37,8 @@ export class NameModel {
   readonly #meanings = new Map<string, Meaning[]>();
   readonly #unknown: { before: Meanings; after: Meanings }[] = [];
   readonly #pending = new Set<Pending>();
+  /** Their removal was undone, and whoever owned them did not know. */
+  readonly #undone = new Set<string>();
   #clock = 0;
   #acknowledgedCount = 0;
 
@@ -83,6 +86,15 @@ export class NameModel {
     }
   }
 
+  undone(key: string): void {
+    this.#undone.add(key);
+    for (const { node } of this.#meanings.get(key) ?? []) if (node !== undefined) node.linksUnknown = true;
+  }
+
+  isUndone(key: string): boolean {
+    return this.#undone.has(key);
+  }
+
   /** When a reader asks. */
   now(): number {
     return this.#clock;
@@ -90,6 +102,7 @@ export class NameModel {
 
   /** What a reader was answered who asked at that moment, and is answered now: undefined is absent. */
   checkSeen(key: string, inode: number | undefined, askedAt: number): void {
+    if (this.#undone.has(key)) return;
     const meanings = this.#meanings.get(key) ?? [];
     if (meanings.length === 0 && inode === undefined) return;
     if (meanings.some(({ node, until }) => until > askedAt && isNode(node, inode))) return;
@@ -99,7 +112,7 @@ export class NameModel {
   /** Now that all is quiet. Whoever did not get an answer does not get it any more. */
   checkAll(found: FoundNames): void {
     for (const pending of this.#pending) this.unknown(pending);
-    const uncertain = new Set(this.#unknown.flatMap(({ after }) => [...after.keys()]));
+    const uncertain = new Set([...this.#undone, ...this.#unknown.flatMap(({ after }) => [...after.keys()])]);
     for (const [key, { inode }] of found) {
       if (!this.#meanings.has(key))
         throw new WrongName(`${key} is there (inode ${inode}), and nobody made it`);
@@ -108,7 +121,7 @@ export class NameModel {
       if (!uncertain.has(key)) this.#checkName(key, found);
     }
     for (const { before, after } of this.#unknown) {
-      if ([before, after].some((meanings) => hold(meanings, found))) continue;
+      if ([before, after].some((meanings) => this.#hold(meanings, found))) continue;
       throw new WrongName(`a command happened in part: ${[...after.keys()].join(', ')}`);
     }
   }
@@ -127,6 +140,10 @@ export class NameModel {
     const names = [...this.#meanings.keys()].filter((other) => this.nodeOf(other) === node);
     assert(there.linkCount === names.length, `${key} has the names ${names}, and says ${there.linkCount}`);
   }
+
+  #hold(meanings: Meanings, found: FoundNames): boolean {
+    return [...meanings].every(([key, node]) => this.#undone.has(key) || isNode(node, found.get(key)?.inode));
+  }
 }
 
 export interface Pending {
@@ -137,8 +154,4 @@ export interface Pending {
 function isNode(node: NamedNode | undefined, inode: number | undefined): boolean {
   if (node === undefined || inode === undefined) return node === undefined && inode === undefined;
   return node.inode === undefined || node.inode === inode;
-}
-
-function hold(meanings: Meanings, found: FoundNames): boolean {
-  return [...meanings].every(([key, node]) => isNode(node, found.get(key)?.inode));
 }

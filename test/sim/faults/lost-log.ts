@@ -2,11 +2,10 @@ import { SECOND_MS } from '../../../src/base/units.ts';
 import type { CommandBodies, CommandBody, CommandCase } from '../../../src/core/metadata/commands.ts';
 import { Tables } from '../../../src/core/metadata/tables.ts';
 import { ChunkserverDefinition, MasterDefinition } from '../../../src/rpc/messages.ts';
-import { decodeCommand } from '../../../src/storage/oplog-codec.ts';
-import { decodeBatch, SEGMENT_HEADER_BYTES } from '../../../src/storage/oplog-format.ts';
 import { MASTER_ADDRESS } from '../cluster.ts';
 import type { SimDisk } from '../sim-disk.ts';
 import { atNextCall, type Call, type Fault, type Scene } from './fault.ts';
+import { cutPowerOfMaster, newestSegment } from './master-log.ts';
 
 /**
  * What the log can lose without a name, a length or the place of bytes going with it, which nobody could bring back: so all
@@ -80,45 +79,32 @@ function loseTail({ cluster, dice, after }: Scene): void {
   // One that recovers does not know all files.
   const tables = network.serves(MASTER_ADDRESS) && stores.current !== undefined && new Tables(stores.current);
   const made = tables && new Set(tables.inodes(0, INODES_MAX).map(({ inode }) => inode));
-  master.powerCut();
+  cutPowerOfMaster(cluster);
   const onlyOpens = ({ truncate, inode }: CommandBodies['createFile']) =>
     made && !truncate && !made.has(inode);
   const mayGo = ({ $case, value }: CommandBody) =>
     $case === 'createFile' ? onlyOpens(value) : WITHOUT_NAMES.has($case);
   const lost = cutLog(master.disk, dice.pick([1, 3, 10, 100]), mayGo);
-  for (const command of lost) simulation.count(`lost command: ${command}`);
-  simulation.trace(`the log loses ${lost.length} commands: ${lost.join(', ')}`);
+  const kinds = lost.map(({ $case }) => $case);
+  for (const kind of kinds) simulation.count(`lost command: ${kind}`);
+  simulation.trace(`the log loses ${lost.length} commands: ${kinds.join(', ')}`);
   if (lost.length > 0) {
     simulation.count('synced commands lost');
-    for (const listener of cluster.onLogLost) listener();
+    for (const listener of cluster.onLogLost) listener(lost);
   }
   after(() => master.start());
 }
 
 /** Cuts as many batches off the newest segment as may go; answers their commands. */
-function cutLog(disk: SimDisk, batchesMax: number, mayGo: (command: CommandBody) => boolean): CommandCase[] {
-  const path = disk.names
-    .filePaths()
-    .filter((one) => one.startsWith('/data/oplog/') && one.endsWith('.oplog'))
-    .sort()
-    .at(-1);
-  if (path === undefined) return [];
-  const file = disk.names.file(path);
-  const segment = Buffer.alloc(file.length);
-  file.read(segment, 0);
-  const batches: { start: number; commands: CommandBody[] }[] = [];
-  for (let at = SEGMENT_HEADER_BYTES; ; ) {
-    const batch = decodeBatch(segment, at);
-    if (batch === undefined) break;
-    batches.push({ start: at, commands: batch.commands.map((command) => decodeCommand(command).body) });
-    at = batch.end;
-  }
-  const lost: CommandCase[] = [];
+function cutLog(disk: SimDisk, batchesMax: number, mayGo: (command: CommandBody) => boolean): CommandBody[] {
+  const segment = newestSegment(disk);
+  if (segment === undefined) return [];
+  const lost: CommandBody[] = [];
   for (let count = 0; count < batchesMax; count += 1) {
-    const last = batches.pop();
+    const last = segment.batches.pop();
     if (last === undefined || !last.commands.every(mayGo)) break;
-    disk.cut(path, last.start);
-    lost.unshift(...last.commands.map(({ $case }) => $case));
+    disk.cut(segment.path, last.start);
+    lost.unshift(...last.commands);
   }
   return lost;
 }

@@ -3,6 +3,7 @@ import { codeOf, type ErrorCode, GfsError } from '../../../src/base/errors.ts';
 import { type InodeId, inodeId, ROOT_INODE } from '../../../src/base/ids.ts';
 import { KiB, SECOND_MS } from '../../../src/base/units.ts';
 import type { GfsClient } from '../../../src/client/gfs-client.ts';
+import type { CommandBody } from '../../../src/core/metadata/commands.ts';
 import { FileType } from '../../../src/rpc/messages.ts';
 import { type NamedNode, NameModel } from '../checkers/acknowledged-names.ts';
 import type { Process } from '../node.ts';
@@ -56,6 +57,7 @@ export class Namespace implements Workload {
     const mine = Array.from({ length: NAMES_PER_PROGRAM }, newName);
     while (!this.#stage.calm) {
       await env.sleep(pause * dice.next());
+      for (const [index, { key }] of mine.entries()) if (this.#model.isUndone(key)) mine[index] = newName();
       if (dice.chance(0.3)) await this.#lookUp(client, dice.pick(this.#names));
       const touched = await this.#command(client, dice, mine);
       for (const name of touched) mine[mine.indexOf(name)] = newName();
@@ -64,6 +66,17 @@ export class Namespace implements Workload {
   }
 
   powerLost(): void {}
+
+  undone(commands: readonly CommandBody[]): void {
+    for (const { $case, value } of commands) {
+      if ($case !== 'unlink' && $case !== 'removeDirectory') continue;
+      const isMeant = ({ parent, name }: Name) => parent === value.parent && name.equals(value.name);
+      const name = this.#names.find(isMeant);
+      if (name === undefined) continue;
+      this.#model.undone(name.key);
+      this.#stage.simulation.count('removals undone');
+    }
+  }
 
   async verify(client: GfsClient): Promise<readonly InodeId[]> {
     const found = new Map<string, { inode: number; length: number; linkCount: number }>();
@@ -183,7 +196,11 @@ export class Namespace implements Workload {
       await command();
     } catch (error) {
       simulation.trace(`names: ${text}: ${codeOf(error)}`);
-      // Nobody else touches these names: anything but silence is wrong.
+      // Nobody else touches these names: anything but silence is wrong, where power does not.
+      if (names.some(({ key }) => this.#model.isUndone(key))) {
+        this.#model.unknown(pending);
+        return names;
+      }
       if (!UNKNOWN.includes(codeOf(error))) throw error;
       this.#model.unknown(pending);
       return names;

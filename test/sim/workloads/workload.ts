@@ -1,5 +1,6 @@
 import type { InodeId } from '../../../src/base/ids.ts';
 import type { GfsClient } from '../../../src/client/gfs-client.ts';
+import type { CommandBody } from '../../../src/core/metadata/commands.ts';
 import type { Process } from '../node.ts';
 import type { Random } from '../random.ts';
 import type { Simulation } from '../simulation.ts';
@@ -29,6 +30,8 @@ export interface Workload {
   run(client: GfsClient, process: Process, clientIndex: number): Promise<void>;
   /** A chunkserver's machine lost what it had not synced. */
   powerLost(): void;
+  /** A loss of power undid these commands, which were answered. */
+  undone?(commands: readonly CommandBody[]): void;
   /** Now that all is quiet: all is as it was promised. Answers the files that it made. */
   verify(client: GfsClient): Promise<readonly InodeId[]>;
 }
