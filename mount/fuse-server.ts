@@ -55,6 +55,7 @@ export class FuseServer {
   readonly #lookups = new LookupCount();
   readonly #tasks: TaskGroup;
   #keptCount = 0;
+  readonly #requestCounts = new Map<string, number>();
   #onInitialised: (error?: Error) => void = () => undefined;
 
   constructor({ fd, readerCount, fileSystem, log, onFatal }: FuseServerOptions) {
@@ -89,6 +90,11 @@ export class FuseServer {
   }
 
   /**
+  /** What the kernel has asked for so far, by operation; what it answers by itself is not among it. */
+  get requestCounts(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#requestCounts);
+  }
+
    * Tells the kernel something unasked (`wire/notifications.ts`), some time: it may need our answers first. False: too much
    * waits to be told already. Once unmounted there is nobody to tell, and that is fine.
    */
@@ -114,6 +120,7 @@ export class FuseServer {
         break;
       case 'forget':
         for (const { node, count } of request.nodes) {
+    this.#requestCounts.set(request.kind, (this.#requestCounts.get(request.kind) ?? 0) + 1);
           if (this.#lookups.forget(node, count)) this.#fileSystem.forgotten(node);
         }
         break;

@@ -69,6 +69,10 @@ Mount options:
   readers=N              threads that take requests from the kernel (default: 2)
   What /etc/fstab says to others (defaults, noauto, user, _netdev, x-...) is passed over.
 
+Signals:
+  SIGUSR2                logs how often the kernel asked for each operation so far (level info)
+  SIGTERM                unmounts, when all that was written is at the cluster
+
 Examples:
   gfs-mount --master 10.0.0.1:7400 /mnt/gfs
   gfs-mount 10.0.0.1:7400,10.0.0.2:7400 /mnt/gfs -o allow_other,attr_timeout=5`,
@@ -83,11 +87,14 @@ program.action(async (places: string[], keys: Keys) => {
     process.stderr.write(`gfs-mount: ${failure}\n`);
     process.exit(EXIT_FAILURE);
   }
+  let requestCounts: () => Readonly<Record<string, number>> = () => ({});
   // A terminal that closes asks to stop, too.
   process.on('SIGHUP', () => process.kill(process.pid, 'SIGTERM'));
   await runDaemon('gfs-mount', keys.logLevel, async (env, onFatal) => {
+    process.on('SIGUSR2', () => env.log.info({ requests: requestCounts() }, 'what the kernel asked for'));
     const network = new NodeNetwork({ env, transport: keys.transport, onBug: onFatal });
     const running = await serveMount({ env, network, masters, path, options: keys.options, onFatal });
+    requestCounts = () => running.requestCounts();
     // The directory that it was started in can be unmounted and removed.
     process.chdir('/');
     return running;

@@ -28,7 +28,12 @@ export interface ServeOptions {
 }
 
 /** Mounts the file system of a cluster; when this fails nothing is left mounted. */
-export async function serveMount(options: ServeOptions): Promise<Running> {
+export async function serveMount(options: ServeOptions): Promise<RunningMount> {
+export interface RunningMount extends Running {
+  /** What the kernel has asked for so far, by operation. */
+  requestCounts(): Readonly<Record<string, number>>;
+}
+
   const client = await connect(options);
   try {
     const mounted = await mountClient(client, options);
@@ -62,7 +67,7 @@ async function connect({ env, network, masters, path, options }: ServeOptions): 
 async function mountClient(
   client: GfsClient,
   { env, masters, path, options, onFatal }: ServeOptions,
-): Promise<Pick<Running, 'ended' | 'close'>> {
+): Promise<Omit<RunningMount, 'ready'>> {
   const log = env.log.child({ component: 'mount' });
   const { allowOther, defaultPermissions, flags, readerCount } = options;
   const source = options.source ?? masters.join(',');
@@ -82,7 +87,7 @@ async function mountClient(
       await Promise.race([server.drain(), env.sleep(DRAIN_PATIENCE_MS)]);
       await client.close();
     };
-    return { ended: server.ended, close };
+    return { ended: server.ended, close, requestCounts: () => server.requestCounts };
   } catch (error) {
     await mountPoint.unmount();
     throw error;
