@@ -11,6 +11,7 @@ import { LookupCount } from './lookup-count.ts';
 import { negotiate } from './negotiate.ts';
 import { decodeHeader, decodeRequest } from './wire/decode.ts';
 import { writeDirectory } from './wire/directory.ts';
+import type { Notification } from './wire/notifications.ts';
 import { KERNEL_MAJOR } from './wire/numbers.ts';
 import {
   type Entry,
@@ -54,8 +55,8 @@ export class FuseServer {
   readonly #inFlight = new InFlight();
   readonly #lookups = new LookupCount();
   readonly #tasks: TaskGroup;
-  #keptCount = 0;
   readonly #requestCounts = new Map<string, number>();
+  #keptCount = 0;
   #onInitialised: (error?: Error) => void = () => undefined;
 
   constructor({ fd, readerCount, fileSystem, log, onFatal }: FuseServerOptions) {
@@ -89,17 +90,22 @@ export class FuseServer {
     await this.#tasks.drain();
   }
 
-  /**
   /** What the kernel has asked for so far, by operation; what it answers by itself is not among it. */
   get requestCounts(): Readonly<Record<string, number>> {
     return Object.fromEntries(this.#requestCounts);
   }
 
+  /**
    * Tells the kernel something unasked (`wire/notifications.ts`), some time: it may need our answers first. False: too much
    * waits to be told already. Once unmounted there is nobody to tell, and that is fine.
    */
-  notify(message: Uint8Array): boolean {
-    return this.#device.ended || this.#device.notify(message);
+  notify({ bytes, lane }: Notification): boolean {
+    return this.#device.ended || this.#device.notify(bytes, lane);
+  }
+
+  /** Resolves when the kernel has been told all that it was to be told so far; undefined: it has. */
+  notified(): Promise<void> | undefined {
+    return this.#device.notified();
   }
 
   #onRequest({ bytes, buffer, reader }: DeviceRequest): void {
@@ -114,13 +120,13 @@ export class FuseServer {
     if (request?.kind !== 'write') this.#device.release(buffer);
     if (header === undefined || request === undefined) return;
     const { unique } = header;
+    this.#requestCounts.set(request.kind, (this.#requestCounts.get(request.kind) ?? 0) + 1);
     switch (request.kind) {
       case 'initialise':
         this.#initialise(unique, reader, request);
         break;
       case 'forget':
         for (const { node, count } of request.nodes) {
-    this.#requestCounts.set(request.kind, (this.#requestCounts.get(request.kind) ?? 0) + 1);
           if (this.#lookups.forget(node, count)) this.#fileSystem.forgotten(node);
         }
         break;

@@ -3,7 +3,7 @@ import type { Caller, FileSystem, WriteBuffer } from './file-system.ts';
 import { type ContextOptions, createContext } from './gfs/context.ts';
 import { GfsDirectories } from './gfs/directories.ts';
 import { GfsFiles } from './gfs/files.ts';
-import type { KernelBelief, Notify } from './gfs/kernel-belief.ts';
+import type { KernelBelief, KernelNotifier } from './gfs/kernel-belief.ts';
 import { GfsNamespace } from './gfs/namespace.ts';
 import type { DirectoryItem } from './wire/directory.ts';
 import type { Entry, FilesystemStatistics, OpenReply, TimedAttributes } from './wire/replies.ts';
@@ -25,8 +25,8 @@ export class GfsFileSystem implements FileSystem {
   }
 
   /** From now on the kernel hears of what others change. */
-  attach(notify: Notify): void {
-    this.#belief.attach(notify);
+  attach(kernel: KernelNotifier): void {
+    this.#belief.attach(kernel);
   }
 
   lookup(operation: requests.Lookup, caller: Caller): Promise<Entry> {

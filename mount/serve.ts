@@ -16,6 +16,8 @@ const CONNECT_PATIENCE_MS = 10 * SECOND_MS;
 /** What is being answered when the mount is taken away gets so long. */
 const DRAIN_PATIENCE_MS = 5 * SECOND_MS;
 const READAHEAD_KIB = 4096;
+/** What the kernel believes for longer has to be taken from it when the master is not heard any more. */
+const BELIEF_MS_MAX = 1 * SECOND_MS;
 
 export interface ServeOptions {
   readonly env: Env;
@@ -27,13 +29,13 @@ export interface ServeOptions {
   readonly onFatal: (error: unknown) => void;
 }
 
-/** Mounts the file system of a cluster; when this fails nothing is left mounted. */
-export async function serveMount(options: ServeOptions): Promise<RunningMount> {
 export interface RunningMount extends Running {
   /** What the kernel has asked for so far, by operation. */
   requestCounts(): Readonly<Record<string, number>>;
 }
 
+/** Mounts the file system of a cluster; when this fails nothing is left mounted. */
+export async function serveMount(options: ServeOptions): Promise<RunningMount> {
   const client = await connect(options);
   try {
     const mounted = await mountClient(client, options);
@@ -53,6 +55,7 @@ async function connect({ env, network, masters, path, options }: ServeOptions): 
         ...{ env, network, masters, host: hostname(), program: `mount ${path}` },
         // Without default_permissions the kernel asks nobody whether names it knows may be walked past.
         kernelWalksPaths: options.defaultPermissions,
+        staysInTouch: Math.max(options.attributeTimeoutMs, options.entryTimeoutMs) > BELIEF_MS_MAX,
         ...(options.ioTimeoutMs === undefined ? {} : { ioTimeoutMs: options.ioTimeoutMs }),
       },
       { deadlineMs: env.monotonicMs() + patienceMs },
@@ -77,7 +80,7 @@ async function mountClient(
     const syncsNames = flags.has('dirSync') || flags.has('synchronous');
     const fileSystem = new GfsFileSystem({ env, client, timeouts: options, syncsNames });
     const server = new FuseServer({ fd: mountPoint.fd, readerCount, fileSystem, log, onFatal });
-    fileSystem.attach((message) => server.notify(message));
+    fileSystem.attach(server);
     await server.initialised;
     await mountPoint.raiseReadahead(READAHEAD_KIB);
     const close = async () => {

@@ -15,7 +15,7 @@ export interface Binding {
     bufferSizeBytes: number,
     outSizeBytes: number,
     table: Uint32Array,
-    onRequests: (count: number, ended: boolean, errno: number) => void,
+    onWake: (count: number, ended: boolean, errno: number, ...written: number[]) => void,
   ): { readonly handle: DeviceHandle; readonly memory: ArrayBuffer };
   releaseBuffer(device: DeviceHandle, index: number): void;
   reply(
@@ -24,7 +24,7 @@ export interface Binding {
     outLength: number,
     parts: readonly Uint8Array[] | undefined,
   ): number;
-  notify(device: DeviceHandle, message: Uint8Array): boolean;
+  notify(device: DeviceHandle, lane: number, message: Uint8Array): boolean;
 
   mount(source: string, target: string, type: string, flags: number, data: string): Promise<void>;
   unmount(target: string, lazily: boolean): Promise<void>;

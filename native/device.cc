@@ -19,7 +19,10 @@ namespace gfs {
 
 namespace {
 
+// Of one lane.
 constexpr size_t kNotificationCountMax = 65536;
+// A lane that is never empty tells from time to time how far it came.
+constexpr uint64_t kWrittenWake = 256;
 
 // Signals are the JavaScript thread's business: one delivered here would interrupt a read for nothing.
 void block_signals() {
@@ -143,43 +146,60 @@ int Device::reply(uint32_t reader, const struct iovec* parts, int count) {
   }
 }
 
-bool Device::notify(const std::shared_ptr<Device>& device, const uint8_t* message, size_t length) {
+bool Device::notify(const std::shared_ptr<Device>& device, uint32_t index, const uint8_t* message, size_t length) {
   if (device->closed_) return false;
-  std::lock_guard<std::mutex> lock(device->notifications_mutex_);
-  if (device->notifications_.size() >= kNotificationCountMax) return false;
-  if (!device->notifier_started_) {
+  Lane& lane = device->lanes_[index];
+  std::lock_guard<std::mutex> lock(lane.mutex);
+  if (lane.waiting.size() >= kNotificationCountMax) return false;
+  if (!lane.started) {
     // A descriptor of its own: the thread may still be in write(2) when the others are closed.
     const int fd = fcntl(device->options_.fds[0], F_DUPFD_CLOEXEC, 0);
     if (fd < 0) return false;
-    device->notifier_started_ = true;
+    lane.started = true;
     std::promise<bool> leaving;
     std::future<bool> left = leaving.get_future();
-    // Detached like the readers, and holding the device; it never wakes anybody.
-    std::thread([device, fd, leaving = std::move(leaving)]() mutable {
+    // Detached like the readers, and holding the device.
+    std::thread([device, &lane, fd, leaving = std::move(leaving)]() mutable {
       block_signals();
       const bool has_left = leave_descriptors(fd);
       leaving.set_value(has_left);
       const int queue = has_left ? Device::clone(fd) : -1;
       if (queue >= 0) ::close(fd);
-      device->write_notifications(queue >= 0 ? queue : fd);
+      device->write_notifications(lane, queue >= 0 ? queue : fd);
     }).detach();
     if (left.get()) ::close(fd);
+    if (!device->relay_started_) {
+      device->relay_started_ = true;
+      std::thread([device] {
+        block_signals();
+        device->relay();
+      }).detach();
+    }
   }
-  device->notifications_.emplace_back(message, message + length);
-  device->notification_added_.notify_one();
+  lane.waiting.emplace_back(message, message + length);
+  lane.added.notify_one();
   return true;
 }
 
-void Device::write_notifications(int fd) {
-  std::unique_lock<std::mutex> lock(notifications_mutex_);
+void Device::write_notifications(Lane& lane, int fd) {
+  std::unique_lock<std::mutex> lock(lane.mutex);
   for (;;) {
-    notification_added_.wait(lock, [this] { return notifier_stopped_ || !notifications_.empty(); });
-    if (notifier_stopped_) break;
-    const std::vector<uint8_t> message = std::move(notifications_.front());
-    notifications_.pop_front();
+    lane.added.wait(lock, [&lane] { return lane.stopped || !lane.waiting.empty(); });
+    if (lane.stopped) break;
+    const std::vector<uint8_t> message = std::move(lane.waiting.front());
+    lane.waiting.pop_front();
     lock.unlock();
     // ENOENT says that the kernel knows nothing of the inode or name: then there was nothing to invalidate.
     while (write(fd, message.data(), message.size()) < 0 && errno == EINTR) {
+    }
+    lock.lock();
+    lane.written += 1;
+    if (!lane.waiting.empty() && lane.written % kWrittenWake != 0) continue;
+    lock.unlock();
+    {
+      std::lock_guard<std::mutex> lock_relay(mutex_);
+      has_written_ = true;
+      relay_wanted_.notify_one();
     }
     lock.lock();
   }
@@ -187,14 +207,41 @@ void Device::write_notifications(int fd) {
   ::close(fd);
 }
 
+void Device::relay() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  for (;;) {
+    relay_wanted_.wait(lock, [this] { return relay_stopped_ || has_written_; });
+    if (relay_stopped_) return;
+    has_written_ = false;
+    if (woken_) continue;
+    woken_ = true;
+    lock.unlock();
+    wake_();
+    lock.lock();
+  }
+}
+
+uint64_t Device::written(uint32_t index) {
+  Lane& lane = lanes_[index];
+  std::lock_guard<std::mutex> lock(lane.mutex);
+  return lane.written;
+}
+
 void Device::close() {
   if (closed_) return;
   closed_ = true;
   // The same descriptor may serve several readers.
   for (const int fd : std::set<int>(options_.fds.begin(), options_.fds.end())) ::close(fd);
-  std::lock_guard<std::mutex> lock(notifications_mutex_);
-  notifier_stopped_ = true;
-  notification_added_.notify_one();
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    relay_stopped_ = true;
+    relay_wanted_.notify_one();
+  }
+  for (Lane& lane : lanes_) {
+    std::lock_guard<std::mutex> lock(lane.mutex);
+    lane.stopped = true;
+    lane.added.notify_one();
+  }
 }
 
 }  // namespace gfs

@@ -2,10 +2,11 @@
 // notifications. Plain C++: whoever owns it says how the JavaScript thread is woken.
 //
 // Why threads of our own: a read waits for as long as nobody uses the mount. In libuv's pool it would starve every file
-// operation and hang process.exit. Why one more for notifications: an invalidation waits while the kernel has a look-up of
-// the same directory unanswered; written by the thread that answers look-ups, it would never return. And why that thread has
-// a descriptor table and a queue of its own: no signal ends its wait. Killed meanwhile, the process would keep all it has open,
-// and with it the look-up that is waited for.
+// operation and hang process.exit. Why more for notifications: the invalidation of a name waits while the kernel has a look-up
+// of the same directory unanswered; written by the thread that answers look-ups, it would never return. And why two, in lanes of
+// their own: what never waits (an inode's) shall not wait behind it. And why these threads have a descriptor table and a queue
+// of their own: no signal ends that wait. Killed meanwhile, the process would keep all it has open, and with it the look-up that
+// is waited for.
 #ifndef GFS_NATIVE_DEVICE_H
 #define GFS_NATIVE_DEVICE_H
 
@@ -24,6 +25,8 @@ namespace gfs {
 
 class Device {
  public:
+  static constexpr uint32_t kLaneCount = 2;
+
   // A request that lies in a buffer of the pool until the buffer is released. Its reply goes to the reader's
   // descriptor: with cloned queues the kernel looks for the request there and nowhere else.
   struct Ready {
@@ -56,7 +59,7 @@ class Device {
   uint8_t* out() const { return memory_ + options_.buffer_count * options_.buffer_bytes; }
   size_t out_bytes() const { return options_.out_bytes; }
 
-  // `wake` is called from reader threads when take() has something new, once for any number of requests.
+  // `wake` is called from any thread when take() has something new, or a lane was emptied; once for any number of these.
   static void start(const std::shared_ptr<Device>& device, std::function<void()> wake);
 
   // --- on the JavaScript thread ---
@@ -68,15 +71,20 @@ class Device {
   bool release(uint32_t buffer);
   // Writes one reply; 0 or an errno. Never waits: the kernel copies and goes on.
   int reply(uint32_t reader, const struct iovec* parts, int count);
-  // Hands a notification to its thread; false when too many are waiting.
-  static bool notify(const std::shared_ptr<Device>& device, const uint8_t* message, size_t length);
+  // Hands a notification to the thread of its lane; false when too many are waiting there.
+  static bool notify(const std::shared_ptr<Device>& device, uint32_t lane, const uint8_t* message, size_t length);
+  // How many notifications of a lane were written, since the device began.
+  uint64_t written(uint32_t lane);
   // After take() said `ended`: closes the descriptors, ends the notifier. Replies fail with ENODEV from now on.
   void close();
 
  private:
   explicit Device(const Options& options) : options_(options) {}
   void read_requests(uint32_t reader);
-  void write_notifications(int fd);
+  struct Lane;
+  void write_notifications(Lane& lane, int fd);
+  // Wakes the JavaScript thread for the lanes: their threads have no descriptor to do it by.
+  void relay();
 
   const Options options_;
   uint8_t* memory_ = nullptr;
@@ -84,6 +92,7 @@ class Device {
   std::function<void()> wake_;
   // JavaScript thread only.
   bool closed_ = false;
+  bool relay_started_ = false;
 
   std::mutex mutex_;
   std::condition_variable buffer_released_;
@@ -95,13 +104,20 @@ class Device {
   bool woken_ = false;
   uint32_t reader_count_ = 0;
   int error_ = 0;
+  std::condition_variable relay_wanted_;
+  bool has_written_ = false;
+  bool relay_stopped_ = false;
 
-  std::mutex notifications_mutex_;
-  std::condition_variable notification_added_;
-  // Guarded by notifications_mutex_.
-  std::deque<std::vector<uint8_t>> notifications_;
-  bool notifier_started_ = false;
-  bool notifier_stopped_ = false;
+  struct Lane {
+    std::mutex mutex;
+    std::condition_variable added;
+    // Guarded by the mutex.
+    std::deque<std::vector<uint8_t>> waiting;
+    uint64_t written = 0;
+    bool started = false;
+    bool stopped = false;
+  };
+  Lane lanes_[kLaneCount];
 };
 
 }  // namespace gfs

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <iterator>
 
 #include "napi.h"
 #include "waker.h"
@@ -19,7 +20,7 @@ constexpr uint32_t kPartCountMax = 1023;
 struct Handle {
   std::shared_ptr<Device> device;
   std::shared_ptr<Waker> waker;
-  napi_ref on_requests = nullptr;
+  napi_ref on_wake = nullptr;
   // What the JavaScript side reads requests from: three numbers each. It owns the memory.
   uint32_t* table = nullptr;
   napi_ref table_reference = nullptr;
@@ -37,8 +38,9 @@ Handle* get_handle(napi_env env, napi_value value) {
   return static_cast<Handle*>(handle);
 }
 
-// onRequests(count, ended, errno), with the requests in the table.
+// onWake(count, ended, errno, written...), with the requests in the table and how much of each lane was written.
 void deliver(napi_env env, Handle* handle) {
+  if (handle->on_wake == nullptr) return;
   bool ended = false;
   int error = 0;
   const size_t count = handle->device->take(handle->taken.data(), &ended, &error);
@@ -47,30 +49,32 @@ void deliver(napi_env env, Handle* handle) {
     handle->table[index * 3 + 1] = handle->taken[index].length;
     handle->table[index * 3 + 2] = handle->taken[index].reader;
   }
-  if (count == 0 && !ended) return;
   napi_value callback = nullptr;
-  napi_get_reference_value(env, handle->on_requests, &callback);
+  napi_get_reference_value(env, handle->on_wake, &callback);
   if (ended) {
     handle->device->close();
     handle->waker->close();
     // The callback closes over whoever owns the handle: held any longer, neither would ever be collected.
-    napi_delete_reference(env, handle->on_requests);
-    handle->on_requests = nullptr;
+    napi_delete_reference(env, handle->on_wake);
+    handle->on_wake = nullptr;
   }
-  napi_value arguments[3] = {make_int32(env, static_cast<int32_t>(count)), make_boolean(env, ended),
-                             make_int32(env, error)};
-  napi_call_function(env, make_undefined(env), callback, 3, arguments, nullptr);
+  napi_value arguments[3 + Device::kLaneCount] = {make_int32(env, static_cast<int32_t>(count)), make_boolean(env, ended),
+                                                  make_int32(env, error)};
+  for (uint32_t lane = 0; lane < Device::kLaneCount; lane += 1) {
+    napi_create_int64(env, static_cast<int64_t>(handle->device->written(lane)), &arguments[3 + lane]);
+  }
+  napi_call_function(env, make_undefined(env), callback, std::size(arguments), arguments, nullptr);
 }
 
 void finalize_handle(napi_env env, void* data, void*) {
   auto* handle = static_cast<Handle*>(data);
   handle->waker->close();
-  if (handle->on_requests != nullptr) napi_delete_reference(env, handle->on_requests);
+  if (handle->on_wake != nullptr) napi_delete_reference(env, handle->on_wake);
   napi_delete_reference(env, handle->table_reference);
   delete handle;
 }
 
-// openDevice(fd, readerCount, bufferCount, bufferBytes, outBytes, table: Uint32Array, onRequests) -> { handle, memory }
+// openDevice(fd, readerCount, bufferCount, bufferBytes, outBytes, table: Uint32Array, onWake) -> { handle, memory }
 napi_value open_device(napi_env env, napi_callback_info info) {
   napi_value arguments[7];
   int32_t fd = -1;
@@ -112,7 +116,7 @@ napi_value open_device(napi_env env, napi_callback_info info) {
   handle->table = static_cast<uint32_t*>(table);
   handle->taken.resize(buffer_count);
   napi_create_reference(env, arguments[5], 1, &handle->table_reference);
-  napi_create_reference(env, arguments[6], 1, &handle->on_requests);
+  napi_create_reference(env, arguments[6], 1, &handle->on_wake);
   handle->waker = Waker::create(env, "gfs.device", [handle](napi_env env) { deliver(env, handle); });
 
   napi_value result = nullptr;
@@ -181,15 +185,22 @@ napi_value reply(napi_env env, napi_callback_info info) {
   return make_int32(env, device.reply(reader, parts, static_cast<int>(part_count + 1)));
 }
 
-// notify(handle, message: Uint8Array) -> false when too many are waiting
+// notify(handle, lane, message: Uint8Array) -> false when too many are waiting
 napi_value notify(napi_env env, napi_callback_info info) {
-  napi_value arguments[2];
+  napi_value arguments[3];
+  uint32_t lane = 0;
   uint8_t* message = nullptr;
   size_t length = 0;
   if (!get_arguments(env, info, arguments)) return nullptr;
   Handle* handle = get_handle(env, arguments[0]);
-  if (handle == nullptr || !get_bytes(env, arguments[1], &message, &length)) return nullptr;
-  return make_boolean(env, Device::notify(handle->device, message, length));
+  if (handle == nullptr || !get_uint32(env, arguments[1], &lane) || !get_bytes(env, arguments[2], &message, &length)) {
+    return nullptr;
+  }
+  if (lane >= Device::kLaneCount) {
+    throw_error(env, "native: a lane for notifications was expected");
+    return nullptr;
+  }
+  return make_boolean(env, Device::notify(handle->device, lane, message, length));
 }
 
 }  // namespace

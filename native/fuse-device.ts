@@ -13,6 +13,10 @@ const BUFFER_COUNT_DEFAULT = 32;
 /** One system call takes so many pieces; longer lists are joined before. */
 const PART_COUNT_MAX = 1023;
 
+/** Notifications of one lane are written one after another; `waiting` is for those that the kernel may keep waiting. */
+export type NotificationLane = 'prompt' | 'waiting';
+const LANE_INDEX: Readonly<Record<NotificationLane, number>> = { prompt: 0, waiting: 1 };
+
 export interface FuseDeviceOptions {
   /** An open /dev/fuse that is mounted. The device closes it at its end. */
   readonly fd: number;
@@ -41,6 +45,10 @@ export class FuseDevice {
   readonly out: Buffer;
   readonly #handle: DeviceHandle;
   readonly #buffers: readonly Buffer[];
+  /** How many notifications of each lane were given, and written. */
+  readonly #given = [0, 0];
+  #written: readonly number[] = [0, 0];
+  readonly #waiting: { readonly until: readonly number[]; readonly resolve: () => void }[] = [];
   #ended = false;
 
   constructor(options: FuseDeviceOptions) {
@@ -52,13 +60,14 @@ export class FuseDevice {
       { min: readerCount, max: 4096 },
     );
     const table = new Uint32Array(bufferCount * 3);
-    const onRequests = (count: number, ended: boolean, errno: number) => {
+    const onWake = (count: number, ended: boolean, errno: number, ...written: number[]) => {
       for (let row = 0; row < count; row += 1) {
         options.onRequest(this.#request(table[row * 3], table[row * 3 + 1], table[row * 3 + 2]));
       }
-      if (!ended) return;
-      this.#ended = true;
-      options.onEnd(errno);
+      this.#written = written;
+      this.#ended = ended;
+      this.#tellWritten();
+      if (ended) options.onEnd(errno);
     };
     const { handle, memory } = binding().openDevice(
       fd,
@@ -67,7 +76,7 @@ export class FuseDevice {
       BUFFER_BYTES,
       OUT_BYTES,
       table,
-      onRequests,
+      onWake,
     );
     this.#handle = handle;
     this.#buffers = Array.from({ length: bufferCount }, (_, index) =>
@@ -97,11 +106,37 @@ export class FuseDevice {
   }
 
   /**
-   * Sends a notification, later and from a thread of its own: the kernel may keep the sender waiting until we have answered
+   * Sends a notification, later and from its lane's thread: the kernel may keep the sender waiting until we have answered
    * other requests. False when too many wait already.
    */
-  notify(message: Uint8Array): boolean {
-    return binding().notify(this.#handle, message);
+  notify(message: Uint8Array, lane: NotificationLane): boolean {
+    const index = LANE_INDEX[lane];
+    const taken = binding().notify(this.#handle, index, message);
+    if (taken) this.#given[index] = (this.#given[index] ?? 0) + 1;
+    return taken;
+  }
+
+  /** Resolves when the kernel has all notifications that were given so far, or wants none any more; undefined: it has. */
+  notified(): Promise<void> | undefined {
+    const until = [...this.#given];
+    if (this.#areWritten(until)) return undefined;
+    return new Promise((resolve) => {
+      this.#waiting.push({ until, resolve });
+    });
+  }
+
+  #areWritten(until: readonly number[]): boolean {
+    return this.#ended || until.every((count, lane) => count <= (this.#written[lane] ?? 0));
+  }
+
+  #tellWritten(): void {
+    // Who waits longest waits for the least.
+    for (;;) {
+      const [first] = this.#waiting;
+      if (first === undefined || !this.#areWritten(first.until)) return;
+      this.#waiting.shift();
+      first.resolve();
+    }
   }
 
   #request(buffer = 0, length = 0, reader = 0): DeviceRequest {

@@ -1,9 +1,10 @@
 import type { Env, Timer } from '../../src/base/env.ts';
 import type { InodeId } from '../../src/base/ids.ts';
 import { keyedName, type NameKey, nameKey } from '../../src/base/name-key.ts';
+import { SECOND_MS } from '../../src/base/units.ts';
 import type { GfsClient } from '../../src/client/api.ts';
 import type { Attributes } from '../../src/rpc/messages.ts';
-import { deletedEntry, expireEntry, expireNode } from '../wire/notifications.ts';
+import { deletedEntry, expireEntry, expireNode, type Notification } from '../wire/notifications.ts';
 import type { Entry, TimedAttributes } from '../wire/replies.ts';
 import { nodeAttributes, type Timeouts } from './attributes.ts';
 
@@ -12,8 +13,21 @@ const TOLD_COUNT_MAX = 256 * 1024;
 /** When the notifier's queue is full. */
 const RETRY_DELAY_MS = 50;
 
-/** Hands a message of `wire/notifications.ts` to the kernel's notifier; false: it has too many already. */
-export type Notify = (message: Uint8Array) => boolean;
+/**
+ * Whoever waits for an answer writes it into the kernel's caches, when he gets to run: an answer that we gave shortly before
+ * the news may come to lie over what the news took away. So what was told so lately is told to be old once more after this.
+ */
+const SECOND_WORD_MS = 1 * SECOND_MS;
+
+/** The way to the kernel. */
+export interface KernelNotifier {
+  /** False: it has too many already. */
+  notify(notification: Notification): boolean;
+  /** Resolves when the kernel has all that was given so far; undefined: it has. */
+  notified(): Promise<void> | undefined;
+}
+
+const NOBODY: KernelNotifier = { notify: () => true, notified: () => undefined };
 
 /** When a question was asked, on the client's clock of changes: an answer is judged by it. */
 export type Moment = number;
@@ -26,11 +40,14 @@ export class KernelBelief {
   readonly #env: Env;
   readonly #client: GfsClient;
   readonly #timeouts: Timeouts;
-  #notify: Notify = () => true;
+  #kernel = NOBODY;
   /** Until when the kernel believes what it was told of nodes, and of names; the oldest first. */
   readonly #nodes = new Map<number, number>();
   readonly #names = new Map<NameKey, number>();
   #retry: Timer | undefined;
+  #onRetried: (() => void)[] = [];
+  /** What is told a second time, when the timer fires. */
+  #secondWords: Notification[] = [];
 
   constructor(env: Env, client: GfsClient, timeouts: Timeouts) {
     this.#env = env;
@@ -39,9 +56,10 @@ export class KernelBelief {
   }
 
   /** From now on the kernel hears of what others change. */
-  attach(notify: Notify): void {
-    this.#notify = notify;
+  attach(kernel: KernelNotifier): void {
+    this.#kernel = kernel;
     this.#client.onChange({
+      passedOn: () => this.#passedOn(),
       inodeChanged: (inode) => this.#inodeChanged(inode),
       nameChanged: ({ parent, name, removed }) => this.#nameChanged(parent, name, removed),
       everythingChanged: () => this.#everythingChanged(),
@@ -74,46 +92,94 @@ export class KernelBelief {
     this.#told(this.#names, nameKey(parent, name), this.#timeouts.entryTimeoutMs, expireName);
   }
 
-  #told<K>(map: Map<K, number>, key: K, timeoutMs: number, expire: (key: K) => Uint8Array): void {
+  #told<K>(map: Map<K, number>, key: K, timeoutMs: number, expire: (key: K) => Notification): void {
     if (timeoutMs === 0) return;
     const nowMs = this.#env.monotonicMs();
     map.delete(key);
     map.set(key, nowMs + timeoutMs);
     for (const [oldest, untilMs] of map) {
-      if (untilMs > nowMs && (map.size <= TOLD_COUNT_MAX || !this.#notify(expire(oldest)))) return;
+      if (untilMs > nowMs && (map.size <= TOLD_COUNT_MAX || !this.#kernel.notify(expire(oldest)))) return;
       map.delete(oldest);
     }
   }
 
   #inodeChanged(inode: InodeId): void {
-    if (this.#notify(expireNode(inode))) this.#nodes.delete(inode);
-    else this.#everythingChanged();
+    const { attributeTimeoutMs } = this.#timeouts;
+    if (!this.#forget(this.#nodes, inode, attributeTimeoutMs, expireNode)) this.#everythingChanged();
   }
 
   #nameChanged(parent: InodeId, name: Uint8Array, removed: InodeId | 0): void {
-    const message = removed === 0 ? expireEntry(parent, name) : deletedEntry(parent, removed, name);
-    if (this.#notify(message)) this.#names.delete(nameKey(parent, name));
-    else this.#everythingChanged();
+    const { entryTimeoutMs } = this.#timeouts;
+    const gone = removed === 0 ? undefined : deletedEntry(parent, removed, name);
+    const key = nameKey(parent, name);
+    if (!this.#forget(this.#names, key, entryTimeoutMs, expireName, gone)) this.#everythingChanged();
   }
 
   /** What the notifier does not take now stays noted, and is told a little later. */
   #everythingChanged(): void {
-    if (this.#forgetAll(this.#names, expireName) && this.#forgetAll(this.#nodes, expireNode)) return;
+    const { attributeTimeoutMs, entryTimeoutMs } = this.#timeouts;
+    const areNamesForgotten = this.#forgetAll(this.#names, entryTimeoutMs, expireName);
+    const areNodesForgotten = this.#forgetAll(this.#nodes, attributeTimeoutMs, expireNode);
     this.#retry?.cancel();
-    this.#retry = this.#env.setTimer(RETRY_DELAY_MS, () => this.#everythingChanged());
+    this.#retry = undefined;
+    if (!areNamesForgotten || !areNodesForgotten) {
+      this.#retry = this.#env.setTimer(RETRY_DELAY_MS, () => this.#everythingChanged());
+      return;
+    }
+    for (const resolve of this.#onRetried.splice(0)) resolve();
   }
 
-  #forgetAll<K>(map: Map<K, number>, expire: (key: K) => Uint8Array): boolean {
+  #passedOn(): Promise<void> | undefined {
+    return this.#retry === undefined ? this.#kernel.notified() : this.#retried();
+  }
+
+  async #retried(): Promise<void> {
+    await new Promise<void>((resolve) => this.#onRetried.push(resolve));
+    await this.#kernel.notified();
+  }
+
+  #forgetAll<K>(map: Map<K, number>, timeoutMs: number, expire: (key: K) => Notification): boolean {
     const nowMs = this.#env.monotonicMs();
     for (const [key, untilMs] of map) {
-      if (untilMs > nowMs && !this.#notify(expire(key))) return false;
-      map.delete(key);
+      if (untilMs <= nowMs) map.delete(key);
+      else if (!this.#forget(map, key, timeoutMs, expire)) return false;
     }
     return true;
   }
+
+  /** `now`: what to say instead, the first time. */
+  #forget<K>(
+    map: Map<K, number>,
+    key: K,
+    timeoutMs: number,
+    expire: (key: K) => Notification,
+    now: Notification = expire(key),
+  ): boolean {
+    if (!this.#kernel.notify(now)) return false;
+    const untilMs = map.get(key);
+    map.delete(key);
+    const isLate = untilMs !== undefined && untilMs - timeoutMs + SECOND_WORD_MS > this.#env.monotonicMs();
+    if (isLate) this.#sayAgain(expire(key));
+    return true;
+  }
+
+  #sayAgain(notification: Notification): void {
+    this.#secondWords.push(notification);
+    if (this.#secondWords.length === 1) this.#env.setTimer(SECOND_WORD_MS, () => this.#secondWord());
+  }
+
+  #secondWord(): void {
+    const refused = this.#secondWords.findIndex((notification) => !this.#kernel.notify(notification));
+    if (refused < 0) {
+      this.#secondWords = [];
+      return;
+    }
+    this.#secondWords.splice(0, refused);
+    this.#env.setTimer(RETRY_DELAY_MS, () => this.#secondWord());
+  }
 }
 
-function expireName(key: NameKey): Uint8Array {
+function expireName(key: NameKey): Notification {
   const { parent, name } = keyedName(key);
   return expireEntry(parent, name);
 }

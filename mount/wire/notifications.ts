@@ -1,41 +1,48 @@
+import type { NotificationLane } from '../../native/index.ts';
 import { EXPIRE_ONLY, NOTIFY } from './numbers.ts';
 import { OUT_HEADER_BYTES, writeUint64 } from './replies.ts';
 
 // What we tell the kernel unasked. A notification is a reply to nobody: its unique is 0, its error the notification's code.
+
+export interface Notification {
+  readonly bytes: Buffer;
+  /** One about a name waits until the kernel has nothing under way in that directory, and may wait for our own answers. */
+  readonly lane: NotificationLane;
+}
 
 /**
  * struct fuse_notify_inval_inode_out: ino u64, off i64, len i64. The negative offset drops attributes alone; pages go when
  * a look shows another mtime or length. Told to drop pages, the kernel would keep the thread that tells it waiting, beyond
  * kill -9, for those that are being read: a mount that is killed meanwhile would never end, nor would its programs.
  */
-export function expireNode(node: number): Buffer {
+export function expireNode(node: number): Notification {
   const message = notification(NOTIFY.INVAL_INODE, 24);
   writeUint64(message, OUT_HEADER_BYTES, node);
   message.writeBigInt64LE(-1n, OUT_HEADER_BYTES + 8);
-  return message;
+  return { bytes: message, lane: 'prompt' };
 }
 
 /**
  * struct fuse_notify_inval_entry_out: parent u64, namelen u32, flags u32, name with a zero byte. The name is looked up again
  * before it is believed. (Kernels before 6.2 know no flags: they drop what the name means, and look it up then.)
  */
-export function expireEntry(parent: number, name: Uint8Array): Buffer {
+export function expireEntry(parent: number, name: Uint8Array): Notification {
   const message = notification(NOTIFY.INVAL_ENTRY, 16 + name.length + 1);
   writeUint64(message, OUT_HEADER_BYTES, parent);
   message.writeUInt32LE(name.length, OUT_HEADER_BYTES + 8);
   message.writeUInt32LE(EXPIRE_ONLY, OUT_HEADER_BYTES + 12);
   message.set(name, OUT_HEADER_BYTES + 16);
-  return message;
+  return { bytes: message, lane: 'waiting' };
 }
 
 /** struct fuse_notify_delete_out: parent u64, child u64, namelen u32, padding u32, name with a zero byte. The name is gone. */
-export function deletedEntry(parent: number, node: number, name: Uint8Array): Buffer {
+export function deletedEntry(parent: number, node: number, name: Uint8Array): Notification {
   const message = notification(NOTIFY.DELETE, 24 + name.length + 1);
   writeUint64(message, OUT_HEADER_BYTES, parent);
   writeUint64(message, OUT_HEADER_BYTES + 8, node);
   message.writeUInt32LE(name.length, OUT_HEADER_BYTES + 16);
   message.set(name, OUT_HEADER_BYTES + 24);
-  return message;
+  return { bytes: message, lane: 'waiting' };
 }
 
 function notification(code: number, bodyBytes: number): Buffer {

@@ -114,14 +114,14 @@ test('a listing takes what fits, each item padded to eight bytes', (t) => {
 });
 
 test('notifications carry their code where replies carry an error', (t) => {
-  const node = expireNode(7);
+  const { bytes: node } = expireNode(7);
   t.deepEqual([node.readUInt32LE(0), node.readInt32LE(4), u64(node, 8), u64(node, 16)], [40, 2, 0, 7]);
   t.is(node.readBigInt64LE(24), -1n, 'a negative offset: pages stay');
-  const name = expireEntry(7, Buffer.from('abc'));
+  const { bytes: name } = expireEntry(7, Buffer.from('abc'));
   t.deepEqual([name.length, name.readInt32LE(4), u64(name, 16), name.readUInt32LE(24)], [36, 3, 7, 3]);
   t.is(name.readUInt32LE(28), 1, 'it is looked up again, and whoever uses it goes on');
   t.is(name.toString('latin1', 32), 'abc\0');
-  const deleted = deletedEntry(7, 8, Buffer.from('abc'));
+  const { bytes: deleted } = deletedEntry(7, 8, Buffer.from('abc'));
   t.deepEqual(
     [deleted.length, deleted.readInt32LE(4), u64(deleted, 16), u64(deleted, 24), deleted.readUInt32LE(32)],
     [44, 6, 7, 8, 3],
