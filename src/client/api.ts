@@ -166,6 +166,8 @@ export interface ChangeListener {
   }): void;
   /** Anything that was answered before may be old. */
   everythingChanged(): void;
+  /** Resolves when nobody believes any more what this listener was told to be old; absent or undefined: nobody does. */
+  passedOn?(): Promise<void> | undefined;
 }
 
 /** What `GfsClient.connect` wants. */
@@ -182,6 +184,11 @@ export interface ClientOptions {
    * inode's own mode alone. Default: it checks the way there, too.
    */
   readonly kernelWalksPaths?: boolean;
+  /**
+   * Listeners let others believe what they were answered for longer than a second: when the master is not heard for so
+   * long, everything may have changed. It is asked for a sign of life all the time, then.
+   */
+  readonly staysInTouch?: boolean;
   /** How long a call is retried when it brings no deadline of its own. Default 60 s. */
   readonly ioTimeoutMs?: number;
   /** Bound of the block cache. Default 256 MiB. */

@@ -171,7 +171,10 @@ class Client implements Api {
       changes,
       patience: (waiting) => this.#patience(waiting),
     });
-    this.#channel = new NewsChannel({ env, link, session, changes, listener: this.#newListener() });
+    this.#channel = new NewsChannel({
+      ...{ env, link, session, changes, tasks: this.#tasks, listener: this.#newListener() },
+      staysInTouch: options.staysInTouch ?? false,
+    });
     this.#tasks.run(() => this.#channel.run());
   }
 
@@ -306,6 +309,10 @@ class Client implements Api {
         this.#known.everythingChanged();
         this.#states.allMayHaveChanged();
         for (const listener of this.#listeners) listener.everythingChanged();
+      },
+      passedOn: () => {
+        const passing = this.#listeners.map((listener) => listener.passedOn?.()).filter((each) => each);
+        return passing.length === 0 ? undefined : Promise.all(passing).then(() => undefined);
       },
     };
   }

@@ -3,12 +3,14 @@ import { codeOf, messageOf } from '../base/errors.ts';
 import { type InodeId, inodeId } from '../base/ids.ts';
 import { nameKey } from '../base/name-key.ts';
 import { sharedAbort } from '../base/shared-abort.ts';
+import type { TaskGroup } from '../base/task-group.ts';
 import { SECOND_MS } from '../base/units.ts';
-import { type ListenResponse, MasterDefinition } from '../rpc/messages.ts';
+import { type ListenRequest, type ListenResponse, MasterDefinition } from '../rpc/messages.ts';
 import type { ChangeListener } from './api.ts';
 import type { MasterLink } from './master-link.ts';
 import type { RecentChanges } from './recent-changes.ts';
 import type { Session } from './session.ts';
+import { Touch } from './touch.ts';
 
 const RETRY_DELAY = { delayMsMin: 20, delayMsMax: 2 * SECOND_MS };
 
@@ -19,6 +21,9 @@ export interface NewsChannelOptions {
   readonly changes: RecentChanges;
   /** First this library, then whoever uses it. */
   readonly listener: ChangeListener;
+  readonly tasks: TaskGroup;
+  /** The master is to be heard all the time: when it is not, nothing is believed. */
+  readonly staysInTouch: boolean;
 }
 
 /**
@@ -65,24 +70,65 @@ export class NewsChannel {
   }
 
   async #listen(session: number, onHeard: () => void): Promise<void> {
-    const { link, changes } = this.#options;
+    const { env, link, changes, tasks } = this.#options;
     const stream = link.stream(MasterDefinition.methods.listen, { signal: this.#closing.signal });
+    let touch: Touch | undefined;
+    let passedOn = 0;
+    /** When the stream is over its answers end, too. */
+    const say = (words: Partial<ListenRequest>) => {
+      stream.send({ session, taken, passedOn, ping: 0, ...words }).catch(() => stream.cancel());
+    };
+    let taken = 0;
     try {
-      await stream.send({ session });
+      const askedMs = env.monotonicMs();
+      await stream.send({ session, taken: 0, passedOn: 0, ping: 0 });
       let first = true;
       for await (const { message } of stream.answers) {
         if (first) {
           onHeard();
           changes.see();
+          touch = this.#watch(askedMs, (ping) => say({ ping }));
           first = false;
           continue;
         }
+        if (message.pong !== 0) {
+          touch?.ponged(message.pong);
+          continue;
+        }
         this.#take(message);
-        await stream.send({ session });
+        taken += 1;
+        const number = taken;
+        const passing = this.#options.listener.passedOn?.();
+        const pass = () => {
+          passedOn = number;
+          say({});
+        };
+        if (passing === undefined) {
+          pass();
+          continue;
+        }
+        // A kernel may keep us waiting for what others still have to be told of; more news come meanwhile.
+        say({});
+        tasks.run(async () => {
+          await passing;
+          pass();
+        });
       }
     } finally {
+      touch?.close();
       stream.cancel();
     }
+  }
+
+  #watch(heardMs: number, ping: (number: number) => void): Touch | undefined {
+    const { env, changes, listener, staysInTouch } = this.#options;
+    if (!staysInTouch) return undefined;
+    const onLost = () => {
+      env.log.warn({}, 'the master is not heard: nothing is believed any more');
+      changes.goBlind();
+      listener.everythingChanged();
+    };
+    return new Touch({ env, ping, onLost, onFound: () => changes.see() }, heardMs);
   }
 
   #take({ everything, inodes, names }: ListenResponse): void {

@@ -8,15 +8,24 @@ import type {
   CommandResult,
   CommandResults,
 } from './metadata/commands.ts';
-import type { SessionNews } from './session-news.ts';
+import type { ChangedItems, SessionNews, Unheard } from './session-news.ts';
 
 /**
  * What an applied command is news of. Called in the order in which commands are applied, before any of them is answered: the
- * session that gave it learns from its answer what the others have to be told.
+ * session that gave it learns from its answer what the others have to be told. Answers who has to hear of it before that.
  */
-export function tellOfCommand(news: SessionNews, command: Command, result: Result<CommandResult>): void {
-  if (!result.ok) return;
+export function tellOfCommand(
+  news: SessionNews,
+  command: Command,
+  result: Result<CommandResult>,
+): Unheard[] | undefined {
+  if (!result.ok) return undefined;
   const teller = new Teller(news, command, result.value);
+  tell(teller, command);
+  return teller.unheard();
+}
+
+function tell(teller: Teller, command: Command): void {
   const { $case, value } = command.body;
   switch ($case) {
     case 'createFile': {
@@ -51,9 +60,10 @@ export function tellOfCommand(news: SessionNews, command: Command, result: Resul
       teller.inode(value.inode);
       return;
     // Where the file's bytes are has changed: readers elsewhere took the place for a hole, or for part of another chunk.
+    // Nobody waits for them to hear: the bytes are told of with the length, behind this.
     case 'addChunk':
     case 'sealExtent':
-      teller.inode(value.inode);
+      teller.bytes(value.inode);
       return;
     // Of these nobody is answered who would keep it: versions are checked by servers, and what is reaped had no name.
     case 'format':
@@ -95,6 +105,7 @@ class Teller {
   readonly #news: SessionNews;
   readonly #by: Command['context']['session'];
   readonly #answer: CommandResult;
+  readonly #changed: { [K in keyof ChangedItems]: ChangedItems[K][number][] } = { inodes: [], names: [] };
 
   constructor(news: SessionNews, command: Command, answer: CommandResult) {
     this.#news = news;
@@ -114,17 +125,31 @@ class Teller {
   }
 
   inode(inode: InodeId): void {
+    this.#changed.inodes.push(inode);
     this.#news.inodeChanged(inode, this.#by);
   }
 
-  nameAdded({ parent, name }: Place): void {
-    this.#news.inodeChanged(parent, this.#by);
-    this.#news.nameChanged({ parent, name, removed: 0 }, this.#by);
+  bytes(inode: InodeId): void {
+    this.#news.inodeChanged(inode, this.#by);
+  }
+
+  nameAdded(place: Place): void {
+    this.#name(place, 0);
   }
 
   /** `removed`: the inode, when this was its last name. */
-  nameGone({ parent, name }: Place, removed: InodeId | 0): void {
-    this.#news.inodeChanged(parent, this.#by);
+  nameGone(place: Place, removed: InodeId | 0): void {
+    this.#name(place, removed);
+  }
+
+  /** Who may believe any of it to be as it was. */
+  unheard(): Unheard[] | undefined {
+    return this.#news.unheard(this.#changed, this.#by);
+  }
+
+  #name({ parent, name }: Place, removed: InodeId | 0): void {
+    this.inode(parent);
+    this.#changed.names.push({ parent, name });
     this.#news.nameChanged({ parent, name, removed }, this.#by);
   }
 }

@@ -3,6 +3,8 @@ import { type NameKey, nameKey } from '../base/name-key.ts';
 
 /** What a session is told: all of this may be other than it was answered before. */
 export interface News {
+  /** The first that a session takes has 1, the next one 2. */
+  readonly number: number;
   /** More was lost sight of than the rest says: nothing that the session looked up before may be believed. */
   readonly everything: boolean;
   readonly inodes: readonly InodeId[];
@@ -14,6 +16,12 @@ export interface ChangedName {
   readonly name: Buffer;
   /** What the name meant, when that is gone for good; 0: it means something else now, or what it meant moved. */
   readonly removed: InodeId | 0;
+}
+
+/** A session that may believe something old, and the number of the news after which it does not. */
+export interface Unheard {
+  readonly session: SessionId;
+  readonly number: number;
 }
 
 export interface SessionNewsOptions {
@@ -37,6 +45,8 @@ export class SessionNews {
   readonly #listeners = new Map<SessionId, Listener>();
   /** Most of what is known is known to one session: a set only where it is known to several. */
   readonly #knowers = new Map<Item, Listener | Set<Listener>>();
+  /** Who was told, or is to be, and has not said that it heard. */
+  readonly #behind = new Set<Listener>();
 
   constructor(options: SessionNewsOptions) {
     this.#options = options;
@@ -54,6 +64,7 @@ export class SessionNews {
     if (listener === undefined) return;
     this.#forgetAll(listener);
     this.#listeners.delete(session);
+    this.#behind.delete(listener);
   }
 
   learntInode(session: SessionId | 0, inode: InodeId): void {
@@ -69,12 +80,6 @@ export class SessionNews {
     this.#changed(inode, by, (listener) => listener.inodes.push(inode));
   }
 
-  /** Whether the session has not taken yet that this inode may have changed. */
-  isUntold(session: SessionId, inode: InodeId): boolean {
-    const listener = this.#listeners.get(session);
-    return listener !== undefined && (listener.everything || listener.inodes.includes(inode));
-  }
-
   nameChanged(change: ChangedName, by: SessionId | 0): void {
     if (this.#knowers.size === 0) return;
     const { parent, name } = change;
@@ -88,11 +93,40 @@ export class SessionNews {
   take(session: SessionId): News | undefined {
     const listener = this.#listeners.get(session);
     if (listener === undefined || !listener.hasNews) return undefined;
-    const { everything, inodes, names } = listener;
+    const { everything, inodes, names, number } = listener;
+    listener.number += 1;
     listener.everything = false;
     listener.inodes = [];
     listener.names = [];
-    return { everything, inodes, names };
+    return { number, everything, inodes, names };
+  }
+
+  /** What the session took up to this number has reached all who believed it. */
+  heard(session: SessionId, number: number): void {
+    const listener = this.#listeners.get(session);
+    if (listener === undefined) return;
+    for (const [item, last] of listener.unheard) {
+      if (last > number) break;
+      listener.unheard.delete(item);
+    }
+    listener.heard = Math.max(listener.heard, number);
+    if (!listener.isBehind) this.#behind.delete(listener);
+  }
+
+  /**
+   * Who else may still believe what these were before they changed; undefined: nobody. Asked when the changes were told,
+   * these and any before: a session that was told and is about to hear is not told again.
+   */
+  unheard(items: ChangedItems, by: SessionId | 0): Unheard[] | undefined {
+    if (this.#behind.size === 0) return undefined;
+    const keys: Item[] = [...items.inodes, ...items.names.map(({ parent, name }) => nameKey(parent, name))];
+    const found: Unheard[] = [];
+    for (const listener of this.#behind) {
+      const { session } = listener;
+      const number = session === by ? 0 : listener.unheardNumber(keys);
+      if (number > 0) found.push({ session, number });
+    }
+    return found.length === 0 ? undefined : found;
   }
 
   /** What is remembered, of all sessions together. */
@@ -107,6 +141,8 @@ export class SessionNews {
       const hadNews = listener.hasNews;
       this.#forgetAll(listener);
       listener.everything = true;
+      listener.everythingNumber = listener.number;
+      this.#behind.add(listener);
       if (!hadNews) this.#options.onNews(session as SessionId);
     }
     listener.known.add(item);
@@ -124,6 +160,9 @@ export class SessionNews {
       this.#forget(listener, item);
       const hadNews = listener.hasNews;
       tell(listener);
+      listener.unheard.delete(item);
+      listener.unheard.set(item, listener.number);
+      this.#behind.add(listener);
       if (!hadNews) this.#options.onNews(listener.session);
     }
   }
@@ -141,6 +180,7 @@ export class SessionNews {
 
   #forgetAll(listener: Listener): void {
     for (const item of [...listener.known]) this.#forget(listener, item);
+    listener.unheard.clear();
     listener.everything = false;
     listener.inodes = [];
     listener.names = [];
@@ -150,9 +190,23 @@ export class SessionNews {
 /** An inode, or a name in a directory. */
 type Item = InodeId | NameKey;
 
+/** What a command changed. */
+export interface ChangedItems {
+  readonly inodes: readonly InodeId[];
+  readonly names: readonly Pick<ChangedName, 'parent' | 'name'>[];
+}
+
 class Listener {
   readonly session: SessionId;
   readonly known = new Set<Item>();
+  /** The number of the news that tell of it, of what was told and not heard; in the order of the numbers. */
+  readonly unheard = new Map<Item, number>();
+  /** Of the last news that took everything back. */
+  everythingNumber = 0;
+  /** What the session has heard. */
+  heard = 0;
+  /** Of the news that are taken next. */
+  number = 1;
   everything = false;
   inodes: InodeId[] = [];
   names: ChangedName[] = [];
@@ -165,8 +219,19 @@ class Listener {
     return this.everything || this.inodes.length > 0 || this.names.length > 0;
   }
 
-  /** What was told and not taken yet counts, too: a session that does not listen well must not fill the memory. */
+  get isBehind(): boolean {
+    return this.unheard.size > 0 || this.everythingNumber > this.heard;
+  }
+
+  /** What was told and not heard yet counts, too: a session that does not listen well must not fill the memory. */
   get size(): number {
-    return this.known.size + this.inodes.length + this.names.length;
+    return this.known.size + Math.max(this.inodes.length + this.names.length, this.unheard.size);
+  }
+
+  /** The last of the news that tell of any of these and were not heard; 0: there are none. */
+  unheardNumber(items: readonly Item[]): number {
+    let number = this.everythingNumber > this.heard ? this.everythingNumber : 0;
+    for (const item of items) number = Math.max(number, this.unheard.get(item) ?? 0);
+    return number;
   }
 }

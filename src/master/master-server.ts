@@ -27,9 +27,10 @@ import { EntryAnswers } from './entry-answers.ts';
 import { ExtentLocator } from './extent-locator.ts';
 import { fileHandlers } from './file-handlers.ts';
 import { GarbageCollector } from './garbage-collector.ts';
+import { heardAnswers } from './heard-answers.ts';
 import { LengthSettler } from './length-settler.ts';
 import type { MasterOptions, RunningMaster } from './master-options.ts';
-import type { MasterConfig, MasterParts } from './master-parts.ts';
+import type { MasterConfig, MasterHandlers, MasterParts } from './master-parts.ts';
 import { Mender } from './mender.ts';
 import { MetadataEngine } from './metadata-engine.ts';
 import { namespaceHandlers } from './namespace-handlers.ts';
@@ -68,14 +69,15 @@ export class MasterServer implements RunningMaster {
     });
     const parts = assemble(engine, options);
     try {
-      const service = bindService(MasterDefinition, {
+      const handlers: MasterHandlers = {
         ...sessionHandlers(parts),
         ...namespaceHandlers(parts),
         ...fileHandlers(parts),
         ...chunkHandlers(parts),
         ...serverHandlers(parts),
         ...peopleHandlers(parts),
-      });
+      };
+      const service = bindService(MasterDefinition, { ...handlers, ...heardAnswers(parts, handlers) });
       const listener = await options.network.listen(options.listen, [service]);
       env.log.info({ address: listener.address, filesystemId: engine.filesystem.id }, 'the master serves');
       return new MasterServer(engine, parts, listener);
@@ -151,7 +153,8 @@ function assemble(metadata: MetadataEngine, options: MasterOptions): MasterParts
   const sessions = new SessionTable({ timeoutMs: sessionTimeoutMs, nowMs, known, withoutRules });
   const channels = new NewsChannels({ env, sessions });
   metadata.onApplied((command, result) => {
-    tellOfCommand(channels.news, command, result);
+    const unheard = tellOfCommand(channels.news, command, result);
+    if (unheard !== undefined) channels.hold(command.context, unheard);
     repairer.commandApplied(command);
   });
   const calls = new ChunkserverCalls({ env, network, servers });

@@ -3,29 +3,34 @@ import { GfsError } from '../base/errors.ts';
 import { type InodeId, type SessionId, sessionId } from '../base/ids.ts';
 import { unwrap } from '../base/result.ts';
 import { SECOND_MS } from '../base/units.ts';
-import { type News, SessionNews } from '../core/session-news.ts';
+import type { CommandContext } from '../core/metadata/commands.ts';
+import { SessionNews, type Unheard } from '../core/session-news.ts';
 import type { SessionTable } from '../core/session-table.ts';
 import type { ListenRequest, ListenResponse } from '../rpc/messages.ts';
 import type { ServerStream } from '../rpc/network.ts';
+import { NewsStream } from './news-stream.ts';
 
 /** Of one session: some ten megabytes at the worst, as for a mount whose kernel keeps that many files in mind. */
 const KNOWN_COUNT_MAX = 65_536;
-/** A session that does not pass news on for so long is left alone: it finds its channel broken, and believes nothing. */
-const PASS_ON_MS_MAX = 15 * SECOND_MS;
-/** How long a new writer waits for those who believe the file's length to hear of him: what kernels believe by default. */
-const TELL_FIRST_MS_MAX = 1 * SECOND_MS;
-
-const NO_NEWS: ListenResponse = { everything: false, inodes: [], names: [] };
+/**
+ * How long an answer is held back for a session that believes what it changes. A session that does not take its news for so
+ * long is told no more: it finds its channel broken, or the master silent, and believes nothing (`client/touch.ts`).
+ */
+const HEAR_MS_MAX = 1 * SECOND_MS;
 
 /**
- * The session channels: brings each session the news that `SessionNews` has for it, one message at a time, each followed by
- * the session's word that it passed the message on.
+ * The session channels: brings each session the news that `SessionNews` has for it, one message at a time, and knows what of
+ * it was taken and passed on. What a session changes is answered when the others have heard of it.
  */
 export class NewsChannels {
   readonly news: SessionNews;
   readonly #env: Env;
   readonly #sessions: SessionTable;
-  readonly #channels = new Map<SessionId, Channel>();
+  readonly #streams = new Map<SessionId, NewsStream>();
+  /** Commands that were carried out, and who has to hear of them before their answer. */
+  readonly #held = new Map<string, Promise<void>>();
+  /** How many calls of a session wait for others. */
+  readonly #waiting = new Map<SessionId, number>();
   #closed = false;
 
   constructor({ env, sessions, knownCountMax }: NewsChannelsParts) {
@@ -33,7 +38,7 @@ export class NewsChannels {
     this.#sessions = sessions;
     this.news = new SessionNews({
       knownCountMax: knownCountMax ?? KNOWN_COUNT_MAX,
-      onNews: (session) => this.#channels.get(session)?.wake(),
+      onNews: (session) => this.#streams.get(session)?.wake(),
     });
   }
 
@@ -45,92 +50,113 @@ export class NewsChannels {
     if (this.#closed) throw new GfsError('UNAVAILABLE', 'the master is stopping');
     const session = sessionId(first.value.message.session);
     unwrap(this.#sessions.touch(session, this.#env.monotonicMs()));
-    const channel = new Channel();
+    const channel = new NewsStream({
+      env: this.#env,
+      stream,
+      requests,
+      take: () => this.news.take(session),
+      onHeard: (number) => {
+        this.#sessions.touch(session, this.#env.monotonicMs());
+        this.news.heard(session, number);
+      },
+    });
     const onAbort = () => channel.end();
     signal.addEventListener('abort', onAbort);
-    this.#channels.get(session)?.end();
-    this.#channels.set(session, channel);
+    this.#streams.get(session)?.end();
+    this.#streams.set(session, channel);
     this.news.listen(session);
     try {
-      await stream.send(NO_NEWS);
-      while (!channel.ended) await this.#turn(session, channel, stream, requests);
+      await channel.run();
     } finally {
       signal.removeEventListener('abort', onAbort);
       channel.end();
-      if (this.#channels.get(session) === channel) {
-        this.#channels.delete(session);
+      if (this.#streams.get(session) === channel) {
+        this.#streams.delete(session);
         this.news.end(session);
       }
     }
   }
 
-  /** Waits for news, and for the session to have passed them on. */
-  async #turn(
-    session: SessionId,
-    channel: Channel,
-    stream: ServerStream<ListenRequest, ListenResponse>,
-    requests: AsyncIterator<unknown>,
-  ): Promise<void> {
-    const news = this.news.take(session);
-    if (news === undefined) {
-      await channel.change();
-      return;
+  /** Somebody is about to change the file and will not ask us each time: who was answered about it hears of that first. */
+  async tellFirst(inode: InodeId, by: SessionId | 0): Promise<void> {
+    this.news.inodeChanged(inode, by);
+    const unheard = this.news.unheard({ inodes: [inode], names: [] }, by);
+    if (unheard !== undefined) await this.#hear(unheard, by);
+  }
+
+  /** A command was carried out, and these believe what it changed. Its session's answer waits for them (`heard`). */
+  hold({ session, number }: Pick<CommandContext, 'session' | 'number'>, unheard: readonly Unheard[]): void {
+    if (session === 0) return;
+    const key = `${session}:${number}`;
+    const heard = this.#hear(unheard, session).then(() => {
+      this.#held.delete(key);
+    });
+    this.#held.set(key, heard);
+  }
+
+  /** When this may be answered; undefined: now. Of a command that is sent again, too. */
+  heard(session: number, number: number): Promise<void> | undefined {
+    return this.#held.size === 0 ? undefined : this.#held.get(`${session}:${number}`);
+  }
+
+  /** At the latest after a second. */
+  async #hear(unheard: readonly Unheard[], by: SessionId | 0): Promise<void> {
+    const waits = unheard.flatMap(({ session, number }) => {
+      const channel = this.#streams.get(session);
+      return channel === undefined ? [] : [{ session, number, channel }];
+    });
+    if (by !== 0) this.#nowWaiting(by, 1);
+    let late = false;
+    const timer = this.#env.setTimer(HEAR_MS_MAX, () => {
+      late = true;
+      for (const { channel } of waits) channel.wake();
+    });
+    for (const { session, number, channel } of waits) {
+      while (!late && !this.#mayAnswer(session, number, channel)) await channel.change();
+      if (late && !channel.ended && channel.passedOn < number) this.#isLate(session, number, channel);
     }
-    channel.carried = news;
-    await stream.send({ ...news, inodes: [...news.inodes], names: news.names.map(nameMessage) });
-    const timer = this.#env.setTimer(PASS_ON_MS_MAX, () => channel.end());
-    try {
-      const answer = await Promise.race([requests.next(), channel.whenEnded]);
-      if (answer === undefined || answer.done === true) {
-        channel.end();
-        return;
-      }
-    } finally {
-      timer.cancel();
-    }
-    this.#sessions.touch(session, this.#env.monotonicMs());
-    channel.carried = undefined;
-    channel.wake();
+    timer.cancel();
+    if (by !== 0) this.#nowWaiting(by, -1);
   }
 
   /**
-   * Somebody is about to change the file and will not ask us each time. Resolves when all who were answered about it have
-   * passed that on (or cannot any more); at the latest after a second.
+   * Whoever was told has passed it on; or he believes it no more himself, and only his kernel does not know yet, for it may
+   * be waiting for a call of his that waits, by way of others, for this one.
    */
-  async tellFirst(inode: InodeId, by: SessionId | 0): Promise<void> {
-    this.news.inodeChanged(inode, by);
-    let waiting: Promise<void>[] | undefined;
-    for (const [session, channel] of this.#channels) {
-      if (session === by || !this.#isToHear(session, channel, inode)) continue;
-      waiting ??= [];
-      waiting.push(this.#heard(session, channel, inode));
+  #mayAnswer(session: SessionId, number: number, channel: NewsStream): boolean {
+    if (channel.ended || channel.passedOn >= number) return true;
+    return channel.taken >= number && (channel.lags || this.#waiting.has(session));
+  }
+
+  #isLate(session: SessionId, number: number, channel: NewsStream): void {
+    if (channel.taken >= number) {
+      // An operation of its kernel takes long, and keeps it from forgetting a name. Nobody waits for that again and again.
+      channel.lags = true;
+      return;
     }
-    if (waiting === undefined) return;
-    const inTime = new AbortController();
-    const late = this.#env.sleep(TELL_FIRST_MS_MAX, { signal: inTime.signal }).catch(() => undefined);
-    await Promise.race([Promise.all(waiting), late]);
-    inTime.abort();
+    this.#env.log.warn(
+      { session },
+      'a session does not take its news: what it was answered is not kept up to date',
+    );
+    channel.end();
   }
 
-  async #heard(session: SessionId, channel: Channel, inode: InodeId): Promise<void> {
-    while (!channel.ended && this.#isToHear(session, channel, inode)) await channel.change();
-  }
-
-  #isToHear(session: SessionId, channel: Channel, inode: InodeId): boolean {
-    const { carried } = channel;
-    if (carried !== undefined && (carried.everything || carried.inodes.includes(inode))) return true;
-    return this.news.isUntold(session, inode);
+  #nowWaiting(session: SessionId, more: number): void {
+    const count = (this.#waiting.get(session) ?? 0) + more;
+    if (count === 0) this.#waiting.delete(session);
+    else this.#waiting.set(session, count);
+    if (more > 0) this.#streams.get(session)?.wake();
   }
 
   /** The session is over. */
   end(session: SessionId): void {
-    this.#channels.get(session)?.end();
+    this.#streams.get(session)?.end();
   }
 
   /** Ends all channels, and refuses new ones. */
   close(): void {
     this.#closed = true;
-    for (const channel of this.#channels.values()) channel.end();
+    for (const channel of this.#streams.values()) channel.end();
   }
 }
 
@@ -139,42 +165,4 @@ export interface NewsChannelsParts {
   readonly sessions: SessionTable;
   /** What is remembered for one session at most. */
   readonly knownCountMax?: number | undefined;
-}
-
-/** One stream's state: what is on its way, and those who wait for something to happen to it. */
-class Channel {
-  readonly whenEnded: Promise<undefined>;
-  /** Sent, and not passed on yet as far as we know. */
-  carried: News | undefined;
-  ended = false;
-  #onEnded: (value: undefined) => void = () => undefined;
-  #waiting: (() => void)[] = [];
-
-  constructor() {
-    this.whenEnded = new Promise((resolve) => {
-      this.#onEnded = resolve;
-    });
-  }
-
-  /** Resolves when there is news, when some were passed on, or when the channel has ended. */
-  change(): Promise<void> {
-    return new Promise((resolve) => {
-      if (this.ended) resolve();
-      else this.#waiting.push(resolve);
-    });
-  }
-
-  wake(): void {
-    for (const resolve of this.#waiting.splice(0)) resolve();
-  }
-
-  end(): void {
-    this.ended = true;
-    this.#onEnded(undefined);
-    this.wake();
-  }
-}
-
-function nameMessage({ parent, name, removed }: News['names'][number]) {
-  return { parent, name, removedInode: removed };
 }

@@ -59,6 +59,7 @@ test('a name is news by itself, of one directory', (t) => {
   news.nameChanged({ parent: inodeId(1), name, removed: FILE }, A);
   name.fill(0);
   t.deepEqual(news.take(B), {
+    number: 1,
     everything: false,
     inodes: [],
     names: [{ parent: inodeId(1), name: NAME, removed: FILE }],
@@ -80,7 +81,7 @@ test('a session that knows too much is told to forget everything, once', (t) => 
   news.listen(B);
   for (let inode = 1; inode <= 4; inode += 1) news.learntInode(B, inodeId(inode));
   t.deepEqual(woken, [B]);
-  t.deepEqual(news.take(B), { everything: true, inodes: [], names: [] });
+  t.deepEqual(news.take(B), { number: 1, everything: true, inodes: [], names: [] });
   news.inodeChanged(inodeId(1), A);
   t.is(news.take(B), undefined, 'it was told to forget it');
   news.inodeChanged(inodeId(4), A);
@@ -110,6 +111,47 @@ test('nothing is kept of a session that ended, or begins to listen anew', (t) =>
   t.is(news.take(B), undefined);
   news.listen(A);
   t.is(news.knownCount, 0);
+});
+
+test('who believes what changed is waited for until he heard: of this change, or of one before', (t) => {
+  const { news } = listening(A, B, C);
+  const items = { inodes: [FILE], names: [{ parent: FILE, name: NAME }] };
+  t.is(news.unheard(items, A), undefined);
+  news.learntInode(B, FILE);
+  news.learntName(C, FILE, NAME);
+  news.learntInode(C, inodeId(11));
+  news.inodeChanged(FILE, A);
+  t.deepEqual(news.unheard(items, A), [{ session: B, number: 1 }]);
+  t.is(news.unheard(items, B), undefined, 'who changed it knows');
+  news.take(B);
+  news.learntInode(B, FILE);
+  news.inodeChanged(FILE, A);
+  t.deepEqual(news.unheard(items, A), [{ session: B, number: 2 }]);
+  news.nameChanged({ parent: FILE, name: NAME, removed: 0 }, A);
+  t.deepEqual(news.unheard(items, 0), [
+    { session: B, number: 2 },
+    { session: C, number: 1 },
+  ]);
+  news.heard(B, 1);
+  t.is(news.unheard(items, A)?.length, 2);
+  news.take(B);
+  news.heard(B, 2);
+  t.deepEqual(news.unheard(items, A), [{ session: C, number: 1 }]);
+  t.is(news.unheard({ inodes: [inodeId(11)], names: [] }, A), undefined, 'of something else');
+  news.end(C);
+  t.is(news.unheard(items, A), undefined);
+});
+
+test('a session that is to forget everything has heard of nothing', (t) => {
+  const news = new SessionNews({ knownCountMax: 2, onNews: () => undefined });
+  news.listen(B);
+  for (let inode = 1; inode <= 3; inode += 1) news.learntInode(B, inodeId(inode));
+  const items = { inodes: [inodeId(99)], names: [] };
+  t.deepEqual(news.unheard(items, A), [{ session: B, number: 1 }]);
+  t.true(news.take(B)?.everything);
+  t.deepEqual(news.unheard(items, A), [{ session: B, number: 1 }]);
+  news.heard(B, 1);
+  t.is(news.unheard(items, A), undefined);
 });
 
 /**

@@ -1,48 +1,10 @@
 // The session channel over the wire: who is told what, and what is refused.
 import test from 'ava';
-import { type ListenRequest, type ListenResponse, MasterDefinition } from '../../src/rpc/messages.ts';
-import type { ClientStream } from '../../src/rpc/network.ts';
-import { type Client, codeFrom, env, Place, ROOT } from './fixture.ts';
+import { MasterDefinition } from '../../src/rpc/messages.ts';
+import { codeFrom, env, eventually, Place, ROOT } from './fixture.ts';
+import { Channel, lookup } from './news-reader.ts';
 
 const { methods } = MasterDefinition;
-
-/** A session's channel, read by hand. */
-class Channel {
-  readonly stream: ClientStream<ListenRequest, ListenResponse>;
-  readonly #answers: AsyncIterator<{ readonly message: ListenResponse }>;
-  readonly #session: number;
-
-  private constructor({ connection, session }: Client) {
-    this.stream = connection.stream(methods.listen);
-    this.#answers = this.stream.answers[Symbol.asyncIterator]();
-    this.#session = session;
-  }
-
-  static async open(client: Client): Promise<Channel> {
-    const channel = new Channel(client);
-    await channel.passOn();
-    await channel.next();
-    return channel;
-  }
-
-  async next(): Promise<ListenResponse> {
-    const { value, done } = await this.#answers.next();
-    if (done === true) throw new Error('the channel has ended');
-    return (value as { message: ListenResponse }).message;
-  }
-
-  async passOn(): Promise<void> {
-    await this.stream.send({ session: this.#session });
-  }
-}
-
-const lookup = (client: Client, name: string) =>
-  client.call(methods.lookup, {
-    caller: ROOT,
-    parent: 1,
-    name: Buffer.from(name),
-    session: client.session,
-  });
 
 test('each change is told once, and the next ones when the first were passed on', async (t) => {
   const place = new Place(t);
@@ -57,7 +19,7 @@ test('each change is told once, and the next ones when the first were passed on'
   }
   const channel = await Channel.open(reader);
   for (const name of names) await lookup(reader, name);
-  await writer.unlink('a');
+  const answers = [writer.unlink('a')];
   const first = await channel.next();
   t.deepEqual([first.everything, first.inodes], [false, inodes.slice(0, 1)]);
   t.deepEqual(
@@ -65,10 +27,14 @@ test('each change is told once, and the next ones when the first were passed on'
     [[1, 'a', inodes[0]]],
   );
   const second = channel.next();
-  await writer.unlink('b');
-  await writer.unlink('c');
+  answers.push(writer.unlink('b'), writer.unlink('c'));
+  const stranger = place.client();
+  const isGone = async (name: string) => (await codeFrom(lookup(stranger, name))) === 'NOT_FOUND';
+  await eventually(t, 'both are removed', async () => (await isGone('b')) && (await isGone('c')));
   await channel.passOn();
   t.deepEqual((await second).inodes, inodes.slice(1), 'what came meanwhile comes together');
+  await channel.passOn();
+  await Promise.all(answers);
 });
 
 test('whoever opens a file for writing waits for those who believe its length to have heard of him', async (t) => {
