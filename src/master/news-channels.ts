@@ -132,12 +132,10 @@ export class NewsChannels {
     if (channel.taken >= number) {
       // An operation of its kernel takes long, and keeps it from forgetting a name. Nobody waits for that again and again.
       channel.lags = true;
+      this.#env.log.info({ session }, 'a kernel was waited for in vain to take what it is told');
       return;
     }
-    this.#env.log.warn(
-      { session },
-      'a session does not take its news: what it was answered is not kept up to date',
-    );
+    this.#env.log.warn({ session }, 'a session was waited for in vain to take its news: it is told no more');
     channel.end();
   }
 

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ExecutionContext } from 'ava';
+import test, { type ExecutionContext, type TestFn } from 'ava';
 import { gone, isMounted, kill, ROOT, skips, TestCluster } from './cluster.ts';
 
 const GFS_MOUNT = join(ROOT, 'dist/mount/gfs-mount.js');
@@ -89,13 +89,22 @@ export class TwoMounts {
   readonly cluster = new TestCluster({ chunkSize: '256KiB' });
   #mounts: WatchedMount[] = [];
 
+  constructor(test: TestFn) {
+    test.before(async (t) => {
+      if (skips({ log: (text) => t.log(text), pass: () => undefined })) return;
+      const { master } = await this.cluster.start();
+      this.#mounts = [new WatchedMount(master.address), new WatchedMount(master.address)];
+      await Promise.all(this.#mounts.map((mount) => mount.mounted()));
+    });
+    test.afterEach.always((t) => {
+      if (!t.passed) for (const mount of this.#mounts) t.log(mount.log.slice(-2000));
+    });
+    test.after.always(() => this.#end());
+  }
+
   /** False where nobody can mount. */
-  async start(log: (text: string) => void): Promise<boolean> {
-    if (skips({ log, pass: () => undefined })) return false;
-    const { master } = await this.cluster.start();
-    this.#mounts = [new WatchedMount(master.address), new WatchedMount(master.address)];
-    await Promise.all(this.#mounts.map((mount) => mount.mounted()));
-    return true;
+  get areThere(): boolean {
+    return this.#mounts.length > 0;
   }
 
   get a(): WatchedMount {
@@ -105,7 +114,7 @@ export class TwoMounts {
     return this.#mount(1);
   }
 
-  async end(): Promise<void> {
+  async #end(): Promise<void> {
     await Promise.all(this.#mounts.map((mount) => mount.end()));
     await this.cluster[Symbol.asyncDispose]();
   }
@@ -115,6 +124,28 @@ export class TwoMounts {
     if (mount === undefined) throw new Error('not mounted');
     return mount;
   }
+}
+
+interface Places {
+  /** One directory, seen through two mounts. */
+  readonly a: string;
+  readonly b: string;
+}
+
+/** A test in a directory of its own. */
+export function between(
+  mounts: TwoMounts,
+  title: string,
+  body: (t: ExecutionContext, places: Places) => Promise<void> | void,
+): void {
+  test.serial(title, async (t) => {
+    if (!mounts.areThere) {
+      t.pass();
+      return;
+    }
+    const a = mkdtempSync(join(mounts.a.path, 'place-'));
+    await body(t, { a, b: join(mounts.b.path, a.slice(mounts.a.path.length + 1)) });
+  });
 }
 
 /** What a look gives, or the code of its failure. */
