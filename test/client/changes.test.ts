@@ -55,6 +55,41 @@ test('a client hears of what others change of what it looked up, and of nothing 
     await other.close();
   }));
 
+test('a client that stays in touch believes nothing a second after the master fell silent, and again when it is back', (t) =>
+  inRealCluster(11, async ({ client, connect, network, sleep }) => {
+    const other = await connect({ staysInTouch: true });
+    const careless = await connect();
+    const { file } = await client.create(client.rootInode, name('f'), WRITING, ME);
+    await file.close();
+    const isBelieved = async (who: GfsClient) => {
+      const asked = who.changes.now();
+      await who.attributes(file.inode, ME);
+      return !who.changes.changedSince(file.inode, asked);
+    };
+    await sleep(5000);
+    t.true(await isBelieved(other));
+    const heard = heardBy(other);
+    const before = [other, careless].map((who) => who.changes.now());
+    network.partition('m', 'c2');
+    network.partition('m', 'c3');
+    const change = client.setAttributes(file.inode, { mode: 0o600 }, ME);
+    await sleep(999);
+    t.deepEqual([heard.everything, heard.inodes], [1, []]);
+    const old = [other, careless].map((who, index) =>
+      who.changes.changedSince(file.inode, before[index] ?? 0),
+    );
+    t.deepEqual(old, [true, false], 'who lets nobody believe anything for long need not ask all the time');
+    await change;
+    network.heal('m', 'c2');
+    network.heal('m', 'c3');
+    await sleep(5000);
+    t.true(await isBelieved(other));
+    t.is((await other.attributes(file.inode, ME)).mode, 0o600);
+    t.is((await careless.attributes(file.inode, ME)).mode, 0o600);
+    await other.close();
+    await careless.close();
+  }));
+
 test('attributes show each append and write that another client was acknowledged, and reads no zeros', (t) =>
   inRealCluster(2, async ({ client, connect }) => {
     const other = await connect();
