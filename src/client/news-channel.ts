@@ -33,9 +33,13 @@ export interface NewsChannelOptions {
 export class NewsChannel {
   readonly #options: NewsChannelOptions;
   readonly #closing = sharedAbort();
+  readonly #closed: Promise<void>;
 
   constructor(options: NewsChannelOptions) {
     this.#options = options;
+    this.#closed = new Promise((resolve) => {
+      this.#closing.signal.addEventListener('abort', () => resolve(), { once: true });
+    });
   }
 
   /** Keeps a channel open until `close`. */
@@ -110,7 +114,7 @@ export class NewsChannel {
         // A kernel may keep us waiting for what others still have to be told of; more news come meanwhile.
         say({});
         tasks.run(async () => {
-          await passing;
+          await Promise.race([passing, this.#closed]);
           pass();
         });
       }
