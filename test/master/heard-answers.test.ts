@@ -158,6 +158,24 @@ test('a kernel that does not take its news is waited for once, until it has caug
   await waits;
 });
 
+test('who changes what nobody else believes is sent nothing, and waits for nobody', async (t) => {
+  const { author, listeners } = await begin(t, ['seen'], 1);
+  const [{ client, channel }] = listeners as [Listener];
+  const own = await Channel.open(author);
+  await lookup(client, 'seen');
+  for (const name of ['f', 'g']) {
+    const { inode, openId } = await author.create(name, { reserve: false });
+    await author.close(inode, openId);
+    await lookup(author, name);
+    await chmod(author, inode);
+    await author.unlink(name);
+  }
+  for (const each of [own, channel]) {
+    await each.passOn({ ping: 1 });
+    t.is((await each.next()).pong, 1, 'nothing came before it');
+  }
+});
+
 test('the answer to a ping comes behind all news', async (t) => {
   const { author, inodes, listeners } = await begin(t, ['f', 'g'], 1);
   const [inode = 0, other = 0] = inodes;
