@@ -1,4 +1,5 @@
 import { boundedCache } from '../base/bounded.ts';
+import { NAME_BYTES_MAX } from '../base/constants.ts';
 import type { Env } from '../base/env.ts';
 import type { InodeId } from '../base/ids.ts';
 import { type NameKey, nameKey } from '../base/name-key.ts';
@@ -75,7 +76,9 @@ export class KnownEntries implements ChangeListener {
       return this.attributes(known.inode);
     }
     const names = this.#whole.get(parent);
-    return names === undefined || names.has(key) || isDots(name) ? undefined : 'absent';
+    if (names === undefined || names.has(key) || isDots(name)) return undefined;
+    // One that no entry can have is refused as that, by the master.
+    return name.length > NAME_BYTES_MAX ? undefined : 'absent';
   }
 
   /** An answer to a question; worth nothing when something was told of the inode meanwhile. */

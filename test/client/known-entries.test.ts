@@ -163,3 +163,10 @@ test('an answer that was long on its way does not make the master one that was h
     await client.attributes(root, ME);
     t.deepEqual(cluster.counts(), { GetAttributes: 1 });
   }));
+
+test('of a name that no entry can have, nothing is known, so that the master says what is wrong with it', (t) => {
+  const { known } = world();
+  known.added(at('new'), like(DIRECTORY), undefined, known.asking());
+  t.is(known.lookup(at('n'.repeat(255), DIRECTORY)), 'absent');
+  t.is(known.lookup(at('n'.repeat(256), DIRECTORY)), undefined);
+});

@@ -1,12 +1,13 @@
 import type { Buffer } from 'node:buffer';
 import { must } from '../../base/assert.ts';
+import { NAME_BYTES_MAX } from '../../base/constants.ts';
 import type { ChunkHandle, InodeId, ServerId, SessionId } from '../../base/ids.ts';
 import { ok, type Result, refuse } from '../../base/result.ts';
 import { prepare } from './apply.ts';
 import type { Caller, Command, CommandCase, CommandResults } from './commands.ts';
 import { endOf, extentAt, FILE_LENGTH_MAX } from './extents.ts';
 import { isReachable } from './links.ts';
-import { isDot, isDotDot } from './names.ts';
+import { isDot, isDotDot, nameTooLong } from './names.ts';
 import { denied, MAY_EXECUTE, MAY_READ, MAY_WRITE, mayAccess } from './permissions.ts';
 import { ResultMemory } from './result-memory.ts';
 import {
@@ -124,6 +125,8 @@ export class MetadataState {
     if (isDot(name)) return directory;
     if (isDotDot(name))
       return this.attributes(must(directory.value.parent || undefined, 'a directory has a parent'));
+    // Nothing can have it, and who looks is told why.
+    if (name.length > NAME_BYTES_MAX) return nameTooLong(name);
     const dirent = this.tables.dirent(parent, name);
     return dirent === undefined ? refuse('NOT_FOUND', 'no such entry') : ok(this.inodeOf(dirent.inode));
   }

@@ -281,6 +281,7 @@ test('names: too long, "." and "..", "/" and zero bytes are refused; everything 
   check('a/b', 'INVALID_ARGUMENT');
   check('a\0b', 'INVALID_ARGUMENT');
   check('x'.repeat(256), 'NAME_TOO_LONG');
+  t.is(codeOf(world.state.lookup(ROOT_CALLER, ROOT, bytes('x'.repeat(256)))), 'NAME_TOO_LONG');
   check('x'.repeat(255), 'OK');
   check('...', 'OK');
   check('\x01\xff \n', 'OK');
