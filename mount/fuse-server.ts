@@ -1,9 +1,11 @@
 import { type DeviceRequest, FuseDevice } from '../native/index.ts';
 import { AssertionError, unreachable } from '../src/base/assert.ts';
 import { lengthOf, slice } from '../src/base/bytes.ts';
+import type { Env } from '../src/base/env.ts';
 import { codeOf, GfsError, messageOf } from '../src/base/errors.ts';
 import type { Logger } from '../src/base/log.ts';
 import { TaskGroup } from '../src/base/task-group.ts';
+import { isBeingKilled } from './being-killed.ts';
 import { EINTR, EINVAL, EIO, ENODEV, ENOENT, ENOSYS, EPROTO, errnoOf } from './errno.ts';
 import type { Caller, FileSystem } from './file-system.ts';
 import { InFlight, type Waiting } from './in-flight.ts';
@@ -32,8 +34,11 @@ import type { Initialise, Operation, ReadDirectory, Write } from './wire/request
 const BUFFER_COUNT = 64;
 const BUFFER_COUNT_KEPT_MAX = BUFFER_COUNT / 2;
 const NODE_OF_NOBODY = 0;
+/** Who gets a signal while he waits is looked at so often: the kernel does not tell of the next one. */
+const KILLED_LOOK_MS = 100;
 
 export interface FuseServerOptions {
+  readonly env: Env;
   /** An open /dev/fuse that is mounted. The server closes it at its end. */
   readonly fd: number;
   readonly readerCount: number;
@@ -49,6 +54,7 @@ export class FuseServer {
   readonly initialised: Promise<void>;
   /** The file system is unmounted; nothing will be asked any more. */
   readonly ended: Promise<void>;
+  readonly #env: Env;
   readonly #device: FuseDevice;
   readonly #fileSystem: FileSystem;
   readonly #log: Logger;
@@ -57,9 +63,11 @@ export class FuseServer {
   readonly #tasks: TaskGroup;
   readonly #requestCounts = new Map<string, number>();
   #keptCount = 0;
+  #looksForKilled = false;
   #onInitialised: (error?: Error) => void = () => undefined;
 
-  constructor({ fd, readerCount, fileSystem, log, onFatal }: FuseServerOptions) {
+  constructor({ env, fd, readerCount, fileSystem, log, onFatal }: FuseServerOptions) {
+    this.#env = env;
     this.#fileSystem = fileSystem;
     this.#log = log;
     this.#tasks = new TaskGroup(onFatal);
@@ -130,11 +138,10 @@ export class FuseServer {
           if (this.#lookups.forget(node, count)) this.#fileSystem.forgotten(node);
         }
         break;
-      case 'interrupt': {
-        const given = this.#inFlight.interrupt(request.unique);
-        if (given !== undefined) this.#answer(given.unique, given.reader, EINTR);
+      case 'interrupt':
+        this.#inFlight.interrupt(request.unique);
+        this.#lookForKilled();
         break;
-      }
       case 'destroy':
         this.#answer(unique, reader, 0);
         break;
@@ -142,14 +149,28 @@ export class FuseServer {
         this.#answer(unique, reader, ENOSYS);
         break;
       default: {
-        const waiting = { unique, kind: request.kind, reader };
-        if (this.#inFlight.begin(waiting)) {
-          this.#tasks.run(() => this.#serve(waiting, request, header, buffer));
-        } else {
-          this.#answer(unique, reader, EINTR);
-        }
+        const waiting = { unique, kind: request.kind, reader, pid: header.pid };
+        this.#inFlight.begin(waiting);
+        this.#tasks.run(() => this.#serve(waiting, request, header, buffer));
+        this.#lookForKilled();
       }
     }
+  }
+
+  /** Gives up what only callers wait for that are being killed. */
+  #lookForKilled(): void {
+    if (this.#looksForKilled || !this.#inFlight.isAnyInterrupted) return;
+    this.#looksForKilled = true;
+    this.#tasks.run(async () => {
+      while (this.#inFlight.isAnyInterrupted) {
+        for (const { unique, pid, reader } of [...this.#inFlight.interrupted]) {
+          const isKilled = await isBeingKilled(pid);
+          if (isKilled && this.#inFlight.end(unique)) this.#answer(unique, reader, EINTR);
+        }
+        if (this.#inFlight.isAnyInterrupted) await this.#env.sleep(KILLED_LOOK_MS);
+      }
+      this.#looksForKilled = false;
+    });
   }
 
   /** What cannot be understood is refused and logged; the mount lives on. */

@@ -5,13 +5,16 @@ import type { Operation } from './wire/requests.ts';
 const EARLY_INTERRUPT_COUNT_MAX = 64;
 
 /**
- * Requests that the kernel waits for, and which of them a signal may end.
+ * Requests that the kernel waits for, and which of them end with their caller.
  *
- * A caller that is told EINTR does it again. So what may have been applied is never answered with it: an append would be there
- * twice, a mkdir would find its own directory. What only reads is given up at once, and its late answer is dropped.
+ * POSIX lets no signal end a look-up or a read of a file, and programs with a timer rely on that: only a caller that is being
+ * killed is told EINTR, which nobody will see, so that he need not wait for a cluster that does not answer. What may
+ * have been applied is not given up even so: the kernel would believe that it was not.
  */
 export class InFlight {
   readonly #requests = new Map<bigint, Waiting>();
+  /** Those whose caller got a signal, and which he would not have to wait for. */
+  readonly #interrupted = new Map<bigint, Waiting>();
   /** With several readers an interrupt can overtake its request on the way to us. */
   readonly #interruptedEarly = new Set<bigint>();
 
@@ -19,27 +22,33 @@ export class InFlight {
     return this.#requests.size;
   }
 
-  /** False: it was interrupted already, and is to be answered EINTR without being started. */
-  begin(request: Waiting): boolean {
-    const { unique, kind } = request;
-    if (this.#interruptedEarly.delete(unique) && isInterruptible(kind)) return false;
+  /** The kernel tells of a caller's first signal only: whether another one killed him has to be looked at until they end. */
+  get interrupted(): Iterable<Waiting> {
+    return this.#interrupted.values();
+  }
+
+  get isAnyInterrupted(): boolean {
+    return this.#interrupted.size > 0;
+  }
+
+  begin(request: Waiting): void {
+    const { unique } = request;
     assert(!this.#requests.has(unique), 'the kernel numbers each request anew');
     this.#requests.set(unique, request);
-    return true;
+    if (this.#interruptedEarly.delete(unique)) this.#note(request);
   }
 
   /** False: it was given up, and has been answered. Otherwise it is to be answered now. */
   end(unique: bigint): boolean {
+    this.#interrupted.delete(unique);
     return this.#requests.delete(unique);
   }
 
-  /** The request that is given up by this, and is to be answered EINTR now. */
-  interrupt(unique: bigint): Waiting | undefined {
+  interrupt(unique: bigint): void {
     const request = this.#requests.get(unique);
     if (request !== undefined) {
-      if (!isInterruptible(request.kind)) return undefined;
-      this.#requests.delete(unique);
-      return request;
+      this.#note(request);
+      return;
     }
     // Not there yet, or answered by now: then it is dropped when its turn comes, for numbers never come back.
     this.#interruptedEarly.add(unique);
@@ -49,7 +58,10 @@ export class InFlight {
         break;
       }
     }
-    return undefined;
+  }
+
+  #note(request: Waiting): void {
+    if (endsWithItsCaller(request.kind)) this.#interrupted.set(request.unique, request);
   }
 }
 
@@ -59,9 +71,11 @@ export interface Waiting {
   readonly kind: Operation['kind'];
   /** Where the reply has to go. */
   readonly reader: number;
+  /** The calling thread's id; 0: in a process namespace that we do not see. */
+  readonly pid: number;
 }
 
-function isInterruptible(kind: Operation['kind']): boolean {
+function endsWithItsCaller(kind: Operation['kind']): boolean {
   switch (kind) {
     case 'lookup':
     case 'getAttributes':

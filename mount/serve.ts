@@ -79,7 +79,7 @@ async function mountClient(
     await watchForDeath(mountPoint.device, log);
     const syncsNames = flags.has('dirSync') || flags.has('synchronous');
     const fileSystem = new GfsFileSystem({ env, client, timeouts: options, syncsNames });
-    const server = new FuseServer({ fd: mountPoint.fd, readerCount, fileSystem, log, onFatal });
+    const server = new FuseServer({ env, fd: mountPoint.fd, readerCount, fileSystem, log, onFatal });
     fileSystem.attach(server);
     await server.initialised;
     await mountPoint.raiseReadahead(READAHEAD_KIB);

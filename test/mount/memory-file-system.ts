@@ -35,6 +35,7 @@ export class MemoryFileSystem implements FileSystem {
   readonly #timeoutMs: number;
   #lastNode = ROOT_NODE - 1;
   #lastOpenFile = 0;
+  readonly #waiting: (() => void)[] = [];
   /** What was called, for tests that look at the traffic. */
   readonly calls: string[] = [];
 
@@ -43,8 +44,11 @@ export class MemoryFileSystem implements FileSystem {
     this.#make(TYPE.DIRECTORY | 0o777, { uid: 0, gid: 0, pid: 0 });
   }
 
+  /** A look-up of "wait" is answered after one of "go". */
   async lookup({ parent, name }: requests.Lookup): Promise<Entry> {
     this.calls.push('lookup');
+    if (key(name) === 'wait') await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    if (key(name) === 'go') for (const resolve of this.#waiting.splice(0)) resolve();
     return this.#entry(this.#child(parent, name));
   }
 

@@ -1,6 +1,7 @@
 // The device threads, the codec and the server, by real system calls on a mounted file system in memory.
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
@@ -108,6 +109,25 @@ mounted('killed, it leaves a dead mount that the next one replaces', {}, async (
   await next.ended;
   t.false(mountedAt(path));
 });
+
+mounted(
+  'a signal does not end a look-up that is waited for, but who is killed ends at once',
+  {},
+  async (t, path) => {
+    const script = `process.on('SIGUSR2', () => {}); require('node:fs').statSync(${JSON.stringify(join(path, 'wait'))})`;
+    const child = spawn(process.execPath, ['-e', script], { stdio: 'ignore' });
+    const ended = new Promise((resolve) => child.once('exit', (code, signal) => resolve(signal ?? code)));
+    const isWaiting = () => readFileSync(`/proc/${child.pid}/wchan`, 'latin1') === 'request_wait_answer';
+    while (!isWaiting()) await new Promise((resolve) => setTimeout(resolve, 10));
+    child.kill('SIGUSR2');
+    // Taken after the signal, an answer to something else says that the interrupt was read as well.
+    await t.throwsAsync(fs.stat(join(path, 'nothing')), { code: 'ENOENT' });
+    t.true(isWaiting());
+    child.kill('SIGKILL');
+    t.is(await ended, 'SIGKILL');
+    await t.throwsAsync(fs.stat(join(path, 'go')), { code: 'ENOENT' });
+  },
+);
 
 mounted('a shell appends line after line', {}, async (t, path) => {
   const child = spawn('sh', ['-c', `for i in 1 2 3; do echo $i >> '${path}/log'; done`]);

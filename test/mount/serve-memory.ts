@@ -4,6 +4,7 @@ import { FuseServer } from '../../mount/fuse-server.ts';
 import { MountPoint } from '../../mount/mount-point.ts';
 import { must } from '../../src/base/assert.ts';
 import { silentLogger } from '../../src/base/log.ts';
+import { NodeEnv } from '../../src/base/node-env.ts';
 import { MemoryFileSystem } from './memory-file-system.ts';
 
 const path = must(process.argv[2], 'the mount point is the first argument');
@@ -17,7 +18,10 @@ const onFatal = (error: unknown) => {
   process.stderr.write(`${error instanceof Error ? error.stack : error}\n`);
   process.exit(70);
 };
-const server = new FuseServer({ fd: mountPoint.fd, readerCount, fileSystem, log: silentLogger, onFatal });
+const server = new FuseServer({
+  ...{ env: new NodeEnv(silentLogger), fd: mountPoint.fd, readerCount },
+  ...{ fileSystem, log: silentLogger, onFatal },
+});
 await server.initialised;
 process.on('SIGTERM', () => {
   mountPoint.unmount().catch(onFatal);
