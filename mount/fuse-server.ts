@@ -22,6 +22,7 @@ import {
   type TimedAttributes,
   writeAttributes,
   writeEntry,
+  writeExtendedAttributes,
   writeHeader,
   writeInitialise,
   writeOpen,
@@ -226,7 +227,7 @@ export class FuseServer {
         this.#sendEntry(waiting, await fileSystem.lookup(operation, caller));
         return;
       case 'getAttributes':
-        this.#sendAttributes(waiting, await fileSystem.getAttributes(operation, caller));
+        this.#sendAttributes(waiting, await fileSystem.getAttributes(operation, caller), operation.extended);
         return;
       case 'setAttributes':
         this.#sendAttributes(waiting, await fileSystem.setAttributes(operation, caller));
@@ -358,8 +359,9 @@ export class FuseServer {
     if (this.#send(waiting, end)) this.#lookups.add(entry.attributes.node);
   }
 
-  #sendAttributes(waiting: Waiting, reply: TimedAttributes): void {
-    this.#send(waiting, writeAttributes(this.#device.out, OUT_HEADER_BYTES, reply));
+  #sendAttributes(waiting: Waiting, reply: TimedAttributes, extended = false): void {
+    const write = extended ? writeExtendedAttributes : writeAttributes;
+    this.#send(waiting, write(this.#device.out, OUT_HEADER_BYTES, reply));
   }
 
   #sendOpen(waiting: Waiting, reply: OpenReply): boolean {

@@ -25,6 +25,7 @@ export function nodeAttributes(attributes: Attributes): NodeAttributes {
     atime: attributes.atime ?? NO_TIME,
     mtime: attributes.mtime ?? NO_TIME,
     ctime: attributes.ctime ?? NO_TIME,
+    btime: attributes.btime ?? NO_TIME,
   };
 }
 

@@ -131,5 +131,6 @@ function openMode(flags: number): Required<OpenMode> {
     write,
     truncate: (flags & OPEN.TRUNCATE) !== 0,
     append: write && (flags & OPEN.APPEND) !== 0,
+    execute: (flags & OPEN.EXECUTE) !== 0,
   };
 }

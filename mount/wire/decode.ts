@@ -45,6 +45,16 @@ export function decodeRequest({ opcode, node }: RequestHeader, bytes: Buffer): R
       // Without the flag the field means nothing.
       return { kind: 'getAttributes', node, openFile: flags & GETATTR_FH ? cursor.id() : undefined };
     }
+    case OPCODE.STATX: {
+      const flags = cursor.uint32();
+      cursor.skip(4);
+      const openFile = cursor.id();
+      // What is wanted and may be old does not matter: all of it is answered, as it is now.
+      return {
+        ...{ kind: 'getAttributes', node, extended: true },
+        openFile: flags & GETATTR_FH ? openFile : undefined,
+      };
+    }
     case OPCODE.SETATTR:
       return setAttributes(cursor, node);
     case OPCODE.READLINK:

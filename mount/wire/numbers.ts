@@ -43,6 +43,7 @@ export const OPCODE = {
   BATCH_FORGET: 42,
   READDIRPLUS: 44,
   RENAME2: 45,
+  STATX: 52,
 } as const;
 
 /** Flags of INIT. From bit 32 on they travel in a second word. */
@@ -108,6 +109,8 @@ export const OPEN = {
   EXCLUSIVE: 0o200,
   TRUNCATE: 0o1000,
   APPEND: 0o2000,
+  /** To run it: the kernel's own, no program says it. */
+  EXECUTE: 0o40,
 } as const;
 
 /** The file type's part of a mode; shifted right by 12 it is a directory entry's type. */

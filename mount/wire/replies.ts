@@ -13,6 +13,7 @@ export interface NodeAttributes {
   readonly atime: Time;
   readonly mtime: Time;
   readonly ctime: Time;
+  readonly btime: Time;
 }
 
 /** Attributes, and how long the kernel may believe them. */
@@ -115,6 +116,40 @@ function writeNodeAttributes(out: Buffer, at: number, attributes: NodeAttributes
   out.writeUInt32LE(PREFERRED_BLOCK_BYTES, at + 80);
   out.writeUInt32LE(0, at + 84);
   return at + 88;
+}
+
+/** STATX_BASIC_STATS and STATX_BTIME. */
+const STATX_MASK = 0xfff;
+
+/**
+ * struct fuse_statx_out: attr_valid u64, attr_valid_nsec u32, flags u32, spare u64[2]; then struct fuse_statx: mask u32, blksize
+ * u32, attributes u64, nlink u32, uid u32, gid u32, mode u16, spare u16, ino u64, size u64, blocks u64, attributes_mask u64;
+ * atime, btime, ctime, mtime, each seconds i64, nanos u32, reserved i32; rdev_major u32, rdev_minor u32, dev_major u32,
+ * dev_minor u32, spare u64[14]
+ */
+export function writeExtendedAttributes(out: Buffer, at: number, reply: TimedAttributes): number {
+  const { attributes } = reply;
+  const end = at + 288;
+  out.fill(0, at, end);
+  writeUint64(out, at, wholeSeconds(reply.attributeTimeoutMs));
+  out.writeUInt32LE(restNanos(reply.attributeTimeoutMs), at + 8);
+  out.writeUInt32LE(STATX_MASK, at + 32);
+  out.writeUInt32LE(PREFERRED_BLOCK_BYTES, at + 36);
+  out.writeUInt32LE(attributes.linkCount, at + 48);
+  out.writeUInt32LE(attributes.uid, at + 52);
+  out.writeUInt32LE(attributes.gid, at + 56);
+  out.writeUInt16LE(attributes.mode, at + 60);
+  writeUint64(out, at + 64, attributes.node);
+  writeUint64(out, at + 72, attributes.size);
+  writeUint64(out, at + 80, Math.ceil(attributes.size / BLOCK_BYTES));
+  const { atime, btime, ctime, mtime } = attributes;
+  for (const [index, time] of [atime, btime, ctime, mtime].entries()) {
+    writeSeconds(out, at + 96 + 16 * index, time.seconds);
+    out.writeUInt32LE(time.nanos, at + 104 + 16 * index);
+  }
+  out.writeUInt32LE((attributes.rdev >>> 8) & 0xfff, at + 160);
+  out.writeUInt32LE((attributes.rdev & 0xff) | ((attributes.rdev >>> 12) & 0xfff00), at + 164);
+  return end;
 }
 
 /** struct fuse_open_out: fh u64, open_flags u32, padding u32. */

@@ -21,6 +21,8 @@ export type GetAttributes = {
   readonly kind: 'getAttributes';
   readonly node: number;
   readonly openFile?: number | undefined;
+  /** By statx(2), with the time of birth. */
+  readonly extended?: boolean;
 };
 export type SetAttributes = {
   readonly kind: 'setAttributes';

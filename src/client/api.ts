@@ -37,12 +37,13 @@ export interface Call extends Waiting {
   readonly caller: Identity;
 }
 
-/** How a file is opened. `append`: its writer will use `GfsFile.append`. */
+/** How a file is opened. `append`: its writer will use `GfsFile.append`. `execute`: `read` is for running it. */
 export interface OpenMode {
   readonly read?: boolean;
   readonly write?: boolean;
   readonly truncate?: boolean;
   readonly append?: boolean;
+  readonly execute?: boolean;
 }
 
 export interface CreateMode extends OpenMode {

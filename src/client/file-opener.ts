@@ -73,6 +73,7 @@ export class FileOpener {
       write: mayWrite(mode),
       truncate: truncated,
       append: mode.append ?? false,
+      execute: mode.execute ?? false,
     };
     const state = truncated ? this.#parts.states.find(inode) : undefined;
     // A write that was taken before must not arrive behind the truncation.

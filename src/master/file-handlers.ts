@@ -85,7 +85,10 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
       const inode = inodeId(message.inode);
       const context = contextIn(message.context);
       checkReach(parts.access, context, inode);
-      const wanted = { read, write: write || truncate };
+      // To run a file that may not be read is for a kernel, which lets nobody look at what it read.
+      const kernel = context.session !== 0 && sessions.get(context.session)?.kernelWalksPaths === true;
+      const execute = kernel && message.execute;
+      const wanted = { read: read && !execute, write: write || truncate, execute };
       const attributes = regularFile(unwrap(state.access(context.caller, inode, wanted)));
       if (attributes.linkCount === 0 && !sessions.isOpen(inode)) {
         // It may be on its way out, and nothing would hold it.

@@ -328,6 +328,26 @@ test('a session whose kernel walks the paths is checked by the mode of the inode
   t.deepEqual(await codes(), expected, 'a restarted master knows it');
 });
 
+test('a file that may be run and not be read is opened to run it, by a session whose kernel asks', async (t) => {
+  const { place, alice } = await start(t);
+  const { inode } = await alice.create('run', { mode: 0o711, caller: ALICE, reserve: false });
+  const opens = async (kernelWalksPaths: boolean) => {
+    const client = await place.client().open({ kernelWalksPaths });
+    const open = (mode: { read?: boolean; write?: boolean; execute?: boolean }) =>
+      codeFrom(client.call(methods.open, { context: client.context(BOB), inode, ...mode }));
+    return await Promise.all([
+      open({ read: true, execute: true }),
+      open({ read: true }),
+      open({ read: true, write: true, execute: true }),
+    ]);
+  };
+  const denied = 'PERMISSION_DENIED';
+  t.deepEqual(await opens(true), ['OK', denied, denied]);
+  t.deepEqual(await opens(false), [denied, denied, denied]);
+  await setMode(alice, inode, 0o744);
+  t.deepEqual(await opens(true), [denied, 'OK', denied]);
+});
+
 test('a restarted master asks what is open before it says that an inode is out of reach', async (t) => {
   const { place, alice } = await start(t);
   const directory = await makeNode(alice, 1, { name: 'shared', mode: 0o755 });

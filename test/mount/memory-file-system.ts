@@ -21,6 +21,7 @@ interface Node {
   atime: Time;
   mtime: Time;
   ctime: Time;
+  readonly btime: Time;
   readonly children: Map<string, number>;
 }
 
@@ -213,7 +214,7 @@ export class MemoryFileSystem implements FileSystem {
     const time = now();
     const node: Node = {
       ...{ node: this.#lastNode, mode, uid, gid, rdev: 0, linkCount: 1, data: Buffer.alloc(0) },
-      ...{ atime: time, mtime: time, ctime: time, children: new Map() },
+      ...{ atime: time, mtime: time, ctime: time, btime: time, children: new Map() },
     };
     this.#nodes.set(node.node, node);
     return node;

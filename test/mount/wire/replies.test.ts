@@ -7,6 +7,7 @@ import {
   type Entry,
   writeAttributes,
   writeEntry,
+  writeExtendedAttributes,
   writeHeader,
   writeInitialise,
   writeOpen,
@@ -20,6 +21,7 @@ const entry: Entry = {
     ...{ node: 2 ** 40 + 7, size: 2 ** 41 + 1, mode: TYPE.REGULAR | 0o4755, linkCount: 2, uid: 10, gid: 20 },
     ...{ rdev: 0x103, atime: { seconds: 1, nanos: 2 }, mtime: { seconds: -1, nanos: 999_999_999 } },
     ctime: { seconds: 2 ** 33, nanos: 5 },
+    btime: { seconds: -2, nanos: 6 },
   },
 };
 const room = () => Buffer.alloc(4096, 0xff);
@@ -46,6 +48,35 @@ test('attributes are a time-out and attributes', (t) => {
   t.deepEqual([u64(out, 16), out.readUInt32LE(24), out.readUInt32LE(28)], [0, 250_000_000, 0]);
   checkAttributes(out, 32);
   t.pass();
+});
+
+test('extended attributes have the time of birth, and devices in two numbers', (t) => {
+  const out = room();
+  const device = { ...entry.attributes, rdev: 0x123a_bc45 };
+  t.is(writeExtendedAttributes(out, 16, { ...entry, attributes: device }), 16 + 288);
+  t.deepEqual([u64(out, 16), out.readUInt32LE(24), out.readUInt32LE(28)], [0, 250_000_000, 0]);
+  const at = 48;
+  t.deepEqual([out.readUInt32LE(at), out.readUInt32LE(at + 4), u64(out, at + 8)], [0xfff, 131072, 0]);
+  t.deepEqual(
+    [16, 20, 24].map((offset) => out.readUInt32LE(at + offset)),
+    [2, 10, 20],
+  );
+  t.is(out.readUInt16LE(at + 28), 0o104755);
+  t.deepEqual(
+    [32, 40, 48].map((offset) => u64(out, at + offset)),
+    [2 ** 40 + 7, 2 ** 41 + 1, 2 ** 32 + 1],
+  );
+  const times = [64, 80, 96, 112].map((offset) => [u64(out, at + offset), out.readUInt32LE(at + offset + 8)]);
+  t.deepEqual(times, [
+    [1, 2],
+    [-2, 6],
+    [2 ** 33, 5],
+    [-1, 999_999_999],
+  ]);
+  t.deepEqual(
+    [128, 132].map((offset) => out.readUInt32LE(at + offset)),
+    [0xabc, 0x12345],
+  );
 });
 
 function checkAttributes(out: Buffer, at: number): void {

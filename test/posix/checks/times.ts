@@ -262,7 +262,7 @@ export const TIMES: Checks = {
      tick
      ${make}
      keep b lstat n btime
-     lstat n ctime -> $b
+     lstat n mtime -> $b
      keep a lstat before btime
      differ $a $b
      differ $b none
