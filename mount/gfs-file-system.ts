@@ -1,9 +1,9 @@
 import type { Bytes } from '../src/base/bytes.ts';
 import type { Caller, FileSystem, WriteBuffer } from './file-system.ts';
-import { type ContextOptions, createContext } from './gfs/context.ts';
+import { type ContextOptions, createContext, type GfsContext } from './gfs/context.ts';
 import { GfsDirectories } from './gfs/directories.ts';
 import { GfsFiles } from './gfs/files.ts';
-import type { KernelBelief, KernelNotifier } from './gfs/kernel-belief.ts';
+import type { KernelNotifier } from './gfs/kernel-belief.ts';
 import { GfsNamespace } from './gfs/namespace.ts';
 import type { DirectoryItem } from './wire/directory.ts';
 import type { Entry, FilesystemStatistics, OpenReply, TimedAttributes } from './wire/replies.ts';
@@ -14,11 +14,11 @@ export class GfsFileSystem implements FileSystem {
   readonly #namespace: GfsNamespace;
   readonly #files: GfsFiles;
   readonly #directories: GfsDirectories;
-  readonly #belief: KernelBelief;
+  readonly #context: GfsContext;
 
   constructor(options: ContextOptions) {
     const context = createContext(options);
-    this.#belief = context.belief;
+    this.#context = context;
     this.#namespace = new GfsNamespace(context);
     this.#files = new GfsFiles(context);
     this.#directories = new GfsDirectories(context);
@@ -26,7 +26,9 @@ export class GfsFileSystem implements FileSystem {
 
   /** From now on the kernel hears of what others change. */
   attach(kernel: KernelNotifier): void {
-    this.#belief.attach(kernel);
+    const { belief, removed, client } = this.#context;
+    belief.attach(kernel);
+    removed.attach(client);
   }
 
   lookup(operation: requests.Lookup, caller: Caller): Promise<Entry> {
@@ -34,6 +36,7 @@ export class GfsFileSystem implements FileSystem {
   }
   forgotten(node: number): void {
     this.#files.forgotten(node);
+    this.#context.removed.forgotten(node);
   }
   getAttributes(operation: requests.GetAttributes, caller: Caller): Promise<TimedAttributes> {
     return this.#namespace.getAttributes(operation, caller);

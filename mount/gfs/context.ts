@@ -5,6 +5,7 @@ import type { Timeouts } from './attributes.ts';
 import { Callers } from './callers.ts';
 import { KernelBelief } from './kernel-belief.ts';
 import { OpenFiles } from './open-files.ts';
+import { RemovedNodes } from './removed-nodes.ts';
 
 /** What the parts of a mounted file system share. */
 export interface GfsContext {
@@ -15,6 +16,7 @@ export interface GfsContext {
   readonly callers: Callers;
   readonly changes: RecentChanges;
   readonly openFiles: OpenFiles;
+  readonly removed: RemovedNodes;
   /** Removals are answered when they are on the master's disk. */
   readonly syncsNames: boolean;
 }
@@ -32,5 +34,6 @@ export function createContext({ env, client, timeouts, syncsNames = false }: Con
     ...{ env, client, timeouts, syncsNames, callers: new Callers(env), changes: client.changes },
     belief: new KernelBelief(env, client, timeouts),
     openFiles: new OpenFiles(),
+    removed: new RemovedNodes(),
   };
 }

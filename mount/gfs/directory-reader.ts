@@ -8,13 +8,14 @@ import { TYPE } from '../wire/numbers.ts';
 import type { ReadDirectory } from '../wire/requests.ts';
 import { typeBits } from './attributes.ts';
 import type { GfsContext } from './context.ts';
-import { staleWhenGone } from './stale.ts';
 
 const PAGE_ENTRY_COUNT = 1000;
 /** "." and ".." come first, with the offsets 1 and 2 behind them. */
 const OFFSET_AFTER_DOTS = 2;
 const DOT = Buffer.from('.');
 const DOT_DOT = Buffer.from('..');
+
+const NOTHING_LEFT = { entries: [], end: true, parent: undefined };
 
 /**
  * Reads one open directory, page by page in the order of names.
@@ -62,6 +63,8 @@ export class DirectoryReader {
   async #firstPage(withAttributes: boolean): Promise<Page> {
     this.#names = [];
     const { entries, end, parent, ...moment } = await this.#list(undefined, withAttributes);
+    // Not even dots are in a directory that was removed.
+    if (parent === undefined) return new Page({ after: 0, items: [], end, ...moment });
     const dots = [
       { name: DOT, node: this.#directory, type: TYPE.DIRECTORY, nextOffset: 1, attributes: undefined },
       { name: DOT_DOT, node: parent, type: TYPE.DIRECTORY, nextOffset: 2, attributes: undefined },
@@ -80,12 +83,12 @@ export class DirectoryReader {
   }
 
   async #list(after: Buffer | undefined, withAttributes: boolean) {
-    const { client, env, changes } = this.#context;
+    const { client, env, changes, removed } = this.#context;
     const options = { limit: PAGE_ENTRY_COUNT, withAttributes, ...(after === undefined ? {} : { after }) };
     // Taken before the question: what changes while it is answered may or may not be in the answer.
     const moment = { fetchedMs: env.monotonicMs(), changesUntil: changes.now() };
-    const { entries, end, parent } = await staleWhenGone(client.list(this.#directory, options, this.#call));
-    return { entries, end, parent, ...moment };
+    const listed = client.list(this.#directory, options, this.#call);
+    return { ...(await removed.entries(this.#directory, listed, NOTHING_LEFT)), ...moment };
   }
 
   /** Gives each entry the next offset. */

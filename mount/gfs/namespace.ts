@@ -1,6 +1,7 @@
 import { GfsError } from '../../src/base/errors.ts';
 import { type InodeId, inodeId } from '../../src/base/ids.ts';
 import type { AttributeChanges, Call, GfsClient, NodeDescription } from '../../src/client/api.ts';
+import { timeOf } from '../../src/client/file-state.ts';
 import { type Attributes, FileType } from '../../src/rpc/messages.ts';
 import type { Caller, Namespace } from '../file-system.ts';
 import { RENAME_EXCHANGE, RENAME_NOREPLACE } from '../wire/numbers.ts';
@@ -28,19 +29,22 @@ export class GfsNamespace implements Namespace {
   }
 
   async getAttributes({ node }: requests.GetAttributes, caller: Caller): Promise<TimedAttributes> {
-    const { belief } = this.#context;
+    const { belief, removed } = this.#context;
     const call = await this.#call(caller);
     const asked = belief.asking();
-    return belief.attributes(await staleWhenGone(this.#client.attributes(inodeId(node), call)), asked);
+    const answer = this.#client.attributes(inodeId(node), call);
+    return belief.attributes(await removed.attributes(node, answer), asked);
   }
 
   async setAttributes(operation: requests.SetAttributes, caller: Caller): Promise<TimedAttributes> {
     const call = await this.#call(caller);
     const inode = inodeId(operation.node);
-    const { belief, changes } = this.#context;
+    const { belief, changes, env, removed } = this.#context;
     const asked = belief.asking();
     try {
-      return belief.attributes(await staleWhenGone(this.#change(inode, operation, call)), asked);
+      const answer = this.#change(inode, operation, call);
+      const how = { changes: changesOf(operation), caller: call.caller, now: timeOf(env.nowMs()) };
+      return belief.attributes(await removed.changed(inode, answer, how), asked);
     } finally {
       changes.note(inode);
     }
@@ -87,12 +91,14 @@ export class GfsNamespace implements Namespace {
   }
 
   async unlink({ parent, name }: requests.Unlink, caller: Caller): Promise<void> {
-    await this.#client.unlink(inodeId(parent), name, await this.#call(caller));
+    const gone = await this.#client.unlink(inodeId(parent), name, await this.#call(caller));
+    this.#context.removed.add(gone);
     if (this.#context.syncsNames) await this.#client.syncNames();
   }
 
   async removeDirectory({ parent, name }: requests.RemoveDirectory, caller: Caller): Promise<void> {
-    await this.#client.removeDirectory(inodeId(parent), name, await this.#call(caller));
+    const gone = await this.#client.removeDirectory(inodeId(parent), name, await this.#call(caller));
+    this.#context.removed.add(gone);
     if (this.#context.syncsNames) await this.#client.syncNames();
   }
 
@@ -105,7 +111,8 @@ export class GfsNamespace implements Namespace {
     const to = { parent: inodeId(newParent), name: newName };
     const noReplace = (flags & RENAME_NOREPLACE) !== 0;
     const exchange = (flags & RENAME_EXCHANGE) !== 0;
-    await this.#client.rename(from, to, { noReplace, exchange }, await this.#call(caller));
+    const call = await this.#call(caller);
+    this.#context.removed.add(await this.#client.rename(from, to, { noReplace, exchange }, call));
     this.#context.belief.renamed(to.parent, newName);
   }
 

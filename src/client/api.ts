@@ -119,6 +119,8 @@ export interface GfsClient {
    * the rest the listeners hear.
    */
   readonly changes: RecentChanges;
+  /** As it was connected: a kernel checks the rights of those who ask, when they come to a node and when they open it. */
+  readonly kernelWalksPaths: boolean;
   onChange(listener: ChangeListener): void;
 
   lookup(parent: InodeId, name: Uint8Array, call: Call): Promise<Attributes>;
@@ -130,11 +132,12 @@ export interface GfsClient {
   setAttributes(inode: InodeId, changes: AttributeChanges, call: Call): Promise<Attributes>;
   makeNode(parent: InodeId, name: Uint8Array, node: NodeDescription, call: Call): Promise<Attributes>;
   makeLink(inode: InodeId, parent: InodeId, name: Uint8Array, call: Call): Promise<Attributes>;
-  unlink(parent: InodeId, name: Uint8Array, call: Call): Promise<void>;
-  removeDirectory(parent: InodeId, name: Uint8Array, call: Call): Promise<void>;
+  /** These three answer what is gone by it, unless it is a regular file, which stays while somebody has it open. */
+  unlink(parent: InodeId, name: Uint8Array, call: Call): Promise<Attributes | undefined>;
+  removeDirectory(parent: InodeId, name: Uint8Array, call: Call): Promise<Attributes | undefined>;
+  rename(from: Place, to: Place, options: RenameOptions, call: Call): Promise<Attributes | undefined>;
   /** Resolves when no loss of power can undo a removal that was answered before. All else is on disk when it is answered. */
   syncNames(waiting?: Waiting): Promise<void>;
-  rename(from: Place, to: Place, options: RenameOptions, call: Call): Promise<void>;
 
   create(parent: InodeId, name: Uint8Array, mode: CreateMode, call: Call): Promise<CreatedFile>;
   open(inode: InodeId, mode: OpenMode, call: Call): Promise<OpenedFile>;
@@ -159,11 +162,15 @@ export interface GfsClient {
 export interface ChangeListener {
   /** Attributes or contents may be others now. */
   inodeChanged(inode: InodeId): void;
-  /** `removed`: what the name meant, when that was its last name; 0: it means something else, or its inode has moved. */
+  /**
+   * `removed`: what the name meant, when that was its last name; 0: it means something else, or its inode has moved.
+   * `meant`: what this client last knew of what the name meant.
+   */
   nameChanged(change: {
     readonly parent: InodeId;
     readonly name: Uint8Array;
     readonly removed: InodeId | 0;
+    readonly meant?: Attributes | undefined;
   }): void;
   /** Anything that was answered before may be old. */
   everythingChanged(): void;

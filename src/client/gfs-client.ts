@@ -82,6 +82,7 @@ class Client implements Api {
   readonly rootInode: InodeId;
   readonly chunkSizeBytes: number;
   readonly changes = new RecentChanges();
+  readonly kernelWalksPaths: boolean;
   readonly #options: ClientOptions;
   readonly #link: MasterLink;
   readonly #session: Session;
@@ -105,6 +106,7 @@ class Client implements Api {
     this.filesystemId = filesystemId;
     this.rootInode = inodeId(rootInode);
     this.chunkSizeBytes = chunkSizeBytes;
+    this.kernelWalksPaths = options.kernelWalksPaths ?? false;
     this.#options = options;
     this.#link = link;
     this.#session = session;
@@ -123,7 +125,7 @@ class Client implements Api {
       changes: this.changes,
       states: this.#states,
       heardMs: () => link.heardMs,
-      remembers: options.kernelWalksPaths ?? false,
+      remembers: this.kernelWalksPaths,
     });
     this.#names = new Namespace({
       session,
@@ -214,11 +216,11 @@ class Client implements Api {
     return this.#names.makeLink(inode, parent, name, call);
   }
 
-  unlink(parent: InodeId, name: Uint8Array, call: Call): Promise<void> {
+  unlink(parent: InodeId, name: Uint8Array, call: Call): Promise<Attributes | undefined> {
     return this.#names.unlink(parent, name, call);
   }
 
-  removeDirectory(parent: InodeId, name: Uint8Array, call: Call): Promise<void> {
+  removeDirectory(parent: InodeId, name: Uint8Array, call: Call): Promise<Attributes | undefined> {
     return this.#names.removeDirectory(parent, name, call);
   }
 
@@ -226,7 +228,7 @@ class Client implements Api {
     return this.#names.syncNames(waiting);
   }
 
-  rename(from: Place, to: Place, options: RenameOptions, call: Call): Promise<void> {
+  rename(from: Place, to: Place, options: RenameOptions, call: Call): Promise<Attributes | undefined> {
     return this.#names.rename(from, to, options, call);
   }
 
@@ -302,8 +304,9 @@ class Client implements Api {
         for (const listener of this.#listeners) listener.inodeChanged(inode);
       },
       nameChanged: (change) => {
+        const meant = this.#known.meant(change);
         this.#known.nameChanged(change);
-        for (const listener of this.#listeners) listener.nameChanged(change);
+        for (const listener of this.#listeners) listener.nameChanged({ ...change, meant });
       },
       everythingChanged: () => {
         this.#known.everythingChanged();

@@ -81,6 +81,12 @@ export class KnownEntries implements ChangeListener {
     return name.length > NAME_BYTES_MAX ? undefined : 'absent';
   }
 
+  /** What this client last knew of what the name meant, however old that is by now. */
+  meant({ parent, name }: Place): Attributes | undefined {
+    const known = this.#names.get(nameKey(parent, name));
+    return known && this.#inodes.get(known.inode)?.attributes;
+  }
+
   /** An answer to a question; worth nothing when something was told of the inode meanwhile. */
   learn(attributes: Attributes, asked: Asked): void {
     if (this.#options.remembers && !this.#changedSince(attributes, asked)) {

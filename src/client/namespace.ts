@@ -137,19 +137,19 @@ export class Namespace {
     return this.#states.observe(attributes, asked.tick);
   }
 
-  async unlink(parent: InodeId, name: Uint8Array, call: Call): Promise<void> {
-    await this.#remove(methods.unlink, { parent, name }, call);
+  async unlink(parent: InodeId, name: Uint8Array, call: Call): Promise<Attributes | undefined> {
+    return await this.#remove(methods.unlink, { parent, name }, call);
   }
 
-  async removeDirectory(parent: InodeId, name: Uint8Array, call: Call): Promise<void> {
-    await this.#remove(methods.removeDirectory, { parent, name }, call);
+  async removeDirectory(parent: InodeId, name: Uint8Array, call: Call): Promise<Attributes | undefined> {
+    return await this.#remove(methods.removeDirectory, { parent, name }, call);
   }
 
   async syncNames(waiting?: Waiting): Promise<void> {
     await this.#session.ask(methods.syncNames, () => ({}), this.#patience(waiting));
   }
 
-  async rename(from: Place, to: Place, options: RenameOptions, call: Call): Promise<void> {
+  async rename(from: Place, to: Place, options: RenameOptions, call: Call): Promise<Attributes | undefined> {
     const request = {
       context: undefined,
       parent: from.parent,
@@ -163,17 +163,19 @@ export class Namespace {
     const answer = await this.#command(methods.rename, request, call, from, to);
     const directories = [answer.parent, answer.newParent];
     this.#known.renamed(from, to, { exchange: request.exchange, directories }, asked);
+    return answer.removed;
   }
 
   async #remove(
     method: typeof methods.unlink | typeof methods.removeDirectory,
     place: Place,
     call: Call,
-  ): Promise<void> {
+  ): Promise<Attributes | undefined> {
     const request = { context: undefined, parent: place.parent, name: nameOf(place.name) };
     const asked = this.#known.asking();
-    const { parent } = await this.#command(method, request, call, place);
+    const { parent, removed } = await this.#command(method, request, call, place);
     this.#known.removed(place, parent, asked);
+    return removed;
   }
 
   /** A command on names: when it fails, it is not known what they mean now. */

@@ -107,15 +107,17 @@ export function namespaceHandlers(parts: MasterParts): Pick<MasterHandlers, Name
       const context = contextOf(message.context, sessions, nowMs());
       const body = { parent: inodeId(message.parent), name: message.name };
       const reach = reaching(context, body.parent);
-      letGo(unwrap(await metadata.execute(context, 'unlink', body, reach)).inode);
-      return { message: { parent: entries.parent(context.session, body.parent) } };
+      const { inode } = unwrap(await metadata.execute(context, 'unlink', body, reach));
+      letGo(inode);
+      return { message: { parent: entries.parent(context.session, body.parent), removed: gone(inode) } };
     },
 
     removeDirectory: async ({ message }) => {
       const context = contextOf(message.context, sessions, nowMs());
       const body = { parent: inodeId(message.parent), name: message.name };
-      unwrap(await metadata.execute(context, 'removeDirectory', body, reaching(context, body.parent)));
-      return { message: { parent: entries.parent(context.session, body.parent) } };
+      const reach = reaching(context, body.parent);
+      const { inode } = unwrap(await metadata.execute(context, 'removeDirectory', body, reach));
+      return { message: { parent: entries.parent(context.session, body.parent), removed: gone(inode) } };
     },
 
     syncNames: async () => {
@@ -130,11 +132,13 @@ export function namespaceHandlers(parts: MasterParts): Pick<MasterHandlers, Name
       const newParent = inodeId(message.newParent);
       const body = { parent, name, newParent, newName, noReplace, exchange };
       const reach = reaching(context, parent, newParent);
-      letGo(unwrap(await metadata.execute(context, 'rename', body, reach)).other);
+      const { other } = unwrap(await metadata.execute(context, 'rename', body, reach));
+      letGo(other);
       return {
         message: {
           parent: entries.parent(context.session, parent),
           newParent: entries.parent(context.session, newParent),
+          removed: gone(other),
         },
       };
     },
@@ -146,6 +150,11 @@ const NODE_TYPES: ReadonlySet<number> = new Set(Object.values(FileType));
 function nodeTypeOf(type: number): NodeType {
   if (!NODE_TYPES.has(type)) throw new GfsError('INVALID_ARGUMENT', `${type} is no type of a node`);
   return type as NodeType;
+}
+
+/** What lost its last name, unless it is kept for those who have it open. */
+function gone(attributes: Attributes | undefined): Attributes | undefined {
+  return attributes?.linkCount === 0 && attributes.type !== FileType.REGULAR ? attributes : undefined;
 }
 
 /** Of what has no length that anybody could be adding to. */

@@ -158,7 +158,7 @@ export class FakeMaster {
         message: this.#once(message.context, () => {
           const name = message.name.toString('latin1');
           if (!this.node(message.parent).entries.delete(name)) throw new GfsError('NOT_FOUND', name);
-          return { parent: this.node(message.parent).attributes };
+          return { parent: this.node(message.parent).attributes, removed: undefined };
         }),
       }),
       setAttributes: async ({ message }) => ({

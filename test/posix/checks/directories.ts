@@ -292,10 +292,9 @@ export const DIRECTORIES: Checks = {
     await world.script(`unlink d/${victim}\nseekdir x ${place}`);
     const again: string[] = [];
     for (let name = ''; name !== 'end'; again.push(name)) name = await world.call('root', 'readdir x');
-    assert.deepEqual(
-      again,
-      rest.filter((name) => name !== victim),
-    );
+    // Whether what went meanwhile is shown is not said.
+    const others = (names: string[]) => names.filter((name) => name !== victim);
+    assert.deepEqual(others(again), others(rest));
   },
   'rewinddir: shows what came since': `
     mkdir d

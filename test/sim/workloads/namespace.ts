@@ -186,7 +186,7 @@ export class Namespace implements Workload {
   async #send(
     names: readonly Name[],
     nodes: readonly (NamedNode | undefined)[],
-    command: () => Promise<void>,
+    command: () => Promise<unknown>,
   ): Promise<readonly Name[]> {
     const { simulation } = this.#stage;
     const pending = this.#model.begin(new Map(names.map(({ key }, index) => [key, nodes[index]])));
