@@ -14,6 +14,8 @@ import { staleWhenGone } from './stale.ts';
 /** A buffer of the device is a whole request's: below this a copy is cheaper than having one less. */
 const KEPT_BYTES_MIN = 64 * KiB;
 
+const SET_ID_BITS = 0o6000;
+
 /** Open files. Close-to-open: `flush` returns when data and length are at the cluster, `open` asks for them anew. */
 export class GfsFiles implements Files {
   readonly #context: GfsContext;
@@ -56,11 +58,21 @@ export class GfsFiles implements Files {
     return this.#context.openFiles.get(openFile).file.read(offset, size);
   }
 
-  async write({ node, openFile, offset, flags, data }: requests.Write, buffer: WriteBuffer): Promise<number> {
-    const { file } = this.#context.openFiles.get(openFile);
+  async write(operation: requests.Write, buffer: WriteBuffer): Promise<number> {
+    const { node, openFile, offset, flags, dropsSetIds, data } = operation;
+    const mounted = this.#context.openFiles.get(openFile);
+    const { file } = mounted;
     try {
       // Where the end is only the primary of the last chunk knows; what the kernel believes does not count.
-      if (flags & OPEN.APPEND) return await this.#append(file, data);
+      if (flags & OPEN.APPEND) {
+        const appended = await this.#append(file, data);
+        if (dropsSetIds && mounted.mayHaveSetIds) {
+          // With the length, the master learns that it was written.
+          await file.flush();
+          mounted.mayHaveSetIds = false;
+        }
+        return appended;
+      }
       const release = data.length < KEPT_BYTES_MIN ? undefined : buffer.keep();
       if (release === undefined) await file.write(offset, [data]);
       else await file.writeTaken(offset, [data], release);
@@ -108,7 +120,8 @@ export class GfsFiles implements Files {
 
   #opened(node: number, opened: OpenedFile, { write = false, append = false }: OpenMode): OpenReply {
     const { file, unchanged, beingWritten } = opened;
-    const openFile = this.#context.openFiles.add({ file, writable: write });
+    const mayHaveSetIds = (opened.attributes.mode & SET_ID_BITS) !== 0;
+    const openFile = this.#context.openFiles.add({ file, writable: write, mayHaveSetIds });
     let flags = 0;
     if (append) this.#appendedTo.add(node);
     // One write(2) is one request and one record, and no page remembers it at an offset that it does not have.

@@ -57,9 +57,10 @@ export class GfsNamespace implements Namespace {
     if (openFile === undefined) return this.#client.setAttributes(inode, { ...changes, length: size }, call);
     // ftruncate(2): allowed by how the file was opened, not by its mode now.
     const { file } = this.#context.openFiles.get(openFile);
+    // First the set-id bits that the kernel takes with it: they would be gone, and nothing left to be allowed.
+    if (Object.keys(changes).length > 0) await this.#client.setAttributes(inode, changes, call);
     await file.truncate(size);
-    if (Object.keys(changes).length === 0) return file.attributes();
-    return this.#client.setAttributes(inode, changes, call);
+    return await file.attributes();
   }
 
   async readSymlink({ node }: requests.ReadSymlink, caller: Caller): Promise<Uint8Array> {

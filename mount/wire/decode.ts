@@ -1,7 +1,7 @@
 import { GfsError } from '../../src/base/errors.ts';
 import type { Time } from '../../src/rpc/messages.ts';
 import { Cursor } from './cursor.ts';
-import { FATTR, FSYNC_FDATASYNC, GETATTR_FH, OPCODE } from './numbers.ts';
+import { FATTR, FSYNC_FDATASYNC, GETATTR_FH, OPCODE, WRITE_KILL_SUIDGID } from './numbers.ts';
 import type { ForgottenNode, Initialise, Request, RequestHeader, SetAttributes, Write } from './requests.ts';
 
 /**
@@ -200,10 +200,11 @@ function write(cursor: Cursor, node: number): Write {
   const openFile = cursor.id();
   const offset = cursor.size();
   const size = cursor.uint32();
-  cursor.skip(12);
+  const dropsSetIds = (cursor.uint32() & WRITE_KILL_SUIDGID) !== 0;
+  cursor.skip(8);
   const flags = cursor.uint32();
   cursor.skip(4);
-  return { kind: 'write', node, openFile, offset, flags, data: cursor.view(size) };
+  return { kind: 'write', node, openFile, offset, flags, dropsSetIds, data: cursor.view(size) };
 }
 
 /** struct fuse_init_in: major u32, minor u32, max_readahead u32, flags u32; since 7.36 flags2 u32, unused u32[11]. */

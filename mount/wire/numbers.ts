@@ -84,6 +84,8 @@ export const FOPEN = {
   NOFLUSH: 1 << 5,
 } as const;
 
+/** Flag of WRITE: the writer may not leave set-id bits behind. */
+export const WRITE_KILL_SUIDGID = 1 << 2;
 export const GETATTR_FH = 1 << 0;
 export const FSYNC_FDATASYNC = 1 << 0;
 

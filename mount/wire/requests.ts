@@ -100,6 +100,8 @@ export type Write = {
   readonly offset: number;
   /** The open file's flags as they are now: O_APPEND comes and goes with fcntl(2). */
   readonly flags: number;
+  /** Set-id bits go with it; otherwise the kernel took them before. */
+  readonly dropsSetIds: boolean;
   /** Borrowed: a view of the request's buffer. */
   readonly data: Buffer;
 };

@@ -10,6 +10,7 @@ import {
   MODE_ALL,
   MODE_SETGID,
   mayAccess,
+  onlyTakesSetIds,
   withoutSetIds,
 } from './permissions.ts';
 import { type Prepare, ready } from './prepared.ts';
@@ -40,7 +41,9 @@ export const prepareSetAttributes: Prepare<'setAttributes'> = (
 function forbidden(inode: Inode, body: Body, caller: Caller): Result<never> | undefined {
   const { mode, uid, gid } = body;
   const owner = isOwner(caller, inode);
-  if (mode !== undefined && !owner) return refuse('NOT_PERMITTED', 'only the owner changes the mode');
+  const writes = mode !== undefined && onlyTakesSetIds(inode, mode) && mayAccess(caller, inode, MAY_WRITE);
+  if (mode !== undefined && !owner && !writes)
+    return refuse('NOT_PERMITTED', 'only the owner changes the mode');
   if (uid !== undefined && caller.uid !== 0 && !(owner && uid === inode.uid)) {
     return refuse('NOT_PERMITTED', 'only root gives files away');
   }
@@ -98,7 +101,7 @@ function withAttributes(
   const chowned = body.uid !== undefined || body.gid !== undefined;
   const cutByUser = body.length !== undefined && caller.uid !== 0;
   const keepsRights = inode.type === FileType.DIRECTORY || body.mode !== undefined;
-  if ((chowned || cutByUser) && !keepsRights) mode = withoutSetIds(mode);
+  if ((chowned || cutByUser) && !keepsRights) mode = withoutSetIds(caller, inode);
   const contentsTime = body.length === undefined ? inode.mtime : time;
   return {
     ...inode,

@@ -29,7 +29,7 @@ export const prepareCommitLength: Prepare<'commitLength'> = (
       ...value,
       // A lower bound: another session's later word may be here already.
       length: Math.max(value.length, length),
-      mode: context.caller.uid === 0 ? value.mode : withoutSetIds(value.mode),
+      mode: context.caller.uid === 0 ? value.mode : withoutSetIds(context.caller, value),
       mtime: mtime ?? time,
       ctime: time,
     };

@@ -83,7 +83,7 @@ function openExisting(
 }
 
 function truncatedToNothing(inode: Inode, { caller, time }: { caller: Caller; time: Time }): Inode {
-  const mode = caller.uid === 0 ? inode.mode : withoutSetIds(inode.mode);
+  const mode = caller.uid === 0 ? inode.mode : withoutSetIds(caller, inode);
   return { ...inode, length: 0, truncations: inode.truncations + 1, mode, mtime: time, ctime: time };
 }
 

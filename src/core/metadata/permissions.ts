@@ -40,9 +40,16 @@ export function denied(inode: Attributes): Result<never> {
   return refuse('PERMISSION_DENIED', `the mode of inode ${inode.inode} does not allow it`);
 }
 
-/** After a change of contents or owner, a file no longer runs with its owner's rights. */
-export function withoutSetIds(mode: number): number {
+/** After a change of contents or owner, a file no longer runs with its owner's rights: its mode then. */
+export function withoutSetIds(caller: Caller, { mode, gid }: Pick<Attributes, 'mode' | 'gid'>): number {
   const groupRuns = (mode & MODE_GROUP_EXECUTE) !== 0;
-  // Without group execution, the bit means mandatory locking, not rights.
-  return mode & ~MODE_SETUID & (groupRuns ? ~MODE_SETGID : MODE_ALL);
+  // Without group execution, the bit gives no rights. It stays with those who may set it.
+  const keepsSetgid = !groupRuns && (caller.uid === 0 || isInGroup(caller, gid));
+  return mode & ~MODE_SETUID & (keepsSetgid ? MODE_ALL : ~MODE_SETGID);
+}
+
+/** A mode that lacks set-id bits and nothing else: a kernel takes them itself, for who is about to write. */
+export function onlyTakesSetIds(inode: Attributes, mode: number): boolean {
+  const taken = inode.mode & ~mode;
+  return taken !== 0 && (mode | taken) === inode.mode && (taken & ~(MODE_SETUID | MODE_SETGID)) === 0;
 }

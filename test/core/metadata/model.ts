@@ -151,7 +151,10 @@ export class Model {
   chmod(caller: Caller, id: number, mode: number): string {
     const node = this.nodes.get(id);
     if (node === undefined) return 'NOT_FOUND';
-    if (caller.uid !== 0 && caller.uid !== node.uid) return 'NOT_PERMITTED';
+    const taken = node.mode & ~mode;
+    const writes =
+      (taken & 0o6000) === taken && taken > 0 && (node.mode & ~taken) === mode && may(caller, node, 2);
+    if (caller.uid !== 0 && caller.uid !== node.uid && !writes) return 'NOT_PERMITTED';
     node.mode = caller.uid === 0 || member(caller, node.gid) ? mode : mode & ~0o2000;
     node.ctime = this.now;
     return 'OK';
@@ -163,10 +166,11 @@ export class Model {
     const owner = caller.uid === node.uid;
     const allowed = owner && uid === node.uid && (gid === node.gid || member(caller, gid));
     if (caller.uid !== 0 && !allowed) return 'NOT_PERMITTED';
+    const keepsSetgid = (node.mode & 0o010) === 0 && (caller.uid === 0 || member(caller, node.gid));
     node.uid = uid;
     node.gid = gid;
     node.ctime = this.now;
-    if (node.type !== 'directory') node.mode &= node.mode & 0o010 ? ~0o6000 : ~0o4000;
+    if (node.type !== 'directory') node.mode &= keepsSetgid ? ~0o4000 : ~0o6000;
     return 'OK';
   }
 

@@ -13,7 +13,7 @@ const NODE = 7;
 const ROOT = { uid: 0, gid: 0, pid: 1 };
 
 /** Files on a client that only writes down what it is asked. */
-function recorded({ unchanged = false, beingWritten = false } = {}) {
+function recorded({ unchanged = false, beingWritten = false, fileMode = 0o644 } = {}) {
   const calls: unknown[][] = [];
   let failing = Number.POSITIVE_INFINITY;
   /** The call of this number, counted from 1 on, is the first that fails. */
@@ -46,7 +46,7 @@ function recorded({ unchanged = false, beingWritten = false } = {}) {
     open: async (inode: number, mode: OpenMode) => {
       if (inode !== NODE) throw new GfsError('NOT_FOUND', 'gone');
       calls.push(['open', mode]);
-      return { file, attributes: undefined, unchanged, beingWritten };
+      return { file, attributes: { mode: fileMode }, unchanged, beingWritten };
     },
   } as unknown as GfsClient;
   const timeouts = { attributeTimeoutMs: 1000, entryTimeoutMs: 1000 };
@@ -100,7 +100,7 @@ test('an append ignores the offset, large writes keep the buffer while there are
   const buffer = { keep: () => release };
   const scarce = { keep: () => undefined };
   const [small, large] = [Buffer.alloc(4096), Buffer.alloc(2 ** 20)];
-  const write = { kind: 'write', node: NODE, openFile, offset: 5 } as const;
+  const write = { kind: 'write', node: NODE, openFile, offset: 5, dropsSetIds: false } as const;
   t.is(await files.write({ ...write, flags: OPEN.APPEND, data: small }, buffer), small.length);
   t.is(await files.write({ ...write, flags: 0, data: small }, buffer), small.length);
   t.is(await files.write({ ...write, flags: 0, data: large }, buffer), large.length);
@@ -124,7 +124,10 @@ test('an append that is longer than a record goes in several, and tells how far 
     ROOT,
   );
   const data = Buffer.alloc(600_000);
-  const write = { kind: 'write', node: NODE, openFile, offset: 5, flags: OPEN.APPEND, data } as const;
+  const write = {
+    ...({ kind: 'write', node: NODE, openFile, offset: 5, flags: OPEN.APPEND } as const),
+    ...{ dropsSetIds: false, data },
+  };
   const buffer = { keep: () => undefined };
   calls.length = 0;
   t.is(await files.write(write, buffer), data.length);
@@ -149,4 +152,23 @@ test('closing asks nothing for who only reads, fsync always does', async (t) => 
   await files.flush({ kind: 'flush', node, openFile: writer });
   await files.release({ kind: 'release', node, openFile: writer });
   t.deepEqual(calls, [['sync'], ['flush'], ['close']]);
+});
+
+test('an append of who may not leave set-id bits tells the master at once, when there were some', async (t) => {
+  const appended = async (fileMode: number) => {
+    const { files, calls } = recorded({ fileMode });
+    const flags = OPEN.WRITE_ONLY | OPEN.APPEND;
+    const { openFile } = await files.open({ kind: 'open', node: NODE, flags }, ROOT);
+    calls.length = 0;
+    const write = {
+      ...({ kind: 'write', node: NODE, openFile, offset: 0, flags } as const),
+      ...{ dropsSetIds: true, data: Buffer.alloc(10) },
+    };
+    const buffer = { keep: () => undefined };
+    await files.write(write, buffer);
+    await files.write(write, buffer);
+    return calls.map(([call]) => call);
+  };
+  t.deepEqual(await appended(0o4755), ['append', 'flush', 'append']);
+  t.deepEqual(await appended(0o755), ['append', 'append']);
 });

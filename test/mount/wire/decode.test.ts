@@ -132,8 +132,11 @@ const cases: readonly [string, Buffer, Request][] = [
   ],
   [
     'WRITE',
-    packet(OPCODE.WRITE, 5, u64(3, 10), u32(4, 0), u64(0), u32(0o2001, 0), Buffer.from('data')),
-    { kind: 'write', node: 5, openFile: 3, offset: 10, flags: 0o2001, data: Buffer.from('data') },
+    packet(OPCODE.WRITE, 5, u64(3, 10), u32(4, 4), u64(0), u32(0o2001, 0), Buffer.from('data')),
+    {
+      ...({ kind: 'write', node: 5, openFile: 3, offset: 10, flags: 0o2001 } as const),
+      ...{ dropsSetIds: true, data: Buffer.from('data') },
+    },
   ],
   [
     'FSYNC of the data',

@@ -175,6 +175,7 @@ export const CHMOD: Checks = {
     ann: chmod f 2766
     bob: open x f wronly
     bob: write x data
+    bob: close x
     lstat f mode -> 766`,
   'set-id bits: reading clears nothing': `
     ann: put f content
