@@ -17,6 +17,9 @@ import {
 import { checkTools } from '../src/cli/up/tools.ts';
 import { NodeNetwork, TRANSPORTS, type Transport } from '../src/rpc/node-network.ts';
 import { startInBackground } from './background.ts';
+import { DRIVERS, type Driver } from './drivers.ts';
+import { DRIVER_HELP } from './fuse-native/help.ts';
+import { loadFuseNative } from './fuse-native/package.ts';
 import { type MountOptions, MountOptionsParser } from './mount-options.ts';
 import { serveMount } from './serve.ts';
 
@@ -26,6 +29,7 @@ const SOURCE_NAMES = new Set(['gfs', 'none']);
 interface Keys {
   readonly master?: string[];
   readonly options: MountOptions;
+  readonly driver: Driver;
   readonly transport: Transport;
   readonly foreground?: boolean;
   readonly logFile?: string;
@@ -46,6 +50,10 @@ addKey(program, '-o, --options <option,...>', 'options of the mount, see below',
   parse: (text) => parser.add(text).options,
   default: parser.options,
   defaultText: 'rw,nosuid,nodev,default_permissions',
+});
+addKey(program, '--driver <driver>', `who speaks to the kernel: ${DRIVERS.join(' or ')}, see below`, {
+  parse: parseChoice(DRIVERS),
+  default: 'kernel',
 });
 addKey(program, '--transport <protocol>', `how to talk to the daemons: ${TRANSPORTS.join(' or ')}`, {
   parse: parseChoice(TRANSPORTS),
@@ -69,8 +77,9 @@ Mount options:
   readers=N              threads that take requests from the kernel (default: 2)
   What /etc/fstab says to others (defaults, noauto, user, _netdev, x-...) is passed over.
 
+${DRIVER_HELP}
 Signals:
-  SIGUSR2                logs how often the kernel asked for each operation so far (level info)
+  SIGUSR2                logs how often the kernel asked for each operation so far (level info; driver "kernel")
   SIGTERM                unmounts, when all that was written is at the cluster
 
 Examples:
@@ -80,7 +89,8 @@ Examples:
 
 program.action(async (places: string[], keys: Keys) => {
   const { masters, path } = placesOf(places, keys.master);
-  checkTools();
+  if (keys.driver === 'kernel') checkTools();
+  else checkLibfuse(keys.options);
   if (!keys.foreground) {
     const failure = await startInBackground(keys.logFile);
     if (failure === undefined) process.exit(0);
@@ -93,7 +103,8 @@ program.action(async (places: string[], keys: Keys) => {
   await runDaemon('gfs-mount', keys.logLevel, async (env, onFatal) => {
     process.on('SIGUSR2', () => env.log.info({ requests: requestCounts() }, 'what the kernel asked for'));
     const network = new NodeNetwork({ env, transport: keys.transport, onBug: onFatal });
-    const running = await serveMount({ env, network, masters, path, options: keys.options, onFatal });
+    const { options, driver } = keys;
+    const running = await serveMount({ env, network, masters, path, options, driver, onFatal });
     requestCounts = () => running.requestCounts();
     // The directory that it was started in can be unmounted and removed.
     process.chdir('/');
@@ -101,6 +112,16 @@ program.action(async (places: string[], keys: Keys) => {
   });
 });
 await runProgram(program);
+
+/** Before anybody waits in the background for it. */
+function checkLibfuse({ allowOther }: MountOptions): void {
+  if (allowOther) {
+    throw new UsageError(
+      '--driver fuse-native is not told who asks, and -o allow_other would make everybody you: leave it out',
+    );
+  }
+  loadFuseNative();
+}
 
 function placesOf(places: readonly string[], master: string[] | undefined) {
   const [first = '', second] = places;

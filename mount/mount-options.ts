@@ -14,6 +14,11 @@ export interface MountOptions {
   readonly readerCount: number;
 }
 
+/** Whether removals are answered when they are on the master's disk. */
+export function syncsNamesBy({ flags }: MountOptions): boolean {
+  return flags.has('dirSync') || flags.has('synchronous');
+}
+
 /** As fuse's mounts are for everybody: nobody becomes root, or reaches a device, by a file that is here. */
 const FLAGS_DEFAULT: readonly MountFlag[] = ['noSetuid', 'noDevices'];
 const TIMEOUT_MS_DEFAULT = 1 * SECOND_MS;

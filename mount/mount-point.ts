@@ -3,6 +3,7 @@ import { stat, writeFile } from 'node:fs/promises';
 import { MOUNT_FLAGS, mount, unmount } from '../native/index.ts';
 import { GfsError, messageOf } from '../src/base/errors.ts';
 import type { Logger } from '../src/base/log.ts';
+import { detachDeadMount } from './dead-mount.ts';
 import { mountWithFusermount, unmountWithFusermount } from './fusermount.ts';
 import { type MountTableEntry, topmostMount } from './mount-table.ts';
 
@@ -43,7 +44,7 @@ export class MountPoint {
   /** Mounts. A dead mount that is in the way (its process is gone) is detached first. */
   static async create(options: MountPointOptions): Promise<MountPoint> {
     const { path, log } = options;
-    await detachDeadMount(path, log);
+    await detachDeadMount(path, detach, log);
     const directory = await stat(path).catch((error: unknown) => {
       throw new GfsError('NOT_FOUND', `cannot mount at ${path}: ${messageOf(error)}`);
     });
@@ -122,8 +123,8 @@ function openDevice(): number {
   }
 }
 
-/** As fusermount3 and mount(8) read them. */
-function textOptions({ source, flags, ...options }: MountPointOptions): string {
+/** As fusermount3, mount(8) and libfuse read them. */
+export function textOptions({ source, flags, ...options }: Omit<MountPointOptions, 'path' | 'log'>): string {
   const escaped = source.replace(/[\\,]/g, '\\$&');
   const names: Readonly<Record<MountFlag, string>> = {
     readOnly: 'ro',
@@ -144,23 +145,9 @@ function textOptions({ source, flags, ...options }: MountPointOptions): string {
   ].join(',');
 }
 
-/** The mount of a process that died stays, and answers everything with ENOTCONN. */
-async function detachDeadMount(path: string, log: Logger): Promise<void> {
-  // Several may lie on top of each other.
-  while (await isDead(path)) {
-    log.warn({ path }, 'a dead mount is in the way: detached');
-    if (isRoot()) await unmount(path, { lazily: true });
-    else await unmountWithFusermount(path);
-  }
-}
-
-async function isDead(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return false;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ENOTCONN';
-  }
+async function detach(path: string): Promise<void> {
+  if (isRoot()) await unmount(path, { lazily: true });
+  else await unmountWithFusermount(path);
 }
 
 function isRoot(): boolean {

@@ -9,9 +9,14 @@ export interface MountTableEntry {
 
 /** What is seen at a path that something is mounted at. Asks the kernel's table, never the mount itself: it may be dead. */
 export async function topmostMount(path: string): Promise<MountTableEntry | undefined> {
+  return (await mountsAt(path)).at(-1);
+}
+
+/** All that is mounted at a path, the topmost last. */
+export async function mountsAt(path: string): Promise<MountTableEntry[]> {
   const entries = parseMountTable(await readFile('/proc/self/mountinfo', 'latin1'));
   const wanted = Buffer.from(path).toString('latin1');
-  return entries.filter((entry) => entry.path === wanted).at(-1);
+  return entries.filter((entry) => entry.path === wanted);
 }
 
 /** Lines of /proc/self/mountinfo: id, parent, major:minor, root, path, options, optional fields, "-", type, source, ... */

@@ -6,9 +6,11 @@ import type { Running } from '../src/cli/daemon.ts';
 import { GfsClient } from '../src/client/gfs-client.ts';
 import type { Network } from '../src/rpc/network.ts';
 import { watchForDeath } from './death-watch.ts';
+import type { Driver } from './drivers.ts';
+import { serveByLibfuse } from './fuse-native/serve.ts';
 import { FuseServer } from './fuse-server.ts';
 import { GfsFileSystem } from './gfs-file-system.ts';
-import type { MountOptions } from './mount-options.ts';
+import { type MountOptions, syncsNamesBy } from './mount-options.ts';
 import { MountPoint } from './mount-point.ts';
 
 /** A person waits at the terminal for this: a master that is restarting is worth a moment, no more. */
@@ -26,6 +28,7 @@ export interface ServeOptions {
   /** Where to mount, an absolute path. */
   readonly path: string;
   readonly options: MountOptions;
+  readonly driver: Driver;
   readonly onFatal: (error: unknown) => void;
 }
 
@@ -34,13 +37,38 @@ export interface RunningMount extends Running {
   requestCounts(): Readonly<Record<string, number>>;
 }
 
+/** What a driver made of it. */
+export interface Mounted {
+  /** Resolves when somebody unmounted it. */
+  readonly ended: Promise<void>;
+  unmount(): Promise<void>;
+  /** Resolves when all that was asked so far is answered. */
+  drain(): Promise<void>;
+  /** Absent: the driver does not count. */
+  requestCounts?(): Readonly<Record<string, number>>;
+}
+
+/** Each mounts a client's file system and serves it; when it fails nothing is left mounted. */
+const DRIVERS: Readonly<Record<Driver, (client: GfsClient, options: ServeOptions) => Promise<Mounted>>> = {
+  kernel: serveByKernel,
+  'fuse-native': serveByLibfuse,
+};
+
 /** Mounts the file system of a cluster; when this fails nothing is left mounted. */
 export async function serveMount(options: ServeOptions): Promise<RunningMount> {
   const client = await connect(options);
   try {
-    const mounted = await mountClient(client, options);
-    const { path, masters } = options;
-    return { ready: { path, pid: process.pid, masters }, ...mounted };
+    const mounted = await DRIVERS[options.driver](client, options);
+    const { path, masters, env } = options;
+    const close = async () => {
+      // First nobody can begin anything new by a path, then what is under way gets its answers, then what was written
+      // and is not at the cluster yet is sent there.
+      await mounted.unmount();
+      await Promise.race([mounted.drain(), env.sleep(DRAIN_PATIENCE_MS)]);
+      await client.close();
+    };
+    const requestCounts = () => mounted.requestCounts?.() ?? {};
+    return { ready: { path, pid: process.pid, masters }, ended: mounted.ended, close, requestCounts };
   } catch (error) {
     await client.close();
     throw error;
@@ -67,30 +95,28 @@ async function connect({ env, network, masters, path, options }: ServeOptions): 
   }
 }
 
-async function mountClient(
+async function serveByKernel(
   client: GfsClient,
   { env, masters, path, options, onFatal }: ServeOptions,
-): Promise<Omit<RunningMount, 'ready'>> {
+): Promise<Mounted> {
   const log = env.log.child({ component: 'mount' });
   const { allowOther, defaultPermissions, flags, readerCount } = options;
   const source = options.source ?? masters.join(',');
   const mountPoint = await MountPoint.create({ path, source, allowOther, defaultPermissions, flags, log });
   try {
     await watchForDeath(mountPoint.device, log);
-    const syncsNames = flags.has('dirSync') || flags.has('synchronous');
+    const syncsNames = syncsNamesBy(options);
     const fileSystem = new GfsFileSystem({ env, client, timeouts: options, syncsNames });
     const server = new FuseServer({ env, fd: mountPoint.fd, readerCount, fileSystem, log, onFatal });
     fileSystem.attach(server);
     await server.initialised;
     await mountPoint.raiseReadahead(READAHEAD_KIB);
-    const close = async () => {
-      // First nobody can begin anything new by a path, then what is under way gets its answers, then what was written
-      // and is not at the cluster yet is sent there.
-      await mountPoint.unmount();
-      await Promise.race([server.drain(), env.sleep(DRAIN_PATIENCE_MS)]);
-      await client.close();
+    return {
+      ended: server.ended,
+      unmount: () => mountPoint.unmount(),
+      drain: () => server.drain(),
+      requestCounts: () => server.requestCounts,
     };
-    return { ended: server.ended, close, requestCounts: () => server.requestCounts };
   } catch (error) {
     await mountPoint.unmount();
     throw error;

@@ -45,6 +45,19 @@ export function deletedEntry(parent: number, node: number, name: Uint8Array): No
   return { bytes: message, lane: 'waiting' };
 }
 
+/** The name that a notification takes away; undefined: it is of a node. For whoever remembers names in the kernel's place. */
+export function nameOfNotification(message: Uint8Array): { parent: number; name: Buffer } | undefined {
+  const bytes = Buffer.from(message.buffer, message.byteOffset, message.length);
+  const code = bytes.readInt32LE(4);
+  if (code !== NOTIFY.INVAL_ENTRY && code !== NOTIFY.DELETE) return undefined;
+  const [lengthAt, nameAt] = code === NOTIFY.DELETE ? [16, 24] : [8, 16];
+  const start = OUT_HEADER_BYTES + nameAt;
+  return {
+    parent: Number(bytes.readBigUInt64LE(OUT_HEADER_BYTES)),
+    name: bytes.subarray(start, start + bytes.readUInt32LE(OUT_HEADER_BYTES + lengthAt)),
+  };
+}
+
 function notification(code: number, bodyBytes: number): Buffer {
   const message = Buffer.alloc(OUT_HEADER_BYTES + bodyBytes);
   message.writeUInt32LE(message.length, 0);

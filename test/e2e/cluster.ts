@@ -96,10 +96,10 @@ export class TestCluster {
   }
 
   /** Mounts the file system at another place, by a process of its own; resolves to the place when it serves. */
-  async mountAgain(options = 'defaults'): Promise<string> {
+  async mountAgain(options = 'defaults', driver = 'kernel'): Promise<string> {
     const path = join(this.directory, `mnt${this.#otherMounts.length + 2}`);
     mkdirSync(path);
-    const argv = [GFS_MOUNT, this.file.master.address, path, '-f', '-o', options];
+    const argv = [GFS_MOUNT, this.file.master.address, path, '-f', '-o', options, '--driver', driver];
     const mount = spawn(process.execPath, argv, { stdio: 'ignore' });
     this.#otherMounts.push({ process: mount, path });
     while (!isMounted(path)) {

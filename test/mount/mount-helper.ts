@@ -35,8 +35,12 @@ export interface Server {
   readonly ended: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
 }
 
-/** Runs a script that mounts, until it says "serving"; kills it at the test's end. */
-export async function startServer(t: ExecutionContext, argv: readonly string[]): Promise<Server> {
+/** Runs a script that mounts, until it says that it serves; kills it at the test's end. */
+export async function startServer(
+  t: ExecutionContext,
+  argv: readonly string[],
+  serves = 'serving\n',
+): Promise<Server> {
   const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   const ended = new Promise<Awaited<Server['ended']>>((resolve) => {
@@ -49,12 +53,12 @@ export async function startServer(t: ExecutionContext, argv: readonly string[]):
   const serving = new Promise<void>((resolve) => {
     const read = (text: string) => {
       output += text;
-      if (output.includes('serving\n')) resolve();
+      if (output.includes(serves)) resolve();
     };
     child.stdout.setEncoding('utf8').on('data', read);
     child.stderr.setEncoding('utf8').on('data', read);
   });
   await Promise.race([serving, ended]);
-  if (!output.includes('serving\n')) throw new Error(`not serving: ${output}`);
+  if (!output.includes(serves)) throw new Error(`not serving: ${output}`);
   return { process: child, output: () => output, ended };
 }

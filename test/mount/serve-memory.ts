@@ -1,32 +1,48 @@
 // A process that mounts a MemoryFileSystem where it is told to, says "serving", and ends when it is unmounted. Tests make their
 // system calls in another process: one that waits in the kernel for its own answers would wait for ever.
+//   node serve-memory.js PATH [READERS | fuse-native]
+import { mountByLibfuse } from '../../mount/fuse-native/mount.ts';
+import { NativeServer } from '../../mount/fuse-native/server.ts';
 import { FuseServer } from '../../mount/fuse-server.ts';
 import { MountPoint } from '../../mount/mount-point.ts';
+import type { Mounted } from '../../mount/serve.ts';
 import { must } from '../../src/base/assert.ts';
-import { silentLogger } from '../../src/base/log.ts';
+import { silentLogger as log } from '../../src/base/log.ts';
 import { NodeEnv } from '../../src/base/node-env.ts';
 import { MemoryFileSystem } from './memory-file-system.ts';
 
 const path = must(process.argv[2], 'the mount point is the first argument');
-const readerCount = Number(process.argv[3] ?? '1');
-const mountPoint = await MountPoint.create({
-  ...{ path, source: 'memory,test', allowOther: process.getuid?.() === 0, defaultPermissions: true },
-  ...{ flags: new Set(['noSetuid', 'noDevices'] as const), log: silentLogger },
-});
+const how = process.argv[3] ?? '1';
 const fileSystem = new MemoryFileSystem();
 const onFatal = (error: unknown) => {
   process.stderr.write(`${error instanceof Error ? error.stack : error}\n`);
   process.exit(70);
 };
-const server = new FuseServer({
-  ...{ env: new NodeEnv(silentLogger), fd: mountPoint.fd, readerCount },
-  ...{ fileSystem, log: silentLogger, onFatal },
-});
-await server.initialised;
+const env = new NodeEnv(log);
+const where = { path, source: 'memory,test', defaultPermissions: true };
+const flags = new Set(['noSetuid', 'noDevices'] as const);
+const mounted = how === 'fuse-native' ? await byLibfuse() : await byKernel();
 process.on('SIGTERM', () => {
-  mountPoint.unmount().catch(onFatal);
+  mounted.unmount().catch(onFatal);
 });
 process.stdout.write('serving\n');
-await server.ended;
-await server.drain();
-process.stdout.write(`${JSON.stringify(fileSystem.calls)}\n`);
+await mounted.ended;
+await mounted.drain();
+process.stdout.write(`${JSON.stringify(fileSystem.calls)}\n`, () => process.exit());
+
+async function byKernel(): Promise<Mounted> {
+  const mountPoint = await MountPoint.create({
+    ...{ ...where, allowOther: process.getuid?.() === 0, flags, log },
+  });
+  const { fd } = mountPoint;
+  const server = new FuseServer({ env, fd, readerCount: Number(how), fileSystem, log, onFatal });
+  await server.initialised;
+  return { ended: server.ended, unmount: () => mountPoint.unmount(), drain: () => server.drain() };
+}
+
+async function byLibfuse(): Promise<Mounted> {
+  const server = new NativeServer({ env, fileSystem, log, onFatal });
+  const options = { defaultPermissions: true, flags, attributeTimeoutMs: 1000, entryTimeoutMs: 1000 };
+  const { ended, unmount } = await mountByLibfuse({ ...where, env, options, server, log });
+  return { ended, unmount, drain: () => server.drain() };
+}

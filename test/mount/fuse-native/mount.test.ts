@@ -1,0 +1,154 @@
+// A real cluster, mounted by way of libfuse: what programs and people see of `gfs-mount --driver fuse-native`.
+import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import * as fs from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { gone, isMounted, ROOT, run, skips, TestCluster } from '../../e2e/cluster.ts';
+import { mountDirectory, startServer } from '../mount-helper.ts';
+import { POSIX_LIST, placesIn } from '../posix-list.ts';
+import { skipsLibfuse } from './libfuse.ts';
+
+const GFS_MOUNT = join(ROOT, 'dist/mount/gfs-mount.js');
+
+/** What the package cannot do, as --help says. */
+const IMPOSSIBLE: ReadonlySet<string> = new Set([
+  'mode, owner and times are kept to the nanosecond, also before 1970',
+  'names that are not UTF-8',
+]);
+
+let cluster: TestCluster | undefined;
+let path = '';
+
+test.before(async (t) => {
+  const quiet = { log: (text: string) => t.log(text), pass: () => undefined };
+  if (skips(quiet) || skipsLibfuse(quiet)) return;
+  cluster = new TestCluster({ chunkSize: '1MiB' });
+  await cluster.start();
+  path = await cluster.mountAgain('defaults', 'fuse-native');
+});
+test.after.always(async () => {
+  await cluster?.[Symbol.asyncDispose]();
+});
+
+/** A test on the cluster; without /dev/fuse or libfuse it says so and passes. */
+function mounted(title: string, body: (t: ExecutionContext, cluster: TestCluster) => Promise<void>): void {
+  test.serial(title, async (t) => {
+    if (cluster !== undefined) await body(t, cluster);
+    else if (!skips(t)) skipsLibfuse(t);
+  });
+}
+
+for (const [title, check] of Object.entries(POSIX_LIST)) {
+  mounted(`${IMPOSSIBLE.has(title) ? 'impossible' : 'the mount'}: ${title}`, async (t) => {
+    const work = check(placesIn(await fs.mkdtemp(join(path, 'posix-'))));
+    if (IMPOSSIBLE.has(title)) await t.throwsAsync(work);
+    else await t.notThrowsAsync(work);
+  });
+}
+
+/** Mounts the cluster once more, in the background; resolves to the process's id. */
+async function mountInBackground(
+  t: ExecutionContext,
+  { file }: TestCluster,
+  options = 'defaults',
+): Promise<{ path: string; pid: number }> {
+  const path = mountDirectory(t);
+  const log = join(tmpdir(), `gfs-mount-native-${process.pid}.log`);
+  t.teardown(() => fs.rm(log, { force: true }));
+  const argv = ['--driver', 'fuse-native', file.master.address, path, '-o', options, '--log-file', log];
+  const started = await run(process.execPath, [GFS_MOUNT, ...argv]);
+  t.is(started.code, 0, started.stderr);
+  t.true(isMounted(path), 'it serves when the starter ends');
+  const [line = '{}'] = (await fs.readFile(log, 'utf8')).split('\n').filter((text) => text.includes(path));
+  const { pid } = JSON.parse(line) as { pid: number };
+  return { path, pid };
+}
+
+mounted('SIGTERM writes out what was written and not closed, and unmounts', async (t, first) => {
+  const second = await mountInBackground(t, first);
+  const data = randomBytes(3_000_000);
+  const file = await fs.open(join(second.path, 'unclosed'), 'w');
+  await file.write(data);
+  process.kill(second.pid, 'SIGTERM');
+  await gone(second.pid);
+  t.false(isMounted(second.path));
+  await file.close().catch(() => undefined);
+  t.true((await fs.readFile(join(first.mount, 'unclosed'))).equals(data));
+});
+
+mounted('unmounted from outside, it ends by itself; killed, the next one replaces it', async (t, first) => {
+  const second = await mountInBackground(t, first, 'ro,noexec,nodiratime,fsname=a,attr_timeout=0');
+  const line = (await fs.readFile('/proc/mounts', 'utf8'))
+    .split('\n')
+    .find((text) => text.includes(second.path));
+  t.regex(line ?? '', /^a \S+ fuse\.gfs ro,nosuid,nodev,noexec,.*default_permissions/);
+  await t.throwsAsync(fs.writeFile(join(second.path, 'x'), ''), { code: 'EROFS' });
+  execFileSync('umount', [second.path]);
+  await gone(second.pid);
+
+  const third = await mountInBackground(t, first);
+  process.kill(third.pid, 'SIGKILL');
+  await gone(third.pid);
+  await t.throwsAsync(fs.stat(third.path), { code: 'ENOTCONN' });
+  const argv = ['-f', '--driver', 'fuse-native', first.file.master.address, third.path];
+  const next = await startServer(t, [GFS_MOUNT, ...argv], 'serving');
+  await fs.writeFile(join(third.path, 'replaced'), 'data');
+  next.process.kill('SIGINT');
+  t.deepEqual(await next.ended, { code: 0, signal: null });
+  t.false(isMounted(third.path));
+  t.is(await fs.readFile(join(first.mount, 'replaced'), 'utf8'), 'data');
+});
+
+mounted(
+  'what another mount changes is seen: at once where the kernel remembers nothing',
+  async (t, first) => {
+    const second = await mountInBackground(t, first, 'attr_timeout=0,entry_timeout=0');
+    const [here, there] = [join(first.mount, 'shared'), join(second.path, 'shared')];
+    await fs.mkdir(here);
+    await t.throwsAsync(fs.stat(join(there, 'f')), { code: 'ENOENT' });
+    await fs.writeFile(join(here, 'f'), 'a'.repeat(100_000));
+    t.is(await fs.readFile(join(there, 'f'), 'latin1'), 'a'.repeat(100_000));
+    // An editor's save: the name means another file now.
+    await fs.writeFile(join(here, 'new'), 'b');
+    await fs.rename(join(here, 'new'), join(here, 'f'));
+    t.is(await fs.readFile(join(there, 'f'), 'utf8'), 'b');
+    // Directories that names lead through, too.
+    await fs.rename(here, `${here}2`);
+    await t.throwsAsync(fs.stat(join(there, 'f')), { code: 'ENOENT' });
+    t.is(await fs.readFile(join(`${there}2`, 'f'), 'utf8'), 'b');
+    // A file that is open here is gone for others as soon as it is removed.
+    await using open = await fs.open(join(`${there}2`, 'f'), 'r');
+    await fs.unlink(join(`${there}2`, 'f'));
+    t.deepEqual(await fs.readdir(`${here}2`), []);
+    t.is((await open.readFile()).toString(), 'b');
+  },
+);
+
+mounted(
+  'lines appended by way of both drivers are all there, to a file that was made for it',
+  async (t, first) => {
+    const there = await fs.open(join(path, 'log'), 'a');
+    const here = await fs.open(join(first.mount, 'log'), 'a');
+    const lines = Array.from({ length: 100 }, (_, index) => `line ${index}\n`);
+    for (const [index, line] of lines.entries()) await (index % 2 ? here : there).write(line);
+    await Promise.all([here.close(), there.close()]);
+    t.is(await fs.readFile(join(first.mount, 'log'), 'utf8'), lines.join(''));
+  },
+);
+
+mounted('a wrong call says in one line what is wrong', async (t, first) => {
+  const place = mountDirectory(t);
+  const call = (...argv: string[]) =>
+    run(process.execPath, [GFS_MOUNT, '--driver', 'fuse-native', first.file.master.address, ...argv]);
+  const others = await call(place, '-o', 'allow_other');
+  t.is(others.code, 2);
+  t.regex(others.stderr, /^gfs-mount: .*allow_other.*\n$/);
+  const occupied = await call(path);
+  t.is(occupied.code, 1);
+  t.regex(occupied.stderr, /^gfs-mount: cannot mount at .*: something is mounted there.*\n$/);
+  const nowhere = await call(join(place, 'nothing'));
+  t.is(nowhere.code, 1);
+  t.regex(nowhere.stderr, /^gfs-mount: cannot mount at .*ENOENT.*\n$/);
+});
