@@ -98,7 +98,7 @@ export class TestCluster {
   /** Mounts the file system at another place, by a process of its own; resolves to the place when it serves. */
   async mountAgain(options = 'defaults', driver = 'kernel'): Promise<string> {
     const path = join(this.directory, `mnt${this.#otherMounts.length + 2}`);
-    mkdirSync(path);
+    mkdirSync(path, { recursive: true });
     const argv = [GFS_MOUNT, this.file.master.address, path, '-f', '-o', options, '--driver', driver];
     const mount = spawn(process.execPath, argv, { stdio: 'ignore' });
     this.#otherMounts.push({ process: mount, path });
@@ -152,9 +152,9 @@ export class TestCluster {
     return await run(process.execPath, [GFS, ...args, '--master', this.file.master.address]);
   }
 
-  /** A shell script in the mount; rejects with what it said when it fails. */
-  async shell(script: string): Promise<string> {
-    const { code, stdout, stderr } = await run('bash', ['-euo', 'pipefail', '-c', script], this.mount);
+  /** A shell script in a mount; rejects with what it said when it fails. */
+  async shell(script: string, mount = this.mount): Promise<string> {
+    const { code, stdout, stderr } = await run('bash', ['-euo', 'pipefail', '-c', script], mount);
     if (code !== 0) throw new Error(`exit ${code}: ${script}\n${stdout.slice(-2000)}${stderr.slice(-2000)}`);
     return stdout;
   }
@@ -167,7 +167,7 @@ export class TestCluster {
 
   async [Symbol.asyncDispose](): Promise<void> {
     try {
-      await this.#unmountOthers();
+      await this.unmountOthers();
       if (this.#up !== undefined && existsSync(join(this.data, 'cluster.json'))) {
         const stopped = await Promise.race([
           this.stop().then(() => true),
@@ -183,8 +183,9 @@ export class TestCluster {
     }
   }
 
-  async #unmountOthers(): Promise<void> {
-    for (const { process: mount, path } of this.#otherMounts) {
+  /** Ends the mounts of `mountAgain`. */
+  async unmountOthers(): Promise<void> {
+    for (const { process: mount, path } of this.#otherMounts.splice(0)) {
       const pid = mount.pid ?? 0;
       kill(pid, 'SIGTERM');
       const ended = await Promise.race([gone(pid).then(() => true), sleep(10_000, false, { ref: false })]);

@@ -1,6 +1,7 @@
 // Ordinary tools on a real mount of real daemons, and everything still there after a restart.
 import { existsSync } from 'node:fs';
 import test from 'ava';
+import { skipsLibfuse } from '../mount/fuse-native/libfuse.ts';
 import { isMounted, skips, TestCluster } from './cluster.ts';
 
 /** Makes, outside the mount, a source tree of $PARTS folders with 50 small files each in $TREE. */
@@ -23,18 +24,27 @@ printf 'prog: main.o a.o\\n\\tcc -o $@ $^\\n%%.o: %%.c\\n\\tcc -c -o $@ $<\\ncle
 make -j2 && test "$(./prog)" = 42 && touch a.c && make && make -q && test "$(./prog)" = 42
 `;
 
-/** gRPC is several times slower, and the same code above it: a smaller tree shows as much. */
-const PARTS = { frames: 12, grpc: 7 } as const;
+/** gRPC and libfuse are several times slower, and the same code above them: a smaller tree shows as much. */
+const WAYS = {
+  frames: { parts: 12, transport: 'frames', driver: 'kernel' },
+  grpc: { parts: 7, transport: 'grpc', driver: 'kernel' },
+  'fuse-native': { parts: 7, transport: 'frames', driver: 'fuse-native' },
+} as const;
 
-for (const transport of ['frames', 'grpc'] as const) {
-  test.serial(`everyday tools work and what they wrote survives a restart (${transport})`, async (t) => {
+for (const [way, { parts, transport, driver }] of Object.entries(WAYS)) {
+  test.serial(`everyday tools work and what they wrote survives a restart (${way})`, async (t) => {
     if (skips(t)) return;
+    if (driver === 'fuse-native' && skipsLibfuse(t)) return;
     t.timeout(600_000);
     await using cluster = new TestCluster({ transport, chunkSize: '4MiB' });
-    await cluster.start();
-    const { mount, directory } = cluster;
+    const { directory } = cluster;
+    const start = async () => {
+      await cluster.start();
+      return driver === 'kernel' ? cluster.mount : await cluster.mountAgain('defaults', driver);
+    };
+    let mount = await start();
     const shell = (script: string) =>
-      cluster.shell(`TREE=${directory}/tree\nPARTS=${PARTS[transport]}\nMNT=${mount}\n${script}`);
+      cluster.shell(`TREE=${directory}/tree\nPARTS=${parts}\n${script}`, mount);
 
     await shell(MAKE_TREE);
     await shell('cp -a $TREE copy && diff -r --no-dereference $TREE copy');
@@ -57,7 +67,8 @@ for (const transport of ['frames', 'grpc'] as const) {
       'seq 1 1000 > numbers && for i in $(seq 1001 1100); do echo $i >> numbers; done; seq 1 1100 | cmp - numbers',
     );
     // A user works on in a directory whose way was closed after he went there.
-    await shell(`mkdir -p way/work && chown 65534:65534 way/work && cd way/work && chmod 700 .. &&
+    if (driver === 'kernel')
+      await shell(`mkdir -p way/work && chown 65534:65534 way/work && cd way/work && chmod 700 .. &&
       setpriv --reuid=65534 --regid=65534 --clear-groups sh -ec \
         'echo a > f; echo b >> f; mkdir d; mv f d/f; test "$(wc -l < d/f)" = 2; ln -s f d/l; cat d/l; ! ls ..'
       cd ../.. && rm -rf way && test ! -e way`);
@@ -81,10 +92,11 @@ for (const transport of ['frames', 'grpc'] as const) {
     const servers = await cluster.gfs('servers', '--json');
     t.is((JSON.parse(servers.stdout) as unknown[]).length, 3);
 
+    await cluster.unmountOthers();
     t.is(await cluster.stop(), 0, cluster.stderr);
     t.false(isMounted(mount));
     t.false(existsSync(`${cluster.data}/cluster.json`));
-    await cluster.start();
+    mount = await start();
     await shell(
       'diff -r --no-dereference $TREE copy && diff -r --no-dereference $TREE x/tree && sha256sum < big | cmp - $TREE.sha',
     );
