@@ -120,6 +120,7 @@ function checkLibfuse({ allowOther }: MountOptions): void {
       '--driver fuse-native is not told who asks, and -o allow_other would make everybody you: leave it out',
     );
   }
+  if (process.platform === 'linux') checkTools('fusermount');
   loadFuseNative();
 }
 

@@ -98,5 +98,5 @@ export function whyNotLoaded(error: unknown): string {
   if (code === 'ERR_DLOPEN_FAILED' && /libfuse|libosxfuse/.test(text)) {
     return `libfuse 2 is missing (${text}): install it (Debian, Ubuntu: apt install libfuse2; Fedora: dnf install fuse-libs)`;
   }
-  return `the npm package "fuse-native" has no binary that runs on ${process.platform}-${process.arch} (${text})`;
+  return `the npm package "fuse-native" has no binary that runs on ${process.platform}-${process.arch} (${text}): "npm rebuild fuse-native --ignore-scripts=false" may build one`;
 }

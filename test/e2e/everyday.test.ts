@@ -24,7 +24,7 @@ printf 'prog: main.o a.o\\n\\tcc -o $@ $^\\n%%.o: %%.c\\n\\tcc -c -o $@ $<\\ncle
 make -j2 && test "$(./prog)" = 42 && touch a.c && make && make -q && test "$(./prog)" = 42
 `;
 
-/** gRPC and libfuse are several times slower, and the same code above them: a smaller tree shows as much. */
+/** gRPC is several times slower, and what is below libfuse has been tried by then: a smaller tree shows as much. */
 const WAYS = {
   frames: { parts: 12, transport: 'frames', driver: 'kernel' },
   grpc: { parts: 7, transport: 'grpc', driver: 'kernel' },

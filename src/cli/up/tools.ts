@@ -5,18 +5,24 @@ import { GfsError } from '../../base/errors.ts';
 
 const isRoot = () => process.getuid?.() === 0;
 
+/** Which mounts for users other than root, and where it comes from. */
+const MOUNTERS = {
+  fusermount3: 'Debian, Ubuntu: apt install fuse3; Fedora: dnf install fuse3',
+  fusermount: 'Debian, Ubuntu: apt install fuse3; Fedora: dnf install fuse',
+} as const;
+
 /** Refuses, in one line that says how to get it, when something that a mount needs of the system is missing. */
-export function checkTools(): void {
+export function checkTools(mounter: keyof typeof MOUNTERS = 'fusermount3'): void {
   if (!existsSync('/dev/fuse')) {
     throw new GfsError(
       'UNAVAILABLE',
       '/dev/fuse is missing: load the kernel module with "modprobe fuse" as root',
     );
   }
-  if (!isRoot() && !onPath('fusermount3')) {
+  if (!isRoot() && !onPath(mounter)) {
     throw new GfsError(
       'UNAVAILABLE',
-      'fusermount3 is missing, which mounts for users other than root: install it (Debian, Ubuntu: apt install fuse3; Fedora: dnf install fuse3)',
+      `${mounter} is missing, which mounts for users other than root: install it (${MOUNTERS[mounter]})`,
     );
   }
 }

@@ -1,0 +1,162 @@
+// What libfuse asks for, on a file system in memory: no mount, no library.
+import { constants } from 'node:os';
+import test from 'ava';
+import { ErrnoError, ESTALE } from '../../../mount/errno.ts';
+import type { NativeOperations, NativeStat } from '../../../mount/fuse-native/package.ts';
+import { NativeServer } from '../../../mount/fuse-native/server.ts';
+import { deletedEntry, expireEntry, expireNode } from '../../../mount/wire/notifications.ts';
+import { OPEN, ROOT_NODE, TYPE } from '../../../mount/wire/numbers.ts';
+import type { TimedAttributes } from '../../../mount/wire/replies.ts';
+import type * as requests from '../../../mount/wire/requests.ts';
+import type { Env } from '../../../src/base/env.ts';
+import { silentLogger } from '../../../src/base/log.ts';
+import { NodeEnv } from '../../../src/base/node-env.ts';
+import { MemoryFileSystem } from '../memory-file-system.ts';
+
+const { ENOENT, EILSEQ, EOPNOTSUPP } = constants.errno;
+const REGULAR = TYPE.REGULAR | 0o644;
+const HIDDEN = '/d/.fuse_hidden0000000200000001';
+
+/** Says of some nodes that they are gone. */
+class FailingFileSystem extends MemoryFileSystem {
+  readonly gone = new Set<number>();
+  override getAttributes(operation: requests.GetAttributes): Promise<TimedAttributes> {
+    if (this.gone.has(operation.node)) throw new ErrnoError(ESTALE, 'gone');
+    return super.getAttributes(operation);
+  }
+}
+
+function world() {
+  const fileSystem = new FailingFileSystem({ timeoutMs: 1_000_000 });
+  const timers: (() => void)[] = [];
+  const real: Env = new NodeEnv(silentLogger);
+  const env: Env = {
+    ...{ nowMs: () => 0, monotonicMs: () => 0, random: () => 0, uniqueId: () => '', log: silentLogger },
+    sleep: (delayMs) => real.sleep(delayMs),
+    setTimer: (_, task) => {
+      timers.push(task);
+      return { cancel: () => timers.splice(timers.indexOf(task), 1) };
+    },
+  };
+  const onFatal = (error: unknown) => {
+    throw error;
+  };
+  const server = new NativeServer({ env, fileSystem, log: silentLogger, onFatal });
+  /** Asks as the binding does; resolves to the result, and to what came with it. */
+  const ask = <K extends keyof NativeOperations>(name: K, ...args: unknown[]) =>
+    new Promise<{ result: number; value: unknown }>((resolve) => {
+      const operation = server.operations[name] as (...args: unknown[]) => void;
+      operation(...args, (result: number, value: unknown) => resolve({ result, value }));
+    });
+  const result = async <K extends keyof NativeOperations>(name: K, ...args: unknown[]) =>
+    (await ask(name, ...args)).result;
+  const open = async (path: string, flags: number) => (await ask('open', path, flags)).value as number;
+  const stat = async (path: string) => (await ask('getattr', path)).value as NativeStat;
+  const lookups = () => fileSystem.calls.filter((call) => call === 'lookup').length;
+  return { fileSystem, server, timers, ask, result, open, stat, lookups };
+}
+
+test('names are looked up once, until the file system says that they mean something else', async (t) => {
+  const { fileSystem, server, result, stat, lookups } = world();
+  await result('mkdir', '/d', 0o755);
+  await result('mknod', '/d/f', REGULAR, 0);
+  const before = lookups();
+  const { ino } = await stat('/d/f');
+  await stat('/d/f');
+  t.is(lookups(), before, 'what was made here is known');
+  const d = (await stat('/d')).ino;
+  for (const [message, more] of [
+    [expireNode(ino), 0],
+    [expireEntry(d, Buffer.from('f')), 1],
+    [deletedEntry(ROOT_NODE, d, Buffer.from('d')), 1],
+  ] as const) {
+    const sofar = lookups();
+    t.true(server.notified(message));
+    await stat('/d/f');
+    t.is(lookups(), sofar + more);
+  }
+  await fileSystem.unlink({ kind: 'unlink', parent: d, name: Buffer.from('f') });
+  server.notified(deletedEntry(d, ino, Buffer.from('f')));
+  t.is(await result('getattr', '/d/f'), -ENOENT);
+});
+
+test('own removals and renames are known at once', async (t) => {
+  const { result, stat } = world();
+  await result('mkdir', '/d', 0o755);
+  await result('mknod', '/d/f', REGULAR, 0);
+  const { ino } = await stat('/d/f');
+  t.is(await result('rename', '/d', '/e'), 0);
+  t.is(await result('getattr', '/d/f'), -ENOENT);
+  t.is((await stat('/e/f')).ino, ino);
+  t.is(await result('unlink', '/e/f'), 0);
+  t.is(await result('getattr', '/e/f'), -ENOENT);
+  t.is(await result('rmdir', '/e'), 0);
+  t.is(await result('getattr', '/e'), -ENOENT);
+});
+
+test('a node that is gone has its name looked up anew, once', async (t) => {
+  const { fileSystem, result, stat } = world();
+  await result('mknod', '/old', REGULAR, 0);
+  await result('mknod', '/new', REGULAR, 0);
+  const old = (await stat('/old')).ino;
+  const [name, newName] = [Buffer.from('new'), Buffer.from('old')];
+  await fileSystem.rename({ kind: 'rename', parent: 1, name, newParent: 1, newName, flags: 0 });
+  fileSystem.gone.add(old);
+  t.not((await stat('/old')).ino, old);
+  fileSystem.gone.add((await stat('/old')).ino);
+  t.is(await result('getattr', '/old'), -ENOENT);
+});
+
+test('what libfuse hides is removed for everybody, and stays for who has it open', async (t) => {
+  const { ask, result, open, stat } = world();
+  await result('mkdir', '/d', 0o755);
+  await result('mknod', '/d/f', REGULAR, 0);
+  const file = await open('/d/f', OPEN.READ_WRITE);
+  t.is(await result('write', '/d/f', file, Buffer.from('data'), 4, 0), 4);
+  t.is(await result('rename', '/d/f', HIDDEN), 0);
+  t.deepEqual((await ask('readdir', '/d')).value, []);
+  t.is((await stat(HIDDEN)).size, 4);
+  await result('rename', '/d', '/e');
+  t.is((await stat(HIDDEN.replace('/d/', '/e/'))).size, 4, 'its directory may be renamed');
+  const into = Buffer.alloc(10);
+  t.is(await result('read', HIDDEN, file, into, 10, 0), 4);
+  t.is(into.toString('utf8', 0, 4), 'data');
+  t.is(await result('release', HIDDEN, file), 0);
+  t.is(await result('getattr', HIDDEN.replace('/d/', '/e/')), -ENOENT);
+});
+
+test('what is made stays open for who made it, with its flags, and otherwise not for long', async (t) => {
+  const { fileSystem, timers, result, open, stat } = world();
+  await result('mknod', '/log', REGULAR, 0);
+  const one = await open('/log', OPEN.WRITE_ONLY | OPEN.APPEND);
+  t.is(timers.length, 0, 'taken over');
+  const two = await open('/log', OPEN.WRITE_ONLY | OPEN.APPEND);
+  // The kernel believes that both are at the start.
+  await result('write', '/log', one, Buffer.from('one '), 4, 0);
+  await result('write', '/log', two, Buffer.from('two '), 4, 0);
+  await result('write', '/log', one, Buffer.from('three'), 5, 0);
+  t.is((await stat('/log')).size, 13);
+  await result('mknod', '/node', REGULAR, 0);
+  const released = () => fileSystem.calls.filter((call) => call === 'release').length;
+  t.is(released(), 0);
+  for (const timer of timers) timer();
+  t.is(released(), 1);
+});
+
+test('names that are not UTF-8, and times that cannot be read, are refused rather than mistaken', async (t) => {
+  const { result } = world();
+  t.is(await result('mkdir', '/caf\ufffd', 0o755), -EILSEQ);
+  t.is(await result('symlink', 'to \ufffd', '/s'), -EILSEQ);
+  t.is(await result('mkdir', '/café', 0o755), 0);
+  t.is(await result('utimens', '/café', Number.NaN, Number.NaN), -EOPNOTSUPP);
+});
+
+test('owners that are not named stay, both times are set', async (t) => {
+  const { result, stat } = world();
+  await result('mknod', '/f', REGULAR, 0);
+  await result('chown', '/f', 7, 8);
+  await result('chown', '/f', 0xffffffff, 9);
+  await result('utimens', '/f', 1_000_250, 2_000_500);
+  const { uid, gid, atime, mtime } = await stat('/f');
+  t.deepEqual([uid, gid, atime, mtime], [7, 9, 1_000_250, 2_000_500]);
+});
