@@ -1,5 +1,4 @@
 import { GfsError } from '../../src/base/errors.ts';
-import type { Time } from '../../src/rpc/messages.ts';
 import type { Caller, FileSystem } from '../file-system.ts';
 import type { DirectoryItem } from '../wire/directory.ts';
 import { OPEN, TYPE } from '../wire/numbers.ts';
@@ -57,10 +56,6 @@ export class PathNamespace {
       fileSystem.setAttributes({ kind: 'setAttributes', node, openFile, ...changes }, caller);
     if (handle === undefined) await walker.at(path, (node) => change(node));
     else await change(handles.get(handle).node, handles.get(handle).openFile);
-  }
-
-  async setTimes(path: string, atime: Time, mtime: Time): Promise<void> {
-    await this.setAttributes(path, { atime, mtime });
   }
 
   async readSymlink(path: string): Promise<string> {

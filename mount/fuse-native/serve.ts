@@ -15,7 +15,7 @@ export async function serveByLibfuse(
   const fileSystem = new GfsFileSystem({ env, client, timeouts: options, syncsNames });
   const server = new NativeServer({ env, fileSystem, log, onFatal });
   fileSystem.attach({
-    notify: ({ bytes }) => server.notified(bytes),
+    notify: (notification) => server.notified(notification),
     notified: () => undefined,
   });
   const source = options.source ?? masters.join(',');

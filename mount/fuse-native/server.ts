@@ -6,6 +6,7 @@ import type { Logger } from '../../src/base/log.ts';
 import { TaskGroup } from '../../src/base/task-group.ts';
 import { EIO, errnoOf } from '../errno.ts';
 import type { Caller, FileSystem } from '../file-system.ts';
+import type { Notification } from '../wire/notifications.ts';
 import { statfsOf, statOf, timeOf } from './conversions.ts';
 import { FreshFiles } from './fresh-files.ts';
 import { Handles } from './handles.ts';
@@ -39,7 +40,8 @@ export class NativeServer {
     const caller = mountingUser();
     this.#walker = new PathWalker(env, fileSystem, caller);
     const fresh = new FreshFiles(env, (node, openFile) => {
-      this.#tasks.run(() => fileSystem.release({ kind: 'release', node, openFile }));
+      const release = () => fileSystem.release({ kind: 'release', node, openFile });
+      this.#do(() => undefined, 'a file that nobody opened', release);
     });
     const context = { fileSystem, caller, walker: this.#walker, handles: new Handles(), fresh };
     this.#names = new PathNamespace(context);
@@ -47,8 +49,8 @@ export class NativeServer {
   }
 
   /** Takes what the kernel of another driver would be told. */
-  notified(message: Uint8Array): boolean {
-    return this.#walker.dentries.notified(message);
+  notified({ bytes }: Notification): boolean {
+    return this.#walker.dentries.notified(bytes);
   }
 
   /** Resolves when all that was asked so far is answered. */
@@ -95,7 +97,7 @@ export class NativeServer {
     if (Number.isNaN(mtimeMs)) {
       throw new GfsError('UNIMPLEMENTED', 'this binary of fuse-native does not say which times are meant');
     }
-    await this.#names.setTimes(path, timeOf(atimeMs), timeOf(mtimeMs));
+    await this.#names.setAttributes(path, { atime: timeOf(atimeMs), mtime: timeOf(mtimeMs) });
   }
 
   #do(done: Done, path: string, work: () => Promise<unknown>): void {

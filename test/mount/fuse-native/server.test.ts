@@ -9,6 +9,7 @@ import { OPEN, ROOT_NODE, TYPE } from '../../../mount/wire/numbers.ts';
 import type { TimedAttributes } from '../../../mount/wire/replies.ts';
 import type * as requests from '../../../mount/wire/requests.ts';
 import type { Env } from '../../../src/base/env.ts';
+import { GfsError } from '../../../src/base/errors.ts';
 import { silentLogger } from '../../../src/base/log.ts';
 import { NodeEnv } from '../../../src/base/node-env.ts';
 import { MemoryFileSystem } from '../memory-file-system.ts';
@@ -17,12 +18,17 @@ const { ENOENT, EILSEQ, EOPNOTSUPP } = constants.errno;
 const REGULAR = TYPE.REGULAR | 0o644;
 const HIDDEN = '/d/.fuse_hidden0000000200000001';
 
-/** Says of some nodes that they are gone. */
+/** Says of some nodes that they are gone, and may lose what is closed. */
 class FailingFileSystem extends MemoryFileSystem {
   readonly gone = new Set<number>();
   override getAttributes(operation: requests.GetAttributes): Promise<TimedAttributes> {
     if (this.gone.has(operation.node)) throw new ErrnoError(ESTALE, 'gone');
     return super.getAttributes(operation);
+  }
+  releaseFails = false;
+  override async release(): Promise<void> {
+    await super.release();
+    if (this.releaseFails) throw new GfsError('IO_ERROR', 'not at the cluster');
   }
 }
 
@@ -38,9 +44,8 @@ function world() {
       return { cancel: () => timers.splice(timers.indexOf(task), 1) };
     },
   };
-  const onFatal = (error: unknown) => {
-    throw error;
-  };
+  const fatal: unknown[] = [];
+  const onFatal = (error: unknown) => fatal.push(error);
   const server = new NativeServer({ env, fileSystem, log: silentLogger, onFatal });
   /** Asks as the binding does; resolves to the result, and to what came with it. */
   const ask = <K extends keyof NativeOperations>(name: K, ...args: unknown[]) =>
@@ -53,7 +58,7 @@ function world() {
   const open = async (path: string, flags: number) => (await ask('open', path, flags)).value as number;
   const stat = async (path: string) => (await ask('getattr', path)).value as NativeStat;
   const lookups = () => fileSystem.calls.filter((call) => call === 'lookup').length;
-  return { fileSystem, server, timers, ask, result, open, stat, lookups };
+  return { fileSystem, server, timers, fatal, ask, result, open, stat, lookups };
 }
 
 test('names are looked up once, until the file system says that they mean something else', async (t) => {
@@ -126,7 +131,7 @@ test('what libfuse hides is removed for everybody, and stays for who has it open
 });
 
 test('what is made stays open for who made it, with its flags, and otherwise not for long', async (t) => {
-  const { fileSystem, timers, result, open, stat } = world();
+  const { fileSystem, server, timers, fatal, result, open, stat } = world();
   await result('mknod', '/log', REGULAR, 0);
   const one = await open('/log', OPEN.WRITE_ONLY | OPEN.APPEND);
   t.is(timers.length, 0, 'taken over');
@@ -139,8 +144,11 @@ test('what is made stays open for who made it, with its flags, and otherwise not
   await result('mknod', '/node', REGULAR, 0);
   const released = () => fileSystem.calls.filter((call) => call === 'release').length;
   t.is(released(), 0);
+  fileSystem.releaseFails = true;
   for (const timer of timers) timer();
+  await server.drain();
   t.is(released(), 1);
+  t.deepEqual(fatal, [], 'nobody waits for it');
 });
 
 test('names that are not UTF-8, and times that cannot be read, are refused rather than mistaken', async (t) => {
