@@ -92,7 +92,7 @@ static int openFlags(const std::string &text) {
   return bits(text, {{"rdonly", O_RDONLY}, {"wronly", O_WRONLY}, {"rdwr", O_RDWR}, {"creat", O_CREAT},
                      {"excl", O_EXCL}, {"trunc", O_TRUNC}, {"append", O_APPEND}, {"directory", O_DIRECTORY},
                      {"nofollow", O_NOFOLLOW}, {"path", O_PATH}, {"nonblock", O_NONBLOCK}, {"sync", O_SYNC},
-                     {"noatime", O_NOATIME}, {"direct", O_DIRECT}, {"cloexec", O_CLOEXEC}});
+                     {"noatime", O_NOATIME}});
 }
 
 static timespec timeOf(const std::string &text) {

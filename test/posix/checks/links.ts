@@ -25,6 +25,7 @@ export const LINKS: Checks = {
   'link: EEXIST': 'create a\ncreate b\nmkdir d\nlink a b -> EEXIST\nlink a d -> EEXIST\nlink a a -> EEXIST',
   'link: one that is refused moves nothing':
     'create a\ncreate b\nmark a b .\nlink a b -> EEXIST\nmoved a\nmoved b\nmoved .',
+  'link: EXDEV, from another file system': 'link /proc/version v -> EXDEV\nlist . ->',
   'link: of a link, not of what it leads to': `
     create f
     symlink f l

@@ -129,6 +129,13 @@ export const RENAME: Checks = {
     list d -> f`,
   'rename: ENOENT':
     'create f\nrename nothing g -> ENOENT\nrename f nothing/g -> ENOENT\nrename nothing f -> ENOENT',
+  'rename: EXDEV, to and from another file system': `
+    create f
+    mkdir d
+    rename f /proc/f -> EXDEV
+    rename d /proc/d -> EXDEV
+    rename /proc/version v -> EXDEV
+    list . -> d f`,
   'rename: one that is refused moves nothing': `
     create f
     mkdir d
