@@ -119,6 +119,16 @@ const cases: readonly [string, Buffer, Request][] = [
     packet(OPCODE.LINK, 5, u64(9), text('b')),
     { kind: 'makeLink', node: 9, newParent: 5, newName: Buffer.from('b') },
   ],
+  [
+    'STATX of an open file',
+    packet(OPCODE.STATX, 5, u32(1, 0), u64(3), u32(0, 0xfff)),
+    { kind: 'getAttributes', node: 5, openFile: 3, extended: true },
+  ],
+  [
+    'STATX of a node',
+    packet(OPCODE.STATX, 5, u32(0, 0), u64(99), u32(0, 0xfff)),
+    { kind: 'getAttributes', node: 5, openFile: undefined, extended: true },
+  ],
   ['OPEN', packet(OPCODE.OPEN, 5, u32(0o2001, 0)), { kind: 'open', node: 5, flags: 0o2001 }],
   [
     'CREATE',
