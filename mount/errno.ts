@@ -2,7 +2,7 @@ import { constants } from 'node:os';
 import { unreachable } from '../src/base/assert.ts';
 import { codeOf, type ErrorCode } from '../src/base/errors.ts';
 
-export const { EILSEQ, EINTR, EINVAL, EIO, ENODEV, ENOENT, ENOSYS, EPROTO, ESTALE } = constants.errno;
+export const { EILSEQ, EINTR, EINVAL, EIO, ENODEV, ENOENT, ENOSYS, EPROTO, ERANGE, ESTALE } = constants.errno;
 
 /** An answer that only the kernel understands. */
 export class ErrnoError extends Error {
@@ -54,6 +54,8 @@ export function errnoOfCode(code: ErrorCode): number {
       return errno.EXDEV;
     case 'NO_DATA':
       return errno.ENODATA;
+    case 'VALUE_TOO_LARGE':
+      return errno.E2BIG;
     case 'BAD_FILE':
       return errno.EBADF;
     case 'FILE_TOO_LARGE':

@@ -28,6 +28,11 @@ export const READ_BYTES_MAX = 4 * MiB;
 export const NAME_BYTES_MAX = 255;
 export const PATH_BYTES_MAX = 4096;
 export const SYMLINK_BYTES_MAX = 4095;
+/** Linux: XATTR_SIZE_MAX, XATTR_LIST_MAX (each name with a zero byte). */
+export const XATTR_VALUE_BYTES_MAX = 64 * KiB;
+export const XATTR_LIST_BYTES_MAX = 64 * KiB;
+/** All names and values of one inode. */
+export const XATTR_BYTES_MAX = 256 * KiB;
 /** No request or message is longer; a longer one closes the connection. */
 export const MESSAGE_BYTES_MAX = 8 * MiB;
 export const MASTER_ADDRESS_DEFAULT = '127.0.0.1:7400';

@@ -20,6 +20,7 @@ export const ERROR_CODES = [
   'TOO_MANY_LINKS',
   'CROSS_DEVICE',
   'NO_DATA',
+  'VALUE_TOO_LARGE', // E2BIG: of an extended attribute
   'BAD_FILE', // the open file is not (or no longer) known
   'FILE_TOO_LARGE',
   'NO_SPACE',

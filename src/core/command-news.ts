@@ -55,6 +55,8 @@ function tell(teller: Teller, command: Command): void {
       tellOfRename(teller, value);
       return;
     case 'setAttributes':
+    case 'setXattr':
+    case 'removeXattr':
     case 'commitLength':
       teller.learn(value.inode);
       teller.inode(value.inode);

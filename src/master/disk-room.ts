@@ -18,7 +18,9 @@ export async function hasRoom(
 ): Promise<boolean> {
   try {
     await oplog.makeRoom(records, use);
-    await store.makeRoom(Math.max(STORE_BYTES_MIN, records.length * STORE_BYTES_PER_COMMAND), use);
+    // Long records are long values, which take whole pages.
+    const bytes = records.reduce((sum, { length }) => sum + STORE_BYTES_PER_COMMAND + length, 0);
+    await store.makeRoom(Math.max(STORE_BYTES_MIN, bytes), use);
     return true;
   } catch (error) {
     if (codeOf(error) !== 'NO_SPACE') throw error;

@@ -53,12 +53,12 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
 
   return {
     createFile: async ({ message }) => {
-      const { name, mode, exclusive, reserveChunk, read, write, truncate } = message;
+      const { name, mode, umask, exclusive, reserveChunk, read, write, truncate } = message;
       const context = contextIn(message.context);
       const parent = inodeId(message.parent);
       const goal = config.replication;
       const firstChunk = reserveChunk ? newChunks.proposeIfPossible(goal) : undefined;
-      const file = { inode: metadata.dealInode(), mode, firstChunk, goal };
+      const file = { inode: metadata.dealInode(), mode, umask, firstChunk, goal };
       const body = { parent, name, ...file, exclusive, read, write, truncate };
       const there = truncate ? state.lookup(context.caller, parent, name) : undefined;
       const asker = context.session;
@@ -146,13 +146,14 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
 
     setAttributes: async ({ message }, { signal }) => {
       const context = contextIn(message.context);
-      const { mode, uid, gid, length, atime, mtime, atimeNow, mtimeNow, byOpenFile } = message;
+      const { mode, uid, gid, length, atime, mtime, atimeNow, mtimeNow, byOpenFile, dropSetIds } = message;
       const inode = inodeId(message.inode);
       if (byOpenFile && !sessions.writersOf(inode).includes(sessionId(context.session))) {
         throw new GfsError('BAD_FILE', `the session does not have inode ${inode} open for writing`);
       }
       const times = { atime, mtime, atimeNow, mtimeNow };
-      const changes = { inode, mode, uid, gid, length, ...times, byOpenFile, firstChunk: undefined };
+      const how = { byOpenFile, dropSetIds, firstChunk: undefined };
+      const changes = { inode, mode, uid, gid, length, ...times, ...how };
       const attributes = await setAttributes(parts, { context, changes, signal });
       return { message: await entries.entry(context.session, attributes) };
     },

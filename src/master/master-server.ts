@@ -43,6 +43,7 @@ import { serverHandlers } from './server-handlers.ts';
 import { sessionHandlers } from './session-handlers.ts';
 import { SessionKeeper } from './session-keeper.ts';
 import { StrayCopies } from './stray-copies.ts';
+import { xattrHandlers } from './xattr-handlers.ts';
 
 /** What chunkservers have after a start of the master to find it. */
 const SERVERS_RETURN_MS = 10 * SECOND_MS;
@@ -72,6 +73,7 @@ export class MasterServer implements RunningMaster {
       const handlers: MasterHandlers = {
         ...sessionHandlers(parts),
         ...namespaceHandlers(parts),
+        ...xattrHandlers(parts),
         ...fileHandlers(parts),
         ...chunkHandlers(parts),
         ...serverHandlers(parts),

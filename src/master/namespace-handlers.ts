@@ -85,11 +85,11 @@ export function namespaceHandlers(parts: MasterParts): Pick<MasterHandlers, Name
     },
 
     makeNode: async ({ message }) => {
-      const { name, mode, rdev, symlinkTarget } = message;
+      const { name, mode, umask, rdev, symlinkTarget } = message;
       const context = contextOf(message.context, sessions, nowMs());
       const parent = inodeId(message.parent);
       const type = nodeTypeOf(message.type);
-      const body = { parent, name, inode: metadata.dealInode(), type, mode, rdev, symlinkTarget };
+      const body = { parent, name, inode: metadata.dealInode(), type, mode, umask, rdev, symlinkTarget };
       const made = await metadata.execute(context, 'makeNode', body, reaching(context, parent));
       return { message: { ...plain(unwrap(made)), parent: entries.parent(context.session, parent) } };
     },

@@ -12,6 +12,7 @@ export function statusOf(code: ErrorCode): status {
       return status.INVALID_ARGUMENT;
     case 'MESSAGE_TOO_LARGE':
     case 'FILE_TOO_LARGE':
+    case 'VALUE_TOO_LARGE':
       return status.OUT_OF_RANGE;
     case 'UNIMPLEMENTED':
     case 'WRONG_SERVICE':

@@ -132,6 +132,10 @@ export class FakeMaster {
       },
       getAttributes: async ({ message: { inode } }) => ({ message: entryOf(this.node(inode).attributes) }),
       readSymlink: async ({ message: { inode } }) => ({ message: { target: this.node(inode).target } }),
+      // Nothing has any.
+      getXattr: async ({ message: { name } }) => {
+        throw new GfsError('NO_DATA', name.toString());
+      },
       createFile: async ({ message }) => ({
         message: this.#once(message.context, () => {
           const { entries } = this.node(message.parent);
@@ -253,6 +257,7 @@ export class FakeMaster {
       btime: now,
       goal: 3,
       truncations: 0,
+      hasXattrs: false,
     };
     const node: FakeNode = { attributes, extents: [], entries: new Map(), target: Buffer.from(target) };
     this.nodes.set(inode, node);

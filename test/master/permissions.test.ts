@@ -93,6 +93,24 @@ const ATTEMPTS: Partial<Record<MethodName, (bob: Client, at: Private) => Promise
       bob.call(methods.setAttributes, { context: bob.context(BOB), inode }),
     ]),
   ],
+  getXattr: (bob, { file, symlink, sub }) =>
+    [file, symlink, sub].flatMap((inode) =>
+      ['user.x', 'security.x', 'system.posix_acl_access'].map((attribute) =>
+        bob.call(methods.getXattr, {
+          ...{ caller: BOB, inode, name: Buffer.from(attribute), session: bob.session },
+        }),
+      ),
+    ),
+  listXattrs: (bob, { file, sub }) =>
+    [file, sub].map((inode) => bob.call(methods.listXattrs, { caller: BOB, inode, session: bob.session })),
+  setXattr: (bob, { file, sub }) =>
+    [file, sub].map((inode) =>
+      bob.call(methods.setXattr, { context: bob.context(BOB), inode, name: Buffer.from('user.x') }),
+    ),
+  removeXattr: (bob, { file, sub }) =>
+    [file, sub].map((inode) =>
+      bob.call(methods.removeXattr, { context: bob.context(BOB), inode, name: Buffer.from('user.x') }),
+    ),
   open: (bob, { file }) => [
     bob.call(methods.open, { context: bob.context(BOB), inode: file }),
     bob.call(methods.open, { context: bob.context(BOB), inode: file, read: true }),

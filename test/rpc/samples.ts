@@ -33,6 +33,7 @@ const attributes = {
   btime: time,
   goal: 3,
   truncations: 7,
+  hasXattrs: true,
 };
 const replica = { server: 3, address: '127.0.0.1:7401', rack: 'r1' };
 const extent = {
@@ -96,6 +97,10 @@ export const MASTER_SAMPLES: Samples<MasterDefinition> = {
   syncNames: [{}, {}],
   statFilesystem: [{}, { totalBytes: 2 ** 50, freeBytes: 1, nameLengthMax: 255 }],
   setAttributes: [{ context, inode: 5, mode: 0, length: 0, mtime: time, atimeNow: true }, { attributes }],
+  getXattr: [{ caller, inode: 5, name, session: 12 }, { value: name }],
+  listXattrs: [{ caller, inode: 5, session: 12 }, { names: [name, name] }],
+  setXattr: [{ context, inode: 5, name, value: name, create: true, replace: true }, { attributes }],
+  removeXattr: [{ context, inode: 5, name }, { attributes }],
   createFile: [
     { context, parent: 1, name, mode: 0o644, exclusive: true, reserveChunk: true, write: true },
     { attributes, openId: 9, extents: [extent], created: true },

@@ -29,6 +29,14 @@ import { Random } from '../sim/random.ts';
 const SEEDS = 10;
 const STEPS = 600;
 
+const XATTRS = ['user.a', 'trusted.b', 'security.capability', 'system.posix_acl_access'];
+/** A user is named in it. */
+const ACL = Buffer.from(
+  '020000000100070001000000020004000200000004000500ffffffff10000500ffffffff20000400ffffffff',
+  'hex',
+);
+const XATTR_VALUES = [ACL, Buffer.from('x'), Buffer.alloc(5000, 7)];
+
 /** A random life of a file system: files with chunks, sessions with numbers, everything there is a command for. */
 async function randomLog(seed: number): Promise<World> {
   const dice = new Random(`replay ${seed}`);
@@ -63,7 +71,7 @@ async function randomLog(seed: number): Promise<World> {
       recorded: dice.below(version + 1),
       admitted: 0 as const,
     };
-    switch (dice.below(16)) {
+    switch (dice.below(18)) {
       case 0:
         if (sessions.length < 6 || dice.chance(0.1)) sessions.push(world.openSession());
         break;
@@ -156,6 +164,13 @@ async function randomLog(seed: number): Promise<World> {
         world.run('raiseVersion', { ...raise, loss: dice.chance(0.2) });
         break;
       case 14:
+        if (dice.chance(0.5)) world.setXattr(inode, dice.pick(XATTRS), dice.pick(XATTR_VALUES));
+        else world.removeXattr(inode, dice.pick(XATTRS));
+        break;
+      case 15:
+        world.setXattr(dice.pick(inodes.slice(0, 5)), 'system.posix_acl_default', ACL);
+        break;
+      case 16:
         if (extent)
           world.run('sealExtent', {
             inode,
@@ -199,7 +214,7 @@ test('the tables equal a replay of the log, in both stores, however it is cut in
     }
     for (const { body } of world.log) kinds.add(body.$case);
   }
-  t.is(kinds.size, 18, [...kinds].join());
+  t.is(kinds.size, 20, [...kinds].join());
 });
 
 test('a record that is no command is CORRUPT, or at least nothing worse', (t) => {

@@ -1,4 +1,5 @@
 import { type Result, refuse } from '../../base/result.ts';
+import { ACCESS_ACL, aclOf, withMode } from './acl.ts';
 import { badCut, badNewChunk, dropExtentsFrom, putFirstChunk, raised, useChunkId } from './chunk-rows.ts';
 import type { Caller, CommandBodies } from './commands.ts';
 import { FILE_LENGTH_MAX } from './extents.ts';
@@ -8,14 +9,14 @@ import {
   isOwner,
   MAY_WRITE,
   MODE_ALL,
-  MODE_SETGID,
   mayAccess,
-  onlyTakesSetIds,
+  withoutForeignSetgid,
   withoutSetIds,
 } from './permissions.ts';
 import { type Prepare, ready } from './prepared.ts';
 import { type Extent, FileType, type Inode, type Time } from './rows.ts';
 import type { MetadataState } from './state.ts';
+import { CAPABILITY, withAcl, withoutXattr } from './xattrs.ts';
 
 type Body = CommandBodies['setAttributes'];
 
@@ -27,10 +28,11 @@ export const prepareSetAttributes: Prepare<'setAttributes'> = (
 ) => {
   const inode = state.tables.inode(body.inode);
   if (inode === undefined) return refuse('NOT_FOUND', `no inode ${body.inode}`);
-  const refusal = forbidden(inode, body, caller) ?? badTimes(body) ?? badTruncation(state, inode, body);
+  const refusal =
+    forbidden(state, inode, body, caller) ?? badTimes(body) ?? badTruncation(state, inode, body);
   if (refusal !== undefined) return refusal;
   return ready(() => {
-    const changed = withAttributes(inode, { body, caller, time });
+    const changed = withItsXattrs(state, withAttributes(inode, { body, caller, time }), body);
     useChunkId(state, body.firstChunk);
     if (body.length !== undefined) truncate(state, changed, body);
     state.tables.putInode(changed);
@@ -38,12 +40,15 @@ export const prepareSetAttributes: Prepare<'setAttributes'> = (
   });
 };
 
-function forbidden(inode: Inode, body: Body, caller: Caller): Result<never> | undefined {
+function forbidden(
+  state: MetadataState,
+  inode: Inode,
+  body: Body,
+  caller: Caller,
+): Result<never> | undefined {
   const { mode, uid, gid } = body;
   const owner = isOwner(caller, inode);
-  const writes = mode !== undefined && onlyTakesSetIds(inode, mode) && mayAccess(caller, inode, MAY_WRITE);
-  if (mode !== undefined && !owner && !writes)
-    return refuse('NOT_PERMITTED', 'only the owner changes the mode');
+  if (mode !== undefined && !owner) return refuse('NOT_PERMITTED', 'only the owner changes the mode');
   if (uid !== undefined && caller.uid !== 0 && !(owner && uid === inode.uid)) {
     return refuse('NOT_PERMITTED', 'only root gives files away');
   }
@@ -53,11 +58,9 @@ function forbidden(inode: Inode, body: Body, caller: Caller): Result<never> | un
   if ((body.atime !== undefined || body.mtime !== undefined) && !owner) {
     return refuse('NOT_PERMITTED', 'only the owner sets times');
   }
-  if ((body.atimeNow || body.mtimeNow) && !owner && !mayAccess(caller, inode, MAY_WRITE))
-    return denied(inode);
-  if (body.length !== undefined && !body.byOpenFile && !mayAccess(caller, inode, MAY_WRITE))
-    return denied(inode);
-  return undefined;
+  const touches = (body.atimeNow || body.mtimeNow) && !owner;
+  const writes = (body.length !== undefined || body.dropSetIds) && !body.byOpenFile;
+  return (touches || writes) && !mayAccess(state, caller, inode, MAY_WRITE) ? denied(inode) : undefined;
 }
 
 function badTimes({ atime, mtime }: Body): Result<never> | undefined {
@@ -101,7 +104,7 @@ function withAttributes(
   const chowned = body.uid !== undefined || body.gid !== undefined;
   const cutByUser = body.length !== undefined && caller.uid !== 0;
   const keepsRights = inode.type === FileType.DIRECTORY || body.mode !== undefined;
-  if ((chowned || cutByUser) && !keepsRights) mode = withoutSetIds(caller, inode);
+  if ((chowned || cutByUser || body.dropSetIds) && !keepsRights) mode = withoutSetIds(inode, caller);
   const contentsTime = body.length === undefined ? inode.mtime : time;
   return {
     ...inode,
@@ -116,10 +119,16 @@ function withAttributes(
   };
 }
 
-/** Who is not in the file's group may not make it run with that group's rights. */
 function newMode(inode: Inode, { mode = 0, gid = inode.gid }: Body, caller: Caller): number {
-  const keepsSetgid = caller.uid === 0 || isInGroup(caller, gid);
-  return mode & MODE_ALL & (keepsSetgid ? MODE_ALL : ~MODE_SETGID);
+  return withoutForeignSetgid(mode & MODE_ALL, caller, gid);
+}
+
+/** An ACL follows the mode; a file with other contents or another owner has no capabilities. */
+function withItsXattrs(state: MetadataState, inode: Inode, { mode, uid, gid, length }: Body): Inode {
+  const acl = mode === undefined ? undefined : aclOf(state, inode, ACCESS_ACL);
+  if (acl !== undefined) withAcl(state, inode, ACCESS_ACL, withMode(acl, inode.mode));
+  const changesHands = uid !== undefined || gid !== undefined || length !== undefined;
+  return changesHands ? withoutXattr(state, inode, CAPABILITY) : inode;
 }
 
 /** `inode` is as it will be. Extents behind the new end go, the one it lies in is cut, and a sealed one is shorter then. */

@@ -6,6 +6,7 @@ import { withoutSetIds } from './permissions.ts';
 import { type Prepare, ready } from './prepared.ts';
 import { FileType, type Inode } from './rows.ts';
 import type { MetadataState } from './state.ts';
+import { CAPABILITY, withoutXattr } from './xattrs.ts';
 
 /**
  * Commands on a file's bytes. Who may give them was decided when the file was opened: a mode that changes later does
@@ -26,10 +27,10 @@ export const prepareCommitLength: Prepare<'commitLength'> = (
   return ready(() => {
     const { value } = file;
     const changed: Inode = {
-      ...value,
+      ...withoutXattr(state, value, CAPABILITY),
       // A lower bound: another session's later word may be here already.
       length: Math.max(value.length, length),
-      mode: context.caller.uid === 0 ? value.mode : withoutSetIds(context.caller, value),
+      mode: context.caller.uid === 0 ? value.mode : withoutSetIds(value, context.caller),
       mtime: mtime ?? time,
       ctime: time,
     };

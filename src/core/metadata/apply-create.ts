@@ -2,6 +2,7 @@ import type { Buffer } from 'node:buffer';
 import { REPLICATION_MAX, SYMLINK_BYTES_MAX } from '../../base/constants.ts';
 import type { InodeId } from '../../base/ids.ts';
 import { type Result, refuse } from '../../base/result.ts';
+import { ACCESS_ACL, aclOf, DEFAULT_ACL, inheritedAcl, isMinimal, modeOfAcl } from './acl.ts';
 import { badNewChunk, dropExtentsFrom, putFirstChunk, useChunkId } from './chunk-rows.ts';
 import type { Caller, Command, CommandBodies } from './commands.ts';
 import { withLink } from './links.ts';
@@ -14,6 +15,7 @@ import {
   MAY_WRITE,
   MODE_ALL,
   MODE_GROUP_EXECUTE,
+  MODE_PERMISSIONS,
   MODE_SETGID,
   mayAccess,
   withoutSetIds,
@@ -21,6 +23,7 @@ import {
 import { type Prepare, type Prepared, ready } from './prepared.ts';
 import { type Attributes, FileType, type Inode, type Time } from './rows.ts';
 import type { MetadataState } from './state.ts';
+import { CAPABILITY, withAcl, withoutXattr } from './xattrs.ts';
 
 /** Commands that give an inode a name: new files, other new nodes, further links. */
 
@@ -39,12 +42,12 @@ export const prepareCreateFile: Prepare<'createFile'> = (state, body, command) =
   const dirent = state.tables.dirent(body.parent, body.name);
   if (dirent !== undefined) return openExisting(state, state.inodeOf(dirent.inode), { body, command });
 
-  if (!mayAccess(caller, directory.value, MAY_WRITE)) return denied(directory.value);
+  if (!mayAccess(state, caller, directory.value, MAY_WRITE)) return denied(directory.value);
   if (isUsed(state, body.inode)) return idUsed(body.inode);
   if (body.goal < 1 || body.goal > REPLICATION_MAX)
     return refuse('INVALID_ARGUMENT', `${body.goal} copies are not possible`);
   return ready(() => {
-    const inode = newInode(directory.value, {
+    const fresh = newInode(directory.value, {
       id: body.inode,
       type: FileType.REGULAR,
       mode: body.mode,
@@ -52,6 +55,7 @@ export const prepareCreateFile: Prepare<'createFile'> = (state, body, command) =
       time: command.time,
       goal: body.goal,
     });
+    const inode = withRights(state, directory.value, fresh, body.umask);
     addEntry(state, { directory: directory.value, name: body.name, inode, time: command.time });
     putFirstChunk(state, inode, body.firstChunk);
     return { attributes: inode, created: true };
@@ -70,11 +74,14 @@ function openExisting(
   if (inode.type !== FileType.REGULAR)
     return refuse('EXISTS', 'there is an entry of that name, and it is no file');
   const wanted = (body.read ? MAY_READ : 0) | (body.write || body.truncate ? MAY_WRITE : 0);
-  if (!mayAccess(caller, inode, wanted)) return denied(inode);
+  if (!mayAccess(state, caller, inode, wanted)) return denied(inode);
   return ready(() => {
     useChunkId(state, body.firstChunk);
     if (!body.truncate) return { attributes: inode, created: false };
-    const emptied = truncatedToNothing(inode, { caller, time: command.time });
+    const emptied = truncatedToNothing(withoutXattr(state, inode, CAPABILITY), {
+      caller,
+      time: command.time,
+    });
     dropExtentsFrom(state, inode.inode, 0);
     putFirstChunk(state, emptied, body.firstChunk);
     state.tables.putInode(emptied);
@@ -83,7 +90,7 @@ function openExisting(
 }
 
 function truncatedToNothing(inode: Inode, { caller, time }: { caller: Caller; time: Time }): Inode {
-  const mode = caller.uid === 0 ? inode.mode : withoutSetIds(caller, inode);
+  const mode = caller.uid === 0 ? inode.mode : withoutSetIds(inode, caller);
   return { ...inode, length: 0, truncations: inode.truncations + 1, mode, mtime: time, ctime: time };
 }
 
@@ -105,7 +112,7 @@ export const prepareMakeNode: Prepare<'makeNode'> = (state, body, { context: { c
       goal: 0,
     });
     const inode: Inode = {
-      ...fresh,
+      ...(isSymlink ? fresh : withRights(state, directory.value, fresh, body.umask)),
       linkCount: isDirectory ? 2 : 1,
       length: isSymlink ? body.symlinkTarget.length : 0,
       rdev: isDevice(body.type) ? body.rdev : 0,
@@ -171,7 +178,7 @@ export function searchable(
 ): Result<Inode> {
   const directory = state.directory(parent);
   if (!directory.ok) return directory;
-  if (!mayAccess(caller, directory.value, MAY_EXECUTE)) return denied(directory.value);
+  if (!mayAccess(state, caller, directory.value, MAY_EXECUTE)) return denied(directory.value);
   return badName(name) ?? directory;
 }
 
@@ -180,7 +187,7 @@ function roomFor(state: MetadataState, caller: Caller, parent: InodeId, name: Bu
   const directory = searchable(state, caller, parent, name);
   if (!directory.ok) return directory;
   if (state.tables.dirent(parent, name)) return refuse('EXISTS', 'there is an entry of that name');
-  return mayAccess(caller, directory.value, MAY_WRITE) ? directory : denied(directory.value);
+  return mayAccess(state, caller, directory.value, MAY_WRITE) ? directory : denied(directory.value);
 }
 
 function newInode(
@@ -213,8 +220,20 @@ function newInode(
     btime: time,
     goal,
     truncations: 0,
+    hasXattrs: false,
     parent: directory.inode,
   };
+}
+
+/** A directory's default ACL says what is allowed of the mode, and is handed down; where there is none, the umask says. */
+function withRights(state: MetadataState, directory: Inode, inode: Inode, umask = 0): Inode {
+  const acl = aclOf(state, directory, DEFAULT_ACL);
+  if (acl === undefined) return { ...inode, mode: inode.mode & ~(umask & MODE_PERMISSIONS) };
+  const own = inheritedAcl(acl, inode.mode);
+  const mode = (inode.mode & ~MODE_PERMISSIONS) | modeOfAcl(own);
+  const allowed = isMinimal(own) ? inode : withAcl(state, inode, ACCESS_ACL, own);
+  const heir = inode.type === FileType.DIRECTORY ? withAcl(state, allowed, DEFAULT_ACL, acl) : allowed;
+  return { ...heir, mode };
 }
 
 function addEntry(

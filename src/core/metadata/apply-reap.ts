@@ -1,3 +1,4 @@
+import { removeInode } from './apply-remove.ts';
 import { dropExtentsFrom } from './chunk-rows.ts';
 import { DONE } from './commands.ts';
 import { type Prepare, ready } from './prepared.ts';
@@ -11,8 +12,7 @@ export const prepareReap: Prepare<'reap'> = (state, { inodes }) =>
       if (!state.tables.isOrphan(inode)) continue;
       dropExtentsFrom(state, inode, 0);
       state.tables.removeOrphan(inode);
-      state.tables.removeInode(inode);
-      state.progress.inodeCount -= 1;
+      removeInode(state, state.inodeOf(inode));
     }
     return DONE;
   });

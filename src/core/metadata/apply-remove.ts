@@ -8,6 +8,7 @@ import { denied, MAY_WRITE, mayAccess, maySteal } from './permissions.ts';
 import { type Prepare, ready } from './prepared.ts';
 import { FileType, type Inode, type Time } from './rows.ts';
 import type { MetadataState } from './state.ts';
+import { removeXattrs } from './xattrs.ts';
 
 /** Commands that take a name away. */
 
@@ -54,7 +55,7 @@ export function removable(
   if (!directory.ok) return directory;
   const dirent = state.tables.dirent(parent, name);
   if (dirent === undefined) return refuse('NOT_FOUND', 'no such entry');
-  if (!mayAccess(caller, directory.value, MAY_WRITE)) return denied(directory.value);
+  if (!mayAccess(state, caller, directory.value, MAY_WRITE)) return denied(directory.value);
   const inode = state.inodeOf(dirent.inode);
   if (!maySteal(caller, directory.value, inode)) {
     return refuse('NOT_PERMITTED', 'in a sticky directory only the owner removes an entry');
@@ -83,15 +84,20 @@ export function dropLink(
     state.tables.putOrphan(inode.inode);
   } else {
     if (inode.type === FileType.SYMLINK) state.tables.removeSymlink(inode.inode);
-    state.tables.removeInode(inode.inode);
-    state.progress.inodeCount -= 1;
+    removeInode(state, inode);
   }
   return left;
 }
 
 /** The caller takes the link of its ".." off the parent. */
 export function removeEmptyDirectory(state: MetadataState, inode: Inode, time: Time): Inode {
+  removeInode(state, inode);
+  return { ...inode, linkCount: 0, ctime: time };
+}
+
+/** The row and the attributes of what has no name and is not open. */
+export function removeInode(state: MetadataState, inode: Inode): void {
+  removeXattrs(state, inode);
   state.tables.removeInode(inode.inode);
   state.progress.inodeCount -= 1;
-  return { ...inode, linkCount: 0, ctime: time };
 }

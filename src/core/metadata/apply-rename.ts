@@ -53,7 +53,7 @@ function targetOf(
   const dirent = state.tables.dirent(newParent, newName);
   if (dirent === undefined && exchange) return refuse('NOT_FOUND', 'nothing to exchange with');
   if (dirent !== undefined && noReplace) return refuse('EXISTS', 'there is an entry of that name');
-  if (!mayAccess(caller, directory.value, MAY_WRITE)) return denied(directory.value);
+  if (!mayAccess(state, caller, directory.value, MAY_WRITE)) return denied(directory.value);
   return ok({ directory: directory.value, inode: dirent && state.inodeOf(dirent.inode) });
 }
 
@@ -66,7 +66,7 @@ function forbiddenMove(
   if (moved.type !== FileType.DIRECTORY || from === to) return undefined;
   if (isWithin(state, to, moved.inode))
     return refuse('INVALID_ARGUMENT', 'a directory cannot go under itself');
-  return mayAccess(caller, moved, MAY_WRITE) ? undefined : denied(moved);
+  return mayAccess(state, caller, moved, MAY_WRITE) ? undefined : denied(moved);
 }
 
 function forbiddenExchange(

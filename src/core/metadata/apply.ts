@@ -17,6 +17,7 @@ import {
   prepareOpenSession,
   prepareReserveWriters,
 } from './apply-system.ts';
+import { prepareRemoveXattr, prepareSetXattr } from './apply-xattrs.ts';
 import type { Command, CommandCase, CommandResult } from './commands.ts';
 import type { Prepare, Prepared } from './prepared.ts';
 import type { MetadataState } from './state.ts';
@@ -35,6 +36,8 @@ const PREPARE: { readonly [K in CommandCase]: Prepare<K> } = {
   removeDirectory: prepareRemoveDirectory,
   rename: prepareRename,
   setAttributes: prepareSetAttributes,
+  setXattr: prepareSetXattr,
+  removeXattr: prepareRemoveXattr,
   commitLength: prepareCommitLength,
   addChunk: prepareAddChunk,
   raiseVersion: prepareRaiseVersion,

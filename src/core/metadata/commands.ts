@@ -84,6 +84,7 @@ export interface CommandBodies {
     readonly truncate: boolean;
     readonly firstChunk: NewChunk | undefined;
     readonly goal: number;
+    readonly umask?: number | undefined;
   };
   makeNode: {
     readonly parent: InodeId;
@@ -93,6 +94,7 @@ export interface CommandBodies {
     readonly mode: number;
     readonly rdev: number;
     readonly symlinkTarget: Buffer;
+    readonly umask?: number | undefined;
   };
   makeLink: { readonly inode: InodeId; readonly parent: InodeId; readonly name: Buffer };
   unlink: { readonly parent: InodeId; readonly name: Buffer };
@@ -118,6 +120,20 @@ export interface CommandBodies {
     readonly byOpenFile: boolean;
     readonly cut: RaiseVersion | undefined;
     readonly firstChunk: NewChunk | undefined;
+    readonly dropSetIds?: boolean | undefined;
+  };
+  setXattr: {
+    readonly inode: InodeId;
+    readonly name: Buffer;
+    readonly value: Buffer;
+    readonly create: boolean;
+    readonly replace: boolean;
+  };
+  removeXattr: {
+    readonly inode: InodeId;
+    readonly name: Buffer;
+    /** By a writer of the open file, as a write takes its capabilities away. */
+    readonly byOpenFile: boolean;
   };
   commitLength: {
     readonly inode: InodeId;
@@ -164,6 +180,8 @@ export interface CommandResults {
   removeDirectory: Removed;
   rename: Renamed;
   setAttributes: Attributes;
+  setXattr: Attributes;
+  removeXattr: Attributes;
   /** `previousCtime`: by which the writer sees whether anybody changed the file before this commit hid it. */
   commitLength: { readonly attributes: Attributes; readonly previousCtime: Time };
   addChunk: Extent;

@@ -5,6 +5,7 @@ const FRUGAL: ReadonlySet<CommandCase> = new Set<CommandCase>([
   'unlink',
   'removeDirectory',
   'setAttributes',
+  'removeXattr',
   'commitLength',
   'raiseVersion',
   'sealExtent',

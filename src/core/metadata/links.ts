@@ -68,7 +68,7 @@ function isReachableByFurtherLinks(state: MetadataState, caller: Caller, inode: 
 function isPathSearchable(state: MetadataState, caller: Caller, directory: InodeId): boolean {
   for (let current = directory; ; ) {
     const row = state.inodeOf(current);
-    if (!mayAccess(caller, row, MAY_EXECUTE)) return false;
+    if (!mayAccess(state, caller, row, MAY_EXECUTE)) return false;
     if (current === ROOT_INODE) return true;
     current = must(row.parent || undefined, 'a directory has a parent');
   }

@@ -112,6 +112,8 @@ const SHAPES: { readonly [K in CommandCase]: Shape<CommandResults[K]> } = {
   removeDirectory: removed,
   rename: renamed,
   setAttributes: attributes,
+  setXattr: attributes,
+  removeXattr: attributes,
   commitLength: committed,
   addChunk: extent,
   raiseVersion: { write: writeChunk, read: readChunk },

@@ -28,8 +28,9 @@ const MTIME_DIFFERS = 0x10;
 const CTIME_DIFFERS = 0x20;
 const HAS_PARENT = 0x40;
 const HAS_RDEV = 0x80;
-/** Above the mode's bits; nothing was there before files counted their truncations. */
+/** Above the mode's bits; nothing was there before files counted their truncations and had extended attributes. */
 const MODE_FACTOR = 0o10000;
+const HAS_XATTRS = 1;
 const HAS_TRUNCATIONS = 16;
 
 export function writeInode(row: RowWriter, inode: Attributes & Partial<Pick<Inode, 'parent'>>): RowWriter {
@@ -41,7 +42,7 @@ export function writeInode(row: RowWriter, inode: Attributes & Partial<Pick<Inod
     (same(ctime, btime) ? 0 : CTIME_DIFFERS) |
     (parent === 0 ? 0 : HAS_PARENT) |
     (inode.rdev === 0 ? 0 : HAS_RDEV);
-  const more = inode.truncations > 0 ? HAS_TRUNCATIONS : 0;
+  const more = (inode.hasXattrs ? HAS_XATTRS : 0) | (inode.truncations > 0 ? HAS_TRUNCATIONS : 0);
   row.byte(flags).number(inode.mode + more * MODE_FACTOR);
   row.number(inode.linkCount).number(inode.uid).number(inode.gid).number(inode.length).byte(inode.goal);
   if (more & HAS_TRUNCATIONS) row.number(inode.truncations);
@@ -75,6 +76,7 @@ export function readInode(row: RowReader, inode: InodeId): Inode {
     length,
     goal,
     truncations,
+    hasXattrs: (more & HAS_XATTRS) !== 0,
     btime,
     atime: flags & ATIME_DIFFERS ? readTime(row) : btime,
     mtime: flags & MTIME_DIFFERS ? readTime(row) : btime,

@@ -42,6 +42,8 @@ export interface Attributes {
   readonly goal: number;
   /** Of a regular file: how often its length was set. */
   readonly truncations: number;
+  /** There are extended attributes, ACLs among them. */
+  readonly hasXattrs: boolean;
 }
 
 /** An inode's row: its attributes, and where it lies. */

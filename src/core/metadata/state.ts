@@ -24,6 +24,7 @@ import {
 } from './rows.ts';
 import type { MetaStore } from './store.ts';
 import { checkStoreFormat, Tables } from './tables.ts';
+import { forbiddenLook, isListed, kindOf } from './xattrs.ts';
 
 /**
  * The master's durable state: look-ups, and `apply`, the only way to change it. Look-ups check the caller's permissions
@@ -121,7 +122,7 @@ export class MetadataState {
   lookup(caller: Caller, parent: InodeId, name: Uint8Array): Result<Attributes> {
     const directory = this.directory(parent);
     if (!directory.ok) return directory;
-    if (!mayAccess(caller, directory.value, MAY_EXECUTE)) return denied(directory.value);
+    if (!mayAccess(this, caller, directory.value, MAY_EXECUTE)) return denied(directory.value);
     if (isDot(name)) return directory;
     if (isDotDot(name))
       return this.attributes(must(directory.value.parent || undefined, 'a directory has a parent'));
@@ -133,8 +134,7 @@ export class MetadataState {
 
   /** As stat(2), needs no permission on the inode itself. */
   attributes(inode: InodeId): Result<Attributes> {
-    const row = this.tables.inode(inode);
-    return row === undefined ? refuse('NOT_FOUND', `no inode ${inode}`) : ok(row);
+    return this.#row(inode);
   }
 
   /** The attributes, if the caller may do all of this with the inode: what open(2) and access(2) ask. */
@@ -147,7 +147,7 @@ export class MetadataState {
     if (!found.ok) return found;
     const bits =
       (wanted.read ? MAY_READ : 0) | (wanted.write ? MAY_WRITE : 0) | (wanted.execute ? MAY_EXECUTE : 0);
-    return mayAccess(caller, found.value, bits) ? found : denied(found.value);
+    return mayAccess(this, caller, found.value, bits) ? found : denied(found.value);
   }
 
   /**
@@ -181,9 +181,9 @@ export class MetadataState {
   ): Result<DirectoryPage> {
     const directory = this.directory(inode);
     if (!directory.ok) return directory;
-    if (!mayAccess(caller, directory.value, MAY_READ)) return denied(directory.value);
+    if (!mayAccess(this, caller, directory.value, MAY_READ)) return denied(directory.value);
     // As in every Unix: names may be read without search permission, what they lead to may not.
-    const show = withAttributes && mayAccess(caller, directory.value, MAY_EXECUTE);
+    const show = withAttributes && mayAccess(this, caller, directory.value, MAY_EXECUTE);
     const { entries, end } = this.tables.dirents(inode, after, limit);
     return ok({
       entries: entries.map((entry) => ({
@@ -193,6 +193,32 @@ export class MetadataState {
       end,
       parent: must(directory.value.parent || undefined, 'a directory has a parent'),
     });
+  }
+
+  // --- extended attributes ---
+
+  xattr(caller: Caller, inode: InodeId, name: Buffer): Result<Buffer> {
+    const kind = kindOf(name);
+    if (!kind.ok) return kind;
+    const row = this.#row(inode);
+    if (!row.ok) return row;
+    const refusal = forbiddenLook(this, caller, row.value, kind.value);
+    if (refusal !== undefined) return refusal;
+    const value = row.value.hasXattrs ? this.tables.xattr(inode, name) : undefined;
+    return value === undefined ? refuse('NO_DATA', 'there is no attribute of that name') : ok(value);
+  }
+
+  /** The names that the caller may know of, in the order of their bytes. */
+  xattrNames(caller: Caller, inode: InodeId): Result<Buffer[]> {
+    const row = this.#row(inode);
+    if (!row.ok) return row;
+    const names = row.value.hasXattrs ? this.tables.xattrs(inode).map(({ name }) => name) : [];
+    return ok(names.filter((name) => isListed(name, caller)));
+  }
+
+  #row(inode: InodeId): Result<Inode> {
+    const row = this.tables.inode(inode);
+    return row === undefined ? refuse('NOT_FOUND', `no inode ${inode}`) : ok(row);
   }
 
   /** The row of an inode that is known to be there, such as one that a dirent names. */

@@ -43,6 +43,7 @@ const Table = {
   RESULT: 12, // session, number -> result, see result-codec.ts
   SERVER: 13, // server
   LINK: 14, // inode, directory -> how many of its names beside the one its row counts are there
+  XATTR: 20, // inode, name -> value
 } as const;
 type Table = (typeof Table)[keyof typeof Table];
 
@@ -226,6 +227,37 @@ export class Tables {
     return found;
   }
 
+  xattr(inode: InodeId, name: Uint8Array): Buffer | undefined {
+    return this.#read(this.#xattrKey(inode, name))?.rest();
+  }
+  putXattr(inode: InodeId, name: Uint8Array, value: Uint8Array): void {
+    this.#store.put(this.#xattrKey(inode, name), value);
+  }
+  /** Whether it was there. */
+  removeXattr(inode: InodeId, name: Uint8Array): boolean {
+    return this.#store.remove(this.#xattrKey(inode, name));
+  }
+  /** In the order of their bytes; as many as there are, or `limit`. */
+  xattrs(inode: InodeId, limit = Infinity): { name: Buffer; valueBytes: number }[] {
+    const found: { name: Buffer; valueBytes: number }[] = [];
+    const range = {
+      from: this.#table(Table.XATTR).ordered(inode).finish(),
+      end: this.#endKey
+        .begin()
+        .byte(Table.XATTR)
+        .ordered(inode + 1)
+        .finish(),
+    };
+    this.#store.scan(range, (key, value) => {
+      const reader = this.#keyReader.begin(key);
+      reader.byte();
+      reader.ordered();
+      found.push({ name: reader.rest(), valueBytes: value.length });
+      return found.length < limit;
+    });
+    return found;
+  }
+
   isOrphan(inode: InodeId): boolean {
     return this.#store.has(this.#numberKey(Table.ORPHAN, inode));
   }
@@ -343,6 +375,10 @@ export class Tables {
 
   #linkKey(inode: InodeId, directory: number): Uint8Array {
     return this.#table(Table.LINK).ordered(inode).ordered(directory).finish();
+  }
+
+  #xattrKey(inode: InodeId, name: Uint8Array): Uint8Array {
+    return this.#table(Table.XATTR).ordered(inode).raw(name).finish();
   }
 
   #resultKey(session: SessionId, number: number): Uint8Array {

@@ -1,4 +1,5 @@
 import { assert } from '../../../src/base/assert.ts';
+import type { InodeId } from '../../../src/base/ids.ts';
 import { ROOT_CALLER } from '../../../src/core/metadata/commands.ts';
 import { FileType, type Inode } from '../../../src/core/metadata/rows.ts';
 import type { MetadataState } from '../../../src/core/metadata/state.ts';
@@ -52,6 +53,7 @@ export function checkInvariants(state: MetadataState): void {
     }
     assert(id < state.progress.nextInode, 'an inode in use is not dealt again');
   }
+  checkXattrs(state, inodes);
   assert(state.inodeCount === inodes.size, `${state.inodeCount} inodes counted, ${inodes.size} there`);
   const chunks = state.chunks(0, 1e9);
   assert(state.chunkCount === chunks.length, `${state.chunkCount} chunks counted, ${chunks.length} there`);
@@ -59,6 +61,14 @@ export function checkInvariants(state: MetadataState): void {
   for (const { chunk, row } of chunks) {
     assert(row.referenceCount === references.get(chunk), `reference count of ${chunk}`);
     assert(!state.isGarbage(chunk), `chunk ${chunk} in use is no garbage`);
+  }
+}
+
+/** Each inode knows whether it has any, and none is left of an inode that is gone. */
+function checkXattrs(state: MetadataState, inodes: ReadonlyMap<number, Inode>): void {
+  for (let id = 1; id < state.progress.nextInode; id += 1) {
+    const there = state.tables.xattrs(id as InodeId);
+    assert(there.length > 0 === (inodes.get(id)?.hasXattrs ?? false), `attributes of inode ${id}`);
   }
 }
 

@@ -166,11 +166,11 @@ export class Model {
     const owner = caller.uid === node.uid;
     const allowed = owner && uid === node.uid && (gid === node.gid || member(caller, gid));
     if (caller.uid !== 0 && !allowed) return 'NOT_PERMITTED';
-    const keepsSetgid = (node.mode & 0o010) === 0 && (caller.uid === 0 || member(caller, node.gid));
+    const dropsSetgid = (node.mode & 0o010) !== 0 || (caller.uid !== 0 && !member(caller, node.gid));
+    if (node.type !== 'directory') node.mode &= dropsSetgid ? ~0o6000 : ~0o4000;
     node.uid = uid;
     node.gid = gid;
     node.ctime = this.now;
-    if (node.type !== 'directory') node.mode &= keepsSetgid ? ~0o4000 : ~0o6000;
     return 'OK';
   }
 

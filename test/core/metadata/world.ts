@@ -128,6 +128,19 @@ export class World {
     });
   }
 
+  setXattr(
+    inode: InodeId,
+    name: string,
+    value: Buffer | string,
+    flags: Partial<CommandBodies['setXattr']> = {},
+  ): Result<Attributes> {
+    const there = { inode, name: bytes(name), value: Buffer.from(value) };
+    return this.run('setXattr', { ...there, create: false, replace: false, ...flags });
+  }
+  removeXattr(inode: InodeId, name: string, byOpenFile = false): Result<Attributes> {
+    return this.run('removeXattr', { inode, name: bytes(name), byOpenFile });
+  }
+
   /** Makes it as it is wanted, or the test is wrong. */
   file(parent: InodeId, name: string, more: Partial<CommandBodies['createFile']> = {}): InodeId {
     return unwrap(this.create(parent, name, more)).attributes.inode;

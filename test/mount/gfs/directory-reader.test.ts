@@ -53,6 +53,7 @@ class ChangingDirectory {
     return {
       ...{ inode, type: FileType.FILE_TYPE_REGULAR, mode: 0o644, linkCount: 1, uid: 0, gid: 0, rdev: 0 },
       ...{ length: 5, atime: time, mtime: time, ctime: time, btime: time, goal: 3, truncations: 0 },
+      hasXattrs: false,
     };
   }
 }
