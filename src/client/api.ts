@@ -47,8 +47,9 @@ export interface OpenMode {
 }
 
 export interface CreateMode extends OpenMode {
-  /** Permission bits, umask already applied. */
   readonly mode: number;
+  /** Taken off the mode, unless the directory has a default ACL. Absent: the mode is as it should be. */
+  readonly umask?: number;
   /** An existing file is EXISTS; otherwise it is opened. */
   readonly exclusive?: boolean;
 }
@@ -77,10 +78,20 @@ export interface AttributeChanges {
   readonly mtime?: Time | 'now';
 }
 
+/** Of an extended attribute that is set. */
+export interface XattrOptions {
+  /** EXISTS: it is there. */
+  readonly create?: boolean;
+  /** NO_DATA: it is not there. */
+  readonly replace?: boolean;
+}
+
 export interface NodeDescription {
   /** Anything but a regular file. */
   readonly type: FileType;
   readonly mode: number;
+  /** As in `CreateMode`. */
+  readonly umask?: number;
   readonly rdev?: number;
   readonly symlinkTarget?: Uint8Array;
 }
@@ -130,6 +141,21 @@ export interface GfsClient {
   statFilesystem(waiting?: Waiting): Promise<StatFilesystemResponse>;
 
   setAttributes(inode: InodeId, changes: AttributeChanges, call: Call): Promise<Attributes>;
+  /**
+   * Extended attributes (xattr(7)): in user., trusted. and security., and ACLs in Linux's binary form, as
+   * system.posix_acl_access and system.posix_acl_default. NO_DATA: there is none of that name, or not for this caller.
+   */
+  getXattr(inode: InodeId, name: Uint8Array, call: Call): Promise<Buffer>;
+  /** The names, in the order of their bytes. */
+  listXattrs(inode: InodeId, call: Call): Promise<readonly Buffer[]>;
+  setXattr(
+    inode: InodeId,
+    name: Uint8Array,
+    value: Uint8Array,
+    options: XattrOptions,
+    call: Call,
+  ): Promise<Attributes>;
+  removeXattr(inode: InodeId, name: Uint8Array, call: Call): Promise<Attributes>;
   makeNode(parent: InodeId, name: Uint8Array, node: NodeDescription, call: Call): Promise<Attributes>;
   makeLink(inode: InodeId, parent: InodeId, name: Uint8Array, call: Call): Promise<Attributes>;
   /** These three answer what is gone by it, unless it is a regular file, which stays while somebody has it open. */
@@ -260,6 +286,11 @@ export interface GfsFile {
   /** Another writer of this open file: its records follow one another, and go beside those of others. */
   newAppendWriter(): AppendWriter;
   truncate(length: number, waiting?: Waiting): Promise<void>;
+  /**
+   * Takes set-id bits away, if there may be any. The master does that when it is told of writes by anybody but root; whoever
+   * asks for the mode meanwhile would still see them. Undefined: there are none.
+   */
+  dropSetIds(waiting?: Waiting): Promise<void> | undefined;
 
   /** As the master has them, with what was written here and is not there yet. */
   attributes(waiting?: Waiting): Promise<Attributes>;

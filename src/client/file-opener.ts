@@ -45,6 +45,7 @@ export class FileOpener {
       read: mode.read ?? false,
       write: mayWrite(mode),
       truncate: mode.truncate ?? false,
+      umask: mode.umask,
     };
     const patience = this.#parts.patience(call);
     const repeatable = mode.exclusive !== true;
@@ -84,6 +85,7 @@ export class FileOpener {
     const answer = await this.#parts.session.command(methods.open, request, call.caller, patience, true);
     if (truncated) this.#parts.known.unknown(inode);
     else if (!answer.beingWritten) this.#parts.known.learn(attributesOf(answer), asked);
+    else this.#parts.known.learnXattrs(attributesOf(answer), asked);
     const opened = this.#opened(answer, mode, call, { asked, truncated, whole: truncated });
     // Whoever reads wants to know how long it is.
     return await this.#asItIs(opened, answer.beingWritten && mode.read === true, call);

@@ -2,6 +2,7 @@ import { type Bytes, lengthOf } from '../base/bytes.ts';
 import type { Env } from '../base/env.ts';
 import type { InodeId } from '../base/ids.ts';
 import { Mutex } from '../base/mutex.ts';
+import { hasSetIds } from '../core/metadata/permissions.ts';
 import {
   type Attributes,
   type CommitLengthResponse,
@@ -20,6 +21,9 @@ type Stamp = Pick<Attributes, 'length' | 'mtime' | 'ctime'>;
 
 /** The master's answer to a commit. */
 type Committed = Pick<CommitLengthResponse, 'attributes' | 'previousCtime'>;
+
+/** Whether the file has bits that a write by somebody without privileges takes away. */
+type SetIds = 'none' | 'some' | 'unknown';
 
 /** A chunk's extent, by its file offset, and the lowest version under which mutations of it wait for a sync. */
 export interface Unsynced {
@@ -98,6 +102,9 @@ export class FileState implements Contents {
   /** The file is at least this long by what the cluster acknowledged to us. */
   #writtenEnd = 0;
   #truncations = 0;
+  #setIds: SetIds = 'unknown';
+  /** What was asked for before says nothing of them. */
+  #setIdsAt = 0;
   /** How many were known when the first write was taken that the master was not told of. */
   #writtenAfter = 0;
   /** Of the last write that the master has not been told of, or what was set since. */
@@ -133,6 +140,11 @@ export class FileState implements Contents {
   /** How often the file was truncated, as far as this client knows. */
   get truncations(): number {
     return this.#truncations;
+  }
+
+  /** What the mode says, as far as this client knows. */
+  get setIds(): SetIds {
+    return this.#setIds;
   }
 
   /** When the length last became another by what others did: what was known of the file's chunks may be old since. */
@@ -198,6 +210,7 @@ export class FileState implements Contents {
   observe(attributes: Attributes, askedAt: number): Attributes {
     if (attributes.type !== FileType.FILE_TYPE_REGULAR) return attributes;
     this.#truncations = Math.max(this.#truncations, attributes.truncations);
+    if (askedAt >= this.#setIdsAt) this.#setIds = setIdsOf(attributes);
     if (this.#changedAt > askedAt) {
       // What we did meanwhile only made it longer, unless it was cut: so long it is at least, by what others did.
       if (this.#cutAt <= askedAt) this.#grow(attributes.length);
@@ -220,6 +233,7 @@ export class FileState implements Contents {
   /** Somebody else changed the file: what is cached of it is old. */
   changedElsewhere(): void {
     this.appendedTo = undefined;
+    this.modeMayHaveChanged();
     this.mayHaveChanged();
     this.#stamp = undefined;
     this.#contentsChanged();
@@ -229,6 +243,11 @@ export class FileState implements Contents {
   /** Somebody else may have changed the file, or not: the next look tells. */
   mayHaveChanged(): void {
     this.#lengthIsOld = true;
+  }
+
+  modeMayHaveChanged(): void {
+    this.#setIds = 'unknown';
+    this.#setIdsAt = this.#options.clock.advance();
   }
 
   /** A write was taken. */
@@ -348,6 +367,8 @@ export class FileState implements Contents {
   /** Times or other attributes were set at the master. `mtime`: the caller chose it; later commits keep it. */
   attributesSet(attributes: Attributes, mtimeWasSet: boolean): Attributes {
     this.#changedAt = this.#options.clock.advance();
+    this.#setIds = setIdsOf(attributes);
+    this.#setIdsAt = this.#changedAt;
     if (mtimeWasSet && this.isUncommitted) this.#mtime = attributes.mtime;
     // Only what we changed may differ from what we knew; otherwise the next look drops what is cached.
     const stamp = this.#stamp;
@@ -395,6 +416,10 @@ export class FileState implements Contents {
     this.#changeCount += 1;
     for (const stream of this.streams) stream.close();
   }
+}
+
+function setIdsOf(attributes: Attributes): SetIds {
+  return hasSetIds(attributes) ? 'some' : 'none';
 }
 
 export function timeOf(ms: number): Time {

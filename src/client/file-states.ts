@@ -45,8 +45,10 @@ export class FileStates {
 
   /** Nothing that is known of any file is certain any more. */
   allMayHaveChanged(): void {
-    for (const state of this.#open.values()) state.mayHaveChanged();
-    for (const state of this.#closed.values()) state.mayHaveChanged();
+    for (const state of [...this.#open.values(), ...this.#closed.values()]) {
+      state.mayHaveChanged();
+      state.modeMayHaveChanged();
+    }
   }
 
   /** Since these attributes are what they are, what was written here and the master was not told of may have been cut off. */

@@ -250,6 +250,20 @@ export class FileWork {
     return state.attributesSet(attributes, changes.mtime !== undefined);
   }
 
+  /** As a write by somebody without privileges does it. */
+  async dropSetIds(state: FileState, access: Access, patience: Patience): Promise<void> {
+    if (state.setIds === 'unknown') await this.attributes(state, access, patience);
+    if (state.setIds === 'none') return;
+    const { session, entries, known } = this.#options;
+    const request = { ...attributesRequest(state.inode, {}, true), dropSetIds: true };
+    const asked = known.asking();
+    const { caller, openId } = access;
+    const answer = await session.command(setAttributes, request, caller, patience, true, openId);
+    const attributes = await entries.exact(answer, caller, patience);
+    known.changed(attributes, asked);
+    state.attributesSet(attributes, false);
+  }
+
   async attributes(state: FileState, access: Access, patience: Patience): Promise<Attributes> {
     const askedAt = this.#options.states.now;
     const attributes = await this.#options.entries.attributes(state.inode, access.caller, patience);

@@ -27,6 +27,7 @@ import type {
   Place,
   RenameOptions,
   Waiting,
+  XattrOptions,
 } from './api.ts';
 import { Appender } from './appender.ts';
 import { BlockCache } from './block-cache.ts';
@@ -51,6 +52,7 @@ import { ServerPool } from './server-pool.ts';
 import { Session } from './session.ts';
 import { WriteBehindShare } from './write-behind.ts';
 import { Writers } from './writers.ts';
+import { Xattrs } from './xattrs.ts';
 
 const methods = MasterDefinition.methods;
 const IO_TIMEOUT_MS_DEFAULT = 60 * SECOND_MS;
@@ -90,6 +92,7 @@ class Client implements Api {
   readonly #locations: Locations;
   readonly #states: FileStates;
   readonly #names: Namespace;
+  readonly #xattrs: Xattrs;
   readonly #work: FileWork;
   readonly #share: WriteBehindShare;
   readonly #tasks: TaskGroup;
@@ -127,13 +130,12 @@ class Client implements Api {
       heardMs: () => link.heardMs,
       remembers: this.kernelWalksPaths,
     });
-    this.#names = new Namespace({
-      session,
-      states: this.#states,
-      entries: this.#entries,
-      known: this.#known,
-      patience: (waiting) => this.#patience(waiting),
-    });
+    const answers = {
+      ...{ session, states: this.#states, entries: this.#entries, known: this.#known },
+      patience: (waiting: Waiting | undefined) => this.#patience(waiting),
+    };
+    this.#names = new Namespace(answers);
+    this.#xattrs = new Xattrs(answers);
     this.#share = new WriteBehindShare(
       env,
       this.#tasks,
@@ -230,6 +232,28 @@ class Client implements Api {
 
   rename(from: Place, to: Place, options: RenameOptions, call: Call): Promise<Attributes | undefined> {
     return this.#names.rename(from, to, options, call);
+  }
+
+  getXattr(inode: InodeId, name: Uint8Array, call: Call): Promise<Buffer> {
+    return this.#xattrs.get(inode, name, call);
+  }
+
+  listXattrs(inode: InodeId, call: Call): Promise<readonly Buffer[]> {
+    return this.#xattrs.list(inode, call);
+  }
+
+  setXattr(
+    inode: InodeId,
+    name: Uint8Array,
+    value: Uint8Array,
+    options: XattrOptions,
+    call: Call,
+  ): Promise<Attributes> {
+    return this.#xattrs.set(inode, name, value, options, call);
+  }
+
+  removeXattr(inode: InodeId, name: Uint8Array, call: Call): Promise<Attributes> {
+    return this.#xattrs.remove(inode, name, call);
   }
 
   resolve(path: Uint8Array, options: { followLast?: boolean }, call: Call): Promise<Attributes> {

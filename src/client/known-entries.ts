@@ -7,6 +7,7 @@ import { SECOND_MS } from '../base/units.ts';
 import { type Attributes, FileType } from '../rpc/messages.ts';
 import type { ChangeListener, Place } from './api.ts';
 import type { FileStates } from './file-states.ts';
+import { KnownXattrs } from './known-xattrs.ts';
 import type { RecentChanges } from './recent-changes.ts';
 
 /** With the names, less than the master remembers of one session. */
@@ -48,6 +49,7 @@ export class KnownEntries implements ChangeListener {
   readonly #options: KnownEntriesOptions;
   readonly #inodes = boundedCache<InodeId, Asked & { attributes: Attributes }>(INODE_COUNT_MAX);
   readonly #names = boundedCache<NameKey, { inode: InodeId; moment: number }>(NAME_COUNT_MAX);
+  readonly #xattrs = new KnownXattrs();
   /** All names that these directories have. */
   readonly #whole = boundedCache<InodeId, Set<NameKey>>(WHOLE_COUNT_MAX);
 
@@ -91,7 +93,37 @@ export class KnownEntries implements ChangeListener {
   learn(attributes: Attributes, asked: Asked): void {
     if (this.#options.remembers && !this.#changedSince(attributes, asked)) {
       this.#inodes.set(attributes.inode as InodeId, { attributes, ...asked });
+      this.#xattrs.learn(attributes);
     }
+  }
+
+  /** As `learn`, of a file that others may be writing: that gives it no extended attributes. */
+  learnXattrs(attributes: Attributes, asked: Asked): void {
+    if (this.#options.remembers && !this.#changedSince(attributes, asked)) this.#xattrs.learn(attributes);
+  }
+
+  xattr(inode: InodeId, name: Buffer): Buffer | 'absent' | undefined {
+    return this.#told ? this.#xattrs.get(inode, name) : undefined;
+  }
+
+  hasNoXattrs(inode: InodeId): boolean {
+    return this.#told && this.#xattrs.hasNone(inode);
+  }
+
+  /** An extended attribute that everybody may see; undefined: there is none. */
+  xattrAnswer(
+    inode: InodeId,
+    name: Buffer,
+    ask: () => Promise<Buffer | undefined>,
+  ): Promise<Buffer | undefined> {
+    return this.#options.remembers && !this.#options.changes.isBlind
+      ? this.#xattrs.answer(inode, name, ask)
+      : ask();
+  }
+
+  /** A command of this client may have changed extended attributes. */
+  xattrsChanged(inode: InodeId): void {
+    this.#xattrs.changed(inode);
   }
 
   learnName({ parent, name }: Place, attributes: Attributes, asked: Asked): void {
@@ -109,6 +141,7 @@ export class KnownEntries implements ChangeListener {
   /** A command of this client may have changed it, and its answer does not say what it is like now. */
   unknown(inode: InodeId): void {
     this.#options.changes.note(inode);
+    this.#xattrs.mayHaveChanged(inode);
   }
 
   /** A command of this client made the inode, under this name. `directory`: its parent as it is now. */
@@ -177,6 +210,7 @@ export class KnownEntries implements ChangeListener {
 
   inodeChanged(inode: InodeId): void {
     this.#inodes.delete(inode);
+    this.#xattrs.changed(inode);
     this.#whole.delete(inode);
   }
 
@@ -187,8 +221,14 @@ export class KnownEntries implements ChangeListener {
 
   everythingChanged(): void {
     this.#inodes.clear();
+    this.#xattrs.everythingChanged();
     this.#names.clear();
     this.#whole.clear();
+  }
+
+  /** What others change is told now. */
+  get #told(): boolean {
+    return this.#heard && !this.#options.changes.isBlind;
   }
 
   get #heard(): boolean {

@@ -109,13 +109,14 @@ export class Namespace {
   }
 
   async makeNode(parent: InodeId, name: Uint8Array, node: NodeDescription, call: Call): Promise<Attributes> {
-    const { type, mode, rdev, symlinkTarget } = node;
+    const { type, mode, umask, rdev, symlinkTarget } = node;
     const request = {
       context: undefined,
       parent,
       name: nameOf(name),
       type,
       mode,
+      umask,
       rdev: rdev ?? 0,
       symlinkTarget: symlinkTarget === undefined ? NO_NAME : nameOf(symlinkTarget),
     };

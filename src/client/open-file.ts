@@ -129,6 +129,11 @@ export class OpenFile implements GfsFile {
     await this.#work.setLength(this.#state, this.#access, { length }, true, patience);
   }
 
+  dropSetIds(waiting?: Waiting): Promise<void> | undefined {
+    if (this.#state.setIds === 'none') return undefined;
+    return this.#work.dropSetIds(this.#state, this.#access, this.#work.patience(waiting));
+  }
+
   async attributes(waiting?: Waiting): Promise<Attributes> {
     this.#checkOpen();
     return await this.#work.attributes(this.#state, this.#access, this.#work.patience(waiting));

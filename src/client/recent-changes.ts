@@ -24,6 +24,10 @@ export class RecentChanges {
     return this.#moment;
   }
 
+  get isBlind(): boolean {
+    return this.#blind;
+  }
+
   note(item: Item): void {
     this.#moment += 1;
     const forgotten = putLast(this.#lastChange, item, this.#moment, ITEM_COUNT_MAX);

@@ -34,5 +34,6 @@ export function attributesRequest(
     atimeNow: atime === 'now',
     mtimeNow: mtime === 'now',
     byOpenFile,
+    dropSetIds: undefined,
   };
 }
