@@ -5,6 +5,8 @@ import type {
   Create,
   Flush,
   GetAttributes,
+  GetXattr,
+  ListXattrs,
   Lookup,
   MakeDirectory,
   MakeLink,
@@ -18,8 +20,10 @@ import type {
   Release,
   ReleaseDirectory,
   RemoveDirectory,
+  RemoveXattr,
   Rename,
   SetAttributes,
+  SetXattr,
   Sync,
   SyncDirectory,
   Unlink,
@@ -47,7 +51,7 @@ export interface WriteBuffer {
  * What a mounted file system does, one method for each operation of the kernel. A rejection is answered with `errnoOf` the
  * error. Operations run side by side; the kernel orders what it wants ordered.
  */
-export interface FileSystem extends Namespace, Files, Directories {}
+export interface FileSystem extends Namespace, Xattrs, Files, Directories {}
 
 /** Names, and what they name. */
 export interface Namespace {
@@ -63,6 +67,15 @@ export interface Namespace {
   rename(operation: Rename, caller: Caller): Promise<void>;
   makeLink(operation: MakeLink, caller: Caller): Promise<Entry>;
   statFilesystem(): Promise<FilesystemStatistics>;
+}
+
+/** Extended attributes. */
+export interface Xattrs {
+  getXattr(operation: GetXattr, caller: Caller): Promise<Uint8Array>;
+  /** All names, each with a zero byte behind it. */
+  listXattrs(operation: ListXattrs, caller: Caller): Promise<Uint8Array>;
+  setXattr(operation: SetXattr, caller: Caller): Promise<void>;
+  removeXattr(operation: RemoveXattr, caller: Caller): Promise<void>;
 }
 
 /** Open files. */

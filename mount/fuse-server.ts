@@ -6,7 +6,7 @@ import { codeOf, GfsError, messageOf } from '../src/base/errors.ts';
 import type { Logger } from '../src/base/log.ts';
 import { TaskGroup } from '../src/base/task-group.ts';
 import { isBeingKilled } from './being-killed.ts';
-import { EINTR, EINVAL, EIO, ENODEV, ENOENT, ENOSYS, EPROTO, errnoOf } from './errno.ts';
+import { EINTR, EINVAL, EIO, ENODEV, ENOENT, ENOSYS, EPROTO, ERANGE, ErrnoError, errnoOf } from './errno.ts';
 import type { Caller, FileSystem } from './file-system.ts';
 import { InFlight, type Waiting } from './in-flight.ts';
 import { LookupCount } from './lookup-count.ts';
@@ -28,6 +28,7 @@ import {
   writeOpen,
   writeStatistics,
   writeWritten,
+  writeXattrSize,
 } from './wire/replies.ts';
 import type { Initialise, Operation, ReadDirectory, Write } from './wire/requests.ts';
 
@@ -43,6 +44,8 @@ export interface FuseServerOptions {
   /** An open /dev/fuse that is mounted. The server closes it at its end. */
   readonly fd: number;
   readonly readerCount: number;
+  /** The kernel checks who may do what. */
+  readonly defaultPermissions: boolean;
   readonly fileSystem: FileSystem;
   readonly log: Logger;
   /** A bug, or a device that broke: nothing can be served any more. */
@@ -58,6 +61,7 @@ export class FuseServer {
   readonly #env: Env;
   readonly #device: FuseDevice;
   readonly #fileSystem: FileSystem;
+  readonly #defaultPermissions: boolean;
   readonly #log: Logger;
   readonly #inFlight = new InFlight();
   readonly #lookups = new LookupCount();
@@ -67,9 +71,10 @@ export class FuseServer {
   #looksForKilled = false;
   #onInitialised: (error?: Error) => void = () => undefined;
 
-  constructor({ env, fd, readerCount, fileSystem, log, onFatal }: FuseServerOptions) {
+  constructor({ env, fd, readerCount, defaultPermissions, fileSystem, log, onFatal }: FuseServerOptions) {
     this.#env = env;
     this.#fileSystem = fileSystem;
+    this.#defaultPermissions = defaultPermissions;
     this.#log = log;
     this.#tasks = new TaskGroup(onFatal);
     this.initialised = new Promise((resolve, reject) => {
@@ -190,7 +195,7 @@ export class FuseServer {
   }
 
   #initialise(unique: bigint, reader: number, request: Initialise): void {
-    const reply = negotiate(request);
+    const reply = negotiate(request, { defaultPermissions: this.#defaultPermissions });
     if (reply === undefined) {
       const version = `${request.major}.${request.minor}`;
       this.#onInitialised(new GfsError('UNIMPLEMENTED', `FUSE ${version} of this kernel is too old`));
@@ -254,6 +259,12 @@ export class FuseServer {
         this.#send(waiting, writeStatistics(out, OUT_HEADER_BYTES, statistics));
         return;
       }
+      case 'getXattr':
+        this.#sendSized(waiting, operation.size, await fileSystem.getXattr(operation, caller));
+        return;
+      case 'listXattrs':
+        this.#sendSized(waiting, operation.size, await fileSystem.listXattrs(operation, caller));
+        return;
       case 'create': {
         const created = await fileSystem.create(operation, caller);
         const { openFile, attributes } = created;
@@ -295,6 +306,12 @@ export class FuseServer {
         break;
       case 'rename':
         await fileSystem.rename(operation, caller);
+        break;
+      case 'setXattr':
+        await fileSystem.setXattr(operation, caller);
+        break;
+      case 'removeXattr':
+        await fileSystem.removeXattr(operation, caller);
         break;
       case 'flush':
         await fileSystem.flush(operation);
@@ -362,6 +379,17 @@ export class FuseServer {
   #sendAttributes(waiting: Waiting, reply: TimedAttributes, extended = false): void {
     const write = extended ? writeExtendedAttributes : writeAttributes;
     this.#send(waiting, write(this.#device.out, OUT_HEADER_BYTES, reply));
+  }
+
+  /** A value, or how large it is: to who has no room at all, since that is what he asks. */
+  #sendSized(waiting: Waiting, room: number, value: Uint8Array): void {
+    if (room === 0) {
+      this.#send(waiting, writeXattrSize(this.#device.out, OUT_HEADER_BYTES, value.length));
+    } else if (value.length <= room) {
+      this.#send(waiting, OUT_HEADER_BYTES, value.length === 0 ? undefined : [value]);
+    } else {
+      throw new ErrnoError(ERANGE, `${value.length} bytes do not fit into ${room}`);
+    }
   }
 
   #sendOpen(waiting: Waiting, reply: OpenReply): boolean {

@@ -5,6 +5,7 @@ import { GfsDirectories } from './gfs/directories.ts';
 import { GfsFiles } from './gfs/files.ts';
 import type { KernelNotifier } from './gfs/kernel-belief.ts';
 import { GfsNamespace } from './gfs/namespace.ts';
+import { GfsXattrs } from './gfs/xattrs.ts';
 import type { DirectoryItem } from './wire/directory.ts';
 import type { Entry, FilesystemStatistics, OpenReply, TimedAttributes } from './wire/replies.ts';
 import type * as requests from './wire/requests.ts';
@@ -12,6 +13,7 @@ import type * as requests from './wire/requests.ts';
 /** The cluster as the kernel sees it: each operation goes to the part that does it. */
 export class GfsFileSystem implements FileSystem {
   readonly #namespace: GfsNamespace;
+  readonly #xattrs: GfsXattrs;
   readonly #files: GfsFiles;
   readonly #directories: GfsDirectories;
   readonly #context: GfsContext;
@@ -20,6 +22,7 @@ export class GfsFileSystem implements FileSystem {
     const context = createContext(options);
     this.#context = context;
     this.#namespace = new GfsNamespace(context);
+    this.#xattrs = new GfsXattrs(context);
     this.#files = new GfsFiles(context);
     this.#directories = new GfsDirectories(context);
   }
@@ -70,6 +73,19 @@ export class GfsFileSystem implements FileSystem {
   }
   statFilesystem(): Promise<FilesystemStatistics> {
     return this.#namespace.statFilesystem();
+  }
+
+  getXattr(operation: requests.GetXattr, caller: Caller): Promise<Uint8Array> {
+    return this.#xattrs.getXattr(operation, caller);
+  }
+  listXattrs(operation: requests.ListXattrs, caller: Caller): Promise<Uint8Array> {
+    return this.#xattrs.listXattrs(operation, caller);
+  }
+  setXattr(operation: requests.SetXattr, caller: Caller): Promise<void> {
+    return this.#xattrs.setXattr(operation, caller);
+  }
+  removeXattr(operation: requests.RemoveXattr, caller: Caller): Promise<void> {
+    return this.#xattrs.removeXattr(operation, caller);
   }
 
   create(operation: requests.Create, caller: Caller): Promise<Entry & OpenReply> {

@@ -69,7 +69,7 @@ program.addHelpText(
 Mount options:
   ro, rw, nosuid, suid, nodev, dev, noexec, exec, sync, dirsync, noatime: as for other file systems
   allow_other            users other than the one who mounts may use it
-  no_default_permissions leave all permission checks to the master
+  no_default_permissions leave all permission checks, by modes and ACLs, to the master
   attr_timeout=SPAN      how long the kernel believes attributes (default: 1s)
   entry_timeout=SPAN     how long the kernel believes what a name means (default: 1s)
   io_timeout=SPAN        how long an operation is tried while the cluster does not answer (default: 60s)

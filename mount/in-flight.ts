@@ -80,6 +80,8 @@ function endsWithItsCaller(kind: Operation['kind']): boolean {
     case 'lookup':
     case 'getAttributes':
     case 'readSymlink':
+    case 'getXattr':
+    case 'listXattrs':
     case 'statFilesystem':
     case 'read':
     case 'readDirectory':
@@ -93,6 +95,8 @@ function endsWithItsCaller(kind: Operation['kind']): boolean {
     case 'release':
     case 'releaseDirectory':
     case 'setAttributes':
+    case 'setXattr':
+    case 'removeXattr':
     case 'makeSymlink':
     case 'makeNode':
     case 'makeDirectory':

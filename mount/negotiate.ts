@@ -15,10 +15,8 @@ const CONGESTION_THRESHOLD = 96;
 /**
  * What we want of the kernel. Absent on purpose:
  * - WRITEBACK_CACHE: the kernel would believe its own lengths and times, and other machines write to these files too.
- * - DONT_MASK: the kernel applies the umask for us.
  * - POSIX_LOCKS, FLOCK_LOCKS: locks then hold on this machine, by the kernel alone.
- * - HANDLE_KILLPRIV: the kernel clears set-id bits by a SETATTR of its own.
- * - POSIX_ACL: there are no extended attributes yet.
+ * - SETXATTR_EXT: it says when an ACL takes the set-group-id bit away, which the master knows by the caller's groups.
  */
 const WANTED =
   INIT.ASYNC_READ |
@@ -32,14 +30,21 @@ const WANTED =
   INIT.ASYNC_DIO |
   INIT.PARALLEL_DIROPS |
   INIT.MAX_PAGES |
+  // Where a directory has a default ACL, the umask does not count: the master knows.
+  INIT.DONT_MASK |
+  // Set-id bits go with a write or a truncation of ours. Without it the kernel would ask for a capability before each write.
+  INIT.HANDLE_KILLPRIV_V2 |
   // A symlink never changes, and inode numbers are never reused.
   INIT.CACHE_SYMLINKS |
   INIT.INIT_EXT;
 /** Files opened with O_APPEND are direct-I/O; without this nobody could map them. */
 const WANTED2 = INIT2.DIRECT_IO_ALLOW_MMAP;
 
-/** The answer to INIT; undefined: this kernel is too old. */
-export function negotiate(kernel: Initialise): InitialiseReply | undefined {
+/** The answer to INIT; undefined: this kernel is too old. `defaultPermissions`: the kernel checks modes, and then ACLs, too. */
+export function negotiate(
+  kernel: Initialise,
+  { defaultPermissions }: { readonly defaultPermissions: boolean },
+): InitialiseReply | undefined {
   if (kernel.major < KERNEL_MAJOR || (kernel.major === KERNEL_MAJOR && kernel.minor < KERNEL_MINOR_MIN)) {
     return undefined;
   }
@@ -48,7 +53,7 @@ export function negotiate(kernel: Initialise): InitialiseReply | undefined {
     major: KERNEL_MAJOR,
     minor: KERNEL_MINOR,
     readaheadBytesMax: Math.min(READAHEAD_BYTES_MAX, kernel.readaheadBytesMax),
-    flags: kernel.flags & WANTED,
+    flags: kernel.flags & (defaultPermissions ? WANTED | INIT.POSIX_ACL : WANTED),
     flags2: kernel.flags2 & WANTED2,
     backgroundCountMax: BACKGROUND_COUNT_MAX,
     congestionThreshold: CONGESTION_THRESHOLD,

@@ -107,7 +107,8 @@ async function serveByKernel(
     await watchForDeath(mountPoint.device, log);
     const syncsNames = syncsNamesBy(options);
     const fileSystem = new GfsFileSystem({ env, client, timeouts: options, syncsNames });
-    const server = new FuseServer({ env, fd: mountPoint.fd, readerCount, fileSystem, log, onFatal });
+    const { fd } = mountPoint;
+    const server = new FuseServer({ env, fd, readerCount, defaultPermissions, fileSystem, log, onFatal });
     fileSystem.attach(server);
     await server.initialised;
     await mountPoint.raiseReadahead(READAHEAD_KIB);

@@ -12,6 +12,9 @@ import { checkedText, type PathWalker } from './path-walker.ts';
 /** What a listing asks for at a time; the file system decides how much it is. */
 const LISTING_BYTES = 1024 * 1024;
 
+/** libfuse took the umask off the mode. */
+const APPLIED = 0;
+
 export interface PathContext {
   readonly fileSystem: FileSystem;
   /** Whoever mounted: nobody else gets in, and the package does not say who asks. */
@@ -82,13 +85,13 @@ export class PathNamespace {
     const type = mode & TYPE.MASK;
     if (type !== TYPE.REGULAR && type !== 0) {
       await walker.learn(place, () =>
-        fileSystem.makeNode({ kind: 'makeNode', ...place, mode, rdev }, caller),
+        fileSystem.makeNode({ kind: 'makeNode', ...place, mode, umask: APPLIED, rdev }, caller),
       );
       return;
     }
     const flags = OPEN.READ_WRITE | OPEN.CREATE | OPEN.EXCLUSIVE;
     const { attributes, openFile } = await walker.learn(place, () =>
-      fileSystem.create({ kind: 'create', ...place, mode, flags }, caller),
+      fileSystem.create({ kind: 'create', ...place, mode, umask: APPLIED, flags }, caller),
     );
     fresh.add(attributes.node, openFile);
   }
@@ -97,7 +100,7 @@ export class PathNamespace {
     const { fileSystem, caller, walker } = this.#context;
     const place = await walker.place(path);
     await walker.learn(place, () =>
-      fileSystem.makeDirectory({ kind: 'makeDirectory', ...place, mode }, caller),
+      fileSystem.makeDirectory({ kind: 'makeDirectory', ...place, mode, umask: APPLIED }, caller),
     );
   }
 

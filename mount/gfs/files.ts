@@ -1,6 +1,6 @@
 import type { Bytes } from '../../src/base/bytes.ts';
 import { recordBytesMax } from '../../src/base/constants.ts';
-import { inodeId } from '../../src/base/ids.ts';
+import { type InodeId, inodeId } from '../../src/base/ids.ts';
 import { KiB } from '../../src/base/units.ts';
 import type { GfsFile, OpenedFile, OpenMode } from '../../src/client/api.ts';
 import type { Caller, Files, WriteBuffer } from '../file-system.ts';
@@ -13,8 +13,6 @@ import { staleWhenGone } from './stale.ts';
 
 /** A buffer of the device is a whole request's: below this a copy is cheaper than having one less. */
 const KEPT_BYTES_MIN = 64 * KiB;
-
-const SET_ID_BITS = 0o6000;
 
 /** Open files. Close-to-open: `flush` returns when data and length are at the cluster, `open` asks for them anew. */
 export class GfsFiles implements Files {
@@ -30,27 +28,28 @@ export class GfsFiles implements Files {
   }
 
   async create(operation: requests.Create, caller: Caller): Promise<Entry & OpenReply> {
-    const { parent, name, mode, flags } = operation;
-    const { client, callers, changes, belief } = this.#context;
+    const { parent, name, mode, umask, flags } = operation;
+    const { client, callers, belief } = this.#context;
     const call = await callers.call(caller);
     const how = {
       ...openMode(flags),
       mode: permissionBits(mode),
+      umask,
       exclusive: (flags & OPEN.EXCLUSIVE) !== 0,
     };
     const asked = belief.asking();
     const created = await client.create(inodeId(parent), name, how, call);
     const entry = belief.entry(created.attributes, asked, inodeId(parent), name);
-    if (how.truncate) changes.note(created.attributes.inode);
+    if (how.truncate) this.#truncated(inodeId(created.attributes.inode), caller);
     return { ...entry, ...this.#opened(created.attributes.inode, created, how) };
   }
 
   async open({ node, flags }: requests.Open, caller: Caller): Promise<OpenReply> {
-    const { client, callers, changes } = this.#context;
+    const { client, callers } = this.#context;
     const call = await callers.call(caller);
     const how = openMode(flags);
     const opened = await staleWhenGone(client.open(inodeId(node), how, call));
-    if (how.truncate) changes.note(node);
+    if (how.truncate) this.#truncated(inodeId(node), caller);
     return this.#opened(node, opened, how);
   }
 
@@ -60,19 +59,15 @@ export class GfsFiles implements Files {
 
   async write(operation: requests.Write, buffer: WriteBuffer): Promise<number> {
     const { node, openFile, offset, flags, dropsSetIds, data } = operation;
-    const mounted = this.#context.openFiles.get(openFile);
-    const { file } = mounted;
+    const { file } = this.#context.openFiles.get(openFile);
     try {
-      // Where the end is only the primary of the last chunk knows; what the kernel believes does not count.
-      if (flags & OPEN.APPEND) {
-        const appended = await this.#append(file, data);
-        if (dropsSetIds && mounted.mayHaveSetIds) {
-          // With the length, the master learns that it was written.
-          await file.flush();
-          mounted.mayHaveSetIds = false;
-        }
-        return appended;
+      const dropping = dropsSetIds ? file.dropSetIds() : undefined;
+      if (dropping !== undefined) {
+        await dropping;
+        this.#context.belief.modeMayHaveChanged(inodeId(node));
       }
+      // Where the end is only the primary of the last chunk knows; what the kernel believes does not count.
+      if (flags & OPEN.APPEND) return await this.#append(file, data);
       const release = data.length < KEPT_BYTES_MIN ? undefined : buffer.keep();
       if (release === undefined) await file.write(offset, [data]);
       else await file.writeTaken(offset, [data], release);
@@ -118,10 +113,14 @@ export class GfsFiles implements Files {
     this.#appendedTo.delete(node);
   }
 
+  #truncated(inode: InodeId, { uid }: Caller): void {
+    this.#context.changes.note(inode);
+    if (uid !== 0) this.#context.belief.modeMayHaveChanged(inode);
+  }
+
   #opened(node: number, opened: OpenedFile, { write = false, append = false }: OpenMode): OpenReply {
     const { file, unchanged, beingWritten } = opened;
-    const mayHaveSetIds = (opened.attributes.mode & SET_ID_BITS) !== 0;
-    const openFile = this.#context.openFiles.add({ file, writable: write, mayHaveSetIds });
+    const openFile = this.#context.openFiles.add({ file, writable: write });
     let flags = 0;
     if (append) this.#appendedTo.add(node);
     // One write(2) is one request and one record, and no page remembers it at an offset that it does not have.

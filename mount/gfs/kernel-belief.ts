@@ -92,6 +92,11 @@ export class KernelBelief {
     this.#told(this.#names, nameKey(parent, name), this.#timeouts.entryTimeoutMs, expireName);
   }
 
+  /** What the kernel asked for took set-id bits away, and it goes on believing in them: it asks anew only for lengths and times. */
+  modeMayHaveChanged(inode: InodeId): void {
+    this.#inodeChanged(inode);
+  }
+
   #told<K>(map: Map<K, number>, key: K, timeoutMs: number, expire: (key: K) => Notification): void {
     if (timeoutMs === 0) return;
     const nowMs = this.#env.monotonicMs();

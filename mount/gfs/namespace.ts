@@ -53,6 +53,8 @@ export class GfsNamespace implements Namespace {
   async #change(inode: InodeId, operation: requests.SetAttributes, call: Call): Promise<Attributes> {
     const { size, openFile } = operation;
     const changes = changesOf(operation);
+    // All that a kernel sends before a write that is to take set-id bits away; the write itself does.
+    if (size === undefined && Object.keys(changes).length === 0) return this.#client.attributes(inode, call);
     if (size === undefined) return this.#client.setAttributes(inode, changes, call);
     if (openFile === undefined) return this.#client.setAttributes(inode, { ...changes, length: size }, call);
     // ftruncate(2): allowed by how the file was opened, not by its mode now.
@@ -73,18 +75,18 @@ export class GfsNamespace implements Namespace {
     return this.#make(parent, name, symlink, caller);
   }
 
-  makeDirectory({ parent, name, mode }: requests.MakeDirectory, caller: Caller): Promise<Entry> {
-    const directory = { type: FileType.FILE_TYPE_DIRECTORY, mode: permissionBits(mode) };
+  makeDirectory({ parent, name, mode, umask }: requests.MakeDirectory, caller: Caller): Promise<Entry> {
+    const directory = { type: FileType.FILE_TYPE_DIRECTORY, mode: permissionBits(mode), umask };
     return this.#make(parent, name, directory, caller);
   }
 
-  async makeNode({ parent, name, mode, rdev }: requests.MakeNode, caller: Caller): Promise<Entry> {
+  async makeNode({ parent, name, mode, umask, rdev }: requests.MakeNode, caller: Caller): Promise<Entry> {
     const type = fileTypeOf(mode);
     if (type !== FileType.FILE_TYPE_REGULAR) {
-      return this.#make(parent, name, { type, mode: permissionBits(mode), rdev }, caller);
+      return this.#make(parent, name, { type, mode: permissionBits(mode), umask, rdev }, caller);
     }
     const call = await this.#call(caller);
-    const regular = { mode: permissionBits(mode), exclusive: true };
+    const regular = { mode: permissionBits(mode), umask, exclusive: true };
     const asked = this.#context.belief.asking();
     const { file, attributes } = await this.#client.create(inodeId(parent), name, regular, call);
     await file.close();

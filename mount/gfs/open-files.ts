@@ -4,8 +4,6 @@ import type { GfsFile } from '../../src/client/api.ts';
 export interface MountedFile {
   readonly file: GfsFile;
   readonly writable: boolean;
-  /** As it was opened, the file had set-id bits, which a write takes. */
-  mayHaveSetIds: boolean;
 }
 
 /** Open files by the numbers that the kernel has for them. */

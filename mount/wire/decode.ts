@@ -64,13 +64,14 @@ export function decodeRequest({ opcode, node }: RequestHeader, bytes: Buffer): R
     case OPCODE.MKNOD: {
       const mode = cursor.uint32();
       const rdev = cursor.uint32();
-      cursor.skip(8); // umask, which the kernel has applied, and padding
-      return { kind: 'makeNode', parent: node, mode, rdev, name: cursor.name() };
+      const umask = cursor.uint32();
+      cursor.skip(4);
+      return { kind: 'makeNode', parent: node, mode, umask, rdev, name: cursor.name() };
     }
     case OPCODE.MKDIR: {
       const mode = cursor.uint32();
-      cursor.skip(4);
-      return { kind: 'makeDirectory', parent: node, mode, name: cursor.name() };
+      const umask = cursor.uint32();
+      return { kind: 'makeDirectory', parent: node, mode, umask, name: cursor.name() };
     }
     case OPCODE.UNLINK:
       return { kind: 'unlink', parent: node, name: cursor.name() };
@@ -92,13 +93,30 @@ export function decodeRequest({ opcode, node }: RequestHeader, bytes: Buffer): R
       const linked = cursor.id();
       return { kind: 'makeLink', node: linked, newParent: node, newName: cursor.name() };
     }
+    case OPCODE.SETXATTR: {
+      // struct fuse_setxattr_in: size u32, flags u32; more only where SETXATTR_EXT was agreed on.
+      const size = cursor.uint32();
+      const flags = cursor.uint32();
+      const name = cursor.name();
+      return { kind: 'setXattr', node, name, value: Buffer.from(cursor.view(size)), flags };
+    }
+    case OPCODE.GETXATTR: {
+      const size = cursor.uint32();
+      cursor.skip(4);
+      return { kind: 'getXattr', node, name: cursor.name(), size };
+    }
+    case OPCODE.LISTXATTR:
+      return { kind: 'listXattrs', node, size: cursor.uint32() };
+    case OPCODE.REMOVEXATTR:
+      return { kind: 'removeXattr', node, name: cursor.name() };
     case OPCODE.OPEN:
       return { kind: 'open', node, flags: cursor.uint32() };
     case OPCODE.CREATE: {
       const flags = cursor.uint32();
       const mode = cursor.uint32();
-      cursor.skip(8); // umask, flags of the open
-      return { kind: 'create', parent: node, flags, mode, name: cursor.name() };
+      const umask = cursor.uint32();
+      cursor.skip(4); // flags of the open: whoever truncates without privileges, the master knows
+      return { kind: 'create', parent: node, flags, mode, umask, name: cursor.name() };
     }
     case OPCODE.READ: {
       const openFile = cursor.id();

@@ -167,6 +167,11 @@ export function writeWritten(out: Buffer, at: number, size: number): number {
   return at + 8;
 }
 
+/** struct fuse_getxattr_out: size u32, padding u32. How much room the value, or the list, needs. */
+export function writeXattrSize(out: Buffer, at: number, size: number): number {
+  return writeWritten(out, at, size);
+}
+
 /**
  * struct fuse_kstatfs: blocks u64, bfree u64, bavail u64, files u64, ffree u64, bsize u32, namelen u32, frsize u32,
  * padding u32, spare u32[6]

@@ -46,8 +46,9 @@ export type MakeNode = {
   readonly kind: 'makeNode';
   readonly parent: number;
   readonly name: Buffer;
-  /** With the type's bits; umask applied. */
+  /** With the type's bits. */
   readonly mode: number;
+  readonly umask: number;
   readonly rdev: number;
 };
 export type MakeDirectory = {
@@ -55,6 +56,7 @@ export type MakeDirectory = {
   readonly parent: number;
   readonly name: Buffer;
   readonly mode: number;
+  readonly umask: number;
 };
 export type Unlink = { readonly kind: 'unlink'; readonly parent: number; readonly name: Buffer };
 export type RemoveDirectory = {
@@ -77,14 +79,31 @@ export type MakeLink = {
   readonly newParent: number;
   readonly newName: Buffer;
 };
+export type GetXattr = {
+  readonly kind: 'getXattr';
+  readonly node: number;
+  readonly name: Buffer;
+  /** Room that the caller has; 0: he asks how much he needs. */
+  readonly size: number;
+};
+export type ListXattrs = { readonly kind: 'listXattrs'; readonly node: number; readonly size: number };
+export type SetXattr = {
+  readonly kind: 'setXattr';
+  readonly node: number;
+  readonly name: Buffer;
+  readonly value: Buffer;
+  /** XATTR_CREATE, XATTR_REPLACE. */
+  readonly flags: number;
+};
+export type RemoveXattr = { readonly kind: 'removeXattr'; readonly node: number; readonly name: Buffer };
 export type Open = { readonly kind: 'open'; readonly node: number; readonly flags: number };
 export type Create = {
   readonly kind: 'create';
   readonly parent: number;
   readonly name: Buffer;
   readonly flags: number;
-  /** Umask applied. */
   readonly mode: number;
+  readonly umask: number;
 };
 export type Read = {
   readonly kind: 'read';
@@ -100,7 +119,7 @@ export type Write = {
   readonly offset: number;
   /** The open file's flags as they are now: O_APPEND comes and goes with fcntl(2). */
   readonly flags: number;
-  /** Set-id bits go with it; otherwise the kernel took them before. */
+  /** The writer has no privilege to keep the file's set-id bits. */
   readonly dropsSetIds: boolean;
   /** Borrowed: a view of the request's buffer. */
   readonly data: Buffer;
@@ -156,6 +175,10 @@ export type Operation =
   | RemoveDirectory
   | Rename
   | MakeLink
+  | GetXattr
+  | ListXattrs
+  | SetXattr
+  | RemoveXattr
   | Open
   | Create
   | Read

@@ -2,7 +2,7 @@
 
 import type { Caller, FileSystem, WriteBuffer } from '../../mount/file-system.ts';
 import type { DirectoryItem } from '../../mount/wire/directory.ts';
-import { OPEN, ROOT_NODE, TYPE } from '../../mount/wire/numbers.ts';
+import { OPEN, ROOT_NODE, TYPE, XATTR_CREATE, XATTR_REPLACE } from '../../mount/wire/numbers.ts';
 import type { Entry, FilesystemStatistics, OpenReply, TimedAttributes } from '../../mount/wire/replies.ts';
 import type * as requests from '../../mount/wire/requests.ts';
 import { must } from '../../src/base/assert.ts';
@@ -23,6 +23,7 @@ interface Node {
   ctime: Time;
   readonly btime: Time;
   readonly children: Map<string, number>;
+  readonly xattrs: Map<string, Buffer>;
 }
 
 const now = (): Time => {
@@ -84,14 +85,14 @@ export class MemoryFileSystem implements FileSystem {
     return this.#entry(node);
   }
 
-  async makeNode({ parent, name, mode, rdev }: requests.MakeNode, caller: Caller): Promise<Entry> {
-    const node = this.#add(parent, name, mode, caller);
+  async makeNode({ parent, name, mode, umask, rdev }: requests.MakeNode, caller: Caller): Promise<Entry> {
+    const node = this.#add(parent, name, mode & ~umask, caller);
     node.rdev = rdev;
     return this.#entry(node);
   }
 
-  async makeDirectory({ parent, name, mode }: requests.MakeDirectory, caller: Caller): Promise<Entry> {
-    return this.#entry(this.#add(parent, name, TYPE.DIRECTORY | mode, caller));
+  async makeDirectory({ parent, name, mode, umask }: requests.MakeDirectory, caller: Caller): Promise<Entry> {
+    return this.#entry(this.#add(parent, name, TYPE.DIRECTORY | (mode & ~umask), caller));
   }
 
   async unlink({ parent, name }: requests.Unlink): Promise<void> {
@@ -117,6 +118,28 @@ export class MemoryFileSystem implements FileSystem {
     return this.#entry(linked);
   }
 
+  async getXattr({ node, name }: requests.GetXattr): Promise<Uint8Array> {
+    this.calls.push(`getXattr ${key(name)}`);
+    const value = this.#node(node).xattrs.get(key(name));
+    if (value === undefined) throw new GfsError('NO_DATA', key(name));
+    return value;
+  }
+
+  async listXattrs({ node }: requests.ListXattrs): Promise<Uint8Array> {
+    return Buffer.from([...this.#node(node).xattrs.keys()].map((name) => `${name}\0`).join(''), 'latin1');
+  }
+
+  async setXattr({ node, name, value, flags }: requests.SetXattr): Promise<void> {
+    const { xattrs } = this.#node(node);
+    if (flags & XATTR_CREATE && xattrs.has(key(name))) throw new GfsError('EXISTS', key(name));
+    if (flags & XATTR_REPLACE && !xattrs.has(key(name))) throw new GfsError('NO_DATA', key(name));
+    xattrs.set(key(name), value);
+  }
+
+  async removeXattr({ node, name }: requests.RemoveXattr): Promise<void> {
+    if (!this.#node(node).xattrs.delete(key(name))) throw new GfsError('NO_DATA', key(name));
+  }
+
   async statFilesystem(): Promise<FilesystemStatistics> {
     const totalBytes = 3 * 2 ** 40;
     return {
@@ -125,8 +148,8 @@ export class MemoryFileSystem implements FileSystem {
     };
   }
 
-  async create({ parent, name, mode }: requests.Create, caller: Caller): Promise<Entry & OpenReply> {
-    const node = this.#add(parent, name, TYPE.REGULAR | mode, caller);
+  async create({ parent, name, mode, umask }: requests.Create, caller: Caller): Promise<Entry & OpenReply> {
+    const node = this.#add(parent, name, TYPE.REGULAR | (mode & ~umask), caller);
     return { ...this.#entry(node), ...this.#opened() };
   }
 
@@ -214,7 +237,7 @@ export class MemoryFileSystem implements FileSystem {
     const time = now();
     const node: Node = {
       ...{ node: this.#lastNode, mode, uid, gid, rdev: 0, linkCount: 1, data: Buffer.alloc(0) },
-      ...{ atime: time, mtime: time, ctime: time, btime: time, children: new Map() },
+      ...{ atime: time, mtime: time, ctime: time, btime: time, children: new Map(), xattrs: new Map() },
     };
     this.#nodes.set(node.node, node);
     return node;

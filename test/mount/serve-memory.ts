@@ -35,7 +35,9 @@ async function byKernel(): Promise<Mounted> {
     ...{ ...where, allowOther: process.getuid?.() === 0, flags, log },
   });
   const { fd } = mountPoint;
-  const server = new FuseServer({ env, fd, readerCount: Number(how), fileSystem, log, onFatal });
+  const server = new FuseServer({
+    ...{ env, fd, readerCount: Number(how), defaultPermissions: false, fileSystem, log, onFatal },
+  });
   await server.initialised;
   return { ended: server.ended, unmount: () => mountPoint.unmount(), drain: () => server.drain() };
 }

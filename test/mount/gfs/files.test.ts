@@ -124,10 +124,8 @@ test('an append that is longer than a record goes in several, and tells how far 
     ROOT,
   );
   const data = Buffer.alloc(600_000);
-  const write = {
-    ...({ kind: 'write', node: NODE, openFile, offset: 5, flags: OPEN.APPEND } as const),
-    ...{ dropsSetIds: false, data },
-  };
+  const where = { node: NODE, openFile, offset: 5, dropsSetIds: false };
+  const write = { kind: 'write', ...where, flags: OPEN.APPEND, data } as const;
   const buffer = { keep: () => undefined };
   calls.length = 0;
   t.is(await files.write(write, buffer), data.length);

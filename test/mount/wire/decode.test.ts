@@ -99,12 +99,12 @@ const cases: readonly [string, Buffer, Request][] = [
   [
     'MKNOD',
     packet(OPCODE.MKNOD, 5, u32(0o20644, 0x103, 0o22, 0), text('null')),
-    { kind: 'makeNode', parent: 5, mode: 0o20644, rdev: 0x103, name: Buffer.from('null') },
+    { kind: 'makeNode', parent: 5, mode: 0o20644, umask: 0o22, rdev: 0x103, name: Buffer.from('null') },
   ],
   [
     'MKDIR',
     packet(OPCODE.MKDIR, 5, u32(0o755, 0o22), text('d')),
-    { kind: 'makeDirectory', parent: 5, mode: 0o755, name: Buffer.from('d') },
+    { kind: 'makeDirectory', parent: 5, mode: 0o755, umask: 0o22, name: Buffer.from('d') },
   ],
   [
     'RENAME2',
@@ -133,7 +133,7 @@ const cases: readonly [string, Buffer, Request][] = [
   [
     'CREATE',
     packet(OPCODE.CREATE, 5, u32(0o101, 0o100644, 0o22, 0), text('f')),
-    { kind: 'create', parent: 5, flags: 0o101, mode: 0o100644, name: Buffer.from('f') },
+    { kind: 'create', parent: 5, flags: 0o101, mode: 0o100644, umask: 0o22, name: Buffer.from('f') },
   ],
   [
     'READ',
@@ -142,11 +142,40 @@ const cases: readonly [string, Buffer, Request][] = [
   ],
   [
     'WRITE',
-    packet(OPCODE.WRITE, 5, u64(3, 10), u32(4, 4), u64(0), u32(0o2001, 0), Buffer.from('data')),
+    packet(OPCODE.WRITE, 5, u64(3, 10), u32(4, 0), u64(0), u32(0o2001, 0), Buffer.from('data')),
     {
-      ...({ kind: 'write', node: 5, openFile: 3, offset: 10, flags: 0o2001 } as const),
-      ...{ dropsSetIds: true, data: Buffer.from('data') },
+      ...{ kind: 'write', node: 5, openFile: 3, offset: 10, flags: 0o2001, dropsSetIds: false },
+      data: Buffer.from('data'),
     },
+  ],
+  [
+    'WRITE that takes set-id bits away',
+    packet(OPCODE.WRITE, 5, u64(3, 10), u32(1, 0b111), u64(0), u32(0, 0), Buffer.from('d')),
+    {
+      ...{ kind: 'write', node: 5, openFile: 3, offset: 10, flags: 0, dropsSetIds: true },
+      data: Buffer.from('d'),
+    },
+  ],
+  [
+    'SETXATTR',
+    packet(OPCODE.SETXATTR, 5, u32(3, 2), text('user.a'), Buffer.from('a\0b')),
+    { kind: 'setXattr', node: 5, name: Buffer.from('user.a'), value: Buffer.from('a\0b'), flags: 2 },
+  ],
+  [
+    'SETXATTR to nothing',
+    packet(OPCODE.SETXATTR, 5, u32(0, 0), text('user.a')),
+    { kind: 'setXattr', node: 5, name: Buffer.from('user.a'), value: Buffer.alloc(0), flags: 0 },
+  ],
+  [
+    'GETXATTR',
+    packet(OPCODE.GETXATTR, 5, u32(100, 0), text('user.a')),
+    { kind: 'getXattr', node: 5, name: Buffer.from('user.a'), size: 100 },
+  ],
+  ['LISTXATTR', packet(OPCODE.LISTXATTR, 5, u32(0, 0)), { kind: 'listXattrs', node: 5, size: 0 }],
+  [
+    'REMOVEXATTR',
+    packet(OPCODE.REMOVEXATTR, 5, text('user.a')),
+    { kind: 'removeXattr', node: 5, name: Buffer.from('user.a') },
   ],
   [
     'FSYNC of the data',
@@ -193,6 +222,11 @@ test('offsets beyond 2^53 are too large a file, ids beyond it make no sense', (t
 
 test('a write that says it has more data than came is refused', (t) => {
   const bytes = packet(OPCODE.WRITE, 5, u64(3, 10), u32(5, 0), u64(0), u32(0, 0), Buffer.from('data'));
+  t.throws(() => decoded(bytes), { code: 'INVALID_ARGUMENT' });
+});
+
+test('an attribute that says it is longer than what came is refused', (t) => {
+  const bytes = packet(OPCODE.SETXATTR, 5, u32(4, 0), text('user.a'), Buffer.from('abc'));
   t.throws(() => decoded(bytes), { code: 'INVALID_ARGUMENT' });
 });
 
