@@ -30,6 +30,8 @@ export function heardAnswers({ channels }: Pick<MasterParts, 'channels'>, handle
     unlink: whenHeard(handlers.unlink),
     removeDirectory: whenHeard(handlers.removeDirectory),
     rename: whenHeard(handlers.rename),
+    setXattr: whenHeard(handlers.setXattr),
+    removeXattr: whenHeard(handlers.removeXattr),
   };
 }
 
