@@ -110,19 +110,6 @@ test('set-id bits go when somebody writes, truncates or gives the file away', as
   t.is(mode(), 0o6777, 'root may');
 });
 
-test('who may write to a file may take its set-id bits from it, and nothing else', async (t) => {
-  const world = await newWorld();
-  const inode = world.as(ALICE).file(ROOT, 'a', { mode: 0o6777 });
-  const byBob = (mode: number) => codeOf(world.as(BOB).setAttributes(inode, { mode }));
-  t.is(byBob(0o6776), 'NOT_PERMITTED');
-  t.is(byBob(0o776), 'NOT_PERMITTED');
-  t.is(byBob(0o1777), 'NOT_PERMITTED');
-  t.is(byBob(0o777), 'OK');
-  t.is(byBob(0o777), 'NOT_PERMITTED', 'there is nothing to take');
-  unwrap(world.as(ALICE).setAttributes(inode, { mode: 0o6755 }));
-  t.is(byBob(0o755), 'NOT_PERMITTED', 'he may not write to it');
-});
-
 test('a setgid bit that gives no rights stays for those in the group, and goes for others', async (t) => {
   const world = await newWorld();
   const inode = world.as(ALICE).file(ROOT, 'a', { mode: 0o6766 });

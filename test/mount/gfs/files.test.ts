@@ -13,7 +13,7 @@ const NODE = 7;
 const ROOT = { uid: 0, gid: 0, pid: 1 };
 
 /** Files on a client that only writes down what it is asked. */
-function recorded({ unchanged = false, beingWritten = false, fileMode = 0o644 } = {}) {
+function recorded({ unchanged = false, beingWritten = false } = {}) {
   const calls: unknown[][] = [];
   let failing = Number.POSITIVE_INFINITY;
   /** The call of this number, counted from 1 on, is the first that fails. */
@@ -35,6 +35,7 @@ function recorded({ unchanged = false, beingWritten = false, fileMode = 0o644 } 
     },
     ...{
       append: record('append', 1000),
+      dropSetIds: record('dropSetIds'),
       flush: record('flush'),
       sync: record('sync'),
       close: record('close'),
@@ -46,7 +47,7 @@ function recorded({ unchanged = false, beingWritten = false, fileMode = 0o644 } 
     open: async (inode: number, mode: OpenMode) => {
       if (inode !== NODE) throw new GfsError('NOT_FOUND', 'gone');
       calls.push(['open', mode]);
-      return { file, attributes: { mode: fileMode }, unchanged, beingWritten };
+      return { file, attributes: { mode: 0o644 }, unchanged, beingWritten };
     },
   } as unknown as GfsClient;
   const timeouts = { attributeTimeoutMs: 1000, entryTimeoutMs: 1000 };
@@ -152,21 +153,17 @@ test('closing asks nothing for who only reads, fsync always does', async (t) => 
   t.deepEqual(calls, [['sync'], ['flush'], ['close']]);
 });
 
-test('an append of who may not leave set-id bits tells the master at once, when there were some', async (t) => {
-  const appended = async (fileMode: number) => {
-    const { files, calls } = recorded({ fileMode });
-    const flags = OPEN.WRITE_ONLY | OPEN.APPEND;
-    const { openFile } = await files.open({ kind: 'open', node: NODE, flags }, ROOT);
-    calls.length = 0;
-    const write = {
-      ...({ kind: 'write', node: NODE, openFile, offset: 0, flags } as const),
-      ...{ dropsSetIds: true, data: Buffer.alloc(10) },
-    };
-    const buffer = { keep: () => undefined };
-    await files.write(write, buffer);
-    await files.write(write, buffer);
-    return calls.map(([call]) => call);
-  };
-  t.deepEqual(await appended(0o4755), ['append', 'flush', 'append']);
-  t.deepEqual(await appended(0o755), ['append', 'append']);
+test('set-id bits go before the bytes of who may not leave them come', async (t) => {
+  const { files, calls } = recorded();
+  const flags = OPEN.WRITE_ONLY | OPEN.APPEND;
+  const { openFile } = await files.open({ kind: 'open', node: NODE, flags }, ROOT);
+  calls.length = 0;
+  const write = { kind: 'write', node: NODE, openFile, offset: 0, flags, data: Buffer.alloc(10) } as const;
+  const buffer = { keep: () => undefined };
+  await files.write({ ...write, dropsSetIds: true }, buffer);
+  await files.write({ ...write, dropsSetIds: false }, buffer);
+  t.deepEqual(
+    calls.map(([call]) => call),
+    ['dropSetIds', 'append', 'append'],
+  );
 });
