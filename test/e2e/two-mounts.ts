@@ -143,6 +143,8 @@ export function between(
       t.pass();
       return;
     }
+    // Before the whole run is given up, which would leave the mounts behind.
+    t.timeout(90_000);
     const a = mkdtempSync(join(mounts.a.path, 'place-'));
     await body(t, { a, b: join(mounts.b.path, a.slice(mounts.a.path.length + 1)) });
   });
