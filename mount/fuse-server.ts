@@ -267,6 +267,9 @@ export class FuseServer {
       case 'sync':
         await fileSystem.sync(operation);
         break;
+      case 'allocate':
+        await fileSystem.allocate(operation);
+        break;
       case 'release':
         await fileSystem.release(operation);
         break;

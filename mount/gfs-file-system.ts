@@ -96,6 +96,9 @@ export class GfsFileSystem implements FileSystem {
   sync(operation: requests.Sync): Promise<void> {
     return this.#files.sync(operation);
   }
+  allocate(operation: requests.Allocate): Promise<void> {
+    return this.#files.allocate(operation);
+  }
   release(operation: requests.Release): Promise<void> {
     return this.#files.release(operation);
   }

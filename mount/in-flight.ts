@@ -75,6 +75,7 @@ function isInterruptible(kind: Operation['kind']): boolean {
     case 'openDirectory':
     case 'flush':
     case 'sync':
+    case 'allocate':
     case 'syncDirectory':
     case 'release':
     case 'releaseDirectory':

@@ -41,6 +41,7 @@ export const OPCODE = {
   INTERRUPT: 36,
   DESTROY: 38,
   BATCH_FORGET: 42,
+  FALLOCATE: 43,
   READDIRPLUS: 44,
   RENAME2: 45,
 } as const;
@@ -85,6 +86,13 @@ export const FOPEN = {
 
 export const GETATTR_FH = 1 << 0;
 export const FSYNC_FDATASYNC = 1 << 0;
+
+/** Modes of fallocate(2), from <linux/falloc.h>. */
+export const FALLOCATE = {
+  KEEP_SIZE: 0x01,
+  PUNCH_HOLE: 0x02,
+  ZERO_RANGE: 0x10,
+} as const;
 
 export const RENAME_NOREPLACE = 1 << 0;
 export const RENAME_EXCHANGE = 1 << 1;

@@ -110,6 +110,15 @@ export type Sync = {
   readonly openFile: number;
   readonly dataOnly: boolean;
 };
+export type Allocate = {
+  readonly kind: 'allocate';
+  readonly node: number;
+  readonly openFile: number;
+  readonly offset: number;
+  readonly length: number;
+  /** FALLOCATE bits. */
+  readonly mode: number;
+};
 export type OpenDirectory = { readonly kind: 'openDirectory'; readonly node: number };
 export type ReadDirectory = {
   readonly kind: 'readDirectory';
@@ -160,6 +169,7 @@ export type Operation =
   | Release
   | Flush
   | Sync
+  | Allocate
   | OpenDirectory
   | ReadDirectory
   | ReleaseDirectory

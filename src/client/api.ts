@@ -210,6 +210,13 @@ export interface AppendWriter {
   close(): Promise<void>;
 }
 
+export interface Allocation {
+  /** The range becomes zeros, whatever was written there; no byte is sent for it. */
+  readonly zeros?: boolean;
+  /** The file stays as long as it is. */
+  readonly keepLength?: boolean;
+}
+
 /**
  * An open file. Writes are taken and sent later; what went wrong with them is told once, by the next `flush`, `sync`
  * or `close` of each file that was open then. Reads see all writes that were taken before, through whichever open
@@ -243,6 +250,11 @@ export interface GfsFile {
   /** Another writer of this open file: its records follow one another, and go beside those of others. */
   newAppendWriter(): AppendWriter;
   truncate(length: number, waiting?: Waiting): Promise<void>;
+  /**
+   * fallocate(2), behind all writes that were taken before: the file reaches to the end of the range, and what nobody wrote
+   * there reads as zeros. No room is set aside for it. The times change in any case.
+   */
+  allocate(fileOffset: number, length: number, how?: Allocation, waiting?: Waiting): Promise<void>;
 
   /** As the master has them, with what was written here and is not there yet. */
   attributes(waiting?: Waiting): Promise<Attributes>;

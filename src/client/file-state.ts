@@ -233,10 +233,8 @@ export class FileState implements Contents {
 
   /** A write was taken. */
   wrote(start: number, end: number): void {
-    if (!this.isUncommitted) this.#writtenAfter = this.#truncations;
-    this.#writeCount += 1;
+    this.#taken();
     this.#length = Math.max(this.#length, end);
-    this.#mtime = timeOf(this.#options.env.nowMs());
     this.#changed(start, end);
   }
 
@@ -260,6 +258,17 @@ export class FileState implements Contents {
     if (start === 0 && end === this.#length && end <= PAGE_BYTES) {
       this.#options.cache.keep(this, start, bytes, this.#length);
     }
+  }
+
+  /** A range is to become zeros: from now on bytes may have changed that the master was not told of. */
+  zeroing(start: number, end: number): void {
+    this.#taken();
+    this.#changed(start, end);
+  }
+
+  /** A range is zeros at the cluster. A reader may have been given what lay there before, up to this moment. */
+  zeroed(start: number, end: number): void {
+    this.#changed(start, end);
   }
 
   /** Somebody cut the file: what this client wrote behind this offset is not there any more. */
@@ -360,6 +369,13 @@ export class FileState implements Contents {
   #nothingToTell(): void {
     this.#mtime = undefined;
     this.#writtenEnd = 0;
+  }
+
+  /** One more change that the master has to be told of. */
+  #taken(): void {
+    if (!this.isUncommitted) this.#writtenAfter = this.#truncations;
+    this.#writeCount += 1;
+    this.#mtime = timeOf(this.#options.env.nowMs());
   }
 
   #merged(attributes: Attributes): Attributes {

@@ -47,6 +47,7 @@ export function tellOfCommand(news: SessionNews, command: Command, result: Resul
       return;
     case 'setAttributes':
     case 'commitLength':
+    case 'allocate':
       teller.learn(value.inode);
       teller.inode(value.inode);
       return;

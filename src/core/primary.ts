@@ -241,6 +241,7 @@ export class Primary {
     const remembered = this.#writes.find(writer, number);
     switch (remembered.kind) {
       case 'taken':
+        if (kind === 'zero') return ok(this.#zeroed(remembered.serial, chunkOffset));
         return ok(this.#repeat(remembered.serial, chunkOffset));
       case 'tooOld':
         return refuse(
@@ -297,9 +298,16 @@ export class Primary {
   /** What the chunk has of the range; it does not get longer, and where there is nothing there is nothing to do. */
   #admitZeros({ chunkOffset, length, writer, number }: MutationRequest): Admission {
     const end = Math.min(chunkOffset + length, this.#length);
-    if (end <= chunkOffset) return this.#repeat(COMMITTED_BEFORE, chunkOffset);
+    if (end <= chunkOffset) return this.#zeroed(COMMITTED_BEFORE, chunkOffset);
     this.#writes.remember(writer, number, this.#nextSerial);
-    return this.#order('zero', chunkOffset, end - chunkOffset);
+    const { order } = this.#order('zero', chunkOffset, end - chunkOffset);
+    return { kind: 'order', order, answer: this.#zeroed(order.serial, chunkOffset).answer };
+  }
+
+  /** Where a sealed chunk ends, the rest of the range is another's. */
+  #zeroed(serial: number, chunkOffset: number): Repeat {
+    const answer = { chunkOffset, chunkLength: this.#length, sealed: this.sealed };
+    return { kind: 'repeat', serial, answer };
   }
 
   #admitAppend({ length, writer, number, chunkOffset: end, recordChecksum }: MutationRequest): Admission {

@@ -2,7 +2,7 @@
 
 import type { Caller, FileSystem, WriteBuffer } from '../../mount/file-system.ts';
 import type { DirectoryItem } from '../../mount/wire/directory.ts';
-import { OPEN, ROOT_NODE, TYPE } from '../../mount/wire/numbers.ts';
+import { FALLOCATE, OPEN, ROOT_NODE, TYPE } from '../../mount/wire/numbers.ts';
 import type { Entry, FilesystemStatistics, OpenReply, TimedAttributes } from '../../mount/wire/replies.ts';
 import type * as requests from '../../mount/wire/requests.ts';
 import { must } from '../../src/base/assert.ts';
@@ -154,6 +154,13 @@ export class MemoryFileSystem implements FileSystem {
 
   async sync(): Promise<void> {
     this.calls.push('sync');
+  }
+
+  async allocate({ node, offset, length, mode }: requests.Allocate): Promise<void> {
+    const target = this.#node(node);
+    const end = offset + length;
+    if ((mode & FALLOCATE.KEEP_SIZE) === 0 && end > target.data.length) this.#resize(target, end);
+    if ((mode & ~FALLOCATE.KEEP_SIZE) !== 0) target.data.fill(0, offset, Math.min(end, target.data.length));
   }
 
   async release(): Promise<void> {

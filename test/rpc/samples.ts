@@ -116,6 +116,10 @@ export const MASTER_SAMPLES: Samples<MasterDefinition> = {
     { attributes },
   ],
   commitLength: [{ context, inode: 5, commit: { length: 10 } }, { attributes }],
+  allocate: [
+    { context, inode: 5, length: 2 ** 40 },
+    { attributes, previousCtime: time },
+  ],
   findChunks: [
     { caller, inode: 5, fileOffset: 1, count: 8, forWrite: true, session: 12, suspectVersion: 7 },
     { extents: [extent, extent], fileLength: 2 ** 40 },

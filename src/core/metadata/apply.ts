@@ -2,6 +2,7 @@ import { refuse } from '../../base/result.ts';
 import { prepareSetAttributes } from './apply-attributes.ts';
 import {
   prepareAddChunk,
+  prepareAllocate,
   prepareCommitLength,
   prepareRaiseVersion,
   prepareSealExtent,
@@ -36,6 +37,7 @@ const PREPARE: { readonly [K in CommandCase]: Prepare<K> } = {
   rename: prepareRename,
   setAttributes: prepareSetAttributes,
   commitLength: prepareCommitLength,
+  allocate: prepareAllocate,
   addChunk: prepareAddChunk,
   raiseVersion: prepareRaiseVersion,
   sealExtent: prepareSealExtent,

@@ -6,6 +6,7 @@ const FRUGAL: ReadonlySet<CommandCase> = new Set<CommandCase>([
   'removeDirectory',
   'setAttributes',
   'commitLength',
+  'allocate',
   'raiseVersion',
   'sealExtent',
   'reap',

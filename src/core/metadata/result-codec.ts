@@ -113,6 +113,7 @@ const SHAPES: { readonly [K in CommandCase]: Shape<CommandResults[K]> } = {
   rename: renamed,
   setAttributes: attributes,
   commitLength: committed,
+  allocate: committed,
   addChunk: extent,
   raiseVersion: { write: writeChunk, read: readChunk },
   sealExtent: extent,

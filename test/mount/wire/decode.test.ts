@@ -90,6 +90,11 @@ const cases: readonly [string, Buffer, Request][] = [
       ...{ uid: undefined, gid: undefined, atime: 'now', mtime: 'now' },
     },
   ],
+  [
+    'FALLOCATE',
+    packet(OPCODE.FALLOCATE, 5, u64(77, 2 ** 40, 4096), u32(3, 0)),
+    { kind: 'allocate', node: 5, openFile: 77, offset: 2 ** 40, length: 4096, mode: 3 },
+  ],
   ['READLINK', packet(OPCODE.READLINK, 5), { kind: 'readSymlink', node: 5 }],
   [
     'SYMLINK',
