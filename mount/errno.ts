@@ -2,7 +2,7 @@ import { constants } from 'node:os';
 import { unreachable } from '../src/base/assert.ts';
 import { codeOf, type ErrorCode } from '../src/base/errors.ts';
 
-export const { EINTR, EINVAL, EIO, ENODEV, ENOENT, ENOSYS, EPROTO, ESTALE } = constants.errno;
+export const { EINTR, EINVAL, EIO, ENODEV, ENOENT, ENOSYS, ENXIO, EPROTO, ESTALE } = constants.errno;
 
 /** An answer that only the kernel understands. */
 export class ErrnoError extends Error {

@@ -20,6 +20,7 @@ import type {
   ReleaseDirectory,
   RemoveDirectory,
   Rename,
+  Seek,
   SetAttributes,
   Sync,
   SyncDirectory,
@@ -79,6 +80,8 @@ export interface Files {
   /** Somebody closes a descriptor of the open file: the last chance to report what went wrong with its writes. */
   flush(operation: Flush): Promise<void>;
   sync(operation: Sync): Promise<void>;
+  /** lseek(2) to data or to a hole. */
+  seek(operation: Seek): Promise<number>;
   /** fallocate(2). */
   allocate(operation: Allocate): Promise<void>;
   /** The last descriptor is closed; nobody waits for this. */

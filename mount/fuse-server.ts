@@ -21,6 +21,7 @@ import {
   writeEntry,
   writeHeader,
   writeInitialise,
+  writeOffset,
   writeOpen,
   writeStatistics,
   writeWritten,
@@ -248,6 +249,9 @@ export class FuseServer {
         this.#send(waiting, OUT_HEADER_BYTES, parts);
         return;
       }
+      case 'seek':
+        this.#send(waiting, writeOffset(out, OUT_HEADER_BYTES, await fileSystem.seek(operation)));
+        return;
       case 'readDirectory':
         await this.#readDirectory(waiting, operation);
         return;

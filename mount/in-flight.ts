@@ -68,6 +68,7 @@ function isInterruptible(kind: Operation['kind']): boolean {
     case 'readSymlink':
     case 'statFilesystem':
     case 'read':
+    case 'seek':
     case 'readDirectory':
       return true;
     // Opening leaves an open file behind that only the reply tells the kernel of; flush and sync report an error once.

@@ -4,8 +4,9 @@ import { GfsError } from '../../src/base/errors.ts';
 import { inodeId } from '../../src/base/ids.ts';
 import { KiB } from '../../src/base/units.ts';
 import type { Allocation, GfsFile, OpenedFile, OpenMode } from '../../src/client/api.ts';
+import { ENXIO, ErrnoError } from '../errno.ts';
 import type { Caller, Files, WriteBuffer } from '../file-system.ts';
-import { FALLOCATE, FOPEN, OPEN } from '../wire/numbers.ts';
+import { FALLOCATE, FOPEN, OPEN, SEEK_DATA } from '../wire/numbers.ts';
 import type { Entry, OpenReply } from '../wire/replies.ts';
 import type * as requests from '../wire/requests.ts';
 import { permissionBits } from './attributes.ts';
@@ -96,6 +97,13 @@ export class GfsFiles implements Files {
   /** Also by a descriptor that may only read: sync(1) opens a file like that to have others' writes on the disks. */
   async sync({ openFile }: requests.Sync): Promise<void> {
     await this.#context.openFiles.get(openFile).file.sync();
+  }
+
+  async seek({ openFile, offset, whence }: requests.Seek): Promise<number> {
+    const { file } = this.#context.openFiles.get(openFile);
+    const found = await file.seek(offset, whence === SEEK_DATA ? 'data' : 'hole');
+    if (found !== undefined) return found;
+    throw new ErrnoError(ENXIO, `there is nothing to find from ${offset} on`);
   }
 
   async allocate({ node, openFile, offset, length, mode }: requests.Allocate): Promise<void> {

@@ -44,6 +44,7 @@ export const OPCODE = {
   FALLOCATE: 43,
   READDIRPLUS: 44,
   RENAME2: 45,
+  LSEEK: 46,
 } as const;
 
 /** Flags of INIT. From bit 32 on they travel in a second word. */
@@ -86,6 +87,10 @@ export const FOPEN = {
 
 export const GETATTR_FH = 1 << 0;
 export const FSYNC_FDATASYNC = 1 << 0;
+
+/** What lseek(2) asks of us; all else the kernel knows. */
+export const SEEK_DATA = 3;
+export const SEEK_HOLE = 4;
 
 /** Modes of fallocate(2), from <linux/falloc.h>. */
 export const FALLOCATE = {

@@ -4,6 +4,8 @@ import type { Time } from '../../src/rpc/messages.ts';
 export interface NodeAttributes {
   readonly node: number;
   readonly size: number;
+  /** Bytes of the file that nobody wrote. */
+  readonly holeBytes: number;
   /** With the type's bits. */
   readonly mode: number;
   readonly linkCount: number;
@@ -100,7 +102,7 @@ export function writeAttributes(out: Buffer, at: number, reply: TimedAttributes)
 function writeNodeAttributes(out: Buffer, at: number, attributes: NodeAttributes): number {
   writeUint64(out, at, attributes.node);
   writeUint64(out, at + 8, attributes.size);
-  writeUint64(out, at + 16, Math.ceil(attributes.size / BLOCK_BYTES));
+  writeUint64(out, at + 16, Math.ceil(Math.max(0, attributes.size - attributes.holeBytes) / BLOCK_BYTES));
   writeSeconds(out, at + 24, attributes.atime.seconds);
   writeSeconds(out, at + 32, attributes.mtime.seconds);
   writeSeconds(out, at + 40, attributes.ctime.seconds);
@@ -129,6 +131,12 @@ export function writeOpen(out: Buffer, at: number, reply: OpenReply): number {
 export function writeWritten(out: Buffer, at: number, size: number): number {
   out.writeUInt32LE(size, at);
   out.writeUInt32LE(0, at + 4);
+  return at + 8;
+}
+
+/** struct fuse_lseek_out: offset u64. */
+export function writeOffset(out: Buffer, at: number, offset: number): number {
+  writeUint64(out, at, offset);
   return at + 8;
 }
 

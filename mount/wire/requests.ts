@@ -119,6 +119,15 @@ export type Allocate = {
   /** FALLOCATE bits. */
   readonly mode: number;
 };
+export type Seek = {
+  readonly kind: 'seek';
+  readonly node: number;
+  readonly openFile: number;
+  /** A negative one is as far as numbers go: beyond the end of every file. */
+  readonly offset: number;
+  /** SEEK_DATA, SEEK_HOLE. */
+  readonly whence: number;
+};
 export type OpenDirectory = { readonly kind: 'openDirectory'; readonly node: number };
 export type ReadDirectory = {
   readonly kind: 'readDirectory';
@@ -170,6 +179,7 @@ export type Operation =
   | Flush
   | Sync
   | Allocate
+  | Seek
   | OpenDirectory
   | ReadDirectory
   | ReleaseDirectory

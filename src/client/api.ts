@@ -256,6 +256,12 @@ export interface GfsFile {
    */
   allocate(fileOffset: number, length: number, how?: Allocation, waiting?: Waiting): Promise<void>;
 
+  /**
+   * The first offset from `fileOffset` on that has data, or that is in a hole; the file's end is one. What was never written or
+   * was zeroed is a hole, as far as that is known cheaply. Undefined: there is none, or the offset is not in the file.
+   */
+  seek(fileOffset: number, kind: 'data' | 'hole', waiting?: Waiting): Promise<number | undefined>;
+
   /** As the master has them, with what was written here and is not there yet. */
   attributes(waiting?: Waiting): Promise<Attributes>;
 

@@ -15,6 +15,7 @@ import type { Appender } from './appender.ts';
 import type { BlockCache } from './block-cache.ts';
 import type { ChunkReader } from './chunk-reader.ts';
 import type { ChunkWriter } from './chunk-writer.ts';
+import type { DataFinder } from './data-finder.ts';
 import type { Owner } from './dirty-ranges.ts';
 import type { Entries } from './entries.ts';
 import type { FileState } from './file-state.ts';
@@ -47,6 +48,7 @@ export interface FileWorkOptions {
   readonly known: KnownEntries;
   readonly reader: ChunkReader;
   readonly writer: ChunkWriter;
+  readonly finder: DataFinder;
   readonly appender: Appender;
   readonly writers: Writers;
   readonly cache: BlockCache;
@@ -192,7 +194,7 @@ export class FileWork {
       const asked = known.asking();
       try {
         const answer = await tell(commit);
-        this.#committed(state, answer, told, asked);
+        this.#committed(state, answer, told, asked, commit);
         return true;
       } catch (error) {
         if (codeOf(error) !== 'TRUNCATED') throw error;
@@ -202,9 +204,15 @@ export class FileWork {
     return false;
   }
 
-  #committed(state: FileState, answer: CommitLengthResponse, told: number, asked: Asked): void {
+  #committed(
+    state: FileState,
+    answer: CommitLengthResponse,
+    told: number,
+    asked: Asked,
+    commit?: LengthCommit,
+  ): void {
     const { known } = this.#options;
-    state.committed(answer, told);
+    state.committed(answer, told, commit);
     if (answer.attributes === undefined || answer.beingWritten) known.unknown(state.inode);
     else known.changed(answer.attributes, asked);
   }
@@ -284,6 +292,21 @@ export class FileWork {
     // It ends elsewhere than at the last record.
     if (!keepLength) state.appendedTo = undefined;
     this.#committed(state, answer, told, asked);
+  }
+
+  /** Of what was taken here, too: it is at the cluster first. */
+  async seek(
+    state: FileState,
+    access: Access,
+    start: number,
+    kind: 'data' | 'hole',
+    patience: Patience,
+  ): Promise<number | undefined> {
+    await this.drained(state, patience);
+    const { length: fileLength } = await this.attributes(state, access, patience);
+    if (start >= fileLength) return undefined;
+    const found = await this.#options.finder.find(access, { start, fileLength }, kind, patience);
+    return kind === 'data' && found === fileLength ? undefined : found;
   }
 
   async attributes(state: FileState, access: Access, patience: Patience): Promise<Attributes> {

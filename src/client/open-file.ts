@@ -141,6 +141,12 @@ export class OpenFile implements GfsFile {
     await this.#work.allocate(this.#state, this.#access, range, how, this.#work.patience(waiting));
   }
 
+  async seek(fileOffset: number, kind: 'data' | 'hole', waiting?: Waiting): Promise<number | undefined> {
+    this.#checkOpen();
+    checkRange(fileOffset, 0);
+    return await this.#work.seek(this.#state, this.#access, fileOffset, kind, this.#work.patience(waiting));
+  }
+
   async attributes(waiting?: Waiting): Promise<Attributes> {
     this.#checkOpen();
     return await this.#work.attributes(this.#state, this.#access, this.#work.patience(waiting));

@@ -45,9 +45,9 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
   const commit = async (
     context: CommandContext,
     inode: InodeId,
-    { length, mtime, truncations }: LengthCommit,
+    { length, mtime, truncations, writtenBytes }: LengthCommit,
   ) => {
-    const body = { inode, length, mtime, truncations };
+    const body = { inode, length, mtime, truncations, writtenBytes };
     const committed = unwrap(await metadata.execute(context, 'commitLength', body));
     return { ...committed, beingWritten: entries.isBeingWritten(context.session, committed.attributes) };
   };

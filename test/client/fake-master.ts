@@ -253,6 +253,7 @@ export class FakeMaster {
       btime: now,
       goal: 3,
       truncations: 0,
+      holeBytes: 0,
     };
     const node: FakeNode = { attributes, extents: [], entries: new Map(), target: Buffer.from(target) };
     this.nodes.set(inode, node);

@@ -156,6 +156,10 @@ export class MemoryFileSystem implements FileSystem {
     this.calls.push('sync');
   }
 
+  async seek({ offset }: requests.Seek): Promise<number> {
+    return offset;
+  }
+
   async allocate({ node, offset, length, mode }: requests.Allocate): Promise<void> {
     const target = this.#node(node);
     const end = offset + length;
@@ -231,7 +235,7 @@ export class MemoryFileSystem implements FileSystem {
 
   #entry(node: Node): Entry {
     return {
-      attributes: { ...node, size: node.data.length },
+      attributes: { ...node, size: node.data.length, holeBytes: 0 },
       attributeTimeoutMs: this.#timeoutMs,
       entryTimeoutMs: this.#timeoutMs,
     };

@@ -3,6 +3,7 @@ import { type Result, refuse } from '../../base/result.ts';
 import { badNewChunk, badRaise, dropExtent, putNewExtent, raised, useChunkId } from './chunk-rows.ts';
 import type { CommandContext, Committed } from './commands.ts';
 import { endOf, FILE_LENGTH_MAX, gridStart } from './extents.ts';
+import { dataBytesOf, holesAt } from './holes.ts';
 import { withoutSetIds } from './permissions.ts';
 import { type Prepare, ready } from './prepared.ts';
 import { FileType, type Inode, type Time } from './rows.ts';
@@ -15,7 +16,7 @@ import type { MetadataState } from './state.ts';
 
 export const prepareCommitLength: Prepare<'commitLength'> = (
   state,
-  { inode, length, mtime, truncations },
+  { inode, length, mtime, truncations, writtenBytes = Number.POSITIVE_INFINITY },
   { context, time },
 ) => {
   const file = regularFile(state, inode);
@@ -24,7 +25,9 @@ export const prepareCommitLength: Prepare<'commitLength'> = (
   // What was written before may have been cut off, and would come back as zeros.
   if (truncations !== undefined && truncations !== file.value.truncations)
     return refuse('TRUNCATED', `inode ${inode} was truncated since what is committed was written`);
-  return ready(() => changed(state, file.value, { length, mtime: mtime ?? time, ctime: time, context }));
+  return ready(() =>
+    changed(state, file.value, { length, writtenBytes, mtime: mtime ?? time, ctime: time, context }),
+  );
 };
 
 /** As Linux's file systems do it, all kinds of fallocate(2) change the times, also where nothing else changes. */
@@ -32,19 +35,24 @@ export const prepareAllocate: Prepare<'allocate'> = (state, { inode, length }, {
   const file = regularFile(state, inode);
   if (!file.ok) return file;
   if (length > FILE_LENGTH_MAX) return refuse('FILE_TOO_LARGE', `a length of ${length} bytes`);
-  return ready(() => changed(state, file.value, { length, mtime: time, ctime: time, context }));
+  return ready(() =>
+    changed(state, file.value, { length, writtenBytes: 0, mtime: time, ctime: time, context }),
+  );
 };
 
 /** The file has other contents now, and is at least so long. */
 function changed(
   state: MetadataState,
   before: Inode,
-  { length, mtime, ctime, context }: { length: number; mtime: Time; ctime: Time; context: CommandContext },
+  change: { length: number; writtenBytes: number; mtime: Time; ctime: Time; context: CommandContext },
 ): Committed {
+  const { writtenBytes, mtime, ctime, context } = change;
+  // A lower bound: another session's later word may be here already.
+  const length = Math.max(before.length, change.length);
   const attributes: Inode = {
     ...before,
-    // A lower bound: another session's later word may be here already.
-    length: Math.max(before.length, length),
+    length,
+    holeBytes: holesAt(length, dataBytesOf(before) + writtenBytes),
     mode: context.caller.uid === 0 ? before.mode : withoutSetIds(before.mode),
     mtime,
     ctime,

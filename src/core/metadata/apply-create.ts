@@ -84,7 +84,8 @@ function openExisting(
 
 function truncatedToNothing(inode: Inode, { caller, time }: { caller: Caller; time: Time }): Inode {
   const mode = caller.uid === 0 ? inode.mode : withoutSetIds(inode.mode);
-  return { ...inode, length: 0, truncations: inode.truncations + 1, mode, mtime: time, ctime: time };
+  const truncations = inode.truncations + 1;
+  return { ...inode, length: 0, holeBytes: 0, truncations, mode, mtime: time, ctime: time };
 }
 
 export const prepareMakeNode: Prepare<'makeNode'> = (state, body, { context: { caller }, time }) => {
@@ -213,6 +214,7 @@ function newInode(
     btime: time,
     goal,
     truncations: 0,
+    holeBytes: 0,
     parent: directory.inode,
   };
 }

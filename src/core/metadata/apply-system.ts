@@ -41,6 +41,7 @@ export const prepareFormat: Prepare<'format'> = (state, body, { time }) => {
       btime: time,
       goal: 0,
       truncations: 0,
+      holeBytes: 0,
       parent: ROOT_INODE,
     });
     state.progress.nextInode = Math.max(state.progress.nextInode, ROOT_INODE + 1);

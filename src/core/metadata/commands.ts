@@ -125,6 +125,8 @@ export interface CommandBodies {
     readonly mtime: Time | undefined;
     /** The file was truncated so often, and not since; undefined: whatever was done to it. */
     readonly truncations?: number | undefined;
+    /** Since the last commit of the same session; undefined: nobody knows how many. */
+    readonly writtenBytes?: number | undefined;
   };
   allocate: { readonly inode: InodeId; readonly length: number };
   addChunk: {

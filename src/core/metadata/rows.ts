@@ -42,6 +42,8 @@ export interface Attributes {
   readonly goal: number;
   /** Of a regular file: how often its length was set. */
   readonly truncations: number;
+  /** Of a regular file: so many bytes below its length, at least, nobody is known to have written. */
+  readonly holeBytes: number;
 }
 
 /** An inode's row: its attributes, and where it lies. */

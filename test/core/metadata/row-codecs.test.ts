@@ -23,6 +23,7 @@ const inodes: fc.Arbitrary<Inode> = fc
     btime: time,
     goal: fc.nat({ max: 255 }),
     truncations: fc.oneof(fc.constant(0), id),
+    holeBytes: fc.oneof(fc.constant(0), id),
     parent: id.map((value) => value as InodeId),
     differing: fc.subarray(['atime', 'mtime', 'ctime'] as const),
     other: time,

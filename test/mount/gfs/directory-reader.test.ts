@@ -52,7 +52,8 @@ class ChangingDirectory {
     const time = { seconds: 1, nanos: 0 };
     return {
       ...{ inode, type: FileType.FILE_TYPE_REGULAR, mode: 0o644, linkCount: 1, uid: 0, gid: 0, rdev: 0 },
-      ...{ length: 5, atime: time, mtime: time, ctime: time, btime: time, goal: 3, truncations: 0 },
+      ...{ length: 5, atime: time, mtime: time, ctime: time, btime: time, goal: 3 },
+      ...{ truncations: 0, holeBytes: 0 },
     };
   }
 }

@@ -9,6 +9,7 @@ import {
   writeEntry,
   writeHeader,
   writeInitialise,
+  writeOffset,
   writeOpen,
   writeStatistics,
 } from '../../../mount/wire/replies.ts';
@@ -20,6 +21,7 @@ const entry: Entry = {
     ...{ node: 2 ** 40 + 7, size: 2 ** 41 + 1, mode: TYPE.REGULAR | 0o4755, linkCount: 2, uid: 10, gid: 20 },
     ...{ rdev: 0x103, atime: { seconds: 1, nanos: 2 }, mtime: { seconds: -1, nanos: 999_999_999 } },
     ctime: { seconds: 2 ** 33, nanos: 5 },
+    holeBytes: 2 ** 30,
   },
 };
 const room = () => Buffer.alloc(4096, 0xff);
@@ -40,6 +42,12 @@ test('an entry is a node, two time-outs and attributes', (t) => {
   checkAttributes(out, 56);
 });
 
+test('an offset is one number', (t) => {
+  const out = room();
+  t.is(writeOffset(out, 16, 2 ** 40), 24);
+  t.is(u64(out, 16), 2 ** 40);
+});
+
 test('attributes are a time-out and attributes', (t) => {
   const out = room();
   t.is(writeAttributes(out, 16, entry), 16 + 104);
@@ -51,7 +59,7 @@ test('attributes are a time-out and attributes', (t) => {
 function checkAttributes(out: Buffer, at: number): void {
   const longs = [0, 8, 16, 24, 32, 40].map((offset) => u64(out, at + offset));
   const words = [48, 52, 56, 60, 64, 68, 72, 76, 80, 84].map((offset) => out.readUInt32LE(at + offset));
-  const blocks = 2 ** 32 + 1;
+  const blocks = 2 ** 32 - 2 ** 21 + 1;
   const expected = [
     [2 ** 40 + 7, 2 ** 41 + 1, blocks, 1, -1, 2 ** 33],
     [2, 999_999_999, 5, 0o104755, 2, 10, 20, 0x103, 131072, 0],
