@@ -265,10 +265,15 @@ export class FileState implements Contents {
     }
   }
 
-  /** A range is to become zeros: from now on bytes may have changed that the master was not told of. */
-  zeroing(start: number, end: number): void {
+  /**
+   * A range is to become zeros: from now on bytes may have changed that the master was not told of. Returns how many changes it
+   * knows of when it hears of this one alone; records may be appended meanwhile, and their length is told by a commit.
+   */
+  zeroing(start: number, end: number): number {
+    const isNext = !this.isUncommitted;
     this.#taken();
     this.#changed(start, end);
+    return isNext ? this.#writeCount : 0;
   }
 
   /** A range is zeros at the cluster. A reader may have been given what lay there before, up to this moment. */

@@ -276,16 +276,16 @@ export class FileWork {
     state.writeBehind ??= this.#newWriteBehind(state);
     using _hold = state.writeBehind.hold();
     await this.commit(state, access, patience);
+    let told = 0;
     if (zeros) {
       // From here on the master is told in any case, if need be with a later commit.
-      state.zeroing(start, end);
+      told = state.zeroing(start, end);
       await this.#options.writer.zero(access, start, end, patience, (span) => state.acknowledged(span));
       state.zeroed(start, end);
     }
     const { session, known } = this.#options;
     const { caller, openId } = access;
     const { inode } = state;
-    const told = state.writesToTell;
     const asked = known.asking();
     const request = { context: undefined, inode, length: keepLength ? 0 : end };
     const answer = await session.command(allocate, request, caller, patience, true, openId);

@@ -108,6 +108,22 @@ test('a record goes behind the end that a file was given without bytes, whoever 
     await other.close();
   }));
 
+test('records that are appended while the file is zeroed are there when it is closed', (t) =>
+  inRealCluster(4, async ({ client, connect }) => {
+    const other = await connect();
+    for (let round = 0; round < 20; round += 1) {
+      const name = Buffer.from(`f${round}`);
+      const { file } = await client.create(client.rootInode, name, { ...WRITING, append: true }, ME);
+      await file.write(0, [pattern(1000)]);
+      const appended = [1, 2, 3].map(() => file.append([pattern(100)]));
+      const zeroed = [1, 2, 3].map(() => file.allocate(0, 500, HOLE));
+      await Promise.all([...appended, ...zeroed]);
+      await file.close();
+      t.is((await other.lookup(other.rootInode, name, ME)).length, 1300, `round ${round}`);
+    }
+    await other.close();
+  }));
+
 test('zeros are where they belong after servers are killed and started again', async (t) => {
   for (const seed of [1, 2, 3]) {
     await inRealCluster(seed, async ({ simulation, client, kill, start, sleep }) => {
