@@ -167,6 +167,7 @@ test.serial(
     for (const other of others) t.deepEqual(other, first);
     await cluster.restart(1);
     await cluster.raise(CHUNK, 2);
+    await until('the members are equal', async () => (await cluster.stateOf(1, CHUNK))?.reconciled === true);
     sameBytes(t, await cluster.read(1, CHUNK, 0, 1 * MiB, 2), model);
   },
 );
