@@ -2,6 +2,7 @@ import type { Bytes } from '../src/base/bytes.ts';
 import type { DirectoryItem } from './wire/directory.ts';
 import type { Entry, FilesystemStatistics, OpenReply, TimedAttributes } from './wire/replies.ts';
 import type {
+  Allocate,
   Create,
   Flush,
   GetAttributes,
@@ -22,6 +23,7 @@ import type {
   RemoveDirectory,
   RemoveXattr,
   Rename,
+  Seek,
   SetAttributes,
   SetXattr,
   Sync,
@@ -91,6 +93,10 @@ export interface Files {
   /** Somebody closes a descriptor of the open file: the last chance to report what went wrong with its writes. */
   flush(operation: Flush): Promise<void>;
   sync(operation: Sync): Promise<void>;
+  /** lseek(2) to data or to a hole. */
+  seek(operation: Seek): Promise<number>;
+  /** fallocate(2). */
+  allocate(operation: Allocate): Promise<void>;
   /** The last descriptor is closed; nobody waits for this. */
   release(operation: Release): Promise<void>;
 }

@@ -25,6 +25,7 @@ import {
   writeExtendedAttributes,
   writeHeader,
   writeInitialise,
+  writeOffset,
   writeOpen,
   writeStatistics,
   writeWritten,
@@ -294,6 +295,9 @@ export class FuseServer {
         this.#send(waiting, OUT_HEADER_BYTES, parts);
         return;
       }
+      case 'seek':
+        this.#send(waiting, writeOffset(out, OUT_HEADER_BYTES, await fileSystem.seek(operation)));
+        return;
       case 'readDirectory':
         await this.#readDirectory(waiting, operation);
         return;
@@ -318,6 +322,9 @@ export class FuseServer {
         break;
       case 'sync':
         await fileSystem.sync(operation);
+        break;
+      case 'allocate':
+        await fileSystem.allocate(operation);
         break;
       case 'release':
         await fileSystem.release(operation);

@@ -106,6 +106,12 @@ export class GfsFileSystem implements FileSystem {
   sync(operation: requests.Sync): Promise<void> {
     return this.#files.sync(operation);
   }
+  seek(operation: requests.Seek): Promise<number> {
+    return this.#files.seek(operation);
+  }
+  allocate(operation: requests.Allocate): Promise<void> {
+    return this.#files.allocate(operation);
+  }
   release(operation: requests.Release): Promise<void> {
     return this.#files.release(operation);
   }

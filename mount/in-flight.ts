@@ -84,6 +84,7 @@ function endsWithItsCaller(kind: Operation['kind']): boolean {
     case 'listXattrs':
     case 'statFilesystem':
     case 'read':
+    case 'seek':
     case 'readDirectory':
       return true;
     // Opening leaves an open file behind that only the reply tells the kernel of; flush and sync report an error once.
@@ -91,6 +92,7 @@ function endsWithItsCaller(kind: Operation['kind']): boolean {
     case 'openDirectory':
     case 'flush':
     case 'sync':
+    case 'allocate':
     case 'syncDirectory':
     case 'release':
     case 'releaseDirectory':

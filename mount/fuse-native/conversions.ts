@@ -1,9 +1,8 @@
 import type { Time } from '../../src/rpc/messages.ts';
-import type { FilesystemStatistics, NodeAttributes } from '../wire/replies.ts';
+import { blockCount, type FilesystemStatistics, type NodeAttributes } from '../wire/replies.ts';
 import type { NativeStat, NativeStatfs } from './package.ts';
 
 const WORD = 2 ** 32;
-const BLOCK_BYTES = 512;
 const STATISTICS_BLOCK_BYTES = 4096;
 /** What programs read and write at a time when they ask: the most that one request of libfuse's takes. */
 const PREFERRED_BLOCK_BYTES = 128 * 1024;
@@ -20,7 +19,7 @@ export function statOf(attributes: NodeAttributes): NativeStat {
     // The package takes 0 for "not said", and says 1 then. It keeps the low 32 bits of what it is given.
     nlink: linkCount === 0 ? WORD : linkCount,
     blksize: PREFERRED_BLOCK_BYTES,
-    blocks: Math.ceil(size / BLOCK_BYTES),
+    blocks: blockCount(attributes),
     ...{ atime: millisecondsOf(atime), mtime: millisecondsOf(mtime), ctime: millisecondsOf(ctime) },
   };
 }

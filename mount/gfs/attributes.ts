@@ -17,6 +17,7 @@ export function nodeAttributes(attributes: Attributes): NodeAttributes {
   return {
     node: attributes.inode,
     size: attributes.length,
+    holeBytes: attributes.holeBytes,
     mode: typeBits(attributes.type) | attributes.mode,
     linkCount: attributes.linkCount,
     uid: attributes.uid,

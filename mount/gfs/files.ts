@@ -1,10 +1,12 @@
 import type { Bytes } from '../../src/base/bytes.ts';
 import { recordBytesMax } from '../../src/base/constants.ts';
+import { GfsError } from '../../src/base/errors.ts';
 import { type InodeId, inodeId } from '../../src/base/ids.ts';
 import { KiB } from '../../src/base/units.ts';
-import type { GfsFile, OpenedFile, OpenMode } from '../../src/client/api.ts';
+import type { Allocation, GfsFile, OpenedFile, OpenMode } from '../../src/client/api.ts';
+import { ENXIO, ErrnoError } from '../errno.ts';
 import type { Caller, Files, WriteBuffer } from '../file-system.ts';
-import { FOPEN, OPEN } from '../wire/numbers.ts';
+import { FALLOCATE, FOPEN, OPEN, SEEK_DATA } from '../wire/numbers.ts';
 import type { Entry, OpenReply } from '../wire/replies.ts';
 import type * as requests from '../wire/requests.ts';
 import { permissionBits } from './attributes.ts';
@@ -104,6 +106,22 @@ export class GfsFiles implements Files {
     await this.#context.openFiles.get(openFile).file.sync();
   }
 
+  async seek({ openFile, offset, whence }: requests.Seek): Promise<number> {
+    const { file } = this.#context.openFiles.get(openFile);
+    const found = await file.seek(offset, whence === SEEK_DATA ? 'data' : 'hole');
+    if (found !== undefined) return found;
+    throw new ErrnoError(ENXIO, `there is nothing to find from ${offset} on`);
+  }
+
+  async allocate({ node, openFile, offset, length, mode }: requests.Allocate): Promise<void> {
+    const { file } = this.#context.openFiles.get(openFile);
+    try {
+      await file.allocate(offset, length, allocationOf(mode));
+    } finally {
+      this.#context.changes.note(node);
+    }
+  }
+
   async release({ openFile }: requests.Release): Promise<void> {
     await this.#context.openFiles.remove(openFile).file.close();
   }
@@ -132,6 +150,19 @@ export class GfsFiles implements Files {
     if (!write) flags |= FOPEN.NOFLUSH;
     return { openFile, flags };
   }
+}
+
+/** What a hole is, and what is zeros, is all the same here: neither takes room. */
+function allocationOf(mode: number): Required<Allocation> {
+  const { KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE } = FALLOCATE;
+  const zeros = (mode & (PUNCH_HOLE | ZERO_RANGE)) !== 0;
+  const keepLength = (mode & KEEP_SIZE) !== 0;
+  const isPunch = (mode & PUNCH_HOLE) !== 0;
+  const isKnown = (mode & ~(KEEP_SIZE | PUNCH_HOLE | ZERO_RANGE)) === 0;
+  if (!isKnown || (isPunch && (!keepLength || (mode & ZERO_RANGE) !== 0))) {
+    throw new GfsError('UNIMPLEMENTED', `fallocate with mode 0x${mode.toString(16)}`);
+  }
+  return { zeros, keepLength };
 }
 
 function openMode(flags: number): Required<OpenMode> {

@@ -135,6 +135,17 @@ export function decodeRequest({ opcode, node }: RequestHeader, bytes: Buffer): R
       const openFile = cursor.id();
       return { kind: 'sync', node, openFile, dataOnly: (cursor.uint32() & FSYNC_FDATASYNC) !== 0 };
     }
+    case OPCODE.FALLOCATE: {
+      const openFile = cursor.id();
+      const offset = cursor.size();
+      const length = cursor.size();
+      return { kind: 'allocate', node, openFile, offset, length, mode: cursor.uint32() };
+    }
+    case OPCODE.LSEEK: {
+      const openFile = cursor.id();
+      const offset = Math.min(Number(cursor.opaque()), Number.MAX_SAFE_INTEGER);
+      return { kind: 'seek', node, openFile, offset, whence: cursor.uint32() };
+    }
     case OPCODE.OPENDIR:
       return { kind: 'openDirectory', node };
     case OPCODE.READDIR:

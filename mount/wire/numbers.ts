@@ -41,8 +41,10 @@ export const OPCODE = {
   INTERRUPT: 36,
   DESTROY: 38,
   BATCH_FORGET: 42,
+  FALLOCATE: 43,
   READDIRPLUS: 44,
   RENAME2: 45,
+  LSEEK: 46,
   STATX: 52,
 } as const;
 
@@ -94,6 +96,17 @@ export const FSYNC_FDATASYNC = 1 << 0;
 
 export const XATTR_CREATE = 1 << 0;
 export const XATTR_REPLACE = 1 << 1;
+
+/** What lseek(2) asks of us; all else the kernel knows. */
+export const SEEK_DATA = 3;
+export const SEEK_HOLE = 4;
+
+/** Modes of fallocate(2), from <linux/falloc.h>. */
+export const FALLOCATE = {
+  KEEP_SIZE: 0x01,
+  PUNCH_HOLE: 0x02,
+  ZERO_RANGE: 0x10,
+} as const;
 
 export const RENAME_NOREPLACE = 1 << 0;
 export const RENAME_EXCHANGE = 1 << 1;

@@ -4,6 +4,8 @@ import type { Time } from '../../src/rpc/messages.ts';
 export interface NodeAttributes {
   readonly node: number;
   readonly size: number;
+  /** Bytes of the file that nobody wrote. */
+  readonly holeBytes: number;
   /** With the type's bits. */
   readonly mode: number;
   readonly linkCount: number;
@@ -101,7 +103,7 @@ export function writeAttributes(out: Buffer, at: number, reply: TimedAttributes)
 function writeNodeAttributes(out: Buffer, at: number, attributes: NodeAttributes): number {
   writeUint64(out, at, attributes.node);
   writeUint64(out, at + 8, attributes.size);
-  writeUint64(out, at + 16, Math.ceil(attributes.size / BLOCK_BYTES));
+  writeUint64(out, at + 16, blockCount(attributes));
   writeSeconds(out, at + 24, attributes.atime.seconds);
   writeSeconds(out, at + 32, attributes.mtime.seconds);
   writeSeconds(out, at + 40, attributes.ctime.seconds);
@@ -116,6 +118,11 @@ function writeNodeAttributes(out: Buffer, at: number, attributes: NodeAttributes
   out.writeUInt32LE(PREFERRED_BLOCK_BYTES, at + 80);
   out.writeUInt32LE(0, at + 84);
   return at + 88;
+}
+
+/** st_blocks: of what is not known to be a hole. */
+export function blockCount({ size, holeBytes }: Pick<NodeAttributes, 'size' | 'holeBytes'>): number {
+  return Math.ceil(Math.max(0, size - holeBytes) / BLOCK_BYTES);
 }
 
 /** STATX_BASIC_STATS and STATX_BTIME. */
@@ -141,7 +148,7 @@ export function writeExtendedAttributes(out: Buffer, at: number, reply: TimedAtt
   out.writeUInt16LE(attributes.mode, at + 60);
   writeUint64(out, at + 64, attributes.node);
   writeUint64(out, at + 72, attributes.size);
-  writeUint64(out, at + 80, Math.ceil(attributes.size / BLOCK_BYTES));
+  writeUint64(out, at + 80, blockCount(attributes));
   const { atime, btime, ctime, mtime } = attributes;
   for (const [index, time] of [atime, btime, ctime, mtime].entries()) {
     writeSeconds(out, at + 96 + 16 * index, time.seconds);
@@ -170,6 +177,12 @@ export function writeWritten(out: Buffer, at: number, size: number): number {
 /** struct fuse_getxattr_out: size u32, padding u32. How much room the value, or the list, needs. */
 export function writeXattrSize(out: Buffer, at: number, size: number): number {
   return writeWritten(out, at, size);
+}
+
+/** struct fuse_lseek_out: offset u64. */
+export function writeOffset(out: Buffer, at: number, offset: number): number {
+  writeUint64(out, at, offset);
+  return at + 8;
 }
 
 /**

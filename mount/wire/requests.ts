@@ -133,6 +133,24 @@ export type Sync = {
   readonly openFile: number;
   readonly dataOnly: boolean;
 };
+export type Allocate = {
+  readonly kind: 'allocate';
+  readonly node: number;
+  readonly openFile: number;
+  readonly offset: number;
+  readonly length: number;
+  /** FALLOCATE bits. */
+  readonly mode: number;
+};
+export type Seek = {
+  readonly kind: 'seek';
+  readonly node: number;
+  readonly openFile: number;
+  /** A negative one is as far as numbers go: beyond the end of every file. */
+  readonly offset: number;
+  /** SEEK_DATA, SEEK_HOLE. */
+  readonly whence: number;
+};
 export type OpenDirectory = { readonly kind: 'openDirectory'; readonly node: number };
 export type ReadDirectory = {
   readonly kind: 'readDirectory';
@@ -187,6 +205,8 @@ export type Operation =
   | Release
   | Flush
   | Sync
+  | Allocate
+  | Seek
   | OpenDirectory
   | ReadDirectory
   | ReleaseDirectory

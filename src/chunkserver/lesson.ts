@@ -289,7 +289,7 @@ export class Lesson {
     const batch = this.#takeBatch();
     const [first] = batch;
     const { chunk, version } = record;
-    const isPushed = first !== undefined && first.message.length > MUTATION_BYTES_MAX;
+    const isPushed = first !== undefined && lengthOf(first.bytes) > MUTATION_BYTES_MAX;
     if (isPushed) {
       const deadlineMs = env.monotonicMs() + PATIENT_CALL_MS_MAX;
       await pushData(this.#connection, { chunk, version }, first, { deadlineMs, signal });
@@ -311,7 +311,7 @@ export class Lesson {
     const orders: OrderInFlight[] = [];
     for (const item of this.#items) {
       if (item.kind !== 'order') break;
-      const isLong = item.order.message.length > MUTATION_BYTES_MAX;
+      const isLong = lengthOf(item.order.bytes) > MUTATION_BYTES_MAX;
       if (isLong && orders.length > 0) break;
       orders.push(item.order);
       if (isLong) break;

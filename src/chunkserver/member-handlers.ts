@@ -8,7 +8,6 @@ import type { Mutation } from '../core/replica-types.ts';
 import {
   type ApplyRequest,
   ChunkserverDefinition,
-  MutationKind,
   type Order,
   type PushId,
   type ReconcileBlock,
@@ -24,7 +23,7 @@ import {
   notPrimary,
   type ServerParts,
 } from './server-parts.ts';
-import { messageOfSums, mutationOf, sameNumbers } from './wire.ts';
+import { carriesData, messageOfSums, mutationOf, sameNumbers } from './wire.ts';
 
 /** A disk under load takes its time; a member that is silent longer has failed. */
 const SYNC_MS_MAX = 30 * SECOND_MS;
@@ -131,7 +130,8 @@ export function takeOrders(
   try {
     for (const order of orders) {
       checkRange(parts, order);
-      const end = position + (order.pushId === undefined ? order.length : 0);
+      const isInline = order.pushId === undefined && carriesData(order.kind);
+      const end = position + (isInline ? order.length : 0);
       const inline = position === 0 && orders.length === 1 ? payload : slice(payload, position, end);
       position = end;
       taken.push({ mutation: mutationOf(version, order), ...takeData(parts, chunk, order, inline) });
@@ -144,8 +144,7 @@ export function takeOrders(
 }
 
 function checkRange(parts: ServerParts, { kind, chunkOffset, length }: Order): void {
-  const hasData = kind !== MutationKind.MUTATION_KIND_SEAL;
-  const hasLength = !hasData || (length > 0 && length <= parts.mutationBytesMax());
+  const hasLength = !carriesData(kind) || (length > 0 && length <= parts.mutationBytesMax());
   if (hasLength && chunkOffset + length <= CHUNK_SIZE_BYTES_MAX) return;
   throw new GfsError('INVALID_ARGUMENT', `no order is for ${length} bytes at ${chunkOffset}`);
 }
@@ -156,7 +155,7 @@ function takeData(
   order: Order,
   payload: Bytes,
 ): { bytes: Bytes; release(): void } {
-  if (order.kind === MutationKind.MUTATION_KIND_SEAL) return { bytes: NO_BYTES, release: nothing };
+  if (!carriesData(order.kind)) return { bytes: NO_BYTES, release: nothing };
   if (order.pushId !== undefined) return takePushed(parts, chunk, order, order.pushId);
   const { chunkOffset, length, checksums } = order;
   if (lengthOf(payload) !== length || !checksumsMatch(payload, chunkOffset, checksums)) {

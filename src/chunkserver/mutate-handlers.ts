@@ -39,13 +39,14 @@ export function mutateHandlers(parts: ServerParts): Pick<ChunkserverHandlers, 'm
         return { message: answered(parts, message, await known) };
       }
       if (role === undefined) checkFirst(parts, message, request);
-      const room = kind === 'seal' ? undefined : parts.checkRoom(length);
+      const room = kind === 'seal' ? undefined : parts.checkRoom(kind === 'zero' ? 0 : length);
       if (room !== undefined) await orGiveBack(parts, room, message);
       const data = takeData(parts, kind, incoming);
       const { release } = data;
       try {
         role ??= await activeRole(parts, await heldOrBegun(parts, message), version);
-        const mended = kind === 'write' && held ? mendMerged(parts.mender, held.replica, request) : undefined;
+        const merges = kind === 'write' || kind === 'zero';
+        const mended = merges && held ? mendMerged(parts.mender, held.replica, request) : undefined;
         if (mended !== undefined) await mended;
         return { message: answered(parts, message, await role.mutate(request, data)) };
       } catch (error) {
@@ -69,6 +70,8 @@ function kindOf({ kind }: MutateRequest): MutationRequest['kind'] {
   switch (kind) {
     case MutationKind.MUTATION_KIND_WRITE:
       return 'write';
+    case MutationKind.MUTATION_KIND_ZERO:
+      return 'zero';
     case MutationKind.MUTATION_KIND_APPEND:
       return 'append';
     case MutationKind.MUTATION_KIND_SEAL:
@@ -124,7 +127,8 @@ function takeData(
   kind: MutationRequest['kind'],
   { message, payload }: Incoming<MutateRequest>,
 ): MutationData {
-  if (kind === 'seal') return { bytes: NO_BYTES, checksums: [], pushId: undefined, release: nothing };
+  if (kind === 'seal' || kind === 'zero')
+    return { bytes: NO_BYTES, checksums: [], pushId: undefined, release: nothing };
   const { chunk, chunkOffset, length, checksums, pushId } = message;
   if (kind === 'write' && length > MUTATION_BYTES_MAX) {
     throw new GfsError('INVALID_ARGUMENT', `a write of ${length} bytes; at most ${MUTATION_BYTES_MAX}`);

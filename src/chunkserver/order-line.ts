@@ -15,6 +15,7 @@ import {
   type PushId,
 } from '../rpc/messages.ts';
 import type { Connection } from '../rpc/network.ts';
+import { carriesData } from './wire.ts';
 
 /** A member that has not applied an order by then has failed. */
 export const APPLY_MS_MAX = 10 * SECOND_MS;
@@ -178,13 +179,14 @@ export function orderMessage(
   const checksums = isCut ? [...data.checksums] : checksumsOf(data.bytes, chunkOffset);
   const pushId = data.pushId;
   const message = { serial, kind: WIRE_KINDS[kind], writer, number, chunkOffset, length };
-  return kind === 'seal'
-    ? { ...message, checksums: [], pushId: undefined, recordChecksum: 0 }
-    : { ...message, checksums, pushId, recordChecksum };
+  return carriesData(message.kind)
+    ? { ...message, checksums, pushId, recordChecksum }
+    : { ...message, checksums: [], pushId: undefined, recordChecksum: 0 };
 }
 
 const WIRE_KINDS = {
   write: MutationKind.MUTATION_KIND_WRITE,
+  zero: MutationKind.MUTATION_KIND_ZERO,
   append: MutationKind.MUTATION_KIND_APPEND,
   seal: MutationKind.MUTATION_KIND_SEAL,
 } as const;

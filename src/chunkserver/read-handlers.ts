@@ -10,7 +10,9 @@ import { type ChunkserverHandlers, heldAt, notPrimary, type ServerParts } from '
 
 const ASK_PRIMARY_MS_MAX = 2 * SECOND_MS;
 
-export function readHandlers(parts: ServerParts): Pick<ChunkserverHandlers, 'read' | 'chunkLength'> {
+export function readHandlers(
+  parts: ServerParts,
+): Pick<ChunkserverHandlers, 'read' | 'findData' | 'chunkLength'> {
   return {
     /**
      * Any member answers that is whole and reconciled (P6, P7); a short answer is the end of what readers may see (P13).
@@ -23,17 +25,22 @@ export function readHandlers(parts: ServerParts): Pick<ChunkserverHandlers, 'rea
         throw new GfsError('INVALID_ARGUMENT', `a read of ${length} bytes; at most ${READ_BYTES_MAX}`);
       }
       const held = await heldAt(parts, chunk, version);
-      const { length: certain, rest } = await held.visibility();
-      let visible = certain;
-      if (rest === 'unknown' && chunkOffset + length > certain && certain < held.replica.state.length) {
-        visible = await askPrimary(parts, held);
-      }
+      const visible = await visibleLength(parts, held, chunkOffset + length);
       const wanted = Math.max(0, Math.min(length, visible - chunkOffset));
       if (wanted === 0) return { message: { chunkLength: visible, checksums: [], payload: NO_PAYLOAD } };
       const { payload, checksums } = await readMended(parts.mender, held.replica, chunkOffset, wanted);
       // The replica may have been cut or raised while its disk was read: what it was asked for is gone then.
       held.checkVersion(version);
       return { message: { chunkLength: visible, checksums: [...checksums], payload: NO_PAYLOAD }, payload };
+    },
+
+    /** As a read of all that is behind the offset. */
+    findData: async ({ message: { chunk, version, chunkOffset } }) => {
+      const held = await heldAt(parts, chunk, version);
+      const chunkLength = await visibleLength(parts, held, Number.POSITIVE_INFINITY);
+      const found = await held.replica.findData(chunkOffset, chunkLength);
+      held.checkVersion(version);
+      return { message: { dataStart: found?.start ?? 0, dataEnd: found?.end ?? 0, chunkLength } };
     },
 
     chunkLength: async ({ message }) => {
@@ -43,6 +50,13 @@ export function readHandlers(parts: ServerParts): Pick<ChunkserverHandlers, 'rea
       return { message: await role.confirmedLength() };
     },
   };
+}
+
+/** Up to where this member may show what it has, which somebody wants up to `end`. */
+async function visibleLength(parts: ServerParts, held: HeldChunk, end: number): Promise<number> {
+  const { length: certain, rest } = await held.visibility();
+  const isHidden = rest === 'unknown' && end > certain && certain < held.replica.state.length;
+  return isHidden ? await askPrimary(parts, held) : certain;
 }
 
 /** A member that holds appended bytes of which it does not know whether all members do, asks before it shows them. */

@@ -98,6 +98,8 @@ export function mutationOf(version: number, order: Order): Mutation {
   switch (kind) {
     case MutationKind.MUTATION_KIND_WRITE:
       return { kind: 'write', version, serial, chunkOffset, checksums };
+    case MutationKind.MUTATION_KIND_ZERO:
+      return { kind: 'zero', version, serial, chunkOffset, length: order.length };
     case MutationKind.MUTATION_KIND_APPEND:
       return { kind: 'append', version, serial, chunkOffset, checksums, writer, number, recordChecksum };
     case MutationKind.MUTATION_KIND_SEAL:
@@ -105,6 +107,11 @@ export function mutationOf(version: number, order: Order): Mutation {
     default:
       throw new GfsError('INVALID_ARGUMENT', `no order of kind ${kind}`);
   }
+}
+
+/** Whether orders or requests of this kind come with bytes. */
+export function carriesData(kind: MutationKind): boolean {
+  return kind === MutationKind.MUTATION_KIND_WRITE || kind === MutationKind.MUTATION_KIND_APPEND;
 }
 
 export function isMember(

@@ -253,6 +253,13 @@ export interface AppendWriter {
   close(): Promise<void>;
 }
 
+export interface Allocation {
+  /** The range becomes zeros, whatever was written there; no byte is sent for it. */
+  readonly zeros?: boolean;
+  /** The file stays as long as it is. */
+  readonly keepLength?: boolean;
+}
+
 /**
  * An open file. Writes are taken and sent later; what went wrong with them is told once, by the next `flush`, `sync`
  * or `close` of each file that was open then. Reads see all writes that were taken before, through whichever open
@@ -291,6 +298,18 @@ export interface GfsFile {
    * asks for the mode meanwhile would still see them. Undefined: there are none.
    */
   dropSetIds(waiting?: Waiting): Promise<void> | undefined;
+
+  /**
+   * fallocate(2), behind all writes that were taken before: the file reaches to the end of the range, and what nobody wrote
+   * there reads as zeros. No room is set aside for it. The times change in any case.
+   */
+  allocate(fileOffset: number, length: number, how?: Allocation, waiting?: Waiting): Promise<void>;
+
+  /**
+   * The first offset from `fileOffset` on that has data, or that is in a hole; the file's end is one. What was never written or
+   * was zeroed is a hole, as far as that is known cheaply. Undefined: there is none, or the offset is not in the file.
+   */
+  seek(fileOffset: number, kind: 'data' | 'hole', waiting?: Waiting): Promise<number | undefined>;
 
   /** As the master has them, with what was written here and is not there yet. */
   attributes(waiting?: Waiting): Promise<Attributes>;

@@ -12,7 +12,7 @@ import {
   type Replica,
 } from '../rpc/messages.ts';
 import { ATTEMPT_MS_MAX, ChunkPusher, type ChunkPusherOptions, serverNamedBy } from './chunk-pusher.ts';
-import type { ExtentSpan } from './extent-map.ts';
+import { type ExtentSpan, isExtent } from './extent-map.ts';
 import type { Unsynced } from './file-state.ts';
 import type { Access, Locations, Suspicion } from './locations.ts';
 import type { Patience } from './patience.ts';
@@ -36,11 +36,14 @@ export interface Mutation {
   readonly id: MutationId;
   readonly kind:
     | typeof MutationKind.MUTATION_KIND_WRITE
+    | typeof MutationKind.MUTATION_KIND_ZERO
     | typeof MutationKind.MUTATION_KIND_APPEND
     | typeof MutationKind.MUTATION_KIND_SEAL;
   /** Of an append or a seal: what the primary chooses is not below it. */
   readonly chunkOffset: number;
   readonly bytes: Bytes;
+  /** Of zeros, which have no bytes. */
+  readonly length?: number;
 }
 
 /** What a failed attempt means for the next one. */
@@ -117,6 +120,65 @@ export class ChunkWriter {
     }
   }
 
+  /**
+   * What there is of [start, end) becomes zeros; no extent is added, nothing gets longer. `onZeroed` hears of each extent that
+   * had some. As with `write`, whoever calls it keeps overlapping changes apart (P10).
+   */
+  async zero(
+    access: Access,
+    start: number,
+    end: number,
+    patience: Patience,
+    onZeroed: (span: ExtentSpan) => void,
+  ): Promise<void> {
+    // What was known of holes before may have been filled since.
+    const sinceMs = this.#options.env.monotonicMs();
+    for (let position = start; position < end; ) {
+      position = await this.#zeroPart(access, position, end, sinceMs, patience, onZeroed);
+    }
+  }
+
+  /** Returns up to where there is nothing left to do. */
+  async #zeroPart(
+    access: Access,
+    start: number,
+    end: number,
+    sinceMs: number,
+    patience: Patience,
+    onZeroed: (span: ExtentSpan) => void,
+  ): Promise<number> {
+    const { locations } = this.#options;
+    const kind = MutationKind.MUTATION_KIND_ZERO;
+    let suspicion: Suspicion | undefined;
+    let tried: { chunk: number; mutation: Mutation } | undefined;
+    for (;;) {
+      const span = await locations.forChange(access, start, sinceMs, suspicion, patience);
+      if (!isExtent(span)) return Math.min(end, span.end);
+      const { chunk } = span.location;
+      const length = Math.min(end, span.end) - start;
+      if (tried?.chunk !== chunk || tried.mutation.length !== length) {
+        const place = { chunkOffset: start - span.start, bytes: NO_BYTES, length };
+        tried = { chunk, mutation: { id: this.newId(), kind, ...place } };
+      }
+      try {
+        const { version, chunkLength, sealed } = await this.mutate(span, tried.mutation, patience);
+        locations.acknowledged(access.inode, span, version);
+        onZeroed(span);
+        if (!sealed || span.location.sealed) return start + length;
+        // It ends sooner than was known: what comes then lies in another extent, if there is one.
+        locations.forget(access.inode, span);
+        const reached = span.start + chunkLength;
+        if (reached > start) return Math.min(start + length, reached);
+        if (span.checkedAtMs >= sinceMs) return start + length;
+      } catch (error) {
+        // Nobody wrote to it.
+        const unwritten = locations.firstRecord(span.location) !== undefined;
+        if (codeOf(error) === 'NO_SUCH_CHUNK' && unwritten) return start + length;
+        suspicion = await this.recover(error, span, suspicion, patience);
+      }
+    }
+  }
+
   /** The extent to write to, with a primary; behind what is there where its servers have no room and none can be spared. */
   async #spanFor(
     access: Access,
@@ -170,12 +232,13 @@ export class ChunkWriter {
     const { pool, locations } = this.#options;
     const { chunk, version } = span.location;
     const { id, kind, chunkOffset, bytes } = mutation;
-    const length = lengthOf(bytes);
     const primary = primaryOf(span.location);
+    const isZeros = kind === MutationKind.MUTATION_KIND_ZERO;
+    const length = mutation.length ?? lengthOf(bytes);
     const isAppend = kind === MutationKind.MUTATION_KIND_APPEND;
     let checksums: number[] | undefined;
     let pushId: PushId | undefined;
-    if (length > INLINE_MUTATION_BYTES_MAX) {
+    if (!isZeros && length > INLINE_MUTATION_BYTES_MAX) {
       const data = { chunkOffset: isAppend ? 0 : chunkOffset, bytes };
       ({ pushId, checksums } = await this.#pusher.push(span.location, data, patience));
     }
@@ -194,7 +257,8 @@ export class ChunkWriter {
         pushId,
         length,
         checksums,
-        first: locations.firstRecord(span.location),
+        // What was never written has nothing to become zeros.
+        first: isZeros ? undefined : locations.firstRecord(span.location),
         payload: NO_PAYLOAD,
       },
       { payload: pushId === undefined ? bytes : undefined, ...patience.attempt(ATTEMPT_MS_MAX) },

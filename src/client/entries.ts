@@ -76,15 +76,17 @@ export class Entries {
     for (;;) {
       const attributes = attributesOf(current);
       if (!current.beingWritten) return attributes;
+      // What its writer did not tell yet may lie in a hole: some of the file is data.
+      const holeBytes = Math.min(attributes.holeBytes, Math.max(0, attributes.length - 1));
       // Whoever writes will not tell when it grows: this answer is good for now, and no longer.
       this.#changes.note(attributes.inode);
       const { tail } = current;
-      if (tail === undefined) return attributes;
+      if (tail === undefined) return { ...attributes, holeBytes };
       const found = await this.#lengthOf(tail, patience);
       if (typeof found !== 'number') {
         current = await this.#ask(question, lengthBefore, found.suspectVersion, patience);
       } else if (found > 0 || tail.start === 0) {
-        return { ...attributes, length: Math.max(attributes.length, tail.start + found) };
+        return { ...attributes, holeBytes, length: Math.max(attributes.length, tail.start + found) };
       } else {
         // Added, and not written yet: the file ends before it.
         lengthBefore = tail.start;

@@ -101,6 +101,9 @@ export class FileState implements Contents {
   #committedCount = 0;
   /** The file is at least this long by what the cluster acknowledged to us. */
   #writtenEnd = 0;
+  /** Acknowledged to us since the master was told; when a write failed, nobody knows what of it arrived. */
+  #writtenBytes = 0;
+  #hasFailed = false;
   #truncations = 0;
   #setIds: SetIds = 'unknown';
   /** What was asked for before says nothing of them. */
@@ -189,7 +192,8 @@ export class FileState implements Contents {
 
   /** What the master is to be told: only what was acknowledged, lest a failed write leave a tail of zeros. */
   get commit(): LengthCommit {
-    return { length: this.#writtenEnd, mtime: this.#mtime, truncations: this.#writtenAfter };
+    const writtenBytes = this.#hasFailed ? undefined : this.#writtenBytes;
+    return { length: this.#writtenEnd, mtime: this.#mtime, truncations: this.#writtenAfter, writtenBytes };
   }
 
   /**
@@ -252,10 +256,8 @@ export class FileState implements Contents {
 
   /** A write was taken. */
   wrote(start: number, end: number): void {
-    if (!this.isUncommitted) this.#writtenAfter = this.#truncations;
-    this.#writeCount += 1;
+    this.#taken();
     this.#length = Math.max(this.#length, end);
-    this.#mtime = timeOf(this.#options.env.nowMs());
     this.#changed(start, end);
   }
 
@@ -274,11 +276,28 @@ export class FileState implements Contents {
   written(start: number, bytes: Bytes): void {
     const end = start + lengthOf(bytes);
     this.#writtenEnd = Math.max(this.#writtenEnd, end);
+    this.#writtenBytes += lengthOf(bytes);
     this.#changed(start, end);
     // A small file is often read soon after it was written, and its copy costs nothing.
     if (start === 0 && end === this.#length && end <= PAGE_BYTES) {
       this.#options.cache.keep(this, start, bytes, this.#length);
     }
+  }
+
+  /**
+   * A range is to become zeros: from now on bytes may have changed that the master was not told of. Returns how many changes it
+   * knows of when it hears of this one alone; records may be appended meanwhile, and their length is told by a commit.
+   */
+  zeroing(start: number, end: number): number {
+    const isNext = !this.isUncommitted;
+    this.#taken();
+    this.#changed(start, end);
+    return isNext ? this.#writeCount : 0;
+  }
+
+  /** A range is zeros at the cluster. A reader may have been given what lay there before, up to this moment. */
+  zeroed(start: number, end: number): void {
+    this.#changed(start, end);
   }
 
   /** Somebody cut the file: what this client wrote behind this offset is not there any more. */
@@ -322,13 +341,18 @@ export class FileState implements Contents {
   /** Writes were given up: the file is as long as what arrived, or was there before. */
   failed(error: unknown): void {
     this.#errorCount += 1;
+    this.#hasFailed = true;
     this.#lastError = error;
     this.#length = Math.max(this.#masterLength, this.#writtenEnd, this.writeBehind?.end ?? 0);
     this.#contentsChanged();
   }
 
-  /** The master was told of the first `writeCount` writes and answered so. */
-  committed({ attributes, previousCtime }: Committed, writeCount: number): void {
+  /** The master was told of the first `writeCount` writes, with this commit if there was one, and answered so. */
+  committed({ attributes, previousCtime }: Committed, writeCount: number, commit?: LengthCommit): void {
+    if (commit !== undefined) {
+      this.#writtenBytes -= commit.writtenBytes ?? this.#writtenBytes;
+      if (commit.writtenBytes === undefined) this.#hasFailed = false;
+    }
     this.#committedCount = Math.max(this.#committedCount, writeCount);
     if (!this.isUncommitted) {
       this.#masterLength = Math.max(this.#masterLength, this.#writtenEnd);
@@ -346,6 +370,7 @@ export class FileState implements Contents {
   /** The master found out by itself what was acknowledged: there is nothing to tell it, and all is to be learnt anew. */
   leftToTheMaster(): void {
     this.#committedCount = this.#writeCount;
+    this.#writtenBytes = 0;
     this.#nothingToTell();
     this.changedElsewhere();
   }
@@ -383,10 +408,24 @@ export class FileState implements Contents {
     this.#writtenEnd = 0;
   }
 
+  /** One more change that the master has to be told of. */
+  #taken(): void {
+    if (!this.isUncommitted) this.#writtenAfter = this.#truncations;
+    this.#writeCount += 1;
+    this.#mtime = timeOf(this.#options.env.nowMs());
+  }
+
   #merged(attributes: Attributes): Attributes {
     const mtime = this.#mtime ?? attributes.mtime;
     const ctime = this.#mtime === undefined ? attributes.ctime : later(attributes.ctime, this.#mtime);
-    return { ...attributes, length: this.#length, mtime, ctime };
+    return { ...attributes, length: this.#length, holeBytes: this.#holesOf(attributes), mtime, ctime };
+  }
+
+  /** With what was written here and the master was not told of. */
+  #holesOf({ length, holeBytes }: Attributes): number {
+    const taken = this.#writtenBytes + (this.writeBehind?.bytes ?? 0);
+    const some = this.isUncommitted ? Math.max(1, taken) : 0;
+    return Math.max(0, this.#length - (length - holeBytes) - some);
   }
 
   #grow(length: number): void {

@@ -9,17 +9,18 @@ import {
   type LengthCommit,
   MasterDefinition,
 } from '../rpc/messages.ts';
-import type { AttributeChanges, Waiting } from './api.ts';
+import type { Allocation, AttributeChanges, Waiting } from './api.ts';
 import { AppendQueue } from './append-queue.ts';
 import type { Appender } from './appender.ts';
 import type { BlockCache } from './block-cache.ts';
 import type { ChunkReader } from './chunk-reader.ts';
 import type { ChunkWriter } from './chunk-writer.ts';
+import type { DataFinder } from './data-finder.ts';
 import type { Owner } from './dirty-ranges.ts';
 import type { Entries } from './entries.ts';
 import type { FileState } from './file-state.ts';
 import type { FileStates } from './file-states.ts';
-import type { KnownEntries } from './known-entries.ts';
+import type { Asked, KnownEntries } from './known-entries.ts';
 import type { Access } from './locations.ts';
 import { isTransient, Patience } from './patience.ts';
 import { type ReadaheadBudget, ReadStream } from './read-stream.ts';
@@ -28,7 +29,7 @@ import type { Session } from './session.ts';
 import { WriteBehind, type WriteBehindShare } from './write-behind.ts';
 import type { Writer, Writers } from './writers.ts';
 
-const { close, commitLength, setAttributes } = MasterDefinition.methods;
+const { allocate, close, commitLength, setAttributes } = MasterDefinition.methods;
 
 /**
  * Of `ioTimeoutMs`: a write may go out when a `sync` begins to wait for it, and its error has to be there before that gives
@@ -47,6 +48,7 @@ export interface FileWorkOptions {
   readonly known: KnownEntries;
   readonly reader: ChunkReader;
   readonly writer: ChunkWriter;
+  readonly finder: DataFinder;
   readonly appender: Appender;
   readonly writers: Writers;
   readonly cache: BlockCache;
@@ -192,9 +194,7 @@ export class FileWork {
       const asked = known.asking();
       try {
         const answer = await tell(commit);
-        state.committed(answer, told);
-        if (answer.attributes === undefined || answer.beingWritten) known.unknown(state.inode);
-        else known.changed(answer.attributes, asked);
+        this.#committed(state, answer, told, asked, commit);
         return true;
       } catch (error) {
         if (codeOf(error) !== 'TRUNCATED') throw error;
@@ -202,6 +202,19 @@ export class FileWork {
       await entries.learnCut(state, access.caller, patience);
     }
     return false;
+  }
+
+  #committed(
+    state: FileState,
+    answer: CommitLengthResponse,
+    told: number,
+    asked: Asked,
+    commit?: LengthCommit,
+  ): void {
+    const { known } = this.#options;
+    state.committed(answer, told, commit);
+    if (answer.attributes === undefined || answer.beingWritten) known.unknown(state.inode);
+    else known.changed(answer.attributes, asked);
   }
 
   /** All members of all chunks with unsynced mutations of this client sync them. */
@@ -262,6 +275,52 @@ export class FileWork {
     const attributes = await entries.exact(answer, caller, patience);
     known.changed(attributes, asked);
     state.attributesSet(attributes, false);
+  }
+
+  /** A range becomes zeros, or the file longer, or both, with nothing of this file on its way meanwhile. */
+  async allocate(
+    state: FileState,
+    access: Access,
+    { start, end }: { start: number; end: number },
+    { zeros = false, keepLength = false }: Allocation,
+    patience: Patience,
+  ): Promise<void> {
+    using _ = await state.truncating.acquire();
+    while (!state.isIdle) await this.drained(state, patience);
+    state.writeBehind ??= this.#newWriteBehind(state);
+    using _hold = state.writeBehind.hold();
+    await this.commit(state, access, patience);
+    let told = 0;
+    if (zeros) {
+      // From here on the master is told in any case, if need be with a later commit.
+      told = state.zeroing(start, end);
+      await this.#options.writer.zero(access, start, end, patience, (span) => state.acknowledged(span));
+      state.zeroed(start, end);
+    }
+    const { session, known } = this.#options;
+    const { caller, openId } = access;
+    const { inode } = state;
+    const asked = known.asking();
+    const request = { context: undefined, inode, length: keepLength ? 0 : end };
+    const answer = await session.command(allocate, request, caller, patience, true, openId);
+    // It ends elsewhere than at the last record.
+    if (!keepLength) state.appendedTo = undefined;
+    this.#committed(state, answer, told, asked);
+  }
+
+  /** Of what was taken here, too: it is at the cluster first. */
+  async seek(
+    state: FileState,
+    access: Access,
+    start: number,
+    kind: 'data' | 'hole',
+    patience: Patience,
+  ): Promise<number | undefined> {
+    await this.drained(state, patience);
+    const { length: fileLength } = await this.attributes(state, access, patience);
+    if (start >= fileLength) return undefined;
+    const found = await this.#options.finder.find(access, { start, fileLength }, kind, patience);
+    return kind === 'data' && found === fileLength ? undefined : found;
   }
 
   async attributes(state: FileState, access: Access, patience: Patience): Promise<Attributes> {

@@ -33,6 +33,7 @@ import { Appender } from './appender.ts';
 import { BlockCache } from './block-cache.ts';
 import { ChunkReader } from './chunk-reader.ts';
 import { ChunkWriter } from './chunk-writer.ts';
+import { DataFinder } from './data-finder.ts';
 import { Entries } from './entries.ts';
 import { FileOpener } from './file-opener.ts';
 import { ChangeClock } from './file-state.ts';
@@ -151,6 +152,7 @@ class Client implements Api {
       states: this.#states,
       entries: this.#entries,
       known: this.#known,
+      finder: new DataFinder(env, pool, locations, host),
       reader: new ChunkReader({
         env,
         pool,

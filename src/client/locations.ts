@@ -142,6 +142,24 @@ export class Locations {
     return this.#withPrimary(access, fileOffset, suspicion, patience, { forWrite: true });
   }
 
+  /** As `forAppend`, with the hole where there is one: as the master knew it at that time, or later. */
+  async forChange(
+    access: Access,
+    fileOffset: number,
+    sinceMs: number,
+    suspicion: Suspicion | undefined,
+    patience: Patience,
+  ): Promise<Span> {
+    const known = this.cached(access.inode, fileOffset);
+    if (known !== undefined && !isExtent(known) && known.checkedAtMs < sinceMs)
+      this.forget(access.inode, known);
+    for (;;) {
+      const extent = await this.forAppend(access, fileOffset, suspicion, patience);
+      const span = extent ?? this.cached(access.inode, fileOffset);
+      if (span !== undefined) return span;
+    }
+  }
+
   /** With a primary, to sync there or ask for the length; a hole stays one, and is answered as nothing. */
   withPrimary(
     access: Access,

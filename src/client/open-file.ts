@@ -4,8 +4,9 @@ import { MUTATION_BYTES_MAX } from '../base/constants.ts';
 import { GfsError } from '../base/errors.ts';
 import type { InodeId } from '../base/ids.ts';
 import { SECOND_MS } from '../base/units.ts';
+import { FILE_LENGTH_MAX } from '../core/metadata/extents.ts';
 import type { Attributes } from '../rpc/messages.ts';
-import type { AppendWriter, GfsFile, OpenMode, Waiting } from './api.ts';
+import type { Allocation, AppendWriter, GfsFile, OpenMode, Waiting } from './api.ts';
 import type { AppendQueue } from './append-queue.ts';
 import { telling } from './applied.ts';
 import type { Owner } from './dirty-ranges.ts';
@@ -132,6 +133,23 @@ export class OpenFile implements GfsFile {
   dropSetIds(waiting?: Waiting): Promise<void> | undefined {
     if (this.#state.setIds === 'none') return undefined;
     return this.#work.dropSetIds(this.#state, this.#access, this.#work.patience(waiting));
+  }
+
+  async allocate(fileOffset: number, length: number, how: Allocation = {}, waiting?: Waiting): Promise<void> {
+    this.#checkWritable(fileOffset, 0);
+    if (!Number.isSafeInteger(length) || length <= 0) {
+      throw new GfsError('INVALID_ARGUMENT', `a range of ${length} bytes`);
+    }
+    const end = fileOffset + length;
+    if (end > FILE_LENGTH_MAX) throw new GfsError('FILE_TOO_LARGE', `a range that ends at ${end}`);
+    const range = { start: fileOffset, end };
+    await this.#work.allocate(this.#state, this.#access, range, how, this.#work.patience(waiting));
+  }
+
+  async seek(fileOffset: number, kind: 'data' | 'hole', waiting?: Waiting): Promise<number | undefined> {
+    this.#checkOpen();
+    checkRange(fileOffset, 0);
+    return await this.#work.seek(this.#state, this.#access, fileOffset, kind, this.#work.patience(waiting));
   }
 
   async attributes(waiting?: Waiting): Promise<Attributes> {

@@ -96,6 +96,11 @@ export class WriteBehind {
     return this.#inFlight.size === 0 && this.#dirty.bytes === 0;
   }
 
+  /** Outstanding. */
+  get bytes(): number {
+    return this.#dirty.bytes + this.#inFlightBytes;
+  }
+
   /** Where the furthest outstanding byte ends; 0 when there is none. */
   get end(): number {
     let end = this.#dirty.end;

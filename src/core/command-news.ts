@@ -58,6 +58,7 @@ function tell(teller: Teller, command: Command): void {
     case 'setXattr':
     case 'removeXattr':
     case 'commitLength':
+    case 'allocate':
       teller.learn(value.inode);
       teller.inode(value.inode);
       return;

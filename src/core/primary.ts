@@ -8,12 +8,12 @@ import { APPEND_ENTRIES_MAX, type AppendEntry } from './replica-types.ts';
 import { NO_RULES, type Rules } from './rules.ts';
 import { WriteMemory } from './write-memory.ts';
 
-/** What a client asks of a primary. A write's place is the client's choice, an append's the primary's. */
+/** What a client asks of a primary. The place of a write or of zeros is the client's choice, an append's the primary's. */
 export interface MutationRequest {
-  readonly kind: 'write' | 'append' | 'seal';
+  readonly kind: 'write' | 'zero' | 'append' | 'seal';
   readonly writer: number;
   readonly number: number;
-  /** A write's place. An append or a seal: where the chunk has to end at least before it, filled up with zeros. */
+  /** Of a write or of zeros: their place. An append or a seal: where the chunk has to end at least before it, filled up with zeros. */
   readonly chunkOffset: number;
   readonly length: number;
   /** Of an append: CRC-32 of the whole record. */
@@ -23,7 +23,7 @@ export interface MutationRequest {
 /** A mutation in its place in the order: what all members apply. */
 export interface Order {
   readonly serial: number;
-  readonly kind: 'write' | 'append' | 'seal';
+  readonly kind: 'write' | 'zero' | 'append' | 'seal';
   /** Of a seal: the chunk's length for ever. */
   readonly chunkOffset: number;
   readonly length: number;
@@ -150,6 +150,8 @@ export class Primary {
     switch (mutation.kind) {
       case 'write':
         return ok(this.#admitWrite(mutation));
+      case 'zero':
+        return ok(this.#admitZeros(mutation));
       case 'append':
         return ok(this.#admitAppend(mutation));
       case 'seal':
@@ -169,13 +171,15 @@ export class Primary {
       );
     }
     const { chunkOffset, length } = mutation;
-    const end = mutation.kind === 'write' ? chunkOffset + length : chunkOffset;
+    const hasPlace = mutation.kind === 'write' || mutation.kind === 'zero';
+    const end = hasPlace ? chunkOffset + length : chunkOffset;
     if (!Number.isSafeInteger(end) || chunkOffset < 0 || end > this.#options.chunkSizeBytes) {
       const message = `bytes ${chunkOffset} to ${end} are not inside chunk ${this.#name()}`;
       return refuse('INVALID_ARGUMENT', message);
     }
     switch (mutation.kind) {
       case 'write':
+      case 'zero':
         return this.#recallWrite(mutation);
       case 'append':
         return this.#recallAppend(mutation);
@@ -232,11 +236,12 @@ export class Primary {
     return committed;
   }
 
-  #recallWrite({ chunkOffset, length, writer, number }: MutationRequest): Result<Repeat | undefined> {
+  #recallWrite({ kind, chunkOffset, length, writer, number }: MutationRequest): Result<Repeat | undefined> {
     if (length <= 0) return refuse('INVALID_ARGUMENT', 'a write of nothing');
     const remembered = this.#writes.find(writer, number);
     switch (remembered.kind) {
       case 'taken':
+        if (kind === 'zero') return ok(this.#zeroed(remembered.serial, chunkOffset));
         return ok(this.#repeat(remembered.serial, chunkOffset));
       case 'tooOld':
         return refuse(
@@ -248,7 +253,7 @@ export class Primary {
       case 'new':
         break;
     }
-    if (this.#sealedBy !== undefined && chunkOffset + length > this.#length) {
+    if (kind === 'write' && this.#sealedBy !== undefined && chunkOffset + length > this.#length) {
       return refuse('SEALED', `chunk ${this.#name()} is sealed at ${this.#length}`);
     }
     return ok(undefined);
@@ -288,6 +293,21 @@ export class Primary {
     this.#writes.remember(writer, number, this.#nextSerial);
     this.#length = Math.max(this.#length, chunkOffset + length);
     return this.#order('write', chunkOffset, length);
+  }
+
+  /** What the chunk has of the range; it does not get longer, and where there is nothing there is nothing to do. */
+  #admitZeros({ chunkOffset, length, writer, number }: MutationRequest): Admission {
+    const end = Math.min(chunkOffset + length, this.#length);
+    if (end <= chunkOffset) return this.#zeroed(COMMITTED_BEFORE, chunkOffset);
+    this.#writes.remember(writer, number, this.#nextSerial);
+    const { order } = this.#order('zero', chunkOffset, end - chunkOffset);
+    return { kind: 'order', order, answer: this.#zeroed(order.serial, chunkOffset).answer };
+  }
+
+  /** Where a sealed chunk ends, the rest of the range is another's. */
+  #zeroed(serial: number, chunkOffset: number): Repeat {
+    const answer = { chunkOffset, chunkLength: this.#length, sealed: this.sealed };
+    return { kind: 'repeat', serial, answer };
   }
 
   #admitAppend({ length, writer, number, chunkOffset: end, recordChecksum }: MutationRequest): Admission {

@@ -85,6 +85,20 @@ export class BlockChecksums {
     });
   }
 
+  /** As `afterWrite`, of zeros. */
+  afterZeros(chunkOffset: number, length: number, old: ReadonlyMap<number, Uint8Array>): number[] {
+    const data: Uint8Array[] = [];
+    const pieces: number[] = [];
+    const end = chunkOffset + length;
+    for (let position = chunkOffset; position < end; ) {
+      const count = Math.min(end - position, CHECKSUM_BLOCK_BYTES - (position % CHECKSUM_BLOCK_BYTES));
+      data.push(ZEROS.subarray(0, count));
+      pieces.push(continued(0, count));
+      position += count;
+    }
+    return this.afterWrite(chunkOffset, data, pieces, old);
+  }
+
   /** The write's blocks take their new checksums; the replica gets longer where it reaches past its end. */
   write(chunkOffset: number, length: number, sums: readonly number[]): void {
     if (chunkOffset > this.#length) this.extend(chunkOffset);
@@ -102,8 +116,7 @@ export class BlockChecksums {
       const blockIndex = Math.floor(this.#length / CHECKSUM_BLOCK_BYTES);
       const end = Math.min(length, (blockIndex + 1) * CHECKSUM_BLOCK_BYTES);
       const added = end - this.#length;
-      this.#sums[blockIndex] =
-        added === CHECKSUM_BLOCK_BYTES ? ZERO_BLOCK_CHECKSUM : continued(this.#sums[blockIndex] ?? 0, added);
+      this.#sums[blockIndex] = continued(this.#sums[blockIndex] ?? 0, added);
       this.#length = end;
     }
   }
@@ -145,5 +158,7 @@ export function blockCountOf(length: number): number {
 }
 
 function continued(sum: number, zeroCount: number): number {
-  return zeroCount === 0 ? sum : crc32(ZEROS.subarray(0, zeroCount), sum);
+  if (zeroCount === 0) return sum;
+  if (zeroCount === CHECKSUM_BLOCK_BYTES && sum === 0) return ZERO_BLOCK_CHECKSUM;
+  return crc32(ZEROS.subarray(0, zeroCount), sum);
 }

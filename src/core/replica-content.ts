@@ -161,6 +161,8 @@ export class ReplicaContent {
       case 'write':
       case 'append':
         return this.#refusalOfData(mutation.chunkOffset, dataLength) ?? this.#refusalOfAppend(mutation);
+      case 'zero':
+        return this.#refusalOfZeros(mutation.chunkOffset, mutation.length);
       case 'seal':
         return this.#refusalOfSeal(mutation.length);
       case 'cut':
@@ -284,7 +286,7 @@ export class ReplicaContent {
     }
     this.#map.setLength(this.length);
     if (change.place === 'log') this.#inlineBytes += length;
-    else this.#dataSinceMark = true;
+    else if (change.place === 'data') this.#dataSinceMark = true;
     if (change.append !== undefined) this.#table.set(change.append.writer, change.append);
     this.#lengthRecoverable = Math.max(this.#lengthRecoverable, this.length);
     this.#writtenAtMs = change.writtenAtMs;
@@ -331,6 +333,13 @@ export class ReplicaContent {
     if (this.#sealed && isLonger) return refuse('SEALED', `sealed at ${this.length}`).error;
     if (length > 0 && isOffset(chunkOffset) && chunkOffset + length <= CHUNK_SIZE_BYTES_MAX) return undefined;
     return refuse('INVALID_ARGUMENT', `no chunk takes ${length} bytes at ${chunkOffset}`).error;
+  }
+
+  #refusalOfZeros(chunkOffset: number, length: number): Refusal | undefined {
+    if (isOffset(chunkOffset) && isOffset(length) && length > 0 && chunkOffset + length <= this.length)
+      return undefined;
+    return refuse('INVALID_ARGUMENT', `${length} bytes at ${chunkOffset} are not inside ${this.length}`)
+      .error;
   }
 
   #refusalOfSeal(length: number): Refusal | undefined {

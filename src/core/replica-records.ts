@@ -50,8 +50,8 @@ export interface WriteRecord {
   readonly chunkOffset: number;
   /** 0: only extends the replica to `chunkOffset`, with zeros. */
   readonly length: number;
-  /** Where the data is: behind this record, or in the data file, written before this record was. */
-  readonly place: 'log' | 'data';
+  /** Where the data is: behind this record; in the data file, written before this record was; or nowhere, being zeros. */
+  readonly place: 'log' | 'data' | 'zero';
   /** Of all blocks that the write touches, as they are after it. */
   readonly sums: readonly number[];
   readonly append: AppendEntry | undefined;

@@ -37,7 +37,7 @@ export interface AppendEntry {
 export const APPEND_ENTRIES_MAX = 10_000;
 
 /** One ordered change of a replica (P11). */
-export type Mutation = WriteMutation | AppendMutation | SealMutation | CutMutation;
+export type Mutation = WriteMutation | ZeroMutation | AppendMutation | SealMutation | CutMutation;
 
 interface MutationOrder {
   readonly version: number;
@@ -49,6 +49,12 @@ export interface WriteMutation extends MutationOrder {
   readonly chunkOffset: number;
   /** CRC-32 of each part of the data, as `checksumsOf(data, chunkOffset)` cuts it. */
   readonly checksums: readonly number[];
+}
+/** Bytes that the chunk has become zeros; there is no data. */
+export interface ZeroMutation extends MutationOrder {
+  readonly kind: 'zero';
+  readonly chunkOffset: number;
+  readonly length: number;
 }
 export interface AppendMutation extends MutationOrder {
   readonly kind: 'append';

@@ -4,13 +4,14 @@ import { unwrap } from '../base/result.ts';
 import type { CommandContext, NewChunk } from '../core/metadata/commands.ts';
 import { type Attributes, FileType } from '../core/metadata/rows.ts';
 import type { ExtentLocation, LengthCommit } from '../rpc/messages.ts';
+import { fenceAppends } from './append-fence.ts';
 import { contextOf, sessionOf } from './command-context.ts';
 import { chunksToFence, fenceChunks } from './dropped-chunks.ts';
 import { checkFileAccess, checkReach, checkWriteByInode, unreachable } from './file-access.ts';
 import type { MasterHandlers, MasterParts } from './master-parts.ts';
 import { setAttributes } from './set-attributes.ts';
 
-type FileMethods = 'createFile' | 'open' | 'close' | 'commitLength' | 'setAttributes';
+type FileMethods = 'createFile' | 'open' | 'close' | 'commitLength' | 'allocate' | 'setAttributes';
 
 /** An answer brings so many extents: a small file needs no further question. */
 const FIRST_EXTENTS = 4;
@@ -44,9 +45,9 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
   const commit = async (
     context: CommandContext,
     inode: InodeId,
-    { length, mtime, truncations }: LengthCommit,
+    { length, mtime, truncations, writtenBytes }: LengthCommit,
   ) => {
-    const body = { inode, length, mtime, truncations };
+    const body = { inode, length, mtime, truncations, writtenBytes };
     const committed = unwrap(await metadata.execute(context, 'commitLength', body));
     return { ...committed, beingWritten: entries.isBeingWritten(context.session, committed.attributes) };
   };
@@ -142,6 +143,20 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
       const context = contextIn(message.context);
       checkWriteByInode(parts.access, context, inode);
       return { message: await commit(context, inode, message.commit) };
+    },
+
+    allocate: async ({ message }) => {
+      const { length } = message;
+      const inode = inodeId(message.inode);
+      const context = contextIn(message.context);
+      checkWriteByInode(parts.access, context, inode);
+      const allocated = unwrap(await metadata.execute(context, 'allocate', { inode, length }));
+      const { attributes } = allocated;
+      if (length > 0 && attributes.length === length)
+        await fenceAppends(parts, inode, length, { isInside: true });
+      return {
+        message: { ...allocated, beingWritten: entries.isBeingWritten(context.session, attributes) },
+      };
     },
 
     setAttributes: async ({ message }, { signal }) => {

@@ -24,6 +24,7 @@ export function heardAnswers({ channels }: Pick<MasterParts, 'channels'>, handle
     open: whenHeard(handlers.open),
     close: whenHeard(handlers.close),
     commitLength: whenHeard(handlers.commitLength),
+    allocate: whenHeard(handlers.allocate),
     setAttributes: whenHeard(handlers.setAttributes),
     makeNode: whenHeard(handlers.makeNode),
     makeLink: whenHeard(handlers.makeLink),

@@ -120,7 +120,8 @@ export class LengthSettler {
       const length = extent.sealedLength ?? (await this.#lengthUnderNewVersion(extent.chunk, turn));
       const end = extent.start + length;
       if (length > 0) {
-        if (end <= row.length) return;
+        // What its writer wrote into holes nobody knows.
+        if (end <= row.length && row.holeBytes === 0) return;
         const { truncations } = row;
         const commit = { inode, length: end, mtime: undefined, truncations };
         unwrap(await metadata.execute(INTERNAL, 'commitLength', commit));

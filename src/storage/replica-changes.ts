@@ -5,10 +5,10 @@ import { checksumsMatch, crc32, crc32OfBytes } from '../base/crc.ts';
 import { GfsError } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
 import type { Refusal } from '../base/result.ts';
-import { poisoned } from '../core/replica-checksums.ts';
+import { blockCountOf, poisoned } from '../core/replica-checksums.ts';
 import type { ReplicaContent } from '../core/replica-content.ts';
 import type { ChangeRecord } from '../core/replica-records.ts';
-import type { AppendEntry, LostBlock, Mutation, TableCut } from '../core/replica-types.ts';
+import type { AppendEntry, LostBlock, Mutation, TableCut, ZeroMutation } from '../core/replica-types.ts';
 import type { ReplicaFiles } from './replica-files.ts';
 import { corruptBlock, readVerified } from './replica-reads.ts';
 
@@ -26,6 +26,8 @@ export interface ChangeContext {
 
 /** Room for a record without its data. */
 const RECORD_BYTES = 256;
+/** A record names the checksum of each block that it touches. */
+const SUM_BYTES = 4;
 
 /**
  * Plans an ordered mutation: everything is checked first, then the records to write are put behind what is planned,
@@ -41,6 +43,9 @@ export async function planMutation(context: ChangeContext, mutation: Mutation, d
       await planWrite(context, { serial, chunkOffset, checksums, data });
       break;
     }
+    case 'zero':
+      await planZeros(context, mutation);
+      break;
     case 'append': {
       const { chunkOffset, checksums, writer, number, recordChecksum } = mutation;
       const append = { writer, number, chunkOffset, length: lengthOf(data), checksum: recordChecksum };
@@ -87,10 +92,7 @@ export async function planWrite(context: ChangeContext, write: PlannedWrite): Pr
     const space = context.takeSpace(spaceBytes);
     if (space !== undefined) await space;
   }
-  const old = new Map<number, Uint8Array>();
-  for (const blockIndex of content.checksums.mergedBlocks(chunkOffset, length)) {
-    old.set(blockIndex, await verifiedBlock(context, blockIndex));
-  }
+  const old = await mergedBytes(context, chunkOffset, length);
   const place = content.placeOf(chunkOffset, length);
   const sums = content.checksums.afterWrite(chunkOffset, data, checksums, old);
   const record = {
@@ -100,6 +102,32 @@ export async function planWrite(context: ChangeContext, write: PlannedWrite): Pr
   } as const;
   if (place === 'data') files.planData(chunkOffset, data);
   plan(context, record, place === 'log' ? data : NO_BYTES);
+}
+
+/** Of a range that becomes zeros no byte is written: the map of segments says so. */
+async function planZeros(
+  context: ChangeContext,
+  { serial, chunkOffset, length }: Pick<ZeroMutation, 'serial' | 'chunkOffset' | 'length'>,
+): Promise<void> {
+  const { checksums } = context.content;
+  const space = context.takeSpace(RECORD_BYTES + SUM_BYTES * blockCountOf(length));
+  if (space !== undefined) await space;
+  const sums = checksums.afterZeros(chunkOffset, length, await mergedBytes(context, chunkOffset, length));
+  const record = { kind: 'write', serial, chunkOffset, length, place: 'zero', sums } as const;
+  plan(context, { ...record, append: undefined, writtenAtMs: context.nowMs });
+}
+
+/** Verified, of the blocks of which a change leaves a part as it is. */
+async function mergedBytes(
+  context: ChangeContext,
+  chunkOffset: number,
+  length: number,
+): Promise<ReadonlyMap<number, Uint8Array>> {
+  const old = new Map<number, Uint8Array>();
+  for (const blockIndex of context.content.checksums.mergedBlocks(chunkOffset, length)) {
+    old.set(blockIndex, await verifiedBlock(context, blockIndex));
+  }
+  return old;
 }
 
 /** A step of a reconcile: the replica gets shorter, or longer with zeros, whatever its bytes are. */

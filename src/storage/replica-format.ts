@@ -18,8 +18,8 @@
  *              learner, version record, reconciled u53, stream version u53, next serial u53, written u53 ms, read u53 ms,
  *              length u53, settled length u53 if unsettled, sums list of u32,
  *              segments list (source u8: 0 zero, 1 data, 2 inline; length u53), table list; inline data of the segments
- *     write    flags u8 (1 in the data file, 2 ordered, 4 append), serial u53, written u53, offset u53, length u32,
- *              sums list of u32, table entry if append; the data unless in the data file
+ *     write    flags u8 (1 in the data file, 2 ordered, 4 append, 8 zeros), serial u53, written u53, offset u53, length u32,
+ *              sums list of u32, table entry if append; the data unless in the data file or zeros
  *     seal     serial u53, written u53, length u53
  *     cut      flags u8 (2 ordered, 4 table), serial u53, written u53, length u53, last sum u32; if table: list of table
  *              entries, list of writers u53
@@ -130,7 +130,14 @@ function writeFields(writer: FieldWriter, record: ReplicaRecord): void {
       writeBase(writer, record);
       break;
     case 'write':
-      writer.u8(flags(record.place === 'data', record.serial !== undefined, record.append !== undefined));
+      writer.u8(
+        flags(
+          record.place === 'data',
+          record.serial !== undefined,
+          record.append !== undefined,
+          record.place === 'zero',
+        ),
+      );
       writer.u53(record.serial ?? 0);
       writer.u53(record.writtenAtMs);
       writer.u53(record.chunkOffset);
@@ -299,7 +306,7 @@ function readBase(reader: FieldReader): BaseRecord {
 }
 
 function readWrite(reader: FieldReader): WriteRecord {
-  const [inDataFile, ordered, isAppend] = unflags(reader.u8());
+  const [inDataFile, ordered, isAppend, isZeros] = unflags(reader.u8());
   const serial = reader.u53();
   const writtenAtMs = reader.u53();
   const chunkOffset = reader.u53();
@@ -310,7 +317,7 @@ function readWrite(reader: FieldReader): WriteRecord {
     serial: ordered ? serial : undefined,
     chunkOffset,
     length,
-    place: inDataFile ? 'data' : 'log',
+    place: inDataFile ? 'data' : isZeros ? 'zero' : 'log',
     sums,
     append: isAppend ? readEntry(reader) : undefined,
     writtenAtMs,

@@ -5,6 +5,7 @@ import { GfsError } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
 import type { Refusal } from '../base/result.ts';
 import type { TaskGroup } from '../base/task-group.ts';
+import { firstDataRun } from '../core/data-runs.ts';
 import { digestOf } from '../core/learners.ts';
 import type { BaseRecord } from '../core/replica-records.ts';
 import { ReplicaStanding } from '../core/replica-standing.ts';
@@ -157,6 +158,14 @@ export class Replica {
     if (!('badBlock' in found)) return found;
     // Bytes may have changed under the read: what is bad with nobody beside it is bad.
     return this.#queue.add('alone', () => this.#readOrReport(chunkOffset, lengthBytes));
+  }
+
+  /** The first run of data in [start, end), as `firstDataRun` tells it, after all that was asked for before. */
+  findData(start: number, end: number): Promise<{ start: number; end: number } | undefined> {
+    return this.#queue.add('alone', async () => {
+      const { map, length } = this.#keeper.use().content;
+      return firstDataRun(map.within(start, Math.min(end, length)));
+    });
   }
 
   /**

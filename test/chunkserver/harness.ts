@@ -265,6 +265,12 @@ export class Cluster implements AsyncDisposable {
     });
   }
 
+  /** A range of zeros, of which no byte is sent. */
+  async zero(chunk: number, chunkOffset: number, length: number, options: WriteOptions = {}) {
+    const kind = MutationKind.MUTATION_KIND_ZERO;
+    return await this.mutate(chunk, EMPTY, { ...options, chunkOffset, kind, length, checksums: [] });
+  }
+
   async append(chunk: number, data: Uint8Array, options: WriteOptions = {}) {
     return await this.mutate(chunk, data, {
       ...options,
@@ -283,7 +289,7 @@ export class Cluster implements AsyncDisposable {
   async mutate(
     chunk: number,
     data: Uint8Array,
-    options: WriteOptions & { chunkOffset: number; kind: MutationKind },
+    options: WriteOptions & { chunkOffset: number; kind: MutationKind; length?: number },
   ): Promise<MutateResponse> {
     const { version = 1, primary = 0, kind, chunkOffset } = options;
     this.#number += 1;
@@ -296,7 +302,7 @@ export class Cluster implements AsyncDisposable {
       kind,
       chunkOffset,
       pushId: options.pushId,
-      length: data.length,
+      length: options.length ?? data.length,
       checksums: options.checksums ?? (isAppend ? [crc32(data)] : checksumsOf([data], chunkOffset)),
       first: version === 1 ? this.#firstRecord(chunk, primary) : undefined,
       payload: EMPTY,

@@ -48,7 +48,11 @@ class Writer {
     for (let number = 1; !this.stopped; number += 1) {
       const options = { version, writer, number };
       try {
-        if (number % 3 === 0) {
+        if (number % 7 === 0) {
+          const offset = (number % 8) * BLOCK + writer * 1000;
+          this.written.delete(offset);
+          await this.#cluster.zero(CHUNK, offset, 500, options);
+        } else if (number % 3 === 0) {
           const record = sample(1000 + writer, number);
           const { chunkOffset } = await this.#cluster.append(CHUNK, record, options);
           this.appended.set(chunkOffset, number);

@@ -138,6 +138,40 @@ test.serial('mutations and reads with bad arguments are refused', async (t) => {
   );
 });
 
+test.serial(
+  'ranges become zeros at all members without a byte sent, and a raise finds them equal',
+  async (t) => {
+    await using cluster = await Cluster.start(3);
+    const model = sample(500 * KiB);
+    await cluster.write(CHUNK, 0, model.subarray(0, 300 * KiB));
+    await cluster.write(CHUNK, 300 * KiB, model.subarray(300 * KiB));
+    // In one burst with writes, before and behind them.
+    const ranges = [
+      [0, 1],
+      [64 * KiB, 128 * KiB],
+      [200_001, 100_000],
+      [499 * KiB, CHUNK_SIZE_BYTES - 499 * KiB],
+    ] as const;
+    const sent = ranges.flatMap(([offset, length]) => [
+      cluster.zero(CHUNK, offset, length),
+      cluster.write(CHUNK, offset + 5, sample(3, offset)),
+    ]);
+    const answers = await Promise.all(sent);
+    t.is(answers.at(-1)?.chunkLength, 500 * KiB);
+    for (const [offset, length] of ranges) {
+      model.fill(0, offset, Math.min(model.length, offset + length));
+      sample(3, offset).copy(model, offset + 5);
+    }
+    for (const member of [0, 1, 2]) sameBytes(t, await cluster.read(member, CHUNK, 0, 1 * MiB), model);
+    const [first, ...others] = await Promise.all([0, 1, 2].map((index) => cluster.sumsOf(index, CHUNK, 1)));
+    for (const other of others) t.deepEqual(other, first);
+    await cluster.restart(1);
+    await cluster.raise(CHUNK, 2);
+    await until('the members are equal', async () => (await cluster.stateOf(1, CHUNK))?.reconciled === true);
+    sameBytes(t, await cluster.read(1, CHUNK, 0, 1 * MiB, 2), model);
+  },
+);
+
 test.serial('P10: a write sent twice is applied once', async (t) => {
   await using cluster = await Cluster.start(3);
   await cluster.write(CHUNK, 0, sample(100, 1), { writer: 5, number: 1 });

@@ -258,6 +258,7 @@ export class FakeMaster {
       goal: 3,
       truncations: 0,
       hasXattrs: false,
+      holeBytes: 0,
     };
     const node: FakeNode = { attributes, extents: [], entries: new Map(), target: Buffer.from(target) };
     this.nodes.set(inode, node);

@@ -84,7 +84,7 @@ class Chunk {
     const serial = value.kind === 'order' ? value.order.serial : value.serial;
     if (value.kind === 'order') {
       const { kind, chunkOffset } = value.order;
-      if (kind === 'write') throw new Error('nobody writes');
+      if (kind === 'write' || kind === 'zero') throw new Error('nobody writes');
       const { writer, number, length, recordChecksum: checksum } = asked.request;
       const entry = kind === 'append' ? { writer, number, chunkOffset, length, checksum } : undefined;
       for (const { inbox } of this.members)

@@ -22,6 +22,9 @@ function primaryOf(options: Partial<ConstructorParameters<typeof Primary>[0]> = 
 function write(chunkOffset: number, length: number, number: number, writer = 1): MutationRequest {
   return { kind: 'write', writer, number, chunkOffset, length, recordChecksum: 0 };
 }
+function zero(chunkOffset: number, length: number, number: number): MutationRequest {
+  return { ...write(chunkOffset, length, number), kind: 'zero' };
+}
 function append(length: number, number: number, writer = 1, recordChecksum = 7): MutationRequest {
   return { kind: 'append', writer, number, chunkOffset: 0, length, recordChecksum };
 }
@@ -52,6 +55,24 @@ test('mutations are committed in serial order, when all members have applied the
   t.false(primary.idle);
   t.deepEqual(done(2, [2, 1, 0]), [2]);
   t.true(primary.idle);
+});
+
+test('zeros are ordered as far as the chunk reaches then, sealed or not, once, and do not make it longer', (t) => {
+  const primary = primaryOf();
+  t.like(admitted(primary, zero(0, 100, 1)), { kind: 'repeat', serial: COMMITTED_BEFORE });
+  admitted(primary, write(0, 50, 2));
+  const { order } = admitted(primary, zero(10, 100, 3)) as { order: Order };
+  t.deepEqual(order, { serial: 1, kind: 'zero', chunkOffset: 10, length: 40 });
+  t.like(admitted(primary, zero(10, 100, 3)), { kind: 'repeat', serial: 1 });
+  t.like(admitted(primary, zero(50, 1, 4)), { kind: 'repeat', serial: COMMITTED_BEFORE });
+  t.is(primary.length, 50);
+  admitted(primary, seal());
+  t.like(admitted(primary, zero(0, CHUNK_SIZE_BYTES, 5)), {
+    kind: 'order',
+    order: { serial: 3, length: 50 },
+  });
+  t.is(codeOfRefusal(primary, zero(0, CHUNK_SIZE_BYTES + 1, 6)), 'INVALID_ARGUMENT');
+  t.is(codeOfRefusal(primary, zero(0, 0, 7)), 'INVALID_ARGUMENT');
 });
 
 test('what is refused changes nothing', (t) => {

@@ -6,7 +6,7 @@ import { Random } from '../sim/random.ts';
 
 const BLOCK = 64 * KiB;
 
-test('after any writes, gaps and cuts the checksums are those of the bytes', (t) => {
+test('after any writes, zeros, gaps and cuts the checksums are those of the bytes', (t) => {
   const dice = new Random('checksums');
   for (let round = 0; round < 40; round += 1) {
     const checksums = new BlockChecksums();
@@ -25,7 +25,12 @@ test('after any writes, gaps and cuts the checksums are those of the bytes', (t)
         );
         const pieces = checksumsOf([data], offset);
         const parts = [data.subarray(0, 7), data.subarray(7)];
-        checksums.write(offset, data.length, checksums.afterWrite(offset, parts, pieces, old));
+        const isZeros = dice.chance(0.3);
+        if (isZeros) data.fill(0);
+        const sums = isZeros
+          ? checksums.afterZeros(offset, data.length, old)
+          : checksums.afterWrite(offset, parts, pieces, old);
+        checksums.write(offset, data.length, sums);
         const grown = Buffer.alloc(Math.max(bytes.length, offset + data.length));
         bytes.copy(grown);
         data.copy(grown, offset);

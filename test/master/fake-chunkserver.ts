@@ -182,6 +182,7 @@ export class FakeChunkserver {
     };
     return {
       read: unused,
+      findData: unused,
       push: unused,
       mutate: unused,
       chunkLength: unused,

@@ -121,6 +121,10 @@ const ATTEMPTS: Partial<Record<MethodName, (bob: Client, at: Private) => Promise
   commitLength: (bob, { file }) => [
     bob.call(methods.commitLength, { context: bob.context(BOB), inode: file, commit }),
   ],
+  allocate: (bob, { file }) => [
+    bob.call(methods.allocate, { context: bob.context(BOB), inode: file, length: 9 }),
+    bob.call(methods.allocate, { context: bob.context(BOB), inode: file, length: 0 }),
+  ],
   close: (bob, { file, sub }) => [
     bob.call(methods.close, { context: bob.context(BOB), inode: file, openId: 0, commit }),
     // A file that is not open is closed without complaint, and without a word about it.

@@ -2,7 +2,7 @@
 
 import type { Caller, FileSystem, WriteBuffer } from '../../mount/file-system.ts';
 import type { DirectoryItem } from '../../mount/wire/directory.ts';
-import { OPEN, ROOT_NODE, TYPE, XATTR_CREATE, XATTR_REPLACE } from '../../mount/wire/numbers.ts';
+import { FALLOCATE, OPEN, ROOT_NODE, TYPE, XATTR_CREATE, XATTR_REPLACE } from '../../mount/wire/numbers.ts';
 import type { Entry, FilesystemStatistics, OpenReply, TimedAttributes } from '../../mount/wire/replies.ts';
 import type * as requests from '../../mount/wire/requests.ts';
 import { must } from '../../src/base/assert.ts';
@@ -184,6 +184,17 @@ export class MemoryFileSystem implements FileSystem {
     this.calls.push('sync');
   }
 
+  async seek({ offset }: requests.Seek): Promise<number> {
+    return offset;
+  }
+
+  async allocate({ node, offset, length, mode }: requests.Allocate): Promise<void> {
+    const target = this.#node(node);
+    const end = offset + length;
+    if ((mode & FALLOCATE.KEEP_SIZE) === 0 && end > target.data.length) this.#resize(target, end);
+    if ((mode & ~FALLOCATE.KEEP_SIZE) !== 0) target.data.fill(0, offset, Math.min(end, target.data.length));
+  }
+
   async release(): Promise<void> {
     this.calls.push('release');
   }
@@ -252,7 +263,7 @@ export class MemoryFileSystem implements FileSystem {
 
   #entry(node: Node): Entry {
     return {
-      attributes: { ...node, size: node.data.length },
+      attributes: { ...node, size: node.data.length, holeBytes: 0 },
       attributeTimeoutMs: this.#timeoutMs,
       entryTimeoutMs: this.#timeoutMs,
     };

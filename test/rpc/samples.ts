@@ -32,6 +32,7 @@ const attributes = {
   ctime: time,
   btime: time,
   goal: 3,
+  holeBytes: 2 ** 40,
   truncations: 7,
   hasXattrs: true,
 };
@@ -118,10 +119,14 @@ export const MASTER_SAMPLES: Samples<MasterDefinition> = {
     { attributes, openId: 9, extents: [extent] },
   ],
   close: [
-    { context, inode: 5, openId: 9, commit: { length: 10, mtime: time, truncations: 0 } },
+    { context, inode: 5, openId: 9, commit: { length: 10, mtime: time, truncations: 0, writtenBytes: 0 } },
     { attributes },
   ],
   commitLength: [{ context, inode: 5, commit: { length: 10 } }, { attributes }],
+  allocate: [
+    { context, inode: 5, length: 2 ** 40 },
+    { attributes, previousCtime: time },
+  ],
   findChunks: [
     { caller, inode: 5, fileOffset: 1, count: 8, forWrite: true, session: 12, suspectVersion: 7 },
     { extents: [extent, extent], fileLength: 2 ** 40 },
@@ -154,6 +159,10 @@ export const CHUNKSERVER_SAMPLES: Samples<ChunkserverDefinition> = {
   read: [
     { chunk: 99, version: 7, chunkOffset: 1, length: 2 },
     { chunkLength: 3, checksums: [0, 0xffff_ffff] },
+  ],
+  findData: [
+    { chunk: 99, version: 7, chunkOffset: 1 },
+    { dataStart: 5, dataEnd: 2 ** 40, chunkLength: 2 ** 41 },
   ],
   push: [
     {

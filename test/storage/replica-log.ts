@@ -16,6 +16,7 @@ export interface LogStep {
 const small = Buffer.from('small data of a chunk');
 const over = Buffer.from('OVER');
 const merged = Buffer.concat([Buffer.from('small'), over, small.subarray(9)]);
+const zeroed = Buffer.concat([merged.subarray(0, 7), Buffer.alloc(3), merged.subarray(10), over]);
 const entry = { writer: 2 ** 40, number: 3, chunkOffset: 21, length: 4, checksum: crc32(over) };
 
 export const BASE: BaseRecord = {
@@ -56,15 +57,23 @@ export const STEPS: readonly LogStep[] = [
     },
     data: over,
   },
-  { record: { kind: 'mend', chunkOffset: 0, length: merged.length }, data: merged },
   {
     record: {
-      kind: 'cut',
-      ...{ serial: 2, length: 5, lastSum: crc32(small.subarray(0, 5)), table: undefined, ...times },
+      kind: 'write',
+      ...{ serial: 2, chunkOffset: 7, length: 3, place: 'zero', append: undefined, ...times },
+      sums: [crc32(zeroed)],
     },
     data: none(),
   },
-  { record: { kind: 'seal', serial: 3, length: 1, ...times }, data: none() },
+  { record: { kind: 'mend', chunkOffset: 0, length: zeroed.length }, data: zeroed },
+  {
+    record: {
+      kind: 'cut',
+      ...{ serial: 3, length: 5, lastSum: crc32(small.subarray(0, 5)), table: undefined, ...times },
+    },
+    data: none(),
+  },
+  { record: { kind: 'seal', serial: 4, length: 1, ...times }, data: none() },
   { record: { kind: 'mark', epoch: EPOCH, whole: true }, data: none() },
   {
     record: {

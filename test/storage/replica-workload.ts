@@ -27,8 +27,8 @@ const IN_FLIGHT_MAX = 6;
 type Weights = Readonly<Record<Operation, number>>;
 type Operation = (typeof OPERATIONS)[number];
 const OPERATIONS = [
-  ...(['create', 'write', 'extend', 'append', 'seal', 'cut', 'sync', 'raise', 'read', 'settle'] as const),
-  ...(['drain', 'delete', 'repeat'] as const),
+  ...(['create', 'write', 'extend', 'zero', 'append', 'seal', 'cut', 'sync', 'raise'] as const),
+  ...(['read', 'settle', 'drain', 'delete', 'repeat'] as const),
 ];
 
 /** Does random things to the chunks of the world until it is told that time is over, or for ever, when it is killed. */
@@ -106,6 +106,9 @@ export class Workload {
       case 'extend':
         this.#write(model, replica, length);
         break;
+      case 'zero':
+        this.#zero(model, replica, last);
+        break;
       case 'append':
         this.#append(model, replica, last);
         break;
@@ -177,6 +180,16 @@ export class Workload {
     const data = dataOf(this.#dice, size);
     const checksums = checksumsOf([data], chunkOffset);
     this.#mutate(model, replica, { kind: 'write', ...order(last), chunkOffset, checksums }, data);
+  }
+
+  #zero(model: ChunkModel, replica: Replica, last: Snapshot): void {
+    const chunkOffset = this.#dice.below(last.content.length + 1);
+    const length = Math.min(
+      this.#dice.chance(0.3) ? LENGTH_MAX : this.#size(),
+      last.content.length - chunkOffset,
+    );
+    if (length === 0) return;
+    this.#mutate(model, replica, { kind: 'zero', ...order(last), chunkOffset, length }, Buffer.alloc(0));
   }
 
   #append(model: ChunkModel, replica: Replica, last: Snapshot): void {

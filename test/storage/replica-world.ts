@@ -298,6 +298,10 @@ function applied(state: Snapshot, mutation: Mutation, data: Buffer): Snapshot {
   switch (mutation.kind) {
     case 'write':
       return { ...state, stream, content: written(state.content, mutation.chunkOffset, data) };
+    case 'zero': {
+      const { chunkOffset, length } = mutation;
+      return { ...state, stream, content: written(state.content, chunkOffset, Buffer.alloc(length)) };
+    }
     case 'append': {
       const { writer, number, chunkOffset, recordChecksum: checksum } = mutation;
       const table = new Map(state.table);

@@ -3,6 +3,7 @@ import { ACCESS_ACL, aclOf, withMode } from './acl.ts';
 import { badCut, badNewChunk, dropExtentsFrom, putFirstChunk, raised, useChunkId } from './chunk-rows.ts';
 import type { Caller, CommandBodies } from './commands.ts';
 import { FILE_LENGTH_MAX } from './extents.ts';
+import { dataBytesOf, holesAt } from './holes.ts';
 import {
   denied,
   isInGroup,
@@ -105,13 +106,15 @@ function withAttributes(
   const cutByUser = body.length !== undefined && caller.uid !== 0;
   const keepsRights = inode.type === FileType.DIRECTORY || body.mode !== undefined;
   if ((chowned || cutByUser || body.dropSetIds) && !keepsRights) mode = withoutSetIds(inode, caller);
+  const length = body.length ?? inode.length;
   const contentsTime = body.length === undefined ? inode.mtime : time;
   return {
     ...inode,
     mode,
     uid: body.uid ?? inode.uid,
     gid: body.gid ?? inode.gid,
-    length: body.length ?? inode.length,
+    length,
+    holeBytes: holesAt(length, dataBytesOf(inode)),
     truncations: inode.truncations + (body.length === undefined ? 0 : 1),
     atime: body.atimeNow ? time : (body.atime ?? inode.atime),
     mtime: body.mtimeNow ? time : (body.mtime ?? contentsTime),

@@ -1,10 +1,12 @@
 import type { InodeId } from '../../base/ids.ts';
 import { type Result, refuse } from '../../base/result.ts';
 import { badNewChunk, badRaise, dropExtent, putNewExtent, raised, useChunkId } from './chunk-rows.ts';
+import type { CommandContext, Committed } from './commands.ts';
 import { endOf, FILE_LENGTH_MAX, gridStart } from './extents.ts';
+import { dataBytesOf, holesAt } from './holes.ts';
 import { withoutSetIds } from './permissions.ts';
 import { type Prepare, ready } from './prepared.ts';
-import { FileType, type Inode } from './rows.ts';
+import { FileType, type Inode, type Time } from './rows.ts';
 import type { MetadataState } from './state.ts';
 import { CAPABILITY, withoutXattr } from './xattrs.ts';
 
@@ -15,7 +17,7 @@ import { CAPABILITY, withoutXattr } from './xattrs.ts';
 
 export const prepareCommitLength: Prepare<'commitLength'> = (
   state,
-  { inode, length, mtime, truncations },
+  { inode, length, mtime, truncations, writtenBytes = Number.POSITIVE_INFINITY },
   { context, time },
 ) => {
   const file = regularFile(state, inode);
@@ -24,20 +26,41 @@ export const prepareCommitLength: Prepare<'commitLength'> = (
   // What was written before may have been cut off, and would come back as zeros.
   if (truncations !== undefined && truncations !== file.value.truncations)
     return refuse('TRUNCATED', `inode ${inode} was truncated since what is committed was written`);
-  return ready(() => {
-    const { value } = file;
-    const changed: Inode = {
-      ...withoutXattr(state, value, CAPABILITY),
-      // A lower bound: another session's later word may be here already.
-      length: Math.max(value.length, length),
-      mode: context.caller.uid === 0 ? value.mode : withoutSetIds(value, context.caller),
-      mtime: mtime ?? time,
-      ctime: time,
-    };
-    state.tables.putInode(changed);
-    return { attributes: changed, previousCtime: value.ctime };
-  });
+  return ready(() =>
+    changed(state, file.value, { length, writtenBytes, mtime: mtime ?? time, ctime: time, context }),
+  );
 };
+
+/** As Linux's file systems do it, all kinds of fallocate(2) change the times, also where nothing else changes. */
+export const prepareAllocate: Prepare<'allocate'> = (state, { inode, length }, { context, time }) => {
+  const file = regularFile(state, inode);
+  if (!file.ok) return file;
+  if (length > FILE_LENGTH_MAX) return refuse('FILE_TOO_LARGE', `a length of ${length} bytes`);
+  return ready(() =>
+    changed(state, file.value, { length, writtenBytes: 0, mtime: time, ctime: time, context }),
+  );
+};
+
+/** The file has other contents now, and is at least so long. */
+function changed(
+  state: MetadataState,
+  before: Inode,
+  change: { length: number; writtenBytes: number; mtime: Time; ctime: Time; context: CommandContext },
+): Committed {
+  const { writtenBytes, mtime, ctime, context } = change;
+  // A lower bound: another session's later word may be here already.
+  const length = Math.max(before.length, change.length);
+  const attributes: Inode = {
+    ...withoutXattr(state, before, CAPABILITY),
+    length,
+    holeBytes: holesAt(length, dataBytesOf(before) + writtenBytes),
+    mode: context.caller.uid === 0 ? before.mode : withoutSetIds(before, context.caller),
+    mtime,
+    ctime,
+  };
+  state.tables.putInode(attributes);
+  return { attributes, previousCtime: before.ctime };
+}
 
 export const prepareAddChunk: Prepare<'addChunk'> = (state, { inode, fileOffset, chunk, replaced }) => {
   const file = regularFile(state, inode);

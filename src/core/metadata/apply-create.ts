@@ -91,7 +91,8 @@ function openExisting(
 
 function truncatedToNothing(inode: Inode, { caller, time }: { caller: Caller; time: Time }): Inode {
   const mode = caller.uid === 0 ? inode.mode : withoutSetIds(inode, caller);
-  return { ...inode, length: 0, truncations: inode.truncations + 1, mode, mtime: time, ctime: time };
+  const truncations = inode.truncations + 1;
+  return { ...inode, length: 0, holeBytes: 0, truncations, mode, mtime: time, ctime: time };
 }
 
 export const prepareMakeNode: Prepare<'makeNode'> = (state, body, { context: { caller }, time }) => {
@@ -221,6 +222,7 @@ function newInode(
     goal,
     truncations: 0,
     hasXattrs: false,
+    holeBytes: 0,
     parent: directory.inode,
   };
 }

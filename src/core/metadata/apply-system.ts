@@ -42,6 +42,7 @@ export const prepareFormat: Prepare<'format'> = (state, body, { time }) => {
       goal: 0,
       truncations: 0,
       hasXattrs: false,
+      holeBytes: 0,
       parent: ROOT_INODE,
     });
     state.progress.nextInode = Math.max(state.progress.nextInode, ROOT_INODE + 1);

@@ -2,6 +2,7 @@ import { refuse } from '../../base/result.ts';
 import { prepareSetAttributes } from './apply-attributes.ts';
 import {
   prepareAddChunk,
+  prepareAllocate,
   prepareCommitLength,
   prepareRaiseVersion,
   prepareSealExtent,
@@ -39,6 +40,7 @@ const PREPARE: { readonly [K in CommandCase]: Prepare<K> } = {
   setXattr: prepareSetXattr,
   removeXattr: prepareRemoveXattr,
   commitLength: prepareCommitLength,
+  allocate: prepareAllocate,
   addChunk: prepareAddChunk,
   raiseVersion: prepareRaiseVersion,
   sealExtent: prepareSealExtent,

@@ -141,7 +141,10 @@ export interface CommandBodies {
     readonly mtime: Time | undefined;
     /** The file was truncated so often, and not since; undefined: whatever was done to it. */
     readonly truncations?: number | undefined;
+    /** Since the last commit of the same session; undefined: nobody knows how many. */
+    readonly writtenBytes?: number | undefined;
   };
+  allocate: { readonly inode: InodeId; readonly length: number };
   addChunk: {
     readonly inode: InodeId;
     readonly fileOffset: number;
@@ -182,8 +185,8 @@ export interface CommandResults {
   setAttributes: Attributes;
   setXattr: Attributes;
   removeXattr: Attributes;
-  /** `previousCtime`: by which the writer sees whether anybody changed the file before this commit hid it. */
-  commitLength: { readonly attributes: Attributes; readonly previousCtime: Time };
+  commitLength: Committed;
+  allocate: Committed;
   addChunk: Extent;
   raiseVersion: Chunk;
   sealExtent: Extent;
@@ -195,6 +198,11 @@ export type CommandResult = CommandResults[CommandCase];
 export type Done = Readonly<Record<string, never>>;
 export const DONE: Done = {};
 
+export interface Committed {
+  readonly attributes: Attributes;
+  /** By which the writer sees whether anybody changed the file before this hid it. */
+  readonly previousCtime: Time;
+}
 export interface CreatedFile {
   readonly attributes: Attributes;
   /** False: the file was there and is opened. */

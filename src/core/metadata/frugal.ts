@@ -7,6 +7,7 @@ const FRUGAL: ReadonlySet<CommandCase> = new Set<CommandCase>([
   'setAttributes',
   'removeXattr',
   'commitLength',
+  'allocate',
   'raiseVersion',
   'sealExtent',
   'reap',

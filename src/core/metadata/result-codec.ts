@@ -115,6 +115,7 @@ const SHAPES: { readonly [K in CommandCase]: Shape<CommandResults[K]> } = {
   setXattr: attributes,
   removeXattr: attributes,
   commitLength: committed,
+  allocate: committed,
   addChunk: extent,
   raiseVersion: { write: writeChunk, read: readChunk },
   sealExtent: extent,

@@ -31,6 +31,7 @@ const HAS_RDEV = 0x80;
 /** Above the mode's bits; nothing was there before files counted their truncations and had extended attributes. */
 const MODE_FACTOR = 0o10000;
 const HAS_XATTRS = 1;
+const HAS_HOLES = 4;
 const HAS_TRUNCATIONS = 16;
 
 export function writeInode(row: RowWriter, inode: Attributes & Partial<Pick<Inode, 'parent'>>): RowWriter {
@@ -42,10 +43,14 @@ export function writeInode(row: RowWriter, inode: Attributes & Partial<Pick<Inod
     (same(ctime, btime) ? 0 : CTIME_DIFFERS) |
     (parent === 0 ? 0 : HAS_PARENT) |
     (inode.rdev === 0 ? 0 : HAS_RDEV);
-  const more = (inode.hasXattrs ? HAS_XATTRS : 0) | (inode.truncations > 0 ? HAS_TRUNCATIONS : 0);
+  const more =
+    (inode.hasXattrs ? HAS_XATTRS : 0) |
+    (inode.holeBytes > 0 ? HAS_HOLES : 0) |
+    (inode.truncations > 0 ? HAS_TRUNCATIONS : 0);
   row.byte(flags).number(inode.mode + more * MODE_FACTOR);
   row.number(inode.linkCount).number(inode.uid).number(inode.gid).number(inode.length).byte(inode.goal);
   if (more & HAS_TRUNCATIONS) row.number(inode.truncations);
+  if (more & HAS_HOLES) row.number(inode.holeBytes);
   writeTime(row, btime);
   if (flags & ATIME_DIFFERS) writeTime(row, atime);
   if (flags & MTIME_DIFFERS) writeTime(row, mtime);
@@ -65,6 +70,7 @@ export function readInode(row: RowReader, inode: InodeId): Inode {
   const goal = row.byte();
   const more = Math.floor(modeAndMore / MODE_FACTOR);
   const truncations = more & HAS_TRUNCATIONS ? row.number() : 0;
+  const holeBytes = more & HAS_HOLES ? row.number() : 0;
   const btime = readTime(row);
   return {
     inode,
@@ -77,6 +83,7 @@ export function readInode(row: RowReader, inode: InodeId): Inode {
     goal,
     truncations,
     hasXattrs: (more & HAS_XATTRS) !== 0,
+    holeBytes,
     btime,
     atime: flags & ATIME_DIFFERS ? readTime(row) : btime,
     mtime: flags & MTIME_DIFFERS ? readTime(row) : btime,

@@ -44,6 +44,8 @@ export interface Attributes {
   readonly truncations: number;
   /** There are extended attributes, ACLs among them. */
   readonly hasXattrs: boolean;
+  /** Of a regular file: so many bytes below its length, at least, nobody is known to have written. */
+  readonly holeBytes: number;
 }
 
 /** An inode's row: its attributes, and where it lies. */

@@ -232,6 +232,13 @@ test('a committed length never shortens a file', async (t) => {
   const second = unwrap(world.run('commitLength', { inode, length: 60, mtime: undefined }));
   t.is(second.attributes.length, 100);
   t.deepEqual(second.previousCtime, first.attributes.ctime);
+  const third = unwrap(world.run('allocate', { inode, length: 50 }));
+  t.deepEqual(third.previousCtime, second.attributes.ctime);
+  t.is(third.attributes.length, 100, 'a file does not get shorter');
+  t.deepEqual(third.attributes.mtime, third.attributes.ctime);
+  t.is(unwrap(world.run('allocate', { inode, length: 150 })).attributes.length, 150);
+  t.is(world.code('allocate', { inode, length: 2 ** 53 - 1 }), 'FILE_TOO_LARGE');
+  t.is(world.code('allocate', { inode: ROOT, length: 1 }), 'IS_DIRECTORY');
   t.is(world.code('commitLength', { inode, length: 2 ** 53 - 1, mtime: undefined }), 'FILE_TOO_LARGE');
   t.is(world.code('commitLength', { inode: ROOT, length: 1, mtime: undefined }), 'IS_DIRECTORY');
 });

@@ -24,6 +24,7 @@ const inodes: fc.Arbitrary<Inode> = fc
     goal: fc.nat({ max: 255 }),
     truncations: fc.oneof(fc.constant(0), id),
     hasXattrs: fc.boolean(),
+    holeBytes: fc.oneof(fc.constant(0), id),
     parent: id.map((value) => value as InodeId),
     differing: fc.subarray(['atime', 'mtime', 'ctime'] as const),
     other: time,

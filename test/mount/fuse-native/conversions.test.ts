@@ -14,7 +14,7 @@ import { TYPE } from '../../../mount/wire/numbers.ts';
 const time = { seconds: 1, nanos: 2_999_999 };
 const attributes = {
   ...{ node: 5, size: 513, mode: TYPE.REGULAR | 0o640, linkCount: 0, uid: 1, gid: 2, rdev: 0 },
-  ...{ atime: time, mtime: time, ctime: { seconds: -5, nanos: 0 }, btime: time },
+  ...{ atime: time, mtime: time, ctime: { seconds: -5, nanos: 0 }, btime: time, holeBytes: 0 },
 };
 
 test('a stat fits what the package makes of it', (t) => {

@@ -52,8 +52,8 @@ class ChangingDirectory {
     const time = { seconds: 1, nanos: 0 };
     return {
       ...{ inode, type: FileType.FILE_TYPE_REGULAR, mode: 0o644, linkCount: 1, uid: 0, gid: 0, rdev: 0 },
-      ...{ length: 5, atime: time, mtime: time, ctime: time, btime: time, goal: 3, truncations: 0 },
-      hasXattrs: false,
+      ...{ length: 5, atime: time, mtime: time, ctime: time, btime: time, goal: 3 },
+      ...{ truncations: 0, hasXattrs: false, holeBytes: 0 },
     };
   }
 }

@@ -90,6 +90,21 @@ const cases: readonly [string, Buffer, Request][] = [
       ...{ uid: undefined, gid: undefined, atime: 'now', mtime: 'now' },
     },
   ],
+  [
+    'FALLOCATE',
+    packet(OPCODE.FALLOCATE, 5, u64(77, 2 ** 40, 4096), u32(3, 0)),
+    { kind: 'allocate', node: 5, openFile: 77, offset: 2 ** 40, length: 4096, mode: 3 },
+  ],
+  [
+    'LSEEK',
+    packet(OPCODE.LSEEK, 5, u64(77, 2 ** 40), u32(3, 0)),
+    { kind: 'seek', node: 5, openFile: 77, offset: 2 ** 40, whence: 3 },
+  ],
+  [
+    'LSEEK to a negative offset',
+    packet(OPCODE.LSEEK, 5, u64(77, -5n & 0xffffffffffffffffn), u32(4, 0)),
+    { kind: 'seek', node: 5, openFile: 77, offset: Number.MAX_SAFE_INTEGER, whence: 4 },
+  ],
   ['READLINK', packet(OPCODE.READLINK, 5), { kind: 'readSymlink', node: 5 }],
   [
     'SYMLINK',

@@ -10,6 +10,7 @@ import {
   writeExtendedAttributes,
   writeHeader,
   writeInitialise,
+  writeOffset,
   writeOpen,
   writeStatistics,
 } from '../../../mount/wire/replies.ts';
@@ -22,6 +23,7 @@ const entry: Entry = {
     ...{ rdev: 0x103, atime: { seconds: 1, nanos: 2 }, mtime: { seconds: -1, nanos: 999_999_999 } },
     ctime: { seconds: 2 ** 33, nanos: 5 },
     btime: { seconds: -2, nanos: 6 },
+    holeBytes: 2 ** 30,
   },
 };
 const room = () => Buffer.alloc(4096, 0xff);
@@ -40,6 +42,12 @@ test('an entry is a node, two time-outs and attributes', (t) => {
   t.deepEqual([u64(out, 32), out.readUInt32LE(48)], [1, 500_000_000], 'time-out of the name');
   t.deepEqual([u64(out, 40), out.readUInt32LE(52)], [0, 250_000_000], 'time-out of the attributes');
   checkAttributes(out, 56);
+});
+
+test('an offset is one number', (t) => {
+  const out = room();
+  t.is(writeOffset(out, 16, 2 ** 40), 24);
+  t.is(u64(out, 16), 2 ** 40);
 });
 
 test('attributes are a time-out and attributes', (t) => {
@@ -64,7 +72,7 @@ test('extended attributes have the time of birth, and devices in two numbers', (
   t.is(out.readUInt16LE(at + 28), 0o104755);
   t.deepEqual(
     [32, 40, 48].map((offset) => u64(out, at + offset)),
-    [2 ** 40 + 7, 2 ** 41 + 1, 2 ** 32 + 1],
+    [2 ** 40 + 7, 2 ** 41 + 1, 2 ** 32 - 2 ** 21 + 1],
   );
   const times = [64, 80, 96, 112].map((offset) => [u64(out, at + offset), out.readUInt32LE(at + offset + 8)]);
   t.deepEqual(times, [
@@ -82,7 +90,7 @@ test('extended attributes have the time of birth, and devices in two numbers', (
 function checkAttributes(out: Buffer, at: number): void {
   const longs = [0, 8, 16, 24, 32, 40].map((offset) => u64(out, at + offset));
   const words = [48, 52, 56, 60, 64, 68, 72, 76, 80, 84].map((offset) => out.readUInt32LE(at + offset));
-  const blocks = 2 ** 32 + 1;
+  const blocks = 2 ** 32 - 2 ** 21 + 1;
   const expected = [
     [2 ** 40 + 7, 2 ** 41 + 1, blocks, 1, -1, 2 ** 33],
     [2, 999_999_999, 5, 0o104755, 2, 10, 20, 0x103, 131072, 0],

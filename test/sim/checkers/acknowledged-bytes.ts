@@ -27,7 +27,7 @@ export class FileModel {
   readonly #floor: Uint32Array;
   /** By word: the newest write that was begun. */
   readonly #latest: Uint32Array;
-  /** By word: the newest truncation that was begun below it; since then it may be zero. */
+  /** By word: the newest truncation that was begun below it, or zeros there; since then it may be zero. */
   readonly #zeroed: Uint32Array;
   readonly #writes = new Map<number, Range>();
   /** Taken by the client, and no sync has covered them yet. */
@@ -66,8 +66,15 @@ export class FileModel {
     return { id, offset, bytes: Buffer.from(words.buffer) };
   }
 
-  taken({ id }: ModelWrite): void {
+  taken({ id }: Pick<ModelWrite, 'id'>): void {
     this.#unsynced.push(id);
+  }
+
+  /** A range becomes zeros, as a write of them would make it; it makes the file no longer. */
+  beginZeros(offset: number, length: number): Pick<ModelWrite, 'id'> {
+    const { id } = this.begin(offset, length);
+    this.#zeroed.fill(id, offset / WORD_BYTES, (offset + length) / WORD_BYTES);
+    return { id };
   }
 
   /** Cuts or extends the file: all from `length` on is zero. */

@@ -1,4 +1,4 @@
-// The workload `random-writes`: files of several chunks, each written at random places, cut, synced and read back by one
+// The workload `random-writes`: files of several chunks, each written at random places, zeroed, cut, synced and read back by one
 // client and read by the others.
 import { assert } from '../../../src/base/assert.ts';
 import { joined } from '../../../src/base/bytes.ts';
@@ -13,12 +13,12 @@ import type { Process } from '../node.ts';
 import type { Random } from '../random.ts';
 import { ROOT, type Stage, type Workload } from './workload.ts';
 
-type Step = 'write' | 'sync' | 'read' | 'read other' | 'truncate';
+type Step = 'write' | 'zero' | 'sync' | 'read' | 'read other' | 'truncate';
 
 /** As often as they stand here. */
 const STEPS: readonly Step[] = [
   ...(['write', 'write', 'write', 'write', 'write', 'write'] as const),
-  ...(['sync', 'sync', 'read', 'read', 'read other', 'read other', 'truncate'] as const),
+  ...(['sync', 'sync', 'read', 'read', 'read other', 'read other', 'truncate', 'zero'] as const),
 ];
 
 export class RandomWrites implements Workload {
@@ -95,6 +95,14 @@ export class RandomWrites implements Workload {
         this.#stage.simulation.trace(`${model.name} write ${write.id} ${offset}+${length}`);
         await file.write(offset, [write.bytes]);
         model.taken(write);
+        break;
+      }
+      case 'zero': {
+        const { offset, length } = randomRange(dice, model.sizeMax);
+        const zeros = model.beginZeros(offset, length);
+        this.#stage.simulation.trace(`${model.name} zeros ${zeros.id} ${offset}+${length}`);
+        await file.allocate(offset, length, { zeros: true, keepLength: true });
+        model.taken(zeros);
         break;
       }
       case 'truncate': {

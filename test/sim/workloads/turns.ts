@@ -1,4 +1,4 @@
-// The workload `turns`: files that one client after the other writes, appends to and truncates. Whoever has the turn sees
+// The workload `turns`: files that one client after the other writes, appends to, truncates and allocates. Whoever has the turn sees
 // all that was done before, at its true length, and nothing that somebody cut off comes back.
 import { joined } from '../../../src/base/bytes.ts';
 import { codeOf, GfsError } from '../../../src/base/errors.ts';
@@ -17,11 +17,11 @@ const FILE_COUNT = 2;
 const FILE_BYTES_MAX = 2.5 * CHUNK_SIZE_BYTES;
 const READ_BYTES = 4 * FILE_BYTES_MAX;
 
-type Step = 'write' | 'append' | 'truncate' | 'sync' | 'read' | 'look';
+type Step = 'write' | 'append' | 'truncate' | 'allocate' | 'sync' | 'read' | 'look';
 
 /** As often as they stand here. */
 const STEPS: readonly Step[] = [
-  ...(['write', 'write', 'write', 'append', 'append', 'truncate', 'truncate'] as const),
+  ...(['write', 'write', 'write', 'append', 'append', 'truncate', 'truncate', 'allocate'] as const),
   ...(['sync', 'read', 'look'] as const),
 ];
 
@@ -198,6 +198,9 @@ export class Turns implements Workload {
       case 'truncate':
         await this.#truncate(shared, handles, dice.below(dice.pick([1, 100, FILE_BYTES_MAX])));
         break;
+      case 'allocate':
+        await this.#allocate(shared, handles, dice);
+        break;
       case 'sync':
         await sync(shared, handles);
         break;
@@ -227,6 +230,20 @@ export class Turns implements Workload {
     this.#stage.simulation.trace(`${shared.name} truncate ${length}`);
     await file.truncate(length);
     shared.resize(length);
+  }
+
+  /** Now a hole, now a longer file, now both. */
+  async #allocate(shared: SharedFile, { file }: Handles, dice: Random): Promise<void> {
+    const how = { zeros: dice.chance(0.6), keepLength: dice.chance(0.4) };
+    const length = 1 + dice.below(dice.pick([100, 100 * KiB, 2 * CHUNK_SIZE_BYTES]));
+    const offset = dice.below(dice.pick([shared.content.length + 1, FILE_BYTES_MAX]));
+    this.#stage.simulation.trace(`${shared.name} allocate ${offset}+${length} ${JSON.stringify(how)}`);
+    await file.allocate(offset, length, how);
+    const end = offset + length;
+    if (!how.keepLength && end > shared.content.length) shared.resize(end);
+    if (!how.zeros) return;
+    shared.isSynced = false;
+    shared.content.fill(0, Math.min(offset, shared.content.length), Math.min(end, shared.content.length));
   }
 
   async #look(shared: SharedFile, { file }: Handles): Promise<void> {

@@ -1,0 +1,88 @@
+import type { Env } from '../base/env.ts';
+import { codeOf } from '../base/errors.ts';
+import { SECOND_MS } from '../base/units.ts';
+import { ChunkserverDefinition } from '../rpc/messages.ts';
+import { type ExtentSpan, isExtent } from './extent-map.ts';
+import type { Access, Locations } from './locations.ts';
+import { nearestFirst } from './nearness.ts';
+import type { Patience } from './patience.ts';
+import type { ServerPool } from './server-pool.ts';
+
+const { findData } = ChunkserverDefinition.methods;
+const ATTEMPT_MS_MAX = 2 * SECOND_MS;
+
+/** A part of a file that is all data, or all hole, from the offset asked for up to its end. */
+interface Piece {
+  readonly isData: boolean;
+  readonly end: number;
+  /** Only if nothing changed since it was looked up. */
+  readonly isOld?: boolean;
+}
+
+/**
+ * Where a file has data and where holes: a missing extent is a hole, and of the others their members know. Where none of them
+ * can tell, it is data: whoever copies what is said to be a hole leaves it out.
+ */
+export class DataFinder {
+  readonly #env: Env;
+  readonly #pool: ServerPool;
+  readonly #locations: Locations;
+  readonly #host: string;
+
+  constructor(env: Env, pool: ServerPool, locations: Locations, host: string) {
+    this.#env = env;
+    this.#pool = pool;
+    this.#locations = locations;
+    this.#host = host;
+  }
+
+  /** The first offset from `start` on with data, or with a hole; `fileLength` if there is none before. */
+  async find(
+    access: Access,
+    { start, fileLength }: { start: number; fileLength: number },
+    kind: 'data' | 'hole',
+    patience: Patience,
+  ): Promise<number> {
+    // What was a hole before may have been filled since.
+    const sinceMs = this.#env.monotonicMs();
+    for (let position = start; position < fileLength; ) {
+      const span = await this.#locations.forRead(access, position, patience);
+      const isOld = span.checkedAtMs < sinceMs;
+      const piece = isExtent(span)
+        ? await this.#pieceOf(span, position, patience)
+        : { isData: false, end: span.end };
+      if (isOld && (!piece.isData || piece.isOld)) {
+        this.#locations.forget(access.inode, span);
+        continue;
+      }
+      if (piece.isData === (kind === 'data')) return position;
+      position = piece.end;
+    }
+    return fileLength;
+  }
+
+  async #pieceOf(span: ExtentSpan, position: number, patience: Patience): Promise<Piece> {
+    const { chunk, version, members } = span.location;
+    const chunkOffset = position - span.start;
+    let absent = 0;
+    for (const { address } of nearestFirst(members, this.#host, chunk, (one) =>
+      this.#pool.isSuspect(one.address),
+    )) {
+      try {
+        const request = { chunk, version, chunkOffset };
+        const options = patience.attempt(ATTEMPT_MS_MAX);
+        const { dataStart, dataEnd } = (await this.#pool.call(address, findData, request, options)).message;
+        if (dataEnd === 0) return { isData: false, end: span.end };
+        if (dataStart > chunkOffset) return { isData: false, end: span.start + dataStart };
+        return { isData: true, end: span.start + dataEnd };
+      } catch (error) {
+        if (codeOf(error) === 'NO_SUCH_CHUNK') absent += 1;
+        else if (codeOf(error) === 'CANCELLED') throw error;
+        else if (codeOf(error) === 'VERSION_MISMATCH') break;
+      }
+    }
+    // Nobody wrote to it, or the master knows of others.
+    if (members.length > 0 && absent === members.length) return { isData: false, end: span.end };
+    return { isData: true, end: span.end, isOld: true };
+  }
+}

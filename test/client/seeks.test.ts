@@ -1,0 +1,139 @@
+// Where files have data and holes, and how much data the master believes them to have.
+import test from 'ava';
+import { KiB } from '../../src/base/units.ts';
+import type { GfsClient, GfsFile } from '../../src/client/api.ts';
+import { inRealCluster } from './real-cluster.ts';
+import { codeFrom, ME, pattern, WRITING } from './world.ts';
+
+const HOLE = { zeros: true, keepLength: true };
+
+/** Each run of data as [start, end). */
+async function runsOf(file: GfsFile): Promise<number[][]> {
+  const runs: number[][] = [];
+  for (let position = 0; ; ) {
+    const start = await file.seek(position, 'data');
+    if (start === undefined) return runs;
+    const end = (await file.seek(start, 'hole')) ?? 0;
+    runs.push([start, end]);
+    position = end;
+    if ((await file.seek(position, 'hole')) === undefined) return runs;
+  }
+}
+
+test('data is what was written and not zeroed since, here or elsewhere, sent or not', (t) =>
+  inRealCluster(1, async ({ client, connect }) => {
+    const { file } = await client.create(client.rootInode, Buffer.from('f'), WRITING, ME);
+    const other = await connect();
+    const { file: theirs } = await other.open(file.inode, { read: true, write: true }, ME);
+    t.is(await file.seek(0, 'data'), undefined);
+    t.is(await file.seek(0, 'hole'), undefined);
+    await file.truncate(5000 * KiB);
+    t.deepEqual(await runsOf(file), []);
+    t.is(await file.seek(7, 'hole'), 7);
+    await file.write(1000 * KiB, [pattern(100 * KiB)]);
+    const first = [1000 * KiB, 1100 * KiB];
+    t.deepEqual(await runsOf(file), [first]);
+    await theirs.write(3000 * KiB, [pattern(10)]);
+    await theirs.flush();
+    const second = [3000 * KiB, 3000 * KiB + 10];
+    t.deepEqual(await runsOf(file), [first, second]);
+    t.deepEqual(await runsOf(theirs), [first, second]);
+    await theirs.allocate(1000 * KiB + 5, 90 * KiB, HOLE);
+    const left = [
+      [1000 * KiB, 1000 * KiB + 5],
+      [1090 * KiB + 5, 1100 * KiB],
+    ];
+    t.deepEqual(await runsOf(file), [...left, second]);
+    t.is(await file.seek(1000 * KiB + 3, 'data'), 1000 * KiB + 3);
+    t.is(await file.seek(5000 * KiB - 1, 'hole'), 5000 * KiB - 1);
+    t.is(await file.seek(5000 * KiB, 'hole'), undefined);
+    t.is(await codeFrom(file.seek(-1, 'hole')), 'INVALID_ARGUMENT');
+    // A hole that is filled by the other while it is known as one here.
+    await theirs.write(0, [pattern(10)]);
+    await theirs.flush();
+    t.is(await file.seek(0, 'data'), 0);
+    await theirs.close();
+    await file.close();
+    await other.close();
+  }));
+
+test('behind a sealed chunk the next one is looked at, whoever knew of it', (t) =>
+  inRealCluster(2, async ({ client, connect }) => {
+    const appending = { ...WRITING, append: true };
+    const { file } = await client.create(client.rootInode, Buffer.from('f'), appending, ME);
+    const other = await connect();
+    const { file: theirs } = await other.open(file.inode, { read: true }, ME);
+    await file.append([pattern(60 * KiB)]);
+    t.is(await theirs.seek(0, 'hole'), 60 * KiB);
+    for (let count = 1; count < 10; count += 1) await file.append([pattern(60 * KiB, count)]);
+    t.is(await theirs.seek(0, 'hole'), 600 * KiB);
+    await theirs.close();
+    await file.close();
+    await other.close();
+  }));
+
+test('a server that cannot tell is passed over, and where none can it is data', (t) =>
+  inRealCluster(3, async ({ client, kill, start, sleep }) => {
+    const { file } = await client.create(client.rootInode, Buffer.from('f'), WRITING, ME);
+    await file.truncate(800 * KiB);
+    await file.write(5, [pattern(10)]);
+    await file.write(300 * KiB, [pattern(10)]);
+    await file.sync();
+    kill('s1');
+    const runs = [
+      [0, 15],
+      [300 * KiB, 300 * KiB + 10],
+    ];
+    t.deepEqual(await runsOf(file), runs);
+    kill('s2');
+    kill('s3');
+    t.is(await file.seek(300 * KiB + 10, 'data'), 300 * KiB + 10);
+    for (const server of ['s1', 's2', 's3']) await start(server);
+    await sleep(5000);
+    await file.close();
+  }));
+
+async function holesOf(client: GfsClient, file: GfsFile): Promise<[number, number]> {
+  await file.flush();
+  const { length, holeBytes } = await client.attributes(file.inode, ME);
+  return [length, holeBytes];
+}
+
+test('the master knows how much of a file was never written, and never takes data for a hole', (t) =>
+  inRealCluster(4, async ({ client, connect, kill, sleep }) => {
+    const { file } = await client.create(client.rootInode, Buffer.from('f'), WRITING, ME);
+    await file.write(0, [pattern(1000)]);
+    t.deepEqual(await holesOf(client, file), [1000, 0]);
+    await file.write(0, [pattern(1000)]);
+    t.deepEqual(await holesOf(client, file), [1000, 0]);
+    await file.truncate(10_000);
+    t.deepEqual(await holesOf(client, file), [10_000, 9000]);
+    await file.write(900_000, [pattern(100_000)]);
+    t.deepEqual(await holesOf(client, file), [1_000_000, 899_000]);
+    await file.allocate(0, 2_000_000);
+    t.deepEqual(await holesOf(client, file), [2_000_000, 1_899_000]);
+    await file.truncate(50_000);
+    t.deepEqual(await holesOf(client, file), [50_000, 0], 'what is left may be what was written');
+    await file.truncate(0);
+    await file.truncate(50_000);
+    t.deepEqual(await holesOf(client, file), [50_000, 50_000]);
+    // Written and not told yet: it may lie in the hole.
+    await file.write(100, [pattern(10)]);
+    t.is((await file.attributes()).holeBytes, 49_990);
+    const other = await connect();
+    t.is((await other.attributes(file.inode, ME)).holeBytes, 49_999);
+    await file.close();
+    t.is((await other.attributes(file.inode, ME)).holeBytes, 49_990);
+    // Whoever dies takes with him what he wrote: nobody knows.
+    const dying = await connect();
+    const { file: lost } = await dying.open(file.inode, { write: true }, ME);
+    await lost.write(20_000, [pattern(10)]);
+    await sleep(1000);
+    kill('c3');
+    for (let waited = 0; waited < 120; waited += 1) {
+      await sleep(1000);
+      if ((await other.attributes(file.inode, ME)).holeBytes === 0) break;
+    }
+    t.is((await other.attributes(file.inode, ME)).holeBytes, 0);
+    await other.close();
+  }));

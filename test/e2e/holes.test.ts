@@ -1,0 +1,91 @@
+// SEEK_DATA, SEEK_HOLE and st_blocks on real mounts, and the tools that live by them.
+import { join } from 'node:path';
+import { withFileCalls } from './file-calls.ts';
+
+const test = withFileCalls();
+
+const PUNCH = 3;
+const CHUNK = 256 * 1024;
+
+test('lseek finds data and holes, ENXIO where there are none', async (t, { here, there, at }) => {
+  const path = join(here, 'f');
+  t.deepEqual(await at(path, 'rwc', 'data,0', 'hole,0', 'data,-1', 'hole,-1'), Array(4).fill('ENXIO'));
+  const length = 5 * CHUNK;
+  t.deepEqual(
+    await at(
+      ...([
+        path,
+        'rw',
+        `truncate,${length}`,
+        'data,0',
+        'hole,0',
+        `write,${3 * CHUNK + 9},100,a`,
+        'data,0',
+      ] as const),
+      ...[
+        `hole,${3 * CHUNK + 20}`,
+        `data,${3 * CHUNK + 109}`,
+        `hole,${length - 1}`,
+        `hole,${length}`,
+        'hole,-1',
+      ],
+    ),
+    [
+      '0',
+      'ENXIO',
+      '0',
+      '100',
+      ...[3 * CHUNK, 3 * CHUNK + 109].map(String),
+      'ENXIO',
+      String(length - 1),
+      'ENXIO',
+      'ENXIO',
+    ],
+  );
+  const other = join(there, 'f');
+  t.deepEqual(await at(other, 'rw', 'data,0', `write,${CHUNK},5,b`), [String(3 * CHUNK), '5']);
+  t.deepEqual(await at(path, 'rw', 'data,0', `hole,${CHUNK}`), [String(CHUNK), String(CHUNK + 5)]);
+  t.deepEqual(await at(path, 'rw', `fallocate,${PUNCH},0,${2 * CHUNK}`, 'data,0'), ['0', String(3 * CHUNK)]);
+  t.deepEqual(await at(other, 'r', 'data,0'), [String(3 * CHUNK)]);
+});
+
+test('blocks tell sparse files from others, and a file with data has some', async (t, {
+  cluster,
+  here,
+  there,
+  at,
+}) => {
+  const path = join(here, 'f');
+  t.deepEqual(await at(path, 'rwc', 'truncate,10000000', 'blocks'), ['0', '0']);
+  t.deepEqual(await at(path, 'rw', 'write,0,5000,a', 'blocks'), ['5000', '10']);
+  t.deepEqual(await at(path, 'r', 'blocks'), ['10']);
+  t.deepEqual(await at(join(there, 'f'), 'r', 'blocks'), ['10']);
+  t.is(
+    (await cluster.shell(`cd ${here} && head -c 3000000 /dev/urandom > g && du -k g`)).split('\t')[0],
+    '2930',
+  );
+  // While somebody else writes into a file without any data.
+  t.deepEqual(await at(join(here, 'h'), 'rwc', 'truncate,50000'), ['0']);
+  t.deepEqual(await at(join(here, 'h'), 'rw', 'write,40000,5,a', 'blocks'), ['5', '1']);
+  t.is(await cluster.shell(`cd ${here} && exec 3<> ${there}/h && printf x >&3 && stat -c %b h`), '1\n');
+});
+
+test('cp and tar keep files sparse, and whole', async (t, { cluster, here, there }) => {
+  await cluster.shell(`cd ${here}
+    truncate -s 20M sparse && printf data | dd of=sparse bs=1 seek=9000000 conv=notrunc status=none
+    head -c 70000 /dev/urandom | dd of=sparse bs=1M seek=15 conv=notrunc status=none
+    head -c 3000000 /dev/urandom > full && truncate -s 5M empty && : > nothing
+    echo appended >> log && echo more >> ${there}/log
+    for mode in auto always never; do
+      mkdir $mode && cp --sparse=$mode sparse full empty nothing log $mode
+      for f in sparse full empty nothing log; do cmp $f $mode/$f; done
+    done
+    test $(du -k auto/sparse | cut -f1) -lt 300 && test $(du -k auto/empty | cut -f1) -lt 10
+    test $(du -k never/sparse | cut -f1) -gt 20000
+    tar -cSf ${cluster.directory}/t.tar sparse full empty nothing log
+    test $(stat -c %s ${cluster.directory}/t.tar) -lt 4000000
+    mkdir untarred && tar -C untarred -xSf ${cluster.directory}/t.tar
+    for f in sparse full empty nothing log; do cmp $f untarred/$f && cmp ${there}/$f untarred/$f; done
+    test $(du -k untarred/sparse | cut -f1) -lt 300`);
+  t.pass();
+});
