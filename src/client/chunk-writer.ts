@@ -269,15 +269,18 @@ export class ChunkWriter {
 
   /**
    * All members sync what they have of the extent at `start` (P14); WRITES_LOST when they do not have any more what they
-   * acknowledged. A hole has nothing to sync.
+   * acknowledged. A hole has nothing to sync. Another chunk that is in the place of `writtenChunk` owes nothing for it: the
+   * file was truncated in between.
    */
   async sync(
     access: Access,
-    { start, version: acknowledgedVersion }: Unsynced,
+    writtenChunk: number,
+    { start, version: versionWritten }: Unsynced,
     patience: Patience,
   ): Promise<void> {
     await this.atPrimary(access, start, patience, async (span) => {
       const { chunk, version } = span.location;
+      const acknowledgedVersion = chunk === writtenChunk ? versionWritten : 0;
       const request = { chunk, version, replicaOnly: false, acknowledgedVersion };
       const options = patience.attempt(ATTEMPT_MS_MAX);
       await this.#options.pool.callWatched(primaryOf(span.location).address, sync, request, options);

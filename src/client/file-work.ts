@@ -224,7 +224,7 @@ export class FileWork {
     const results = await Promise.allSettled(
       [...chunks].map(async ([chunk, unsynced]) => {
         try {
-          await this.#options.writer.sync(access, unsynced, patience);
+          await this.#options.writer.sync(access, chunk, unsynced, patience);
         } catch (error) {
           if (codeOf(error) !== 'WRITES_LOST') {
             state.stillUnsynced(chunk, unsynced);

@@ -245,6 +245,17 @@ test('P14: a sync of what was lost with the power of all members fails once, and
     for (const file of [lost, synced]) await file.close();
   }));
 
+test('P14: a sync after the file was emptied owes nothing for the chunk that went', (t) =>
+  inRealCluster(7, async ({ client }) => {
+    const { file } = await client.create(client.rootInode, Buffer.from('f'), WRITING, ME);
+    await file.write(0, [pattern(10 * KiB)]);
+    await file.flush();
+    const { file: again } = await client.open(file.inode, { ...WRITING, truncate: true }, ME);
+    await again.sync();
+    await file.close();
+    t.is(await codeFrom(again.close()), 'none');
+  }));
+
 test('P13: after a restart of all servers appended bytes are read again, by whoever asks first', (t) =>
   inRealCluster('restart of all', async ({ client, sleep, kill, start }) => {
     const { file } = await client.create(
