@@ -1,0 +1,57 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+
+/** Longer than any call takes that ends at all. */
+const ANSWER_MS_MAX = 120_000;
+
+/** A process that makes system calls in a directory, which is its root (calls.cc). */
+export class Caller {
+  readonly #process: ChildProcess;
+  readonly #answers: string[] = [];
+  #wake: () => void = () => undefined;
+  #ended = false;
+
+  constructor(program: string, directory: string) {
+    this.#process = spawn(program, [directory], { stdio: ['pipe', 'pipe', 'inherit'] });
+    // A process that ended is told of by its exit.
+    this.#process.stdin?.on('error', () => undefined);
+    this.#process.once('exit', () => {
+      this.#ended = true;
+      this.#wake();
+    });
+    if (this.#process.stdout === null) throw new Error('no output');
+    createInterface({ input: this.#process.stdout }).on('line', (line) => {
+      this.#answers.push(line);
+      this.#wake();
+    });
+  }
+
+  /** Makes these calls, one after the other: an answer for each. */
+  async run(lines: readonly string[]): Promise<readonly string[]> {
+    this.#answers.length = 0;
+    this.#process.stdin?.write(lines.map((line) => `${line}\n`).join(''));
+    while (this.#answers.length < lines.length) {
+      const stuck = lines[this.#answers.length];
+      if (this.#ended) throw new Error(`the caller ended at: ${stuck}`);
+      const answered = new Promise<true>((resolve) => {
+        this.#wake = () => resolve(true);
+      });
+      let timer: NodeJS.Timeout | undefined;
+      const expired = new Promise<false>((resolve) => {
+        timer = setTimeout(resolve, ANSWER_MS_MAX, false);
+      });
+      const isAnswered = await Promise.race([answered, expired]);
+      clearTimeout(timer);
+      if (!isAnswered) throw new Error(`no answer to: ${stuck}`);
+    }
+    return [...this.#answers];
+  }
+
+  /** Ends it, and with it closes what it has open. */
+  async close(): Promise<void> {
+    if (this.#ended) return;
+    const ended = new Promise<void>((resolve) => this.#process.once('exit', () => resolve()));
+    this.#process.kill('SIGKILL');
+    await ended;
+  }
+}
