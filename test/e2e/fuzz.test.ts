@@ -4,19 +4,19 @@ import { fuzz } from '../fuzz/fuzz.ts';
 import { SCHEMES } from '../fuzz/plan.ts';
 import { skips } from './cluster.ts';
 
-const OPERATIONS: Readonly<Record<string, number>> = {
-  tree: 2000,
-  data: 800,
-  'handover of data': 500,
-  'handover of a tree': 1000,
+/** The same ones each time; `npm run fuzz` takes others. */
+const SLICES: Readonly<Record<string, { readonly seed: string; readonly operations: number }>> = {
+  tree: { seed: '214468', operations: 2000 },
+  data: { seed: '228178', operations: 800 },
+  'handover of data': { seed: '240884', operations: 500 },
+  'handover of a tree': { seed: '254403', operations: 1000 },
 };
 
 for (const [name, scheme] of Object.entries(SCHEMES)) {
   test.serial(`random calls do what they do on a plain directory: ${name}`, async (t) => {
     if (skips(t)) return;
     t.timeout(300_000);
-    const seed = String(Date.now() % 1_000_000);
-    const operations = OPERATIONS[name] ?? 0;
+    const { seed, operations } = SLICES[name] ?? { seed: '1', operations: 500 };
     t.log(`to repeat: npm run fuzz -- --only '${name}' --seed ${seed} --operations ${operations}`);
     const { histogram, difference } = await fuzz({ scheme, seed, operations });
     t.is(difference, undefined, difference);
