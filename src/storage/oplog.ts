@@ -183,14 +183,16 @@ export class Oplog {
   }
 
   #startSync(): Promise<void> {
-    const position = this.#lastPosition;
-    this.#syncing = this.#orFail(async () => {
-      await this.#openFile().dataSync();
-      this.#durablePosition = Math.max(this.#durablePosition, position);
-    }).finally(() => {
+    this.#syncing = this.#orFail(() => this.#syncFile()).finally(() => {
       this.#syncing = undefined;
     });
     return this.#syncing;
+  }
+
+  async #syncFile(): Promise<void> {
+    const position = this.#lastPosition;
+    await this.#openFile().dataSync();
+    this.#durablePosition = Math.max(this.#durablePosition, position);
   }
 
   async #write(records: readonly Uint8Array[]): Promise<void> {

@@ -8,7 +8,7 @@ import { type Plan, runSeed } from './story.ts';
 
 /** Where what a client was promised gets to the disks. (What is less used has tests of its own, closer to it.) */
 const SYNCS = [
-  'Oplog.#write data',
+  'Oplog.#syncFile data',
   'ReplicaFiles.syncData data',
   'ReplicaFiles.syncLog data',
   'ReplicaDirectory.syncNames directory',
