@@ -1,4 +1,4 @@
-import { GfsError } from '../../src/base/errors.ts';
+import { codeOf, GfsError } from '../../src/base/errors.ts';
 import { type InodeId, inodeId } from '../../src/base/ids.ts';
 import type { AttributeChanges, Call, GfsClient, NodeDescription } from '../../src/client/api.ts';
 import { timeOf } from '../../src/client/file-state.ts';
@@ -11,6 +11,8 @@ import { fileTypeOf, permissionBits } from './attributes.ts';
 import type { GfsContext } from './context.ts';
 import type { Moment } from './kernel-belief.ts';
 import { staleWhenGone } from './stale.ts';
+
+const SET_ID_BITS = 0o6000;
 
 /** Names and attributes, each operation one call of the client. */
 export class GfsNamespace implements Namespace {
@@ -53,8 +55,7 @@ export class GfsNamespace implements Namespace {
   async #change(inode: InodeId, operation: requests.SetAttributes, call: Call): Promise<Attributes> {
     const { size, openFile } = operation;
     const changes = changesOf(operation);
-    // All that a kernel sends before a write that is to take set-id bits away; the write itself does.
-    if (size === undefined && Object.keys(changes).length === 0) return this.#client.attributes(inode, call);
+    if (size === undefined && Object.keys(changes).length === 0) return this.#dropSetIds(inode, call);
     if (size === undefined) return this.#client.setAttributes(inode, changes, call);
     if (openFile === undefined) return this.#client.setAttributes(inode, { ...changes, length: size }, call);
     // ftruncate(2): allowed by how the file was opened, not by its mode now.
@@ -63,6 +64,21 @@ export class GfsNamespace implements Namespace {
     if (Object.keys(changes).length > 0) await this.#client.setAttributes(inode, changes, call);
     await file.truncate(size);
     return await file.attributes();
+  }
+
+  /**
+   * What a kernel means that wants nothing changed: it is about to write or to allocate for somebody who may not leave such bits
+   * behind, or an owner was given who is nobody. Who is not allowed to by the mode may still write: a write takes them, too.
+   */
+  async #dropSetIds(inode: InodeId, call: Call): Promise<Attributes> {
+    const attributes = await this.#client.attributes(inode, call);
+    if ((attributes.mode & SET_ID_BITS) === 0) return attributes;
+    try {
+      return await this.#client.setAttributes(inode, { dropSetIds: true }, call);
+    } catch (error) {
+      if (codeOf(error) !== 'PERMISSION_DENIED') throw error;
+      return attributes;
+    }
   }
 
   async readSymlink({ node }: requests.ReadSymlink, caller: Caller): Promise<Uint8Array> {

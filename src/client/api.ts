@@ -76,6 +76,8 @@ export interface AttributeChanges {
   readonly length?: number;
   readonly atime?: Time | 'now';
   readonly mtime?: Time | 'now';
+  /** As a write by somebody without privileges does. */
+  readonly dropSetIds?: boolean;
 }
 
 /** Of an extended attribute that is set. */

@@ -268,7 +268,7 @@ export class FileWork {
     if (state.setIds === 'unknown') await this.attributes(state, access, patience);
     if (state.setIds === 'none') return;
     const { session, entries, known } = this.#options;
-    const request = { ...attributesRequest(state.inode, {}, true), dropSetIds: true };
+    const request = attributesRequest(state.inode, { dropSetIds: true }, true);
     const asked = known.asking();
     const { caller, openId } = access;
     const answer = await session.command(setAttributes, request, caller, patience, true, openId);

@@ -21,7 +21,7 @@ export function attributesRequest(
   changes: AttributeChanges,
   byOpenFile: boolean,
 ): SetAttributesRequest {
-  const { mode, uid, gid, length, atime, mtime } = changes;
+  const { mode, uid, gid, length, atime, mtime, dropSetIds } = changes;
   return {
     context: undefined,
     inode,
@@ -34,6 +34,6 @@ export function attributesRequest(
     atimeNow: atime === 'now',
     mtimeNow: mtime === 'now',
     byOpenFile,
-    dropSetIds: undefined,
+    dropSetIds,
   };
 }
