@@ -39,6 +39,21 @@ export interface KnownEntriesOptions {
   readonly remembers: boolean;
 }
 
+export interface RemovedName {
+  /** What had the name. It may be known here by another name or by its number, and not by this one. */
+  readonly inode: InodeId;
+  /** As it is now. */
+  readonly directory: Attributes | undefined;
+}
+
+export interface RenamedNames {
+  readonly exchange: boolean;
+  /** What had the names. */
+  readonly inodes: readonly InodeId[];
+  /** As they are now. */
+  readonly directories: readonly (Attributes | undefined)[];
+}
+
 /**
  * What names mean and what inodes are like, as the master answered or as this client's own commands left them, for as long
  * as the master tells of changes. Of a directory that this client made it is known which names it does not have.
@@ -168,24 +183,21 @@ export class KnownEntries implements ChangeListener {
   }
 
   /** A command of this client removed the name. */
-  removed({ parent, name }: Place, directory: Attributes | undefined, asked: Asked): void {
+  removed({ parent, name }: Place, { inode, directory }: RemovedName, asked: Asked): void {
     const key = nameKey(parent, name);
     this.#forgetName(key);
+    this.unknown(inode);
     this.#whole.get(parent)?.delete(key);
     this.#directoryIs(parent, directory, asked);
   }
 
   /** A command of this client moved a name, or had two change places. */
-  renamed(
-    from: Place,
-    to: Place,
-    { exchange, directories }: { exchange: boolean; directories: readonly (Attributes | undefined)[] },
-    asked: Asked,
-  ): void {
+  renamed(from: Place, to: Place, { exchange, inodes, directories }: RenamedNames, asked: Asked): void {
     const fromKey = nameKey(from.parent, from.name);
     const toKey = nameKey(to.parent, to.name);
     this.#forgetName(fromKey);
     this.#forgetName(toKey);
+    for (const inode of inodes) this.unknown(inode);
     if (!exchange) this.#whole.get(from.parent)?.delete(fromKey);
     this.#addTo(to.parent, toKey);
     this.#directoryIs(from.parent, directories[0], asked);

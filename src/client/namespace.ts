@@ -162,8 +162,9 @@ export class Namespace {
     };
     const asked = this.#known.asking();
     const answer = await this.#command(methods.rename, request, call, from, to);
+    const inodes = [answer.moved, answer.other].filter((inode) => inode !== 0).map(inodeId);
     const directories = [answer.parent, answer.newParent];
-    this.#known.renamed(from, to, { exchange: request.exchange, directories }, asked);
+    this.#known.renamed(from, to, { exchange: request.exchange, inodes, directories }, asked);
     return answer.removed;
   }
 
@@ -174,8 +175,8 @@ export class Namespace {
   ): Promise<Attributes | undefined> {
     const request = { context: undefined, parent: place.parent, name: nameOf(place.name) };
     const asked = this.#known.asking();
-    const { parent, removed } = await this.#command(method, request, call, place);
-    this.#known.removed(place, parent, asked);
+    const { parent, removed, inode } = await this.#command(method, request, call, place);
+    this.#known.removed(place, { inode: inodeId(inode), directory: parent }, asked);
     return removed;
   }
 

@@ -48,6 +48,12 @@ export function namespaceHandlers(parts: MasterParts): Pick<MasterHandlers, Name
     }
   };
 
+  const removedAnswer = (context: CommandContext, parent: InodeId, lost: Attributes) => ({
+    parent: entries.parent(context.session, parent),
+    removed: gone(lost),
+    inode: lost.inode,
+  });
+
   return {
     lookup: async ({ message }) => {
       const place = { parent: inodeId(message.parent), name: message.name };
@@ -109,7 +115,7 @@ export function namespaceHandlers(parts: MasterParts): Pick<MasterHandlers, Name
       const reach = reaching(context, body.parent);
       const { inode } = unwrap(await metadata.execute(context, 'unlink', body, reach));
       letGo(inode);
-      return { message: { parent: entries.parent(context.session, body.parent), removed: gone(inode) } };
+      return { message: removedAnswer(context, body.parent, inode) };
     },
 
     removeDirectory: async ({ message }) => {
@@ -117,7 +123,7 @@ export function namespaceHandlers(parts: MasterParts): Pick<MasterHandlers, Name
       const body = { parent: inodeId(message.parent), name: message.name };
       const reach = reaching(context, body.parent);
       const { inode } = unwrap(await metadata.execute(context, 'removeDirectory', body, reach));
-      return { message: { parent: entries.parent(context.session, body.parent), removed: gone(inode) } };
+      return { message: removedAnswer(context, body.parent, inode) };
     },
 
     syncNames: async () => {
@@ -132,13 +138,15 @@ export function namespaceHandlers(parts: MasterParts): Pick<MasterHandlers, Name
       const newParent = inodeId(message.newParent);
       const body = { parent, name, newParent, newName, noReplace, exchange };
       const reach = reaching(context, parent, newParent);
-      const { other } = unwrap(await metadata.execute(context, 'rename', body, reach));
+      const { moved, other } = unwrap(await metadata.execute(context, 'rename', body, reach));
       letGo(other);
       return {
         message: {
           parent: entries.parent(context.session, parent),
           newParent: entries.parent(context.session, newParent),
           removed: gone(other),
+          moved: moved.inode,
+          other: other?.inode ?? 0,
         },
       };
     },

@@ -161,8 +161,11 @@ export class FakeMaster {
       unlink: async ({ message }) => ({
         message: this.#once(message.context, () => {
           const name = message.name.toString('latin1');
-          if (!this.node(message.parent).entries.delete(name)) throw new GfsError('NOT_FOUND', name);
-          return { parent: this.node(message.parent).attributes, removed: undefined };
+          const { attributes: parent, entries } = this.node(message.parent);
+          const inode = entries.get(name);
+          if (inode === undefined) throw new GfsError('NOT_FOUND', name);
+          entries.delete(name);
+          return { parent, removed: undefined, inode };
         }),
       }),
       setAttributes: async ({ message }) => ({

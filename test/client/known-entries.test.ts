@@ -8,6 +8,7 @@ import type { FileStates } from '../../src/client/file-states.ts';
 import { KnownEntries } from '../../src/client/known-entries.ts';
 import { RecentChanges } from '../../src/client/recent-changes.ts';
 import { type Attributes, FileType } from '../../src/rpc/messages.ts';
+import { inRealCluster } from './real-cluster.ts';
 import { inWorld, ME, WRITING } from './world.ts';
 
 const ROOT = inodeId(1);
@@ -94,7 +95,7 @@ test('of a directory that was made here every name is known, until somebody else
   known.named(at('f', DIRECTORY), like(FILE), like(DIRECTORY, { linkCount: 7 }), known.asking());
   t.deepEqual(known.lookup(at('f', DIRECTORY)), like(FILE));
   t.is(known.attributes(DIRECTORY)?.linkCount, 7);
-  known.removed(at('f', DIRECTORY), undefined, known.asking());
+  known.removed(at('f', DIRECTORY), { inode: FILE, directory: undefined }, known.asking());
   t.is(known.lookup(at('f', DIRECTORY)), 'absent');
   t.is(known.attributes(FILE), undefined, 'it has a link less');
   t.is(known.attributes(DIRECTORY), undefined, 'nobody said what it is like now');
@@ -114,7 +115,7 @@ test('a rename moves what is known of names, an exchange leaves both', (t) => {
   const { known } = world();
   known.added(at('d'), like(DIRECTORY), like(ROOT), known.asking());
   known.named(at('a', DIRECTORY), like(FILE), undefined, known.asking());
-  const how = { exchange: false, directories: [] };
+  const how = { exchange: false, inodes: [FILE], directories: [] };
   known.renamed(at('a', DIRECTORY), at('b', DIRECTORY), how, known.asking());
   t.is(known.lookup(at('a', DIRECTORY)), 'absent');
   t.is(known.lookup(at('b', DIRECTORY)), undefined, 'it is there; what it is like has to be asked');
@@ -123,6 +124,47 @@ test('a rename moves what is known of names, an exchange leaves both', (t) => {
   t.is(known.lookup(at('a', DIRECTORY)), undefined);
   t.is(known.lookup(at('b', DIRECTORY)), undefined);
 });
+
+test('what lost a name or got another is not known, also when its name was not', (t) => {
+  const { known } = world();
+  const learn = () => known.learn(like(FILE), known.asking());
+  learn();
+  const asked = known.asking();
+  known.removed(at('f'), { inode: FILE, directory: like(ROOT) }, asked);
+  t.is(known.attributes(FILE), undefined);
+  known.learn(like(FILE), asked);
+  t.is(known.attributes(FILE), undefined, 'asked before it lost the name');
+  learn();
+  const how = { exchange: false, directories: [like(ROOT)] };
+  known.renamed(at('a'), at('b'), { ...how, inodes: [FILE] }, known.asking());
+  t.is(known.attributes(FILE), undefined, 'it moved');
+  learn();
+  known.renamed(at('a'), at('b'), { ...how, inodes: [DIRECTORY, FILE] }, known.asking());
+  t.is(known.attributes(FILE), undefined, 'it was replaced');
+});
+
+test('an open file that lost its last name has no links, by whatever name it was known', (t) =>
+  inRealCluster('links', async ({ connect, sleep }) => {
+    const client = await connect({ kernelWalksPaths: true });
+    // It listens by then.
+    await sleep(100);
+    const root = client.rootInode;
+    const place = (name: string): Place => at(name, root);
+    const linkCounts = async (lose: () => Promise<unknown>): Promise<number[]> => {
+      const { file } = await client.create(root, Buffer.from('made'), WRITING, ME);
+      await client.rename(place('made'), place('moved'), {}, ME);
+      const before = await client.attributes(file.inode, ME);
+      await lose();
+      const after = await client.attributes(file.inode, ME);
+      await file.close();
+      return [before.linkCount, after.linkCount];
+    };
+    t.deepEqual(await linkCounts(() => client.unlink(root, Buffer.from('moved'), ME)), [1, 0], 'removed');
+    const { file: other } = await client.create(root, Buffer.from('other'), WRITING, ME);
+    await other.close();
+    const replace = () => client.rename(place('other'), place('moved'), {}, ME);
+    t.deepEqual(await linkCounts(replace), [1, 0], 'replaced');
+  }));
 
 test('a command that failed leaves nothing known of its names and directories', async (t) => {
   const { known } = world();
