@@ -361,6 +361,8 @@ export class FileWork {
     const { inode } = state;
     const { caller, openId } = access;
     const tells = mayWrite && state.isUncommitted;
+    // What a commit of another open file is just telling is not told twice.
+    using _ = tells ? await state.committing.acquire() : undefined;
     const tell = (commit: LengthCommit | undefined) =>
       session.command(close, { context: undefined, inode, openId, commit }, caller, patience, true, openId);
     try {

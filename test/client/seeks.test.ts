@@ -137,3 +137,16 @@ test('the master knows how much of a file was never written, and never takes dat
     t.is((await other.attributes(file.inode, ME)).holeBytes, 0);
     await other.close();
   }));
+
+test('what one open file is just telling the master, another that is closed meanwhile does not tell again', (t) =>
+  inRealCluster(5, async ({ client }) => {
+    const { file } = await client.create(client.rootInode, Buffer.from('f'), WRITING, ME);
+    const { file: second } = await client.open(file.inode, { write: true }, ME);
+    await file.truncate(10_000);
+    await file.write(5000, [pattern(100)]);
+    await Promise.all([file.flush(), second.close()]);
+    t.deepEqual(await holesOf(client, file), [10_000, 9900]);
+    await file.write(7000, [pattern(1)]);
+    t.deepEqual(await holesOf(client, file), [10_000, 9899]);
+    await file.close();
+  }));
