@@ -137,6 +137,7 @@ class Client implements Api {
       this.#tasks,
       options.writeBehindBytes ?? WRITE_BEHIND_BYTES_DEFAULT,
     );
+    const listener = this.#newListener();
     const readaheadBytesMax = options.readaheadBytes ?? READAHEAD_BYTES_DEFAULT;
     this.#work = new FileWork({
       env,
@@ -160,6 +161,11 @@ class Client implements Api {
       cache,
       readahead: new ReadaheadBudget(readaheadBytesMax * READERS_AHEAD),
       share: this.#share,
+      link,
+      onChanged: (inode) => {
+        this.changes.note(inode);
+        listener.inodeChanged(inode);
+      },
     });
     const { changes } = this;
     this.#opener = new FileOpener({
@@ -171,7 +177,7 @@ class Client implements Api {
       changes,
       patience: (waiting) => this.#patience(waiting),
     });
-    this.#channel = new NewsChannel({ env, link, session, changes, listener: this.#newListener() });
+    this.#channel = new NewsChannel({ env, link, session, changes, listener });
     this.#tasks.run(() => this.#channel.run());
   }
 
@@ -275,6 +281,7 @@ class Client implements Api {
 
   async #close(): Promise<void> {
     const { log } = this.#options.env;
+    this.#work.locks.close();
     for (const result of await this.#opener.closeAll()) {
       if (result.status === 'rejected') log.warn({ error: result.reason }, 'a file was not closed well');
     }

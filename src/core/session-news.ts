@@ -75,6 +75,11 @@ export class SessionNews {
     return listener !== undefined && (listener.everything || listener.inodes.includes(inode));
   }
 
+  /** Whether the session was answered about this inode, and nobody else has changed it since. */
+  knows(session: SessionId, inode: InodeId): boolean {
+    return this.#listeners.get(session)?.known.has(inode) === true;
+  }
+
   nameChanged(change: ChangedName, by: SessionId | 0): void {
     if (this.#knowers.size === 0) return;
     const { parent, name } = change;

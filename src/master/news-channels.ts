@@ -112,6 +112,13 @@ export class NewsChannels {
     inTime.abort();
   }
 
+  /** Whether the session knows of all changes that others made to this inode, and has passed them on. */
+  isUpToDate(session: SessionId, inode: InodeId): boolean {
+    const channel = this.#channels.get(session);
+    if (channel === undefined || channel.ended || !this.news.knows(session, inode)) return false;
+    return !this.#isToHear(session, channel, inode);
+  }
+
   async #heard(session: SessionId, channel: Channel, inode: InodeId): Promise<void> {
     while (!channel.ended && this.#isToHear(session, channel, inode)) await channel.change();
   }
