@@ -21,16 +21,18 @@ import {
   writeEntry,
   writeHeader,
   writeInitialise,
+  writeLock,
   writeOpen,
   writeStatistics,
   writeWritten,
 } from './wire/replies.ts';
-import type { Initialise, Operation, ReadDirectory, Write } from './wire/requests.ts';
+import type { Flush, Initialise, Operation, ReadDirectory, Write } from './wire/requests.ts';
 
 /** Half the pool at most waits for the cluster in the hands of writers; the rest keeps the mount answering. */
 const BUFFER_COUNT = 64;
 const BUFFER_COUNT_KEPT_MAX = BUFFER_COUNT / 2;
 const NODE_OF_NOBODY = 0;
+const NEVER = new AbortController().signal;
 
 export interface FuseServerOptions {
   /** An open /dev/fuse that is mounted. The server closes it at its end. */
@@ -96,6 +98,11 @@ export class FuseServer {
     return this.#device.ended || this.#device.notify(message);
   }
 
+  /** Resolves when the kernel has been told all that `notify` took so far. False: too much waits to be told. */
+  notified(): Promise<boolean> {
+    return this.#device.notified();
+  }
+
   #onRequest({ bytes, buffer, reader }: DeviceRequest): void {
     const header = this.#decode(() => decodeHeader(bytes));
     const request =
@@ -125,17 +132,39 @@ export class FuseServer {
       case 'destroy':
         this.#answer(unique, reader, 0);
         break;
+      case 'flush':
+        if (this.#isSettled(request)) {
+          this.#answer(unique, reader, 0);
+          break;
+        }
+        this.#begin({ unique, kind: 'flush', reader }, request, header, buffer);
+        break;
       case 'unsupported':
         this.#answer(unique, reader, ENOSYS);
         break;
       default: {
-        const waiting = { unique, kind: request.kind, reader };
-        if (this.#inFlight.begin(waiting)) {
-          this.#tasks.run(() => this.#serve(waiting, request, header, buffer));
-        } else {
-          this.#answer(unique, reader, EINTR);
-        }
+        const isLock = request.kind === 'setLock' && request.lock.type !== 'none';
+        const cancellation = isLock ? new AbortController() : undefined;
+        this.#begin({ unique, kind: request.kind, reader, cancellation }, request, header, buffer);
       }
+    }
+  }
+
+  /** What goes wrong with it is the flush's to tell. */
+  #isSettled(operation: Flush): boolean {
+    try {
+      return this.#fileSystem.isSettled(operation);
+    } catch (error) {
+      if (error instanceof AssertionError) throw error;
+      return false;
+    }
+  }
+
+  #begin(waiting: Waiting, operation: Operation, caller: Caller, buffer: number): void {
+    if (this.#inFlight.begin(waiting)) {
+      this.#tasks.run(() => this.#serve(waiting, operation, caller, buffer));
+    } else {
+      this.#answer(waiting.unique, waiting.reader, EINTR);
     }
   }
 
@@ -251,6 +280,11 @@ export class FuseServer {
       case 'readDirectory':
         await this.#readDirectory(waiting, operation);
         return;
+      case 'getLock': {
+        const inTheWay = await fileSystem.getLock(operation);
+        this.#send(waiting, writeLock(out, OUT_HEADER_BYTES, inTheWay));
+        return;
+      }
       // From here on nothing but success is told.
       case 'unlink':
         await fileSystem.unlink(operation, caller);
@@ -263,6 +297,9 @@ export class FuseServer {
         break;
       case 'flush':
         await fileSystem.flush(operation);
+        break;
+      case 'setLock':
+        await fileSystem.setLock(operation, caller, waiting.cancellation?.signal ?? NEVER);
         break;
       case 'sync':
         await fileSystem.sync(operation);

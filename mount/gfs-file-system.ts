@@ -9,7 +9,7 @@ import { GfsFiles } from './gfs/files.ts';
 import type { KernelBelief, Notify } from './gfs/kernel-belief.ts';
 import { GfsNamespace } from './gfs/namespace.ts';
 import type { DirectoryItem } from './wire/directory.ts';
-import type { Entry, FilesystemStatistics, OpenReply, TimedAttributes } from './wire/replies.ts';
+import type { Entry, FilesystemStatistics, LockReply, OpenReply, TimedAttributes } from './wire/replies.ts';
 import type * as requests from './wire/requests.ts';
 
 export interface GfsFileSystemOptions {
@@ -34,8 +34,8 @@ export class GfsFileSystem implements FileSystem {
   }
 
   /** From now on the kernel hears of what others change. */
-  attach(notify: Notify): void {
-    this.#belief.attach(notify);
+  attach(notify: Notify, notified: () => Promise<boolean>): void {
+    this.#belief.attach(notify, notified);
   }
 
   lookup(operation: requests.Lookup, caller: Caller): Promise<Entry> {
@@ -90,11 +90,20 @@ export class GfsFileSystem implements FileSystem {
   write(operation: requests.Write, buffer: WriteBuffer): Promise<number> {
     return this.#files.write(operation, buffer);
   }
+  isSettled(operation: requests.Flush): boolean {
+    return this.#files.isSettled(operation);
+  }
   flush(operation: requests.Flush): Promise<void> {
     return this.#files.flush(operation);
   }
   sync(operation: requests.Sync): Promise<void> {
     return this.#files.sync(operation);
+  }
+  getLock(operation: requests.GetLock): Promise<LockReply | undefined> {
+    return this.#files.getLock(operation);
+  }
+  setLock(operation: requests.SetLock, caller: Caller, signal: AbortSignal): Promise<void> {
+    return this.#files.setLock(operation, caller, signal);
   }
   release(operation: requests.Release): Promise<void> {
     return this.#files.release(operation);

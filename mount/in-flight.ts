@@ -21,8 +21,8 @@ export class InFlight {
 
   /** False: it was interrupted already, and is to be answered EINTR without being started. */
   begin(request: Waiting): boolean {
-    const { unique, kind } = request;
-    if (this.#interruptedEarly.delete(unique) && isInterruptible(kind)) return false;
+    const { unique } = request;
+    if (this.#interruptedEarly.delete(unique) && mayEnd(request)) return false;
     assert(!this.#requests.has(unique), 'the kernel numbers each request anew');
     this.#requests.set(unique, request);
     return true;
@@ -33,11 +33,15 @@ export class InFlight {
     return this.#requests.delete(unique);
   }
 
-  /** The request that is given up by this, and is to be answered EINTR now. */
+  /**
+   * The request that is given up by this, and is to be answered EINTR now. One that can be cancelled learns of it, and ends by
+   * itself: it may have come to its end just before.
+   */
   interrupt(unique: bigint): Waiting | undefined {
     const request = this.#requests.get(unique);
     if (request !== undefined) {
-      if (!isInterruptible(request.kind)) return undefined;
+      request.cancellation?.abort();
+      if (request.cancellation !== undefined || !isInterruptible(request.kind)) return undefined;
       this.#requests.delete(unique);
       return request;
     }
@@ -59,6 +63,12 @@ export interface Waiting {
   readonly kind: Operation['kind'];
   /** Where the reply has to go. */
   readonly reader: number;
+  /** For what may take long, and is undone when it is cancelled. */
+  readonly cancellation?: AbortController | undefined;
+}
+
+function mayEnd({ kind, cancellation }: Waiting): boolean {
+  return cancellation !== undefined || isInterruptible(kind);
 }
 
 function isInterruptible(kind: Operation['kind']): boolean {
@@ -69,6 +79,7 @@ function isInterruptible(kind: Operation['kind']): boolean {
     case 'statFilesystem':
     case 'read':
     case 'readDirectory':
+    case 'getLock':
       return true;
     // Opening leaves an open file behind that only the reply tells the kernel of; flush and sync report an error once.
     case 'open':
@@ -88,6 +99,7 @@ function isInterruptible(kind: Operation['kind']): boolean {
     case 'makeLink':
     case 'create':
     case 'write':
+    case 'setLock':
       return false;
   }
 }

@@ -16,12 +16,14 @@ const CONGESTION_THRESHOLD = 96;
  * What we want of the kernel. Absent on purpose:
  * - WRITEBACK_CACHE: the kernel would believe its own lengths and times, and other machines write to these files too.
  * - DONT_MASK: the kernel applies the umask for us.
- * - POSIX_LOCKS, FLOCK_LOCKS: locks then hold on this machine, by the kernel alone.
  * - HANDLE_KILLPRIV: the kernel clears set-id bits by a SETATTR of its own.
  * - POSIX_ACL: there are no extended attributes yet.
  */
 const WANTED =
   INIT.ASYNC_READ |
+  // Locks hold between all mounts. (So each close of a descriptor is told of, also where nothing was written.)
+  INIT.POSIX_LOCKS |
+  INIT.FLOCK_LOCKS |
   INIT.ATOMIC_O_TRUNC |
   INIT.EXPORT_SUPPORT |
   INIT.BIG_WRITES |

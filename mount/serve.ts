@@ -71,7 +71,10 @@ async function mountClient(
     await watchForDeath(mountPoint.device, log);
     const fileSystem = new GfsFileSystem({ env, client, timeouts: options });
     const server = new FuseServer({ fd: mountPoint.fd, readerCount, fileSystem, log, onFatal });
-    fileSystem.attach((message) => server.notify(message));
+    fileSystem.attach(
+      (message) => server.notify(message),
+      () => server.notified(),
+    );
     await server.initialised;
     await mountPoint.raiseReadahead(READAHEAD_KIB);
     const close = async () => {

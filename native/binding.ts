@@ -15,7 +15,7 @@ export interface Binding {
     bufferSizeBytes: number,
     outSizeBytes: number,
     table: Uint32Array,
-    onRequests: (count: number, ended: boolean, errno: number) => void,
+    onRequests: (count: number, ended: boolean, errno: number, barriers: number) => void,
   ): { readonly handle: DeviceHandle; readonly memory: ArrayBuffer };
   releaseBuffer(device: DeviceHandle, index: number): void;
   reply(
@@ -24,6 +24,7 @@ export interface Binding {
     outLength: number,
     parts: readonly Uint8Array[] | undefined,
   ): number;
+  /** Without a byte: a barrier, which is passed when all before it were written. */
   notify(device: DeviceHandle, message: Uint8Array): boolean;
 
   mount(source: string, target: string, type: string, flags: number, data: string): Promise<void>;

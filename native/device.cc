@@ -113,7 +113,7 @@ void Device::read_requests(uint32_t reader) {
   }
 }
 
-size_t Device::take(Ready* out, bool* ended, int* error) {
+size_t Device::take(Ready* out, bool* ended, int* error, uint32_t* barriers) {
   std::lock_guard<std::mutex> lock(mutex_);
   woken_ = false;
   const size_t count = ready_.size();
@@ -121,6 +121,8 @@ size_t Device::take(Ready* out, bool* ended, int* error) {
   ready_.clear();
   *ended = reader_count_ == 0;
   *error = error_;
+  *barriers = barriers_passed_;
+  barriers_passed_ = 0;
   return count;
 }
 
@@ -164,6 +166,11 @@ bool Device::notify(const std::shared_ptr<Device>& device, const uint8_t* messag
       device->write_notifications(queue >= 0 ? queue : fd);
     }).detach();
     if (left.get()) ::close(fd);
+    // What wakes the JavaScript thread is a descriptor, of which the notifier has none.
+    std::thread([device] {
+      block_signals();
+      device->tell_of_barriers();
+    }).detach();
   }
   device->notifications_.emplace_back(message, message + length);
   device->notification_added_.notify_one();
@@ -177,6 +184,11 @@ void Device::write_notifications(int fd) {
     if (notifier_stopped_) break;
     const std::vector<uint8_t> message = std::move(notifications_.front());
     notifications_.pop_front();
+    if (message.empty()) {
+      barriers_untold_ += 1;
+      barrier_passed_.notify_one();
+      continue;
+    }
     lock.unlock();
     // ENOENT says that the kernel knows nothing of the inode or name: then there was nothing to invalidate.
     while (write(fd, message.data(), message.size()) < 0 && errno == EINTR) {
@@ -187,6 +199,26 @@ void Device::write_notifications(int fd) {
   ::close(fd);
 }
 
+void Device::tell_of_barriers() {
+  std::unique_lock<std::mutex> lock(notifications_mutex_);
+  for (;;) {
+    barrier_passed_.wait(lock, [this] { return notifier_stopped_ || barriers_untold_ > 0; });
+    if (notifier_stopped_) return;
+    const uint32_t passed = barriers_untold_;
+    barriers_untold_ = 0;
+    lock.unlock();
+    bool wake = false;
+    {
+      std::lock_guard<std::mutex> requests_lock(mutex_);
+      barriers_passed_ += passed;
+      wake = !woken_;
+      woken_ = true;
+    }
+    if (wake) wake_();
+    lock.lock();
+  }
+}
+
 void Device::close() {
   if (closed_) return;
   closed_ = true;
@@ -195,6 +227,7 @@ void Device::close() {
   std::lock_guard<std::mutex> lock(notifications_mutex_);
   notifier_stopped_ = true;
   notification_added_.notify_one();
+  barrier_passed_.notify_one();
 }
 
 }  // namespace gfs

@@ -63,12 +63,14 @@ class Device {
 
   // Moves up to buffer_count requests into `out`; returns how many. `ended` becomes true when no reader is left and nothing
   // will come any more; then `error` is the errno that ended the last one (ENODEV: unmounted).
-  size_t take(Ready* out, bool* ended, int* error);
+  // `barriers`: how many have been passed since the last time.
+  size_t take(Ready* out, bool* ended, int* error, uint32_t* barriers);
   // Gives a buffer back to the readers.
   bool release(uint32_t buffer);
   // Writes one reply; 0 or an errno. Never waits: the kernel copies and goes on.
   int reply(uint32_t reader, const struct iovec* parts, int count);
   // Hands a notification to its thread; false when too many are waiting.
+  // A message without a byte is a barrier: it is passed, and take() says so, when all before it have been written.
   static bool notify(const std::shared_ptr<Device>& device, const uint8_t* message, size_t length);
   // After take() said `ended`: closes the descriptors, ends the notifier. Replies fail with ENODEV from now on.
   void close();
@@ -77,6 +79,7 @@ class Device {
   explicit Device(const Options& options) : options_(options) {}
   void read_requests(uint32_t reader);
   void write_notifications(int fd);
+  void tell_of_barriers();
 
   const Options options_;
   uint8_t* memory_ = nullptr;
@@ -95,6 +98,7 @@ class Device {
   bool woken_ = false;
   uint32_t reader_count_ = 0;
   int error_ = 0;
+  uint32_t barriers_passed_ = 0;
 
   std::mutex notifications_mutex_;
   std::condition_variable notification_added_;
@@ -102,6 +106,8 @@ class Device {
   std::deque<std::vector<uint8_t>> notifications_;
   bool notifier_started_ = false;
   bool notifier_stopped_ = false;
+  std::condition_variable barrier_passed_;
+  uint32_t barriers_untold_ = 0;
 };
 
 }  // namespace gfs

@@ -37,17 +37,18 @@ Handle* get_handle(napi_env env, napi_value value) {
   return static_cast<Handle*>(handle);
 }
 
-// onRequests(count, ended, errno), with the requests in the table.
+// onRequests(count, ended, errno, barriers), with the requests in the table.
 void deliver(napi_env env, Handle* handle) {
   bool ended = false;
   int error = 0;
-  const size_t count = handle->device->take(handle->taken.data(), &ended, &error);
+  uint32_t barriers = 0;
+  const size_t count = handle->device->take(handle->taken.data(), &ended, &error, &barriers);
   for (size_t index = 0; index < count; index += 1) {
     handle->table[index * 3] = handle->taken[index].buffer;
     handle->table[index * 3 + 1] = handle->taken[index].length;
     handle->table[index * 3 + 2] = handle->taken[index].reader;
   }
-  if (count == 0 && !ended) return;
+  if (count == 0 && !ended && barriers == 0) return;
   napi_value callback = nullptr;
   napi_get_reference_value(env, handle->on_requests, &callback);
   if (ended) {
@@ -57,9 +58,9 @@ void deliver(napi_env env, Handle* handle) {
     napi_delete_reference(env, handle->on_requests);
     handle->on_requests = nullptr;
   }
-  napi_value arguments[3] = {make_int32(env, static_cast<int32_t>(count)), make_boolean(env, ended),
-                             make_int32(env, error)};
-  napi_call_function(env, make_undefined(env), callback, 3, arguments, nullptr);
+  napi_value arguments[4] = {make_int32(env, static_cast<int32_t>(count)), make_boolean(env, ended),
+                             make_int32(env, error), make_int32(env, static_cast<int32_t>(barriers))};
+  napi_call_function(env, make_undefined(env), callback, 4, arguments, nullptr);
 }
 
 void finalize_handle(napi_env env, void* data, void*) {

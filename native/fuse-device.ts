@@ -12,6 +12,7 @@ const OUT_BYTES = BUFFER_BYTES;
 const BUFFER_COUNT_DEFAULT = 32;
 /** One system call takes so many pieces; longer lists are joined before. */
 const PART_COUNT_MAX = 1023;
+const NO_MESSAGE = new Uint8Array(0);
 
 export interface FuseDeviceOptions {
   /** An open /dev/fuse that is mounted. The device closes it at its end. */
@@ -41,6 +42,10 @@ export class FuseDevice {
   readonly out: Buffer;
   readonly #handle: DeviceHandle;
   readonly #buffers: readonly Buffer[];
+  readonly #barriers: (() => void)[] = [];
+  /** Something was notified since the last barrier, which is passed when this resolves. */
+  #isTelling = false;
+  #told: Promise<void> = Promise.resolve();
   #ended = false;
 
   constructor(options: FuseDeviceOptions) {
@@ -52,10 +57,11 @@ export class FuseDevice {
       { min: readerCount, max: 4096 },
     );
     const table = new Uint32Array(bufferCount * 3);
-    const onRequests = (count: number, ended: boolean, errno: number) => {
+    const onRequests = (count: number, ended: boolean, errno: number, barriers: number) => {
       for (let row = 0; row < count; row += 1) {
         options.onRequest(this.#request(table[row * 3], table[row * 3 + 1], table[row * 3 + 2]));
       }
+      for (const passed of this.#barriers.splice(0, ended ? undefined : barriers)) passed();
       if (!ended) return;
       this.#ended = true;
       options.onEnd(errno);
@@ -101,7 +107,19 @@ export class FuseDevice {
    * other requests. False when too many wait already.
    */
   notify(message: Uint8Array): boolean {
+    this.#isTelling = true;
     return binding().notify(this.#handle, message);
+  }
+
+  /** Resolves when the kernel has been told all that `notify` took so far, or is gone. False: too much waits to be told. */
+  async notified(): Promise<boolean> {
+    if (this.#isTelling && !this.#ended) {
+      if (!binding().notify(this.#handle, NO_MESSAGE)) return false;
+      this.#isTelling = false;
+      this.#told = new Promise((resolve) => this.#barriers.push(resolve));
+    }
+    await this.#told;
+    return true;
   }
 
   #request(buffer = 0, length = 0, reader = 0): DeviceRequest {

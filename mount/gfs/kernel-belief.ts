@@ -1,9 +1,10 @@
 import type { Env, Timer } from '../../src/base/env.ts';
+import { GfsError } from '../../src/base/errors.ts';
 import type { InodeId } from '../../src/base/ids.ts';
 import { keyedName, type NameKey, nameKey } from '../../src/base/name-key.ts';
 import type { GfsClient } from '../../src/client/api.ts';
 import type { Attributes } from '../../src/rpc/messages.ts';
-import { deletedEntry, expireEntry, expireNode } from '../wire/notifications.ts';
+import { deletedEntry, dropPages, expireEntry, expireNode } from '../wire/notifications.ts';
 import type { Entry, TimedAttributes } from '../wire/replies.ts';
 import { nodeAttributes, type Timeouts } from './attributes.ts';
 
@@ -27,6 +28,7 @@ export class KernelBelief {
   readonly #client: GfsClient;
   readonly #timeouts: Timeouts;
   #notify: Notify = () => true;
+  #notified: () => Promise<boolean> = async () => true;
   /** Until when the kernel believes what it was told of nodes, and of names; the oldest first. */
   readonly #nodes = new Map<number, number>();
   readonly #names = new Map<NameKey, number>();
@@ -39,8 +41,9 @@ export class KernelBelief {
   }
 
   /** From now on the kernel hears of what others change. */
-  attach(notify: Notify): void {
+  attach(notify: Notify, notified: () => Promise<boolean>): void {
     this.#notify = notify;
+    this.#notified = notified;
     this.#client.onChange({
       inodeChanged: (inode) => this.#inodeChanged(inode),
       nameChanged: ({ parent, name, removed }) => this.#nameChanged(parent, name, removed),
@@ -72,6 +75,16 @@ export class KernelBelief {
   /** The kernel moved a name by itself, with what it believes of it. */
   renamed(parent: InodeId, name: Uint8Array): void {
     this.#told(this.#names, nameKey(parent, name), this.#timeouts.entryTimeoutMs, expireName);
+  }
+
+  /**
+   * Resolves when nothing that the kernel keeps of the node is older than what the client knows now. `changed`: it is older,
+   * and its pages go, whatever their times say.
+   */
+  async upToDate(node: number, changed: boolean): Promise<void> {
+    const isTaken = !changed || this.#notify(dropPages(node));
+    if (isTaken && (await this.#notified())) return;
+    throw new GfsError('IO_ERROR', 'the kernel has too much to hear to be told that its pages are old');
   }
 
   #told<K>(map: Map<K, number>, key: K, timeoutMs: number, expire: (key: K) => Uint8Array): void {

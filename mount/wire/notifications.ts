@@ -9,9 +9,22 @@ import { OUT_HEADER_BYTES, writeUint64 } from './replies.ts';
  * kill -9, for those that are being read: a mount that is killed meanwhile would never end, nor would its programs.
  */
 export function expireNode(node: number): Buffer {
+  return invalidation(node, -1n);
+}
+
+/**
+ * Pages go, too, whatever a look would show: for who got a lock, and reads what others wrote in the same millisecond. It waits
+ * for pages that are being read, whose reads end with the descriptors they were taken from.
+ */
+export function dropPages(node: number): Buffer {
+  return invalidation(node, 0n);
+}
+
+/** A length of 0: up to the end. */
+function invalidation(node: number, offset: bigint): Buffer {
   const message = notification(NOTIFY.INVAL_INODE, 24);
   writeUint64(message, OUT_HEADER_BYTES, node);
-  message.writeBigInt64LE(-1n, OUT_HEADER_BYTES + 8);
+  message.writeBigInt64LE(offset, OUT_HEADER_BYTES + 8);
   return message;
 }
 

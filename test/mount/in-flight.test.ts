@@ -36,3 +36,16 @@ test('signals for requests that were answered do not pile up', (t) => {
   for (let unique = 100n; unique < 1000n; unique += 1n) inFlight.interrupt(unique);
   t.true(inFlight.begin(reading), 'the oldest is dropped');
 });
+
+test('a signal asks what can be cancelled to end, and its answer, whatever it is, is given', (t) => {
+  const inFlight = new InFlight();
+  const cancellation = new AbortController();
+  t.true(inFlight.begin({ unique: 2n, kind: 'setLock', reader: 0, cancellation }));
+  t.is(inFlight.interrupt(2n), undefined);
+  t.true(cancellation.signal.aborted);
+  t.true(inFlight.end(2n));
+  inFlight.interrupt(4n);
+  t.false(inFlight.begin({ unique: 4n, kind: 'setLock', reader: 0, cancellation }), 'it was there first');
+  inFlight.interrupt(6n);
+  t.true(inFlight.begin({ unique: 6n, kind: 'setLock', reader: 0 }), 'an unlock is never left undone');
+});

@@ -49,6 +49,26 @@ const stages: readonly [what: string, script: string, exitCode: number][] = [
     3,
   ],
   [
+    'when its notifier has told all, which it hears',
+    `const device = serve(await mounted(), async () => {
+       for (let i = 0; i < 100; i += 1) device.notify(Buffer.alloc(40, i));
+       const told = await Promise.all([device.notified(), device.notified()]);
+       process.exit(told.every(Boolean) ? 3 : 4);
+     });`,
+    3,
+  ],
+  [
+    'unmounted, and what was to be told is over',
+    `const device = serve(await mounted(), async ({ buffer }) => {
+       device.release(buffer);
+       device.notify(Buffer.alloc(40));
+       const told = device.notified();
+       await unmount(path);
+       process.exitCode = (await told) ? 3 : 4;
+     });`,
+    3,
+  ],
+  [
     'by itself, once it is unmounted',
     `const device = serve(await mounted(), async ({ buffer }) => { device.release(buffer); device.notify(Buffer.alloc(40)); await unmount(path); process.exitCode = 3; });`,
     3,
