@@ -56,7 +56,8 @@ export function lockHandlers(parts: MasterParts): Pick<MasterHandlers, LockMetho
     cancelLock: async ({ message }) => {
       const session = sessionId(message.session);
       unwrap(sessions.touch(session, env.monotonicMs()));
-      const kept = message.kept.map((held) => heldLockOf(session, held).lock);
+      const isOpen = ({ openId, inode }: HeldLock) => sessions.fileOf(session, openId)?.inode === inode;
+      const kept = message.kept.filter(isOpen).map((held) => heldLockOf(session, held).lock);
       return { message: { lost: !locks.cancel(session, message.number, kept) } };
     },
 

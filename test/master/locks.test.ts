@@ -283,6 +283,21 @@ test('what a session was writing stays locked until it is fenced: as long as its
   );
 });
 
+test('a session cannot say that it has locked what it has not open', async (t) => {
+  const { place, a, b } = await lockers(t, 2);
+  await place.restart();
+  const lock = lockOf('x', 'exclusive', WHOLE);
+  t.deepEqual(
+    await a.tell([
+      { ...a.held(lock, 5), inode: 1 },
+      { ...a.held(lock, 6), openId: 99 },
+    ]),
+    [5, 6],
+  );
+  t.deepEqual(await b.tell([]), []);
+  t.is(await b.set(lock), 'OK');
+});
+
 test('what cannot be meant is refused', async (t) => {
   const { a } = await lockers(t, 2);
   const good = lockOf('x', 'shared', [0, 9]);
