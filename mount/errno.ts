@@ -67,6 +67,12 @@ export function errnoOfCode(code: ErrorCode): number {
       return errno.EBUSY;
     case 'LOOP':
       return errno.ELOOP;
+    case 'LOCKED':
+      return errno.EAGAIN;
+    case 'DEADLOCK':
+      return errno.EDEADLK;
+    case 'TOO_MANY_LOCKS':
+      return errno.ENOLCK;
     case 'CANCELLED':
       return errno.EINTR;
     // A missing chunk is not a missing file, and a cluster that does not answer has been waited for long enough: to a

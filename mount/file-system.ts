@@ -1,11 +1,12 @@
 import type { Bytes } from '../src/base/bytes.ts';
 import type { DirectoryItem } from './wire/directory.ts';
-import type { Entry, FilesystemStatistics, OpenReply, TimedAttributes } from './wire/replies.ts';
+import type { Entry, FilesystemStatistics, LockReply, OpenReply, TimedAttributes } from './wire/replies.ts';
 import type {
   Allocate,
   Create,
   Flush,
   GetAttributes,
+  GetLock,
   GetXattr,
   ListXattrs,
   Lookup,
@@ -25,6 +26,7 @@ import type {
   Rename,
   Seek,
   SetAttributes,
+  SetLock,
   SetXattr,
   Sync,
   SyncDirectory,
@@ -90,14 +92,26 @@ export interface Files {
   read(operation: Read): Promise<Bytes>;
   /** Resolves to the number of bytes taken. `operation.data` is borrowed, but see `WriteBuffer`. */
   write(operation: Write, buffer: WriteBuffer): Promise<number>;
-  /** Somebody closes a descriptor of the open file: the last chance to report what went wrong with its writes. */
+  /** Whether a flush has nothing to do: then it is not called. Programs wait in it, each time they close a file. */
+  isSettled(operation: Flush): boolean;
+  /**
+   * Somebody closes a descriptor of the open file: the last chance to report what went wrong with its writes. What that
+   * owner has locked of the file's bytes is unlocked.
+   */
   flush(operation: Flush): Promise<void>;
   sync(operation: Sync): Promise<void>;
   /** lseek(2) to data or to a hole. */
   seek(operation: Seek): Promise<number>;
   /** fallocate(2). */
   allocate(operation: Allocate): Promise<void>;
-  /** The last descriptor is closed; nobody waits for this. */
+  /** A lock that is in the way; undefined: none is. */
+  getLock(operation: GetLock): Promise<LockReply | undefined>;
+  /**
+   * Resolves when it is locked, or unlocked. `signal`: the caller does not wait any more; a lock that was not granted before
+   * is not wanted then.
+   */
+  setLock(operation: SetLock, caller: Caller, signal: AbortSignal): Promise<void>;
+  /** The last descriptor is closed; nobody waits for this. What was locked by the open file is unlocked. */
   release(operation: Release): Promise<void>;
 }
 

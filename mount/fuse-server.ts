@@ -25,13 +25,14 @@ import {
   writeExtendedAttributes,
   writeHeader,
   writeInitialise,
+  writeLock,
   writeOffset,
   writeOpen,
   writeStatistics,
   writeWritten,
   writeXattrSize,
 } from './wire/replies.ts';
-import type { Initialise, Operation, ReadDirectory, Write } from './wire/requests.ts';
+import type { Flush, Initialise, Operation, ReadDirectory, RequestHeader, Write } from './wire/requests.ts';
 
 /** Half the pool at most waits for the cluster in the hands of writers; the rest keeps the mount answering. */
 const BUFFER_COUNT = 64;
@@ -39,6 +40,7 @@ const BUFFER_COUNT_KEPT_MAX = BUFFER_COUNT / 2;
 const NODE_OF_NOBODY = 0;
 /** Who gets a signal while he waits is looked at so often: the kernel does not tell of the next one. */
 const KILLED_LOOK_MS = 100;
+const NEVER = new AbortController().signal;
 
 export interface FuseServerOptions {
   readonly env: Env;
@@ -152,16 +154,43 @@ export class FuseServer {
       case 'destroy':
         this.#answer(unique, reader, 0);
         break;
+      case 'flush':
+        if (this.#isSettled(request)) {
+          this.#answer(unique, reader, 0);
+          break;
+        }
+        this.#begin({ unique, kind: 'flush', reader, pid: header.pid }, request, header, buffer);
+        break;
       case 'unsupported':
         this.#answer(unique, reader, ENOSYS);
         break;
       default: {
-        const waiting = { unique, kind: request.kind, reader, pid: header.pid };
-        this.#inFlight.begin(waiting);
-        this.#tasks.run(() => this.#serve(waiting, request, header, buffer));
-        this.#lookForKilled();
+        // A wait for a lock may take for ever, and leaves nothing behind when it is cancelled.
+        const isLock = request.kind === 'setLock' && request.lock.type !== 'none';
+        const cancellation = isLock ? new AbortController() : undefined;
+        const { pid } = header;
+        this.#begin({ unique, kind: request.kind, reader, pid, cancellation }, request, header, buffer);
       }
     }
+  }
+
+  /** What goes wrong with it is the flush's to tell. */
+  #isSettled(operation: Flush): boolean {
+    try {
+      return this.#fileSystem.isSettled(operation);
+    } catch (error) {
+      if (error instanceof AssertionError) throw error;
+      return false;
+    }
+  }
+
+  #begin(waiting: Waiting, operation: Operation, header: RequestHeader, buffer: number): void {
+    if (!this.#inFlight.begin(waiting)) {
+      this.#answer(waiting.unique, waiting.reader, EINTR);
+      return;
+    }
+    this.#tasks.run(() => this.#serve(waiting, operation, header, buffer));
+    this.#lookForKilled();
   }
 
   /** Gives up what only callers wait for that are being killed. */
@@ -301,6 +330,11 @@ export class FuseServer {
       case 'readDirectory':
         await this.#readDirectory(waiting, operation);
         return;
+      case 'getLock': {
+        const inTheWay = await fileSystem.getLock(operation);
+        this.#send(waiting, writeLock(out, OUT_HEADER_BYTES, inTheWay));
+        return;
+      }
       // From here on nothing but success is told.
       case 'unlink':
         await fileSystem.unlink(operation, caller);
@@ -319,6 +353,9 @@ export class FuseServer {
         break;
       case 'flush':
         await fileSystem.flush(operation);
+        break;
+      case 'setLock':
+        await fileSystem.setLock(operation, caller, waiting.cancellation?.signal ?? NEVER);
         break;
       case 'sync':
         await fileSystem.sync(operation);

@@ -7,7 +7,7 @@ import type { KernelNotifier } from './gfs/kernel-belief.ts';
 import { GfsNamespace } from './gfs/namespace.ts';
 import { GfsXattrs } from './gfs/xattrs.ts';
 import type { DirectoryItem } from './wire/directory.ts';
-import type { Entry, FilesystemStatistics, OpenReply, TimedAttributes } from './wire/replies.ts';
+import type { Entry, FilesystemStatistics, LockReply, OpenReply, TimedAttributes } from './wire/replies.ts';
 import type * as requests from './wire/requests.ts';
 
 /** The cluster as the kernel sees it: each operation goes to the part that does it. */
@@ -100,6 +100,9 @@ export class GfsFileSystem implements FileSystem {
   write(operation: requests.Write, buffer: WriteBuffer): Promise<number> {
     return this.#files.write(operation, buffer);
   }
+  isSettled(operation: requests.Flush): boolean {
+    return this.#files.isSettled(operation);
+  }
   flush(operation: requests.Flush): Promise<void> {
     return this.#files.flush(operation);
   }
@@ -111,6 +114,12 @@ export class GfsFileSystem implements FileSystem {
   }
   allocate(operation: requests.Allocate): Promise<void> {
     return this.#files.allocate(operation);
+  }
+  getLock(operation: requests.GetLock): Promise<LockReply | undefined> {
+    return this.#files.getLock(operation);
+  }
+  setLock(operation: requests.SetLock, caller: Caller, signal: AbortSignal): Promise<void> {
+    return this.#files.setLock(operation, caller, signal);
   }
   release(operation: requests.Release): Promise<void> {
     return this.#files.release(operation);

@@ -9,7 +9,8 @@ const EARLY_INTERRUPT_COUNT_MAX = 64;
  *
  * POSIX lets no signal end a look-up or a read of a file, and programs with a timer rely on that: only a caller that is being
  * killed is told EINTR, which nobody will see, so that he need not wait for a cluster that does not answer. What may
- * have been applied is not given up even so: the kernel would believe that it was not.
+ * have been applied is not given up even so: the kernel would believe that it was not. A wait for a lock ends with any signal:
+ * programs rely on that, too.
  */
 export class InFlight {
   readonly #requests = new Map<bigint, Waiting>();
@@ -31,11 +32,15 @@ export class InFlight {
     return this.#interrupted.size > 0;
   }
 
-  begin(request: Waiting): void {
-    const { unique } = request;
+  /** False: it was interrupted already, and is to be answered EINTR without being started. */
+  begin(request: Waiting): boolean {
+    const { unique, cancellation } = request;
+    const isInterrupted = this.#interruptedEarly.delete(unique);
+    if (isInterrupted && cancellation !== undefined) return false;
     assert(!this.#requests.has(unique), 'the kernel numbers each request anew');
     this.#requests.set(unique, request);
-    if (this.#interruptedEarly.delete(unique)) this.#note(request);
+    if (isInterrupted) this.#note(request);
+    return true;
   }
 
   /** False: it was given up, and has been answered. Otherwise it is to be answered now. */
@@ -44,9 +49,11 @@ export class InFlight {
     return this.#requests.delete(unique);
   }
 
+  /** What can be cancelled learns of it, and ends by itself: it may have come to its end just before. */
   interrupt(unique: bigint): void {
     const request = this.#requests.get(unique);
     if (request !== undefined) {
+      request.cancellation?.abort();
       this.#note(request);
       return;
     }
@@ -73,6 +80,8 @@ export interface Waiting {
   readonly reader: number;
   /** The calling thread's id; 0: in a process namespace that we do not see. */
   readonly pid: number;
+  /** For what may take long, and is undone when it is cancelled: any signal ends it. */
+  readonly cancellation?: AbortController | undefined;
 }
 
 function endsWithItsCaller(kind: Operation['kind']): boolean {
@@ -86,6 +95,7 @@ function endsWithItsCaller(kind: Operation['kind']): boolean {
     case 'read':
     case 'seek':
     case 'readDirectory':
+    case 'getLock':
       return true;
     // Opening leaves an open file behind that only the reply tells the kernel of; flush and sync report an error once.
     case 'open':
@@ -108,6 +118,7 @@ function endsWithItsCaller(kind: Operation['kind']): boolean {
     case 'makeLink':
     case 'create':
     case 'write':
+    case 'setLock':
       return false;
   }
 }

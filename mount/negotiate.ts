@@ -15,11 +15,13 @@ const CONGESTION_THRESHOLD = 96;
 /**
  * What we want of the kernel. Absent on purpose:
  * - WRITEBACK_CACHE: the kernel would believe its own lengths and times, and other machines write to these files too.
- * - POSIX_LOCKS, FLOCK_LOCKS: locks then hold on this machine, by the kernel alone.
  * - SETXATTR_EXT: it says when an ACL takes the set-group-id bit away, which the master knows by the caller's groups.
  */
 const WANTED =
   INIT.ASYNC_READ |
+  // Locks hold between all mounts. (So each close of a descriptor is told of, also where nothing was written.)
+  INIT.POSIX_LOCKS |
+  INIT.FLOCK_LOCKS |
   INIT.ATOMIC_O_TRUNC |
   INIT.EXPORT_SUPPORT |
   INIT.BIG_WRITES |

@@ -3,6 +3,8 @@ import type { PathContext } from './path-namespace.ts';
 
 /** libfuse takes its buffer back as soon as a write is answered. */
 const BORROWED = { keep: () => undefined };
+/** The package does not say who closes; nor does anybody lock by it. */
+const NOBODY = '0';
 
 /** Open files. What is asked of one goes by its number, not by the path, which may mean another file by now. */
 export class PathFiles {
@@ -44,7 +46,7 @@ export class PathFiles {
 
   async flush(number: number): Promise<void> {
     const { node, openFile } = this.#context.handles.get(number);
-    await this.#context.fileSystem.flush({ kind: 'flush', node, openFile });
+    await this.#context.fileSystem.flush({ kind: 'flush', node, openFile, lockOwner: NOBODY });
   }
 
   async sync(number: number, dataOnly: boolean): Promise<void> {

@@ -3,14 +3,15 @@ import { recordBytesMax } from '../../src/base/constants.ts';
 import { GfsError } from '../../src/base/errors.ts';
 import { type InodeId, inodeId } from '../../src/base/ids.ts';
 import { KiB } from '../../src/base/units.ts';
-import type { Allocation, GfsFile, OpenedFile, OpenMode } from '../../src/client/api.ts';
+import type { Allocation, GfsFile, LockRequest, OpenedFile, OpenMode } from '../../src/client/api.ts';
 import { ENXIO, ErrnoError } from '../errno.ts';
 import type { Caller, Files, WriteBuffer } from '../file-system.ts';
 import { FALLOCATE, FOPEN, OPEN, SEEK_DATA } from '../wire/numbers.ts';
-import type { Entry, OpenReply } from '../wire/replies.ts';
+import type { Entry, LockReply, OpenReply } from '../wire/replies.ts';
 import type * as requests from '../wire/requests.ts';
 import { permissionBits } from './attributes.ts';
 import type { GfsContext } from './context.ts';
+import { waitsForOpenFileLock } from './open-file-locks.ts';
 import { staleWhenGone } from './stale.ts';
 
 /** A buffer of the device is a whole request's: below this a copy is cheaper than having one less. */
@@ -96,9 +97,43 @@ export class GfsFiles implements Files {
     return done;
   }
 
-  async flush({ openFile }: requests.Flush): Promise<void> {
+  isSettled({ openFile, lockOwner }: requests.Flush): boolean {
+    return this.#context.openFiles.get(openFile).file.isSettled({ kind: 'range', owner: lockOwner });
+  }
+
+  async flush({ openFile, lockOwner }: requests.Flush): Promise<void> {
     const { file, writable } = this.#context.openFiles.get(openFile);
-    if (writable) await file.flush();
+    try {
+      if (writable) await file.flush();
+    } finally {
+      await file.unlock({ kind: 'range', owner: lockOwner });
+    }
+  }
+
+  async getLock({ openFile, lock }: requests.GetLock): Promise<LockReply | undefined> {
+    return await this.#context.openFiles.get(openFile).file.conflictingLock(requestOf(lock));
+  }
+
+  async setLock(
+    { node, openFile, lock, wait }: requests.SetLock,
+    { pid }: Caller,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { file } = this.#context.openFiles.get(openFile);
+    if (lock.type === 'none') {
+      await file.unlock(requestOf(lock));
+      return;
+    }
+    // Locks of open files look like those of processes, and several threads may use one: none of them waits for another.
+    const ownerWaits = wait && !lock.flock && !(await waitsForOpenFileLock(pid));
+    const { changed } = await file.lock({ ...requestOf(lock), wait, ownerWaits }, { signal });
+    // What others wrote before they unlocked is to be read, also through pages that the kernel has.
+    try {
+      await this.#context.belief.upToDate(node, changed);
+    } catch (error) {
+      await file.unlock(requestOf(lock));
+      throw error;
+    }
   }
 
   /** Also by a descriptor that may only read: sync(1) opens a file like that to have others' writes on the disks. */
@@ -146,8 +181,6 @@ export class GfsFiles implements Files {
     if (this.#appendedTo.has(node) || (beingWritten && !write)) flags |= FOPEN.DIRECT_IO;
     // The kernel drops its pages at each open, unless we know that nobody changed the file since it got them.
     else if (unchanged) flags |= FOPEN.KEEP_CACHE;
-    // Nothing can be wrong with writes that there are not: close(2) need not ask.
-    if (!write) flags |= FOPEN.NOFLUSH;
     return { openFile, flags };
   }
 }
@@ -163,6 +196,10 @@ function allocationOf(mode: number): Required<Allocation> {
     throw new GfsError('UNIMPLEMENTED', `fallocate with mode 0x${mode.toString(16)}`);
   }
   return { zeros, keepLength };
+}
+
+function requestOf({ owner, flock, start, end, type, pid }: requests.LockRequest): LockRequest {
+  return { kind: flock ? 'flock' : 'range', owner, start, end, exclusive: type === 'exclusive', pid };
 }
 
 function openMode(flags: number): Required<OpenMode> {

@@ -1,10 +1,17 @@
 import type { Env, Timer } from '../../src/base/env.ts';
+import { GfsError } from '../../src/base/errors.ts';
 import type { InodeId } from '../../src/base/ids.ts';
 import { keyedName, type NameKey, nameKey } from '../../src/base/name-key.ts';
 import { SECOND_MS } from '../../src/base/units.ts';
 import type { GfsClient } from '../../src/client/api.ts';
 import type { Attributes } from '../../src/rpc/messages.ts';
-import { deletedEntry, expireEntry, expireNode, type Notification } from '../wire/notifications.ts';
+import {
+  deletedEntry,
+  dropPages,
+  expireEntry,
+  expireNode,
+  type Notification,
+} from '../wire/notifications.ts';
 import type { Entry, TimedAttributes } from '../wire/replies.ts';
 import { nodeAttributes, type Timeouts } from './attributes.ts';
 
@@ -95,6 +102,17 @@ export class KernelBelief {
   /** What the kernel asked for took set-id bits away, and it goes on believing in them: it asks anew only for lengths and times. */
   modeMayHaveChanged(inode: InodeId): void {
     this.#inodeChanged(inode);
+  }
+
+  /**
+   * Resolves when nothing that the kernel keeps of the node is older than what the client knows now. `changed`: it is older,
+   * and its pages go, whatever their times say.
+   */
+  async upToDate(node: number, changed: boolean): Promise<void> {
+    if (changed && !this.#kernel.notify(dropPages(node))) {
+      throw new GfsError('IO_ERROR', 'the kernel has too much to hear to be told that its pages are old');
+    }
+    await this.#passedOn();
   }
 
   #told<K>(map: Map<K, number>, key: K, timeoutMs: number, expire: (key: K) => Notification): void {

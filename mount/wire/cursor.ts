@@ -37,6 +37,13 @@ export class Cursor {
     return this.#number('FILE_TOO_LARGE');
   }
 
+  /** The last byte of a range that may go beyond what any file of ours can have. */
+  lastByte(): number {
+    const at = this.#advance(8);
+    const value = this.#bytes.readUInt32LE(at + 4) * WORD + this.#bytes.readUInt32LE(at);
+    return Math.min(value, Number.MAX_SAFE_INTEGER);
+  }
+
   /** Seconds since 1970, which may lie before. */
   seconds(): number {
     const at = this.#advance(8);

@@ -1,8 +1,16 @@
 import { GfsError } from '../../src/base/errors.ts';
 import type { Time } from '../../src/rpc/messages.ts';
 import { Cursor } from './cursor.ts';
-import { FATTR, FSYNC_FDATASYNC, GETATTR_FH, OPCODE, WRITE_KILL_SUIDGID } from './numbers.ts';
-import type { ForgottenNode, Initialise, Request, RequestHeader, SetAttributes, Write } from './requests.ts';
+import { FATTR, FSYNC_FDATASYNC, GETATTR_FH, LK_FLOCK, LOCK, OPCODE, WRITE_KILL_SUIDGID } from './numbers.ts';
+import type {
+  ForgottenNode,
+  Initialise,
+  LockRequest,
+  Request,
+  RequestHeader,
+  SetAttributes,
+  Write,
+} from './requests.ts';
 
 /**
  * struct fuse_in_header:
@@ -129,8 +137,21 @@ export function decodeRequest({ opcode, node }: RequestHeader, bytes: Buffer): R
       return { kind: 'statFilesystem' };
     case OPCODE.RELEASE:
       return { kind: 'release', node, openFile: cursor.id() };
-    case OPCODE.FLUSH:
-      return { kind: 'flush', node, openFile: cursor.id() };
+    case OPCODE.FLUSH: {
+      const openFile = cursor.id();
+      cursor.skip(8);
+      return { kind: 'flush', node, openFile, lockOwner: lockOwner(cursor) };
+    }
+    case OPCODE.GETLK: {
+      const openFile = cursor.id();
+      return { kind: 'getLock', node, openFile, lock: lockRequest(cursor) };
+    }
+    case OPCODE.SETLK:
+    case OPCODE.SETLKW: {
+      const openFile = cursor.id();
+      const lock = lockRequest(cursor);
+      return { kind: 'setLock', node, openFile, lock, wait: opcode === OPCODE.SETLKW };
+    }
     case OPCODE.FSYNC: {
       const openFile = cursor.id();
       return { kind: 'sync', node, openFile, dataOnly: (cursor.uint32() & FSYNC_FDATASYNC) !== 0 };
@@ -234,6 +255,34 @@ function write(cursor: Cursor, node: number): Write {
   const flags = cursor.uint32();
   cursor.skip(4);
   return { kind: 'write', node, openFile, offset, flags, dropsSetIds, data: cursor.view(size) };
+}
+
+/** struct fuse_lk_in, behind fh u64: owner u64; start u64, end u64, type u32, pid u32; lk_flags u32, padding u32. */
+function lockRequest(cursor: Cursor): LockRequest {
+  const owner = lockOwner(cursor);
+  const start = cursor.size();
+  const end = cursor.lastByte();
+  const type = lockType(cursor.uint32());
+  const pid = cursor.uint32();
+  if (end < start) throw new GfsError('INVALID_ARGUMENT', `a lock of bytes ${start} to ${end}`);
+  return { owner, flock: (cursor.uint32() & LK_FLOCK) !== 0, start, end, type, pid };
+}
+
+function lockType(type: number): LockRequest['type'] {
+  switch (type) {
+    case LOCK.READ:
+      return 'shared';
+    case LOCK.WRITE:
+      return 'exclusive';
+    case LOCK.NONE:
+      return 'none';
+    default:
+      throw new GfsError('INVALID_ARGUMENT', `a lock of type ${type}`);
+  }
+}
+
+function lockOwner(cursor: Cursor): string {
+  return cursor.opaque().toString(16);
 }
 
 /** struct fuse_init_in: major u32, minor u32, max_readahead u32, flags u32; since 7.36 flags2 u32, unused u32[11]. */

@@ -6,7 +6,10 @@ import { OUT_HEADER_BYTES, writeUint64 } from './replies.ts';
 
 export interface Notification {
   readonly bytes: Buffer;
-  /** One about a name waits until the kernel has nothing under way in that directory, and may wait for our own answers. */
+  /**
+   * One about a name waits until the kernel has nothing under way in that directory, one about pages until they are read: so
+   * they may wait for our own answers.
+   */
   readonly lane: NotificationLane;
 }
 
@@ -16,10 +19,23 @@ export interface Notification {
  * kill -9, for those that are being read: a mount that is killed meanwhile would never end, nor would its programs.
  */
 export function expireNode(node: number): Notification {
+  return { bytes: invalidation(node, -1n), lane: 'prompt' };
+}
+
+/**
+ * Pages go, too, whatever a look would show: for who got a lock, and reads what others wrote in the same millisecond. It waits
+ * for pages that are being read, whose reads end with the descriptors they were taken from, which this thread does not have.
+ */
+export function dropPages(node: number): Notification {
+  return { bytes: invalidation(node, 0n), lane: 'waiting' };
+}
+
+/** A length of 0: up to the end. */
+function invalidation(node: number, offset: bigint): Buffer {
   const message = notification(NOTIFY.INVAL_INODE, 24);
   writeUint64(message, OUT_HEADER_BYTES, node);
-  message.writeBigInt64LE(-1n, OUT_HEADER_BYTES + 8);
-  return { bytes: message, lane: 'prompt' };
+  message.writeBigInt64LE(offset, OUT_HEADER_BYTES + 8);
+  return message;
 }
 
 /**

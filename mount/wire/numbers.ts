@@ -36,6 +36,9 @@ export const OPCODE = {
   READDIR: 28,
   RELEASEDIR: 29,
   FSYNCDIR: 30,
+  GETLK: 31,
+  SETLK: 32,
+  SETLKW: 33,
   ACCESS: 34,
   CREATE: 35,
   INTERRUPT: 36,
@@ -51,10 +54,12 @@ export const OPCODE = {
 /** Flags of INIT. From bit 32 on they travel in a second word. */
 export const INIT = {
   ASYNC_READ: 1 << 0,
+  POSIX_LOCKS: 1 << 1,
   ATOMIC_O_TRUNC: 1 << 3,
   EXPORT_SUPPORT: 1 << 4,
   BIG_WRITES: 1 << 5,
   DONT_MASK: 1 << 6,
+  FLOCK_LOCKS: 1 << 10,
   AUTO_INVAL_DATA: 1 << 12,
   DO_READDIRPLUS: 1 << 13,
   READDIRPLUS_AUTO: 1 << 14,
@@ -86,7 +91,6 @@ export const FATTR = {
 export const FOPEN = {
   DIRECT_IO: 1 << 0,
   KEEP_CACHE: 1 << 1,
-  NOFLUSH: 1 << 5,
 } as const;
 
 /** Flag of WRITE: the writer may not leave set-id bits behind. */
@@ -106,6 +110,16 @@ export const FALLOCATE = {
   KEEP_SIZE: 0x01,
   PUNCH_HOLE: 0x02,
   ZERO_RANGE: 0x10,
+} as const;
+
+/** The lock is of flock(2). */
+export const LK_FLOCK = 1 << 0;
+
+/** Types of locks, as fcntl(2) has them. */
+export const LOCK = {
+  READ: 0,
+  WRITE: 1,
+  NONE: 2,
 } as const;
 
 export const RENAME_NOREPLACE = 1 << 0;

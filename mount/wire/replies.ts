@@ -1,4 +1,5 @@
 import type { Time } from '../../src/rpc/messages.ts';
+import { LOCK } from './numbers.ts';
 
 /** What the kernel keeps of a node. */
 export interface NodeAttributes {
@@ -35,6 +36,15 @@ export interface OpenReply {
   readonly flags: number;
 }
 
+/** A lock in the way of another. */
+export interface LockReply {
+  readonly exclusive: boolean;
+  readonly start: number;
+  readonly end: number;
+  /** 0: of another machine. */
+  readonly pid: number;
+}
+
 export interface FilesystemStatistics {
   readonly totalBytes: number;
   readonly freeBytes: number;
@@ -61,6 +71,8 @@ export interface InitialiseReply {
 export const OUT_HEADER_BYTES = 16;
 const WORD = 2 ** 32;
 const BLOCK_BYTES = 512;
+/** The kernel's word for the end of any file. */
+const OFFSET_MAX = 2n ** 63n - 1n;
 const STATISTICS_BLOCK_BYTES = 4096;
 /** What programs read and write at a time when they ask (st_blksize). */
 const PREFERRED_BLOCK_BYTES = 128 * 1024;
@@ -183,6 +195,18 @@ export function writeXattrSize(out: Buffer, at: number, size: number): number {
 export function writeOffset(out: Buffer, at: number, offset: number): number {
   writeUint64(out, at, offset);
   return at + 8;
+}
+
+/** struct fuse_lk_out: start u64, end u64, type u32, pid u32. Undefined: nothing is in the way. */
+export function writeLock(out: Buffer, at: number, lock: LockReply | undefined): number {
+  const { start, end, exclusive, pid } = lock ?? { start: 0, end: 0, exclusive: false, pid: 0 };
+  const held = exclusive ? LOCK.WRITE : LOCK.READ;
+  writeUint64(out, at, start);
+  if (end === Number.MAX_SAFE_INTEGER) out.writeBigInt64LE(OFFSET_MAX, at + 8);
+  else writeUint64(out, at + 8, end);
+  out.writeUInt32LE(lock === undefined ? LOCK.NONE : held, at + 16);
+  out.writeUInt32LE(pid, at + 20);
+  return at + 24;
 }
 
 /**

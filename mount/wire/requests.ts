@@ -126,7 +126,37 @@ export type Write = {
 };
 export type StatFilesystem = { readonly kind: 'statFilesystem' };
 export type Release = { readonly kind: 'release'; readonly node: number; readonly openFile: number };
-export type Flush = { readonly kind: 'flush'; readonly node: number; readonly openFile: number };
+export type Flush = {
+  readonly kind: 'flush';
+  readonly node: number;
+  readonly openFile: number;
+  /** Who closes a descriptor; its locks of byte ranges in this file end. */
+  readonly lockOwner: string;
+};
+export type GetLock = {
+  readonly kind: 'getLock';
+  readonly node: number;
+  readonly openFile: number;
+  readonly lock: LockRequest;
+};
+export type SetLock = {
+  readonly kind: 'setLock';
+  readonly node: number;
+  readonly openFile: number;
+  readonly lock: LockRequest;
+  readonly wait: boolean;
+};
+export type LockRequest = {
+  /** The kernel's number, opaque: of a process, or, for flock(2) and F_OFD_SETLK, of an open file. */
+  readonly owner: string;
+  readonly flock: boolean;
+  /** The first and the last byte; 2^53 - 1 and more: up to the end of the file. */
+  readonly start: number;
+  readonly end: number;
+  readonly type: 'shared' | 'exclusive' | 'none';
+  /** The process; 0: unknown. */
+  readonly pid: number;
+};
 export type Sync = {
   readonly kind: 'sync';
   readonly node: number;
@@ -204,6 +234,8 @@ export type Operation =
   | StatFilesystem
   | Release
   | Flush
+  | GetLock
+  | SetLock
   | Sync
   | Allocate
   | Seek

@@ -26,6 +26,10 @@ export const ERROR_CODES = [
   'NO_SPACE',
   'BUSY',
   'LOOP',
+  // Locks; each has its errno.
+  'LOCKED', // EAGAIN: somebody else has a lock that conflicts
+  'DEADLOCK', // EDEADLK
+  'TOO_MANY_LOCKS', // ENOLCK
   // Chunks and replicas.
   'NO_SUCH_CHUNK',
   'VERSION_MISMATCH', // the replica carries another version: ask the master again (P10)

@@ -51,11 +51,16 @@ addKey(program, '--heartbeat-interval <span>', 'how often chunkservers report', 
   default: HEARTBEAT_INTERVAL_MS,
   defaultText: '1s',
 });
-addKey(program, '--session-timeout <span>', 'silence after which a client counts as gone', {
-  parse: parseSpan,
-  default: SESSION_TIMEOUT_MS,
-  defaultText: '1min',
-});
+addKey(
+  program,
+  '--session-timeout <span>',
+  'silence after which a client counts as gone, and its locks are free',
+  {
+    parse: parseSpan,
+    default: SESSION_TIMEOUT_MS,
+    defaultText: '1min',
+  },
+);
 addKey(program, '--min-replicas <n>', 'a chunk is not written on fewer servers, or fewer than its copies', {
   parse: parseCount({ min: 1, max: REPLICATION_MAX }),
   default: MIN_REPLICAS_DEFAULT,

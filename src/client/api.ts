@@ -262,6 +262,44 @@ export interface Allocation {
   readonly keepLength?: boolean;
 }
 
+/** What an owner locks of a file. */
+export interface LockRange {
+  /** `range`: bytes, as fcntl(2) does; `flock`: whole files, as flock(2) does. They know nothing of one another. */
+  readonly kind: 'range' | 'flock';
+  /** Any word, up to 64 characters. Owners of one client with the same word are the same. */
+  readonly owner: string;
+  /** First and last byte; absent: from the start, and up to the end, however far that is. */
+  readonly start?: number;
+  readonly end?: number;
+}
+
+export interface LockRequest extends LockRange {
+  /** Nobody else has a lock there; otherwise nobody else has an exclusive one. */
+  readonly exclusive: boolean;
+  /** For as long as it takes, unless `Waiting` says less; otherwise LOCKED. */
+  readonly wait?: boolean;
+  /**
+   * The owner does nothing else while it waits, so that a circle of such owners is a deadlock: DEADLOCK. Default: for
+   * ranges.
+   */
+  readonly ownerWaits?: boolean;
+  /** Who that is, for others on this machine who ask. */
+  readonly pid?: number;
+}
+
+export interface LockGrant {
+  /** Others may have changed the file since this client last knew it: what is kept of it outside this library is old. */
+  readonly changed: boolean;
+}
+
+export interface ConflictingLock {
+  readonly exclusive: boolean;
+  readonly start: number;
+  readonly end: number;
+  /** 0: of another machine, or not told. */
+  readonly pid: number;
+}
+
 /**
  * An open file. Writes are taken and sent later; what went wrong with them is told once, by the next `flush`, `sync`
  * or `close` of each file that was open then. Reads see all writes that were taken before, through whichever open
@@ -315,6 +353,20 @@ export interface GfsFile {
 
   /** As the master has them, with what was written here and is not there yet. */
   attributes(waiting?: Waiting): Promise<Attributes>;
+
+  /**
+   * Locks a range for an owner, in place of what the owner has there: among all clients. What others wrote before they
+   * unlocked is read afterwards. Ends with the owner's `unlock`, with this open file, or with the session: then whatever is
+   * tried with this file fails with SESSION_EXPIRED. LOCKED, DEADLOCK, TOO_MANY_LOCKS. When it fails otherwise, as by the
+   * signal or at the deadline, the owner has what it had before.
+   */
+  lock(lock: LockRequest, waiting?: Waiting): Promise<LockGrant>;
+  /** Gives back what the owner has there, after sending what was written to the file. */
+  unlock(range: LockRange, waiting?: Waiting): Promise<void>;
+  /** `flush`, and `unlock` of this range, would find nothing to do and nothing to tell. */
+  isSettled(range: LockRange): boolean;
+  /** A lock of somebody else that such a one would have to wait for. */
+  conflictingLock(lock: LockRequest, waiting?: Waiting): Promise<ConflictingLock | undefined>;
 
   /** All writes so far are at all replicas, length and mtime at the master: what close(2) waits for. */
   flush(waiting?: Waiting): Promise<void>;

@@ -2,7 +2,8 @@ import { must } from '../base/assert.ts';
 import { type Bytes, lengthOf } from '../base/bytes.ts';
 import { recordBytesMax } from '../base/constants.ts';
 import type { Env } from '../base/env.ts';
-import { codeOf, GfsError } from '../base/errors.ts';
+import { codeOf } from '../base/errors.ts';
+import type { InodeId } from '../base/ids.ts';
 import {
   type Attributes,
   type CommitLengthResponse,
@@ -22,7 +23,9 @@ import type { FileState } from './file-state.ts';
 import type { FileStates } from './file-states.ts';
 import type { Asked, KnownEntries } from './known-entries.ts';
 import type { Access } from './locations.ts';
-import { isTransient, Patience } from './patience.ts';
+import { Locks } from './locks.ts';
+import type { MasterLink } from './master-link.ts';
+import { isTransient, Patience, within } from './patience.ts';
 import { type ReadaheadBudget, ReadStream } from './read-stream.ts';
 import { attributesRequest } from './requests.ts';
 import type { Session } from './session.ts';
@@ -54,14 +57,24 @@ export interface FileWorkOptions {
   readonly cache: BlockCache;
   readonly readahead: ReadaheadBudget;
   readonly share: WriteBehindShare;
+  readonly link: MasterLink;
+  /** Somebody else may have changed the file. */
+  readonly onChanged: (inode: InodeId) => void;
 }
 
 /** What open files have done for them: their state, the cluster and the master brought together. */
 export class FileWork {
+  readonly locks: Locks;
   readonly #options: FileWorkOptions;
 
   constructor(options: FileWorkOptions) {
     this.#options = options;
+    const { env, link, session, states, share, onChanged } = options;
+    this.locks = new Locks({
+      ...{ env, link, session, states, onChanged, tasks: share.tasks },
+      patience: (waiting) => this.patience(waiting),
+      settle: (state, access, patience) => this.#settle(state, access, patience),
+    });
   }
 
   nowMs(): number {
@@ -130,7 +143,19 @@ export class FileWork {
   /** All writes that were taken so far are at the cluster, or their error is known. */
   async drained(state: FileState, patience: Patience): Promise<void> {
     if (state.writeBehind === undefined || state.writeBehind.isIdle) return;
-    await this.#within(state.writeBehind.drained(), patience);
+    await within(this.#options.env, state.writeBehind.drained(), patience, 'data was not written');
+  }
+
+  /** What was written here is at the cluster, and the master was told how long the file is. */
+  async #settle(state: FileState, access: Access, patience: Patience): Promise<void> {
+    await this.drained(state, patience);
+    await this.commit(state, access, patience);
+  }
+
+  /** By this open file something is locked, which closing it unlocks: what was written before is to be where others look. */
+  async settleLocked(state: FileState, access: Access, patience: Patience): Promise<void> {
+    const { session } = this.#options;
+    if (session.locks.isHeldBy(state.inode, access.openId)) await this.#settle(state, access, patience);
   }
 
   /** The appends of another writer of this open file. */
@@ -335,6 +360,8 @@ export class FileWork {
    */
   async close(state: FileState, access: Access, mayWrite: boolean, patience: Patience): Promise<void> {
     const { session, states } = this.#options;
+    // With it go its locks; the master hears of them by this.
+    session.locks.closed(state.inode, access.openId);
     if (session.isExpired(access.openId)) {
       // The master has closed it. What was acknowledged is there; what was not is told as an error.
       session.closed(access.openId);
@@ -400,27 +427,5 @@ export class FileWork {
       onWritten: (start, bytes) => state.written(start, bytes),
       onFailed: (error) => state.failed(error),
     });
-  }
-
-  /** The promise, as far as the caller has patience for it. */
-  async #within(promise: Promise<void>, patience: Patience): Promise<void> {
-    const { env } = this.#options;
-    const { signal, deadlineMs } = patience;
-    let stop: (error: GfsError) => void = () => undefined;
-    const stopped = new Promise<never>((_, reject) => {
-      stop = reject;
-    });
-    const onAbort = () => stop(new GfsError('CANCELLED', 'cancelled while data is written'));
-    if (signal?.aborted) onAbort();
-    signal?.addEventListener('abort', onAbort, { once: true });
-    const timer = env.setTimer(deadlineMs - env.monotonicMs(), () =>
-      stop(new GfsError('DEADLINE_EXCEEDED', 'data was not written before the deadline')),
-    );
-    try {
-      await Promise.race([promise, stopped]);
-    } finally {
-      timer.cancel();
-      signal?.removeEventListener('abort', onAbort);
-    }
   }
 }

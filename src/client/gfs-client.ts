@@ -142,6 +142,7 @@ class Client implements Api {
       this.#tasks,
       options.writeBehindBytes ?? WRITE_BEHIND_BYTES_DEFAULT,
     );
+    const listener = this.#newListener();
     const readaheadBytesMax = options.readaheadBytes ?? READAHEAD_BYTES_DEFAULT;
     this.#work = new FileWork({
       env,
@@ -166,6 +167,11 @@ class Client implements Api {
       cache,
       readahead: new ReadaheadBudget(readaheadBytesMax * READERS_AHEAD),
       share: this.#share,
+      link,
+      onChanged: (inode) => {
+        this.changes.note(inode);
+        listener.inodeChanged(inode);
+      },
     });
     const { changes } = this;
     this.#opener = new FileOpener({
@@ -178,7 +184,7 @@ class Client implements Api {
       patience: (waiting) => this.#patience(waiting),
     });
     this.#channel = new NewsChannel({
-      ...{ env, link, session, changes, tasks: this.#tasks, listener: this.#newListener() },
+      ...{ env, link, session, changes, tasks: this.#tasks, listener },
       staysInTouch: options.staysInTouch ?? false,
     });
     this.#tasks.run(() => this.#channel.run());
@@ -310,6 +316,7 @@ class Client implements Api {
 
   async #close(): Promise<void> {
     const { log } = this.#options.env;
+    this.#work.locks.close();
     for (const result of await this.#opener.closeAll()) {
       if (result.status === 'rejected') log.warn({ error: result.reason }, 'a file was not closed well');
     }

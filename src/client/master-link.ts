@@ -35,12 +35,20 @@ export class MasterLink {
     });
   }
 
-  /** Asks until there is an answer or a refusal. The request is the same each time, its command number too. */
-  async call<Req, Res>(method: Method<Req, Res>, request: Req, patience: Patience): Promise<Res> {
+  /**
+   * Asks until there is an answer or a refusal. The request is the same each time, its command number too. `attemptMs`: how long
+   * a master may think about it, of whose connection nothing else is wrong.
+   */
+  async call<Req, Res>(
+    method: Method<Req, Res>,
+    request: Req,
+    patience: Patience,
+    attemptMs = MASTER_ATTEMPT_MS,
+  ): Promise<Res> {
     for (;;) {
       const asked = this.#current;
       try {
-        return await this.once(method, request, patience.attempt(MASTER_ATTEMPT_MS));
+        return await this.once(method, request, patience.attempt(attemptMs));
       } catch (error) {
         const elsewhere = codeOf(error) === 'WRONG_SERVICE' && this.#connections.length > 1;
         if (!elsewhere && !isTransient(error)) throw error;
@@ -54,7 +62,7 @@ export class MasterLink {
   async once<Req, Res>(
     method: Method<Req, Res>,
     request: Req,
-    options: { signal?: AbortSignal | undefined; deadlineMs: number },
+    options: { signal?: AbortSignal | undefined; deadlineMs: number | undefined },
   ): Promise<Res> {
     const connection = must(this.#connections[this.#current], 'the index stays within the list');
     const askedMs = this.#env.monotonicMs();

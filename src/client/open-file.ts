@@ -4,14 +4,26 @@ import { MUTATION_BYTES_MAX } from '../base/constants.ts';
 import { GfsError } from '../base/errors.ts';
 import type { InodeId } from '../base/ids.ts';
 import { SECOND_MS } from '../base/units.ts';
+import { LOCK_END } from '../core/lock-ranges.ts';
 import { FILE_LENGTH_MAX } from '../core/metadata/extents.ts';
 import type { Attributes } from '../rpc/messages.ts';
-import type { Allocation, AppendWriter, GfsFile, OpenMode, Waiting } from './api.ts';
+import type {
+  Allocation,
+  AppendWriter,
+  ConflictingLock,
+  GfsFile,
+  LockGrant,
+  LockRange,
+  LockRequest,
+  OpenMode,
+  Waiting,
+} from './api.ts';
 import type { AppendQueue } from './append-queue.ts';
 import { telling } from './applied.ts';
 import type { Owner } from './dirty-ranges.ts';
 import type { FileState } from './file-state.ts';
 import type { FileWork } from './file-work.ts';
+import type { LockPlace } from './held-locks.ts';
 import type { Access } from './locations.ts';
 import { isTransient, type Patience } from './patience.ts';
 import type { ReadStream } from './read-stream.ts';
@@ -179,6 +191,36 @@ export class OpenFile implements GfsFile {
     this.#tellError();
   }
 
+  async lock(lock: LockRequest, waiting?: Waiting): Promise<LockGrant> {
+    this.#checkOpen();
+    const { kind, exclusive, wait = false, pid = 0 } = lock;
+    if (kind === 'range' && !(exclusive ? this.#mayWrite : this.#mode.read)) {
+      const way = exclusive ? 'writing' : 'reading';
+      throw new GfsError('BAD_FILE', `the file is not open for ${way}, as such a lock wants it`);
+    }
+    const { ownerWaits = kind === 'range' } = lock;
+    const wish = { exclusive, wait, ownerWaits, pid };
+    return await this.#work.locks.lock(this.#state, this.#access, this.#placeOf(lock), wish, waiting);
+  }
+
+  async unlock(range: LockRange, waiting?: Waiting): Promise<void> {
+    this.#checkOpen();
+    await this.#work.locks.unlock(this.#state, this.#access, this.#placeOf(range), waiting);
+  }
+
+  isSettled(range: LockRange): boolean {
+    this.#checkOpen();
+    const { isIdle, isUncommitted, errorCount } = this.#state;
+    if (this.#mayWrite && (!isIdle || isUncommitted || this.#errorsTold < errorCount)) return false;
+    return !this.#work.locks.isHeld(this.#placeOf(range));
+  }
+
+  async conflictingLock(lock: LockRequest, waiting?: Waiting): Promise<ConflictingLock | undefined> {
+    this.#checkOpen();
+    const place = this.#placeOf(lock);
+    return await this.#work.locks.conflict(this.#access, place, lock.exclusive, waiting);
+  }
+
   close(waiting?: Waiting): Promise<void> {
     this.#closing ??= this.#close(waiting);
     return this.#closing;
@@ -191,6 +233,7 @@ export class OpenFile implements GfsFile {
     try {
       await Promise.all([...this.#appendQueues].map((queue) => queue.close()));
       if (this.#mayWrite) await this.#work.drained(state, patience);
+      await this.#work.settleLocked(state, this.#access, patience);
       given = this.#work.close(state, this.#access, this.#mayWrite, patience);
     } finally {
       state.streams.delete(this.#stream);
@@ -201,6 +244,13 @@ export class OpenFile implements GfsFile {
     }
     await given;
     this.#tellError();
+  }
+
+  #placeOf({ kind, owner, start = 0, end = LOCK_END }: LockRange): LockPlace {
+    if (!Number.isSafeInteger(start) || !Number.isSafeInteger(end) || start < 0 || end < start) {
+      throw new GfsError('INVALID_ARGUMENT', `bytes ${start} to ${end} cannot be locked`);
+    }
+    return { inode: this.inode, kind, owner, start, end };
   }
 
   get #mayWrite(): boolean {

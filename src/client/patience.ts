@@ -27,8 +27,9 @@ export class Patience {
   }
 
   /** Options of one attempt, which may be given up long before the whole is. */
-  attempt(limitMs: number): { signal: AbortSignal | undefined; deadlineMs: number } {
-    return { signal: this.signal, deadlineMs: Math.min(this.deadlineMs, this.#env.monotonicMs() + limitMs) };
+  attempt(limitMs: number): { signal: AbortSignal | undefined; deadlineMs: number | undefined } {
+    const deadlineMs = Math.min(this.deadlineMs, this.#env.monotonicMs() + limitMs);
+    return { signal: this.signal, deadlineMs: Number.isFinite(deadlineMs) ? deadlineMs : undefined };
   }
 
   /** Waits before another attempt; throws when none fits before the deadline. */
@@ -56,5 +57,31 @@ export function isTransient(error: unknown): boolean {
       return true;
     default:
       return false;
+  }
+}
+
+/** The promise, as far as there is patience for it. `late`: what its end without success would mean. */
+export async function within(
+  env: Env,
+  promise: Promise<void>,
+  patience: Patience,
+  late: string,
+): Promise<void> {
+  const { signal, deadlineMs } = patience;
+  let stop: (error: GfsError) => void = () => undefined;
+  const stopped = new Promise<never>((_, reject) => {
+    stop = reject;
+  });
+  const onAbort = () => stop(new GfsError('CANCELLED', `cancelled: ${late}`));
+  if (signal?.aborted) onAbort();
+  signal?.addEventListener('abort', onAbort, { once: true });
+  const isEndless = deadlineMs === Number.POSITIVE_INFINITY;
+  const onLate = () => stop(new GfsError('DEADLINE_EXCEEDED', `${late} before the deadline`));
+  const timer = isEndless ? undefined : env.setTimer(deadlineMs - env.monotonicMs(), onLate);
+  try {
+    await Promise.race([promise, stopped]);
+  } finally {
+    timer?.cancel();
+    signal?.removeEventListener('abort', onAbort);
   }
 }

@@ -9,9 +9,11 @@ import {
   type OpenFile,
   type OpenSessionRequest,
   type OpenSessionResponse,
+  type RenewSessionResponse,
 } from '../rpc/messages.ts';
 import type { Method } from '../rpc/network.ts';
 import type { Identity } from './api.ts';
+import { HeldLocks } from './held-locks.ts';
 import type { MasterLink } from './master-link.ts';
 import { isTransient, Patience } from './patience.ts';
 import { callerMessage } from './requests.ts';
@@ -40,11 +42,14 @@ export interface SessionOptions {
 export class Session {
   /** What the master said of the file system. */
   readonly filesystem: OpenSessionResponse;
+  readonly locks = new HeldLocks();
   readonly #options: SessionOptions;
   readonly #tasks: TaskGroup;
   readonly #openFiles = new Map<number, HeldFile>();
   /** Open for writing in a session that ended, and not closed yet. */
   readonly #expired = new Set<number>();
+  /** Lost a lock that was taken by them: nothing is done by them any more, but they are open. */
+  readonly #lockless = new Set<number>();
   /** Files whose Close got no answer. For the master they are open, until it is told at last. */
   readonly #unclosed = new Map<number, (patience: Patience) => Promise<void>>();
   /** Numbers without an answer yet, in rising order. */
@@ -100,7 +105,7 @@ export class Session {
   ): Promise<Res> {
     return await this.#inSession(
       async (session) => {
-        this.mustHold(openId);
+        this.#mustBeOpen(openId);
         const number = this.nextNumber();
         this.#unanswered.add(number);
         try {
@@ -119,11 +124,12 @@ export class Session {
   /** A question that names the session, or none. */
   async ask<Req, Res>(
     method: Method<Req, Res>,
-    request: (session: number) => Req,
+    request: (session: SessionId) => Req,
     patience: Patience,
+    attemptMs?: number,
   ): Promise<Res> {
     return await this.#inSession(
-      (session) => this.#options.link.call(method, request(session), patience),
+      async (session) => await this.#options.link.call(method, request(session), patience, attemptMs),
       patience,
       () => true,
     );
@@ -141,6 +147,14 @@ export class Session {
   closed(openId: number): void {
     this.#openFiles.delete(openId);
     this.#expired.delete(openId);
+    this.#lockless.delete(openId);
+  }
+
+  /** These, by their numbers, are somebody else's now. */
+  loseLocks(numbers: readonly number[]): void {
+    if (numbers.length === 0) return;
+    const lost = new Set(numbers);
+    for (const openId of this.locks.lose((number) => lost.has(number))) this.#lockless.add(openId);
   }
 
   /**
@@ -158,11 +172,9 @@ export class Session {
 
   /** Before anything is done by the right of an open file. SESSION_EXPIRED: its turn is over, it has to be opened anew. */
   mustHold(openId: number): void {
-    if (!this.#expired.has(openId)) return;
-    throw new GfsError(
-      'SESSION_EXPIRED',
-      'the master heard nothing of this client for too long: open the file anew',
-    );
+    this.#mustBeOpen(openId);
+    if (!this.#lockless.has(openId)) return;
+    throw new GfsError('SESSION_EXPIRED', 'a lock was lost with the master: open the file anew');
   }
 
   /** Ends the session at the master, if that can be had quickly; otherwise the master lets it expire. */
@@ -178,6 +190,14 @@ export class Session {
     } catch (error) {
       env.log.info({ error }, 'the session was not closed; it will expire');
     }
+  }
+
+  #mustBeOpen(openId: number): void {
+    if (!this.#expired.has(openId)) return;
+    throw new GfsError(
+      'SESSION_EXPIRED',
+      'the master heard nothing of this client for too long: open the file anew',
+    );
   }
 
   /**
@@ -233,10 +253,11 @@ export class Session {
     // The master closed them with the old one.
     for (const openId of this.#unclosed.keys()) this.closed(openId);
     this.#unclosed.clear();
+    const locked = this.locks.lose(() => true);
     for (const { openId, write, append } of [...this.#openFiles.values()]) {
       // Others may have written since what this client still has to write. Who reads, or appends, goes on: a record comes
-      // behind theirs, once, and the new session is registered before it (P21).
-      if (!write || append) continue;
+      // behind theirs, once, and the new session is registered before it (P21). But whoever locked went by that.
+      if ((!write || append) && !locked.has(openId)) continue;
       this.#openFiles.delete(openId);
       this.#expired.add(openId);
     }
@@ -244,8 +265,15 @@ export class Session {
   }
 
   async #announce(patience: Patience): Promise<void> {
-    const request = { session: this.#id, openFiles: [...this.#openFiles.values()], complete: true };
-    await this.#options.link.call(renewSession, request, patience);
+    await this.#sayWhatIsHeld(patience);
+  }
+
+  async #sayWhatIsHeld(patience: Patience): Promise<RenewSessionResponse> {
+    const openFiles = [...this.#openFiles.values()];
+    const request = { session: this.#id, openFiles, complete: true, locks: this.locks.messages() };
+    const answer = await this.#options.link.call(renewSession, request, patience);
+    if (request.session === this.#id) this.loseLocks(answer.lostLocks);
+    return answer;
   }
 
   async #closeUnclosed(): Promise<void> {
@@ -292,9 +320,10 @@ export class Session {
     let next = RENEW_SOON_MS;
     let again = announce;
     try {
-      const openFiles = announce ? [...this.#openFiles.values()] : [];
-      const request = { session: this.#id, openFiles, complete: announce };
-      const answer = await link.call(renewSession, request, patience);
+      const bare = { session: this.#id, openFiles: [], complete: false, locks: [] };
+      const answer = announce
+        ? await this.#sayWhatIsHeld(patience)
+        : await link.call(renewSession, bare, patience);
       if (answer.sendOpenFiles && !announce) await this.#announce(patience);
       await this.#closeUnclosed();
       next = this.#intervalMs;

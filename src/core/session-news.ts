@@ -80,6 +80,12 @@ export class SessionNews {
     this.#changed(inode, by, (listener) => listener.inodes.push(inode));
   }
 
+  /** Whether the session was answered about this inode, nobody else has changed it since, and of before it has heard all. */
+  knows(session: SessionId, inode: InodeId): boolean {
+    const listener = this.#listeners.get(session);
+    return listener?.known.has(inode) === true && listener.unheardNumber([inode]) === 0;
+  }
+
   nameChanged(change: ChangedName, by: SessionId | 0): void {
     if (this.#knowers.size === 0) return;
     const { parent, name } = change;

@@ -170,6 +170,11 @@ export class SessionTable {
     return true;
   }
 
+  /** From then on `isComplete` is true whoever has not told. */
+  get graceEndsMs(): number {
+    return this.#graceEndsMs;
+  }
+
   isOpen(inode: InodeId): boolean {
     return this.#inodes.has(inode);
   }

@@ -21,7 +21,8 @@ const FIRST_EXTENTS = 4;
  * write of the log, nor does the close of a file that was not written.
  */
 export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMethods> {
-  const { env, config, metadata, sessions, entries, channels, locator, newChunks, reaper, garbage } = parts;
+  const { env, config, metadata, sessions, entries, channels, locator, newChunks, reaper, garbage, locks } =
+    parts;
   const { state } = metadata;
   const contextIn = (context: Parameters<typeof contextOf>[0]) =>
     contextOf(context, sessions, env.monotonicMs());
@@ -175,6 +176,8 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
   };
 
   function forget(session: SessionId, openId: number): void {
+    const file = sessions.fileOf(session, openId);
+    if (file !== undefined) locks.closed(session, file.inode, openId);
     const closed = sessions.close(session, openId);
     if (closed === undefined) return;
     const row = state.attributes(closed);

@@ -12,6 +12,8 @@ import type { SessionTable, Unsettled } from '../core/session-table.ts';
 import { Background } from './background.ts';
 import type { ChunkRaiser } from './chunk-raiser.ts';
 import type { ChunkserverCalls } from './chunkserver-calls.ts';
+import { fenceFile } from './file-fence.ts';
+import type { LockKeeper } from './lock-keeper.ts';
 import type { Metadata } from './metadata.ts';
 
 const RETRY_DELAY_MS = SECOND_MS / 5;
@@ -50,7 +52,7 @@ export class LengthSettler {
   }
 
   async #round(): Promise<number | undefined> {
-    const { sessions, env } = this.#parts;
+    const { sessions, env, locks } = this.#parts;
     if (sessions.mayHaveLostWriters) await this.#findLost();
     const batch = sessions.unsettled(BATCH_SIZE_MAX);
     const failed = new Set<Unsettled>();
@@ -58,8 +60,11 @@ export class LengthSettler {
       batch.map(async (unsettled) => {
         const { inode } = unsettled;
         try {
+          const endedHolders = locks.endedHolders(inode);
+          if (endedHolders.length > 0) await this.#fence(unsettled);
           await this.#settle(unsettled);
           sessions.settled(unsettled);
+          locks.fenced(inode, endedHolders);
         } catch (error) {
           failed.add(unsettled);
           env.log.info({ inode, code: codeOf(error), error: messageOf(error) }, 'a length is not known yet');
@@ -132,6 +137,14 @@ export class LengthSettler {
     }
   }
 
+  /** Whoever locks the file next is to find nothing of it changed by one who had it locked and is gone: not in any chunk. */
+  async #fence({ inode, turn }: Unsettled): Promise<void> {
+    await fenceFile(this.#parts, inode, {
+      isFenced: (chunk) => this.#raised.get(chunk) === turn,
+      onFenced: (chunk) => this.#raised.set(chunk, turn),
+    });
+  }
+
   /** NOT_READY while the primary reconciles the members: then it is asked again, without another raise. */
   async #lengthUnderNewVersion(chunk: ChunkHandle, turn: number): Promise<number> {
     const { raiser, calls, metadata } = this.#parts;
@@ -160,4 +173,5 @@ export interface LengthSettlerParts {
   readonly leases: LeaseTable;
   readonly raiser: ChunkRaiser;
   readonly calls: ChunkserverCalls;
+  readonly locks: LockKeeper;
 }

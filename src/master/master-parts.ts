@@ -17,6 +17,7 @@ import type { ExtentLocator } from './extent-locator.ts';
 import type { AccessParts } from './file-access.ts';
 import type { GarbageCollector } from './garbage-collector.ts';
 import type { LengthSettler } from './length-settler.ts';
+import type { LockKeeper } from './lock-keeper.ts';
 import type { Mender } from './mender.ts';
 import type { Metadata } from './metadata.ts';
 import type { NewChunks } from './new-chunks.ts';
@@ -60,6 +61,7 @@ export interface MasterParts {
   readonly channels: NewsChannels;
   readonly entries: EntryAnswers;
   readonly settler: LengthSettler;
+  readonly locks: LockKeeper;
   readonly calls: ChunkserverCalls;
   readonly raiser: ChunkRaiser;
   readonly mender: Mender;

@@ -25,10 +25,13 @@ import { ChunkRaiser } from './chunk-raiser.ts';
 import { ChunkserverCalls } from './chunkserver-calls.ts';
 import { EntryAnswers } from './entry-answers.ts';
 import { ExtentLocator } from './extent-locator.ts';
+import { fenceFile } from './file-fence.ts';
 import { fileHandlers } from './file-handlers.ts';
 import { GarbageCollector } from './garbage-collector.ts';
 import { heardAnswers } from './heard-answers.ts';
 import { LengthSettler } from './length-settler.ts';
+import { lockHandlers } from './lock-handlers.ts';
+import { LockKeeper } from './lock-keeper.ts';
 import type { MasterOptions, RunningMaster } from './master-options.ts';
 import type { MasterConfig, MasterHandlers, MasterParts } from './master-parts.ts';
 import { Mender } from './mender.ts';
@@ -76,6 +79,7 @@ export class MasterServer implements RunningMaster {
         ...xattrHandlers(parts),
         ...fileHandlers(parts),
         ...chunkHandlers(parts),
+        ...lockHandlers(parts),
         ...serverHandlers(parts),
         ...peopleHandlers(parts),
       };
@@ -122,6 +126,7 @@ export class MasterServer implements RunningMaster {
     const closed = this.#listener.close();
     // These calls would never end by themselves.
     this.#parts.channels.close();
+    this.#parts.locks.close();
     await closed;
     await closeParts(this.#parts);
     await this.#engine.close();
@@ -178,7 +183,11 @@ function assemble(metadata: MetadataEngine, options: MasterOptions): MasterParts
     ...{ env, state: metadata.state, servers, locations, calls },
     isRepairing: (chunk) => repairer.isRepairing(chunk),
   });
-  const settler = new LengthSettler({ env, metadata, sessions, locations, leases, raiser, calls });
+  const locks = new LockKeeper({
+    ...{ env, sessions },
+    fence: (inode, known) => fenceFile({ metadata, raiser }, inode, known),
+  });
+  const settler = new LengthSettler({ env, metadata, sessions, locations, leases, raiser, calls, locks });
   const garbage = new GarbageCollector({ env, metadata, servers, calls });
   const reaper = new OrphanReaper({ env, metadata, sessions, onReaped: () => garbage.wake() });
   return {
@@ -193,10 +202,11 @@ function assemble(metadata: MetadataEngine, options: MasterOptions): MasterParts
     sessions,
     access: { state: metadata.state, sessions },
     sessionKeeper: new SessionKeeper({
-      ...{ env, metadata, sessions, leases, reaper, channels, settler, sessionTimeoutMs },
+      ...{ env, metadata, sessions, leases, reaper, channels, settler, locks, sessionTimeoutMs },
     }),
     channels,
     settler,
+    locks,
     entries: new EntryAnswers({ env, metadata, sessions, channels, locator, raiser }),
     calls,
     raiser,
@@ -216,7 +226,8 @@ function assemble(metadata: MetadataEngine, options: MasterOptions): MasterParts
 
 /** Last opened first; what still runs in the background ends before the log does. */
 async function closeParts(parts: MasterParts): Promise<void> {
-  const { sessionKeeper, reaper, settler, garbage, mender, repairer, strayCopies, calls } = parts;
+  const { sessionKeeper, reaper, settler, garbage, mender, repairer, strayCopies, calls, locks } = parts;
+  locks.close();
   await Promise.all([
     sessionKeeper.close(),
     reaper.close(),

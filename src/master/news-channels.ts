@@ -146,6 +146,12 @@ export class NewsChannels {
     if (more > 0) this.#streams.get(session)?.wake();
   }
 
+  /** Whether the session knows of all changes that others made to this inode, and has passed them on. */
+  isUpToDate(session: SessionId, inode: InodeId): boolean {
+    const channel = this.#streams.get(session);
+    return channel !== undefined && !channel.ended && this.news.knows(session, inode);
+  }
+
   /** The session is over. */
   end(session: SessionId): void {
     this.#streams.get(session)?.end();

@@ -1,13 +1,14 @@
 import { inodeId, ROOT_INODE, type SessionId, sessionId } from '../base/ids.ts';
 import { unwrap } from '../base/result.ts';
-import type { OpenFile } from '../rpc/messages.ts';
+import type { HeldLock, OpenFile } from '../rpc/messages.ts';
 import { maySayOpen } from './file-access.ts';
+import { heldLockOf } from './lock-handlers.ts';
 import type { MasterHandlers, MasterParts } from './master-parts.ts';
 
 type SessionMethods = 'openSession' | 'renewSession' | 'closeSession' | 'listen';
 
 export function sessionHandlers(parts: MasterParts): Pick<MasterHandlers, SessionMethods> {
-  const { env, config, sessions, sessionKeeper, channels } = parts;
+  const { env, config, sessions, sessionKeeper, channels, locks } = parts;
 
   /**
    * What is open, this master knows of a session that began under it or told it before: what such a one adds is
@@ -42,8 +43,13 @@ export function sessionHandlers(parts: MasterParts): Pick<MasterHandlers, Sessio
         .map(({ openId, inode, read, write }) => ({ openId, inode: inodeId(inode), read, write }));
       const told = { files, complete: message.complete };
       const { tell } = unwrap(sessions.renew(session, told, env.monotonicMs()));
+      const isOpen = ({ openId, inode }: HeldLock) => sessions.fileOf(session, openId)?.inode === inode;
+      const isLost = message.locks.filter((held) => !isOpen(held)).map(({ number }) => number);
+      const held = message.locks.filter(isOpen).map((lock) => heldLockOf(session, lock));
+      const lostLocks = message.complete ? [...locks.tell(session, held), ...isLost] : [];
+      locks.sessionsChanged();
       for (const { inode, write } of files) if (write) await channels.tellFirst(inode, session);
-      return { message: { sendOpenFiles: tell } };
+      return { message: { sendOpenFiles: tell || !locks.hasTold(session), lostLocks } };
     },
 
     closeSession: async ({ message }) => {

@@ -7,6 +7,7 @@ import { INTERNAL } from '../core/metadata/commands.ts';
 import type { SessionDescription, SessionTable } from '../core/session-table.ts';
 import { Background } from './background.ts';
 import type { LengthSettler } from './length-settler.ts';
+import type { LockKeeper } from './lock-keeper.ts';
 import type { Metadata } from './metadata.ts';
 import type { NewsChannels } from './news-channels.ts';
 import type { OrphanReaper } from './orphan-reaper.ts';
@@ -22,6 +23,7 @@ export class SessionKeeper {
   readonly #reaper: OrphanReaper;
   readonly #channels: NewsChannels;
   readonly #settler: LengthSettler;
+  readonly #locks: LockKeeper;
   readonly #work: Background;
 
   constructor(parts: {
@@ -32,6 +34,7 @@ export class SessionKeeper {
     reaper: OrphanReaper;
     channels: NewsChannels;
     settler: LengthSettler;
+    locks: LockKeeper;
     sessionTimeoutMs: number;
   }) {
     this.#env = parts.env;
@@ -41,6 +44,7 @@ export class SessionKeeper {
     this.#reaper = parts.reaper;
     this.#channels = parts.channels;
     this.#settler = parts.settler;
+    this.#locks = parts.locks;
     const intervalMs = Math.min(INTERVAL_MS_MAX, parts.sessionTimeoutMs / 4);
     this.#work = new Background(parts.env, {
       name: 'ending silent sessions',
@@ -59,15 +63,19 @@ export class SessionKeeper {
     const description = { session, host, program, kernelWalksPaths };
     unwrap(await this.#metadata.execute(INTERNAL, 'openSession', description));
     this.#sessions.begin(description, this.#env.monotonicMs());
+    this.#locks.sessionBegan(session);
     this.#env.log.info(description, 'a session began');
     return session;
   }
 
   /** One that has ended before is fine. */
   async end(session: SessionId): Promise<void> {
-    if (this.#sessions.get(session) === undefined) return;
+    const entry = this.#sessions.get(session);
+    if (entry === undefined) return;
+    const written = [...entry.files.values()].filter(({ write }) => write).map(({ inode }) => inode);
     // First here, so that nothing is opened in it any more; durable afterwards. All that it held goes in this place.
     this.#reaper.consider(this.#sessions.end(session));
+    this.#locks.sessionEnded(session, new Set(written));
     this.#settler.wake();
     this.#channels.end(session);
     const ended = await this.#metadata.execute(INTERNAL, 'closeSession', { session });

@@ -37,6 +37,8 @@ export function statusOf(code: ErrorCode): status {
     case 'NOT_EMPTY':
     case 'TOO_MANY_LINKS':
     case 'BUSY':
+    case 'LOCKED':
+    case 'DEADLOCK':
     case 'VERSION_MISMATCH':
     case 'NOT_PRIMARY':
     case 'SERIAL_GAP':
@@ -46,6 +48,7 @@ export function statusOf(code: ErrorCode): status {
     case 'CONFIG_MISMATCH':
       return status.FAILED_PRECONDITION;
     case 'NO_SPACE':
+    case 'TOO_MANY_LOCKS':
       return status.RESOURCE_EXHAUSTED;
     case 'NOT_READY':
     case 'TOO_FEW_REPLICAS':

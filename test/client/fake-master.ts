@@ -112,7 +112,7 @@ export class FakeMaster {
         for (const { openId, inode } of openFiles) this.openFiles.set(openId, inode);
         const sendOpenFiles = this.wantsOpenFiles && openFiles.length === 0;
         if (openFiles.length > 0) this.wantsOpenFiles = false;
-        return { message: { sendOpenFiles } };
+        return { message: { sendOpenFiles, lostLocks: [] } };
       },
       closeSession: async ({ message: { session } }) => {
         this.sessions.delete(session);

@@ -68,3 +68,18 @@ test('who has a signal coming that ends him is being killed', (t) => {
   check({ ShdPnd: '10000', SigPnd: '80000' }, false);
   check({ SigPnd: '8000000000000000' }, true);
 });
+
+test('a signal asks what can be cancelled to end, and its answer, whatever it is, is given', (t) => {
+  const inFlight = new InFlight();
+  const cancellation = new AbortController();
+  const lock = { kind: 'setLock', reader: 0, pid: 9, cancellation } as const;
+  t.true(inFlight.begin({ ...lock, unique: 2n }));
+  inFlight.interrupt(2n);
+  t.true(cancellation.signal.aborted);
+  t.false(inFlight.isAnyInterrupted, 'nobody looks whether its caller is being killed');
+  t.true(inFlight.end(2n));
+  inFlight.interrupt(4n);
+  t.false(inFlight.begin({ ...lock, unique: 4n }), 'it was there first');
+  inFlight.interrupt(6n);
+  t.true(inFlight.begin({ ...lock, unique: 6n, cancellation: undefined }), 'an unlock is never left undone');
+});

@@ -3,11 +3,22 @@
 import type { Caller, FileSystem, WriteBuffer } from '../../mount/file-system.ts';
 import type { DirectoryItem } from '../../mount/wire/directory.ts';
 import { FALLOCATE, OPEN, ROOT_NODE, TYPE, XATTR_CREATE, XATTR_REPLACE } from '../../mount/wire/numbers.ts';
-import type { Entry, FilesystemStatistics, OpenReply, TimedAttributes } from '../../mount/wire/replies.ts';
+import type {
+  Entry,
+  FilesystemStatistics,
+  LockReply,
+  OpenReply,
+  TimedAttributes,
+} from '../../mount/wire/replies.ts';
 import type * as requests from '../../mount/wire/requests.ts';
 import { must } from '../../src/base/assert.ts';
 import type { Bytes } from '../../src/base/bytes.ts';
 import { GfsError } from '../../src/base/errors.ts';
+import { inodeId, sessionId } from '../../src/base/ids.ts';
+import { ok, type Refusal, type Result } from '../../src/base/result.ts';
+import type { Lock } from '../../src/core/file-locks.ts';
+import { LOCK_END } from '../../src/core/lock-ranges.ts';
+import { LockTable } from '../../src/core/lock-table.ts';
 import type { Time } from '../../src/rpc/messages.ts';
 
 interface Node {
@@ -30,6 +41,12 @@ const now = (): Time => {
   const nowMs = performance.timeOrigin + performance.now();
   return { seconds: Math.floor(nowMs / 1000), nanos: Math.floor((nowMs % 1000) * 1e6) };
 };
+const SESSION = sessionId(1);
+const lockOf = (node: number, openId: number, { flock, type, ...lock }: requests.LockRequest): Lock => ({
+  ...{ ...lock, openId, session: SESSION, inode: inodeId(node) },
+  ...{ kind: flock ? 'flock' : 'range', exclusive: type === 'exclusive' },
+});
+const decided = ({ code, message }: Refusal) => new GfsError(code, message);
 const key = (name: Uint8Array) => Buffer.from(name).toString('latin1');
 
 export class MemoryFileSystem implements FileSystem {
@@ -38,6 +55,7 @@ export class MemoryFileSystem implements FileSystem {
   #lastNode = ROOT_NODE - 1;
   #lastOpenFile = 0;
   readonly #waiting: (() => void)[] = [];
+  readonly #locks = new LockTable();
   /** What was called, for tests that look at the traffic. */
   readonly calls: string[] = [];
 
@@ -176,7 +194,13 @@ export class MemoryFileSystem implements FileSystem {
     return data.length;
   }
 
-  async flush(): Promise<void> {
+  isSettled(): boolean {
+    return false;
+  }
+
+  async flush({ node, openFile, lockOwner }: requests.Flush): Promise<void> {
+    const range = { owner: lockOwner, flock: false, start: 0, end: LOCK_END, type: 'none', pid: 0 } as const;
+    this.#locks.unlock(lockOf(node, openFile, range), 0);
     this.calls.push('flush');
   }
 
@@ -195,7 +219,35 @@ export class MemoryFileSystem implements FileSystem {
     if ((mode & ~FALLOCATE.KEEP_SIZE) !== 0) target.data.fill(0, offset, Math.min(end, target.data.length));
   }
 
-  async release(): Promise<void> {
+  async getLock({ node, openFile, lock }: requests.GetLock): Promise<LockReply | undefined> {
+    return this.#locks.conflict(lockOf(node, openFile, lock));
+  }
+
+  async setLock(
+    { node, openFile, lock, wait }: requests.SetLock,
+    _caller: Caller,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const wanted = lockOf(node, openFile, lock);
+    if (lock.type === 'none') return this.#locks.unlock(wanted, 0);
+    await new Promise<void>((resolve, reject) => {
+      const onDecided = (decision: Result<void>) =>
+        decision.ok ? resolve() : reject(decided(decision.error));
+      const waiter = this.#locks.lock(wanted, { wait, ownerWaits: !lock.flock, onDecided }, 0);
+      if (!waiter.ok || waiter.value === undefined) {
+        onDecided(waiter.ok ? ok(undefined) : waiter);
+        return;
+      }
+      const { value } = waiter;
+      signal.addEventListener('abort', () => {
+        this.#locks.leave(value, 0);
+        reject(new GfsError('CANCELLED', 'not wanted any more'));
+      });
+    });
+  }
+
+  async release({ node, openFile }: requests.Release): Promise<void> {
+    this.#locks.closed(SESSION, inodeId(node), openFile, 0);
     this.calls.push('release');
   }
 

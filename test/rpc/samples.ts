@@ -1,6 +1,8 @@
 import {
   type ChunkserverDefinition,
   FileType,
+  LockKind,
+  LockType,
   type MasterDefinition,
   MutationKind,
 } from '../../src/rpc/messages.ts';
@@ -67,6 +69,15 @@ const state = {
 };
 const report = { collectedAtMs: 1_700_000_000_000, cpuLoadPercent: 12.5, problems: ['disks: timed out'] };
 
+const lock = {
+  kind: LockKind.LOCK_KIND_RANGE,
+  type: LockType.LOCK_TYPE_EXCLUSIVE,
+  owner: 'ffffffffffffffff',
+  start: 1,
+  end: 2 ** 53 - 1,
+  pid: 0xffff_ffff,
+};
+
 /** A request and an answer of every method, each with fields that a careless codec would lose. */
 export const MASTER_SAMPLES: Samples<MasterDefinition> = {
   openSession: [
@@ -74,8 +85,12 @@ export const MASTER_SAMPLES: Samples<MasterDefinition> = {
     { session: 12, filesystemId: 'ab', chunkSizeBytes: 2 ** 26 },
   ],
   renewSession: [
-    { session: 12, openFiles: [{ openId: 1, inode: 2, write: true, caller }] },
-    { sendOpenFiles: true },
+    {
+      session: 12,
+      openFiles: [{ openId: 1, inode: 2, write: true, caller }],
+      locks: [{ inode: 2, openId: 1, lock, number: 2 ** 40 }],
+    },
+    { sendOpenFiles: true, lostLocks: [2 ** 40, 7] },
   ],
   closeSession: [{ session: 12 }, {}],
   listen: [
@@ -133,6 +148,12 @@ export const MASTER_SAMPLES: Samples<MasterDefinition> = {
   ],
   addChunk: [{ context, inode: 5, fileOffset: 2 ** 40, openId: 9 }, { extent }],
   dealWriters: [{ count: 3 }, { first: 2 ** 52 }],
+  setLock: [
+    { session: 12, number: 7, unanswered: [3, 5], inode: 5, openId: 9, lock, wait: true, ownerWaits: true },
+    { attributes, beingWritten: true, changed: true },
+  ],
+  cancelLock: [{ session: 12, number: 7, kept: [{ inode: 5, openId: 9, lock, number: 3 }] }, { lost: true }],
+  getLock: [{ session: 12, inode: 5, openId: 9, lock }, { conflict: lock }],
   reportBadReplica: [{ chunk: 99, version: 7, server: 3, reason: 'CHECKSUM_MISMATCH' }, {}],
   register: [
     { server: 3, address: '127.0.0.1:1', incarnation: 'x', pid: 77 },

@@ -26,8 +26,8 @@ class FailingFileSystem extends MemoryFileSystem {
     return super.getAttributes(operation);
   }
   releaseFails = false;
-  override async release(): Promise<void> {
-    await super.release();
+  override async release(operation: requests.Release): Promise<void> {
+    await super.release(operation);
     if (this.releaseFails) throw new GfsError('IO_ERROR', 'not at the cluster');
   }
 }

@@ -1,19 +1,33 @@
 import test from 'ava';
 import { createContext } from '../../../mount/gfs/context.ts';
 import { GfsFiles } from '../../../mount/gfs/files.ts';
+import { dropPages } from '../../../mount/wire/notifications.ts';
 import { FOPEN, OPEN } from '../../../mount/wire/numbers.ts';
+import type { LockRequest } from '../../../mount/wire/requests.ts';
 import { lengthOf } from '../../../src/base/bytes.ts';
 import { GfsError } from '../../../src/base/errors.ts';
 import { silentLogger } from '../../../src/base/log.ts';
 import { NodeEnv } from '../../../src/base/node-env.ts';
-import type { GfsClient, OpenMode } from '../../../src/client/api.ts';
+import type { ConflictingLock, GfsClient, OpenMode } from '../../../src/client/api.ts';
 import { RecentChanges } from '../../../src/client/recent-changes.ts';
 
 const NODE = 7;
 const ROOT = { uid: 0, gid: 0, pid: 1 };
 
 /** Files on a client that only writes down what it is asked. */
-function recorded({ unchanged = false, beingWritten = false } = {}) {
+interface Recorded {
+  readonly unchanged?: boolean;
+  readonly beingWritten?: boolean;
+  readonly lockChanged?: boolean;
+  readonly conflicting?: ConflictingLock;
+}
+
+function recorded({
+  unchanged = false,
+  beingWritten = false,
+  lockChanged = false,
+  conflicting,
+}: Recorded = {}) {
   const calls: unknown[][] = [];
   let failing = Number.POSITIVE_INFINITY;
   /** The call of this number, counted from 1 on, is the first that fails. */
@@ -39,11 +53,15 @@ function recorded({ unchanged = false, beingWritten = false } = {}) {
       flush: record('flush'),
       sync: record('sync'),
       close: record('close'),
+      unlock: record('unlock'),
+      conflictingLock: record('conflictingLock', conflicting),
+      lock: record('lock', { changed: lockChanged }),
     },
   };
   const client = {
     chunkSizeBytes: 2 ** 20,
     changes: new RecentChanges(),
+    onChange: () => undefined,
     open: async (inode: number, mode: OpenMode) => {
       if (inode !== NODE) throw new GfsError('NOT_FOUND', 'gone');
       calls.push(['open', mode]);
@@ -51,8 +69,18 @@ function recorded({ unchanged = false, beingWritten = false } = {}) {
     },
   } as unknown as GfsClient;
   const timeouts = { attributeTimeoutMs: 1000, entryTimeoutMs: 1000 };
-  const files = new GfsFiles(createContext({ env: new NodeEnv(silentLogger), client, timeouts }));
-  return { files, calls, failAt };
+  const context = createContext({ env: new NodeEnv(silentLogger), client, timeouts });
+  context.belief.attach({
+    notify: ({ bytes }) => {
+      calls.push(['notify', bytes.toString()]);
+      return true;
+    },
+    notified: () => {
+      calls.push(['notified']);
+      return undefined;
+    },
+  });
+  return { files: new GfsFiles(context), calls, failAt };
 }
 
 async function openFlags(
@@ -64,24 +92,24 @@ async function openFlags(
 }
 
 test('how a file is opened decides what the kernel keeps and asks', async (t) => {
-  t.is(await openFlags(OPEN.READ_ONLY), FOPEN.NOFLUSH);
-  t.is(await openFlags(OPEN.READ_ONLY, { unchanged: true }), FOPEN.NOFLUSH | FOPEN.KEEP_CACHE);
+  t.is(await openFlags(OPEN.READ_ONLY), 0);
+  t.is(await openFlags(OPEN.READ_ONLY, { unchanged: true }), FOPEN.KEEP_CACHE);
   t.is(await openFlags(OPEN.READ_WRITE), 0);
   t.is(await openFlags(OPEN.WRITE_ONLY, { unchanged: true }), FOPEN.KEEP_CACHE);
   t.is(await openFlags(OPEN.WRITE_ONLY | OPEN.APPEND, { unchanged: true }), FOPEN.DIRECT_IO);
-  t.is(await openFlags(OPEN.READ_ONLY, { beingWritten: true }), FOPEN.NOFLUSH | FOPEN.DIRECT_IO);
+  t.is(await openFlags(OPEN.READ_ONLY, { beingWritten: true }), FOPEN.DIRECT_IO);
   t.is(await openFlags(OPEN.READ_WRITE, { beingWritten: true }), 0);
-  t.is(await openFlags(OPEN.READ_ONLY | OPEN.APPEND), FOPEN.NOFLUSH, 'who only reads appends nothing');
+  t.is(await openFlags(OPEN.READ_ONLY | OPEN.APPEND), 0, 'who only reads appends nothing');
 });
 
 test('what this mount appended to is opened without pages, until the kernel has forgotten it', async (t) => {
   const { files } = recorded({ unchanged: true });
   const open = async (flags: number) => (await files.open({ kind: 'open', node: NODE, flags }, ROOT)).flags;
-  t.is(await open(OPEN.READ_ONLY), FOPEN.NOFLUSH | FOPEN.KEEP_CACHE);
+  t.is(await open(OPEN.READ_ONLY), FOPEN.KEEP_CACHE);
   await open(OPEN.WRITE_ONLY | OPEN.APPEND);
-  t.is(await open(OPEN.READ_ONLY), FOPEN.NOFLUSH | FOPEN.DIRECT_IO);
+  t.is(await open(OPEN.READ_ONLY), FOPEN.DIRECT_IO);
   files.forgotten(NODE);
-  t.is(await open(OPEN.READ_ONLY), FOPEN.NOFLUSH | FOPEN.KEEP_CACHE);
+  t.is(await open(OPEN.READ_ONLY), FOPEN.KEEP_CACHE);
 });
 
 test('a file that is gone is stale: the kernel looks its name up anew', async (t) => {
@@ -140,17 +168,75 @@ test('an append that is longer than a record goes in several, and tells how far 
   await t.throwsAsync(files.write(write, buffer), { code: 'NO_SPACE' });
 });
 
-test('closing asks nothing for who only reads, fsync always does', async (t) => {
+test('closing flushes for who writes, gives locks back for everybody, and fsync always asks', async (t) => {
   const { files, calls } = recorded();
   const node = NODE;
+  const lockOwner = 'f00';
   const reader = (await files.open({ kind: 'open', node, flags: OPEN.READ_ONLY }, ROOT)).openFile;
   const writer = (await files.open({ kind: 'open', node, flags: OPEN.READ_WRITE }, ROOT)).openFile;
   calls.length = 0;
-  await files.flush({ kind: 'flush', node, openFile: reader });
+  await files.flush({ kind: 'flush', node, openFile: reader, lockOwner });
   await files.sync({ kind: 'sync', node, openFile: reader, dataOnly: false });
-  await files.flush({ kind: 'flush', node, openFile: writer });
+  await files.flush({ kind: 'flush', node, openFile: writer, lockOwner });
   await files.release({ kind: 'release', node, openFile: writer });
-  t.deepEqual(calls, [['sync'], ['flush'], ['close']]);
+  const unlock = ['unlock', { kind: 'range', owner: lockOwner }];
+  t.deepEqual(calls, [unlock, ['sync'], ['flush'], unlock, ['close']]);
+});
+
+test('a descriptor whose flush fails gives its locks back all the same', async (t) => {
+  const { files, calls, failAt } = recorded();
+  const { openFile } = await files.open({ kind: 'open', node: NODE, flags: OPEN.READ_WRITE }, ROOT);
+  calls.length = 0;
+  failAt(1);
+  await t.throwsAsync(files.flush({ kind: 'flush', node: NODE, openFile, lockOwner: 'f00' }), {
+    code: 'NO_SPACE',
+  });
+  t.deepEqual(
+    calls.map(([name]) => name),
+    ['flush', 'unlock'],
+  );
+});
+
+const lock = { owner: 'f00', flock: false, start: 5, end: 9, type: 'exclusive', pid: 77 } as const;
+const { signal } = new AbortController();
+
+test('who gets a lock is answered when the kernel has heard all, and has dropped the pages that are old', async (t) => {
+  for (const lockChanged of [false, true]) {
+    const { files, calls } = recorded({ lockChanged });
+    const { openFile } = await files.open({ kind: 'open', node: NODE, flags: OPEN.READ_WRITE }, ROOT);
+    calls.length = 0;
+    await files.setLock({ kind: 'setLock', node: NODE, openFile, lock, wait: false }, ROOT, signal);
+    const asked = { kind: 'range', owner: 'f00', start: 5, end: 9, exclusive: true, pid: 77 };
+    t.deepEqual(calls[0], ['lock', { ...asked, wait: false, ownerWaits: false }, { signal }]);
+    const told = lockChanged ? [['notify', dropPages(NODE).bytes.toString()], ['notified']] : [['notified']];
+    t.deepEqual(calls.slice(1), told);
+  }
+});
+
+test('byte ranges of processes count for deadlocks, locks of whole files do not; an unlock only unlocks', async (t) => {
+  const { files, calls } = recorded();
+  const { openFile } = await files.open({ kind: 'open', node: NODE, flags: OPEN.READ_WRITE }, ROOT);
+  const set = (changes: Partial<LockRequest>, wait: boolean) =>
+    files.setLock(
+      { kind: 'setLock', node: NODE, openFile, lock: { ...lock, ...changes }, wait },
+      ROOT,
+      signal,
+    );
+  calls.length = 0;
+  await set({}, true);
+  await set({ flock: true }, true);
+  await set({ type: 'none' }, false);
+  const asked = calls.filter(([name]) => name === 'lock' || name === 'unlock');
+  t.like(asked[0]?.[1], { kind: 'range', ownerWaits: true });
+  t.like(asked[1]?.[1], { kind: 'flock', ownerWaits: false });
+  t.is(asked[2]?.[0], 'unlock');
+});
+
+test('the lock in the way is told as it is', async (t) => {
+  const conflicting = { exclusive: true, start: 1, end: 2, pid: 3 };
+  const { files } = recorded({ conflicting });
+  const { openFile } = await files.open({ kind: 'open', node: NODE, flags: OPEN.READ_WRITE }, ROOT);
+  t.deepEqual(await files.getLock({ kind: 'getLock', node: NODE, openFile, lock }), conflicting);
 });
 
 test('set-id bits go before the bytes of who may not leave them come', async (t) => {
@@ -164,6 +250,6 @@ test('set-id bits go before the bytes of who may not leave them come', async (t)
   await files.write({ ...write, dropsSetIds: false }, buffer);
   t.deepEqual(
     calls.map(([call]) => call),
-    ['dropSetIds', 'append', 'append'],
+    ['dropSetIds', 'notify', 'append', 'append'],
   );
 });

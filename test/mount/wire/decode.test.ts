@@ -198,6 +198,35 @@ const cases: readonly [string, Buffer, Request][] = [
     { kind: 'sync', node: 5, openFile: 3, dataOnly: true },
   ],
   [
+    'FLUSH',
+    packet(OPCODE.FLUSH, 5, u64(3), u32(0, 0), u64(2n ** 64n - 1n)),
+    { kind: 'flush', node: 5, openFile: 3, lockOwner: 'ffffffffffffffff' },
+  ],
+  [
+    'SETLKW of flock(2), up to the end of the file',
+    packet(OPCODE.SETLKW, 5, u64(3, 0xabc, 0, 2n ** 63n - 1n), u32(1, 77, 1, 0)),
+    {
+      ...{ kind: 'setLock', node: 5, openFile: 3, wait: true },
+      lock: { owner: 'abc', flock: true, start: 0, end: 2 ** 53 - 1, type: 'exclusive', pid: 77 },
+    },
+  ],
+  [
+    'SETLK that unlocks',
+    packet(OPCODE.SETLK, 5, u64(3, 0xabc, 10, 19), u32(2, 0, 0, 0)),
+    {
+      ...{ kind: 'setLock', node: 5, openFile: 3, wait: false },
+      lock: { owner: 'abc', flock: false, start: 10, end: 19, type: 'none', pid: 0 },
+    },
+  ],
+  [
+    'GETLK',
+    packet(OPCODE.GETLK, 5, u64(3, 0xabc, 10, 10), u32(0, 77, 0, 0)),
+    {
+      ...{ kind: 'getLock', node: 5, openFile: 3 },
+      lock: { owner: 'abc', flock: false, start: 10, end: 10, type: 'shared', pid: 77 },
+    },
+  ],
+  [
     'READDIRPLUS',
     packet(OPCODE.READDIRPLUS, 5, u64(3, 100), u32(4096, 0), u64(0), u32(0, 0)),
     { kind: 'readDirectory', node: 5, openFile: 3, offset: 100, size: 4096, withAttributes: true },
@@ -233,6 +262,14 @@ test('offsets beyond 2^53 are too large a file, ids beyond it make no sense', (t
     packet(OPCODE.READ, 5, u64(openFile, offset), u32(1, 0), u64(0), u32(0, 0));
   t.throws(() => decoded(read(3n, 2n ** 53n)), { code: 'FILE_TOO_LARGE' });
   t.throws(() => decoded(read(2n ** 53n, 0n)), { code: 'INVALID_ARGUMENT' });
+});
+
+test('a lock of no type, of no byte or from beyond 2^53 is refused', (t) => {
+  const lock = (start: bigint, end: bigint, type: number) =>
+    packet(OPCODE.SETLK, 5, u64(3, 1, start, end), u32(type, 0, 0, 0));
+  t.throws(() => decoded(lock(0n, 0n, 3)), { code: 'INVALID_ARGUMENT' });
+  t.throws(() => decoded(lock(2n, 1n, 0)), { code: 'INVALID_ARGUMENT' });
+  t.throws(() => decoded(lock(2n ** 53n, 2n ** 63n - 1n, 0)), { code: 'FILE_TOO_LARGE' });
 });
 
 test('a write that says it has more data than came is refused', (t) => {

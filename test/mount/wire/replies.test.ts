@@ -1,7 +1,7 @@
 // The layout is read back field by field, after <linux/fuse.h>.
 import test from 'ava';
 import { writeDirectory } from '../../../mount/wire/directory.ts';
-import { deletedEntry, expireEntry, expireNode } from '../../../mount/wire/notifications.ts';
+import { deletedEntry, dropPages, expireEntry, expireNode } from '../../../mount/wire/notifications.ts';
 import { TYPE } from '../../../mount/wire/numbers.ts';
 import {
   type Entry,
@@ -10,6 +10,7 @@ import {
   writeExtendedAttributes,
   writeHeader,
   writeInitialise,
+  writeLock,
   writeOffset,
   writeOpen,
   writeStatistics,
@@ -152,10 +153,25 @@ test('a listing takes what fits, each item padded to eight bytes', (t) => {
   t.is(u64(out, 16 + 160), 0, 'an item without attributes has an entry that says so');
 });
 
+test('a lock in the way is told with its bytes, and none as none', (t) => {
+  const out = room();
+  t.is(writeLock(out, 16, { exclusive: true, start: 2 ** 40, end: 2 ** 40 + 1, pid: 77 }), 16 + 24);
+  t.deepEqual(
+    [u64(out, 16), u64(out, 24), out.readUInt32LE(32), out.readUInt32LE(36)],
+    [2 ** 40, 2 ** 40 + 1, 1, 77],
+  );
+  writeLock(out, 16, { exclusive: false, start: 0, end: 2 ** 53 - 1, pid: 0 });
+  t.is(out.readBigUInt64LE(24), 2n ** 63n - 1n, 'up to the end');
+  t.is(out.readUInt32LE(32), 0);
+  writeLock(out, 16, undefined);
+  t.is(out.readUInt32LE(32), 2);
+});
+
 test('notifications carry their code where replies carry an error', (t) => {
   const { bytes: node } = expireNode(7);
   t.deepEqual([node.readUInt32LE(0), node.readInt32LE(4), u64(node, 8), u64(node, 16)], [40, 2, 0, 7]);
   t.is(node.readBigInt64LE(24), -1n, 'a negative offset: pages stay');
+  t.is(dropPages(7).bytes.readBigInt64LE(24), 0n, 'from the first page on');
   const { bytes: name } = expireEntry(7, Buffer.from('abc'));
   t.deepEqual([name.length, name.readInt32LE(4), u64(name, 16), name.readUInt32LE(24)], [36, 3, 7, 3]);
   t.is(name.readUInt32LE(28), 1, 'it is looked up again, and whoever uses it goes on');
