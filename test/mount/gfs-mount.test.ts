@@ -6,11 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
-import { gone, isMounted, ROOT, run, skips, TestCluster } from '../e2e/cluster.ts';
-import { mountDirectory } from './mount-helper.ts';
+import { gone, run, skips, TestCluster } from '../e2e/cluster.ts';
+import { mountInBackground, sigtermWritesOut } from './background-mount.ts';
 import { POSIX_LIST, placesIn } from './posix-list.ts';
 
-const MOUNT = join(ROOT, 'dist/mount/gfs-mount.js');
 let cluster: TestCluster | undefined;
 
 test.before(async (t) => {
@@ -44,26 +43,8 @@ for (const [title, check] of Object.entries(POSIX_LIST)) {
   });
 }
 
-/** Mounts the cluster a second time, in the background; resolves to the process's id. */
-async function mountAgain(
-  t: ExecutionContext,
-  { file }: TestCluster,
-  options: string,
-): Promise<{ path: string; pid: number }> {
-  const path = mountDirectory(t);
-  const log = join(tmpdir(), `gfs-mount-test-${process.pid}.log`);
-  t.teardown(() => fs.rm(log, { force: true }));
-  const argv = [file.master.address, path, '-o', options, '--log-file', log];
-  const started = await run(process.execPath, [MOUNT, ...argv]);
-  t.is(started.code, 0, started.stderr);
-  t.true(isMounted(path), 'it serves when the starter ends');
-  const [line = '{}'] = (await fs.readFile(log, 'utf8')).split('\n').filter((text) => text.includes(path));
-  const { pid } = JSON.parse(line) as { pid: number };
-  return { path, pid };
-}
-
 mounted('what is closed on one mount is what is opened on another', async (t, first) => {
-  const second = await mountAgain(t, first, 'defaults,_netdev,rw');
+  const second = await mountInBackground(t, first, 'kernel', 'defaults,_netdev,rw');
   const [here, there] = [join(first.mount, 'shared'), join(second.path, 'shared')];
   for (let round = 0; round < 5; round += 1) {
     const data = randomBytes(50_000 + round * 100_000);
@@ -84,7 +65,7 @@ mounted('what is closed on one mount is what is opened on another', async (t, fi
 });
 
 mounted('lines appended by way of two mounts are all there', async (t, first) => {
-  const second = await mountAgain(t, first, 'rw');
+  const second = await mountInBackground(t, first, 'kernel');
   const append = (mount: string, who: string) =>
     run('bash', ['-c', `for i in $(seq 100); do echo ${who} $i >> '${mount}/log'; done`]);
   await Promise.all([append(first.mount, 'a'), append(second.path, 'b')]);
@@ -104,20 +85,12 @@ mounted('lines appended by way of two mounts are all there', async (t, first) =>
   await gone(second.pid);
 });
 
-mounted('SIGTERM writes out what was written and not closed, and unmounts', async (t, first) => {
-  const second = await mountAgain(t, first, 'rw');
-  const data = randomBytes(3_000_000);
-  const file = await fs.open(join(second.path, 'unclosed'), 'w');
-  await file.write(data);
-  process.kill(second.pid, 'SIGTERM');
-  await gone(second.pid);
-  t.false(isMounted(second.path));
-  await file.close().catch(() => undefined);
-  t.true((await fs.readFile(join(first.mount, 'unclosed'))).equals(data));
-});
+mounted('SIGTERM writes out what was written and not closed, and unmounts', (t, first) =>
+  sigtermWritesOut(t, first, 'kernel'),
+);
 
 mounted('unmounted from outside, it ends by itself', async (t, first) => {
-  const second = await mountAgain(t, first, 'rw');
+  const second = await mountInBackground(t, first, 'kernel');
   await fs.writeFile(join(second.path, 'outside'), 'data');
   execFileSync('umount', [second.path]);
   await gone(second.pid);
@@ -125,7 +98,7 @@ mounted('unmounted from outside, it ends by itself', async (t, first) => {
 });
 
 mounted('the mount options are those of the mount', async (t, first) => {
-  const second = await mountAgain(t, first, 'ro,noexec,fsname=some/name,allow_other');
+  const second = await mountInBackground(t, first, 'kernel', 'ro,noexec,fsname=some/name,allow_other');
   const line = (await fs.readFile('/proc/mounts', 'utf8'))
     .split('\n')
     .find((text) => text.includes(second.path));
@@ -136,7 +109,7 @@ mounted('the mount options are those of the mount', async (t, first) => {
 });
 
 mounted('files belong to who made them, groups count, and others are kept out', async (t, first) => {
-  const second = await mountAgain(t, first, 'allow_other');
+  const second = await mountInBackground(t, first, 'kernel', 'allow_other');
   const as = (uid: number, groups: string, script: string) =>
     run('setpriv', [
       ...[`--reuid=${uid}`, `--regid=${uid}`, groups === '' ? '--clear-groups' : `--groups=${groups}`],
@@ -158,7 +131,7 @@ mounted('files belong to who made them, groups count, and others are kept out', 
 
 mounted('a signal ends a read that waits for the cluster, and the mount goes on', async (t, first) => {
   await fs.writeFile(join(first.mount, 'cold'), randomBytes(2_000_000));
-  const second = await mountAgain(t, first, 'rw');
+  const second = await mountInBackground(t, first, 'kernel');
   const { chunkservers } = first.file;
   for (const { pid } of chunkservers) process.kill(pid, 'SIGSTOP');
   try {

@@ -46,7 +46,7 @@ export function forbiddenLook(
     case 'security':
       return undefined;
     default:
-      return inode.type === FileType.SYMLINK ? refuse('UNIMPLEMENTED', 'a symlink has no ACL') : undefined;
+      return withoutAcl(inode);
   }
 }
 
@@ -66,9 +66,15 @@ export function forbiddenChange(
     case 'security':
       return caller.uid === 0 ? undefined : refuse('NOT_PERMITTED', 'only root changes those');
     default:
-      if (inode.type === FileType.SYMLINK) return refuse('UNIMPLEMENTED', 'a symlink has no ACL');
-      return isOwner(caller, inode) ? undefined : refuse('NOT_PERMITTED', 'only the owner changes ACLs');
+      return (
+        withoutAcl(inode) ??
+        (isOwner(caller, inode) ? undefined : refuse('NOT_PERMITTED', 'only the owner changes ACLs'))
+      );
   }
+}
+
+function withoutAcl({ type }: Inode): Result<never> | undefined {
+  return type === FileType.SYMLINK ? refuse('UNIMPLEMENTED', 'a symlink has no ACL') : undefined;
 }
 
 /** Whether a listing shows the name to the caller. */

@@ -1,16 +1,13 @@
 // A real cluster, mounted by way of libfuse: what programs and people see of `gfs-mount --driver fuse-native`.
 import { execFileSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import { gone, isMounted, ROOT, run, skips, TestCluster } from '../../e2e/cluster.ts';
+import { gone, isMounted, run, skips, TestCluster } from '../../e2e/cluster.ts';
+import { GFS_MOUNT, mountInBackground, sigtermWritesOut } from '../background-mount.ts';
 import { mountDirectory, startServer } from '../mount-helper.ts';
 import { POSIX_LIST, placesIn } from '../posix-list.ts';
 import { skipsLibfuse } from './libfuse.ts';
-
-const GFS_MOUNT = join(ROOT, 'dist/mount/gfs-mount.js');
 
 /** What the package cannot do, as --help says. */
 const IMPOSSIBLE: ReadonlySet<string> = new Set([
@@ -48,38 +45,17 @@ for (const [title, check] of Object.entries(POSIX_LIST)) {
   });
 }
 
-/** Mounts the cluster once more, in the background; resolves to the process's id. */
-async function mountInBackground(
-  t: ExecutionContext,
-  { file }: TestCluster,
-  options = 'defaults',
-): Promise<{ path: string; pid: number }> {
-  const path = mountDirectory(t);
-  const log = join(tmpdir(), `gfs-mount-native-${process.pid}.log`);
-  t.teardown(() => fs.rm(log, { force: true }));
-  const argv = ['--driver', 'fuse-native', file.master.address, path, '-o', options, '--log-file', log];
-  const started = await run(process.execPath, [GFS_MOUNT, ...argv]);
-  t.is(started.code, 0, started.stderr);
-  t.true(isMounted(path), 'it serves when the starter ends');
-  const [line = '{}'] = (await fs.readFile(log, 'utf8')).split('\n').filter((text) => text.includes(path));
-  const { pid } = JSON.parse(line) as { pid: number };
-  return { path, pid };
-}
-
-mounted('SIGTERM writes out what was written and not closed, and unmounts', async (t, first) => {
-  const second = await mountInBackground(t, first);
-  const data = randomBytes(3_000_000);
-  const file = await fs.open(join(second.path, 'unclosed'), 'w');
-  await file.write(data);
-  process.kill(second.pid, 'SIGTERM');
-  await gone(second.pid);
-  t.false(isMounted(second.path));
-  await file.close().catch(() => undefined);
-  t.true((await fs.readFile(join(first.mount, 'unclosed'))).equals(data));
-});
+mounted('SIGTERM writes out what was written and not closed, and unmounts', (t, first) =>
+  sigtermWritesOut(t, first, 'fuse-native'),
+);
 
 mounted('unmounted from outside, it ends by itself; killed, the next one replaces it', async (t, first) => {
-  const second = await mountInBackground(t, first, 'ro,noexec,nodiratime,fsname=a,attr_timeout=0');
+  const second = await mountInBackground(
+    t,
+    first,
+    'fuse-native',
+    'ro,noexec,nodiratime,fsname=a,attr_timeout=0',
+  );
   const line = (await fs.readFile('/proc/mounts', 'utf8'))
     .split('\n')
     .find((text) => text.includes(second.path));
@@ -88,7 +64,7 @@ mounted('unmounted from outside, it ends by itself; killed, the next one replace
   execFileSync('umount', [second.path]);
   await gone(second.pid);
 
-  const third = await mountInBackground(t, first);
+  const third = await mountInBackground(t, first, 'fuse-native');
   process.kill(third.pid, 'SIGKILL');
   await gone(third.pid);
   // Who asks while the connection is just being aborted is told that.
@@ -106,7 +82,7 @@ mounted('unmounted from outside, it ends by itself; killed, the next one replace
 mounted(
   'what another mount changes is seen: at once where the kernel remembers nothing',
   async (t, first) => {
-    const second = await mountInBackground(t, first, 'attr_timeout=0,entry_timeout=0');
+    const second = await mountInBackground(t, first, 'fuse-native', 'attr_timeout=0,entry_timeout=0');
     const [here, there] = [join(first.mount, 'shared'), join(second.path, 'shared')];
     await fs.mkdir(here);
     await t.throwsAsync(fs.stat(join(there, 'f')), { code: 'ENOENT' });
