@@ -55,7 +55,7 @@ export class GfsNamespace implements Namespace {
   async #change(inode: InodeId, operation: requests.SetAttributes, call: Call): Promise<Attributes> {
     const { size, openFile } = operation;
     const changes = changesOf(operation);
-    if (size === undefined && Object.keys(changes).length === 0) return this.#dropSetIds(inode, call);
+    if (size === undefined && Object.keys(changes).length === 0) return this.#touch(inode, call);
     if (size === undefined) return this.#client.setAttributes(inode, changes, call);
     if (openFile === undefined) return this.#client.setAttributes(inode, { ...changes, length: size }, call);
     // ftruncate(2): allowed by how the file was opened, not by its mode now.
@@ -67,12 +67,13 @@ export class GfsNamespace implements Namespace {
   }
 
   /**
-   * What a kernel means that wants nothing changed: it is about to write or to allocate for somebody who may not leave such bits
-   * behind, or an owner was given who is nobody. Who is not allowed to by the mode may still write: a write takes them, too.
+   * What a kernel means that wants nothing changed: it is about to write or to allocate for somebody who may not leave set-id bits
+   * behind, or an owner was given who is nobody: a change all the same, by the ctime. Who is not allowed to by the mode may still
+   * write: a write takes those bits, too.
    */
-  async #dropSetIds(inode: InodeId, call: Call): Promise<Attributes> {
+  async #touch(inode: InodeId, call: Call): Promise<Attributes> {
     const attributes = await this.#client.attributes(inode, call);
-    if ((attributes.mode & SET_ID_BITS) === 0) return attributes;
+    if ((attributes.mode & SET_ID_BITS) === 0) return await this.#client.setAttributes(inode, {}, call);
     try {
       return await this.#client.setAttributes(inode, { dropSetIds: true }, call);
     } catch (error) {

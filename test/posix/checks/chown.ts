@@ -49,7 +49,15 @@ export const CHOWN: Checks = {
     ann: chown f @ann @ann
     ann: chown f @ann -
     ann: chown f - @ann`,
-  'chown: changing nothing is allowed to everybody': 'ann: create f\nbob: chown f - -',
+  'chown: changing nothing is allowed to everybody, and a change': `
+    ann: create f
+    ann: mkdir d
+    mark f
+    mark d
+    bob: chown f - -
+    bob: chown d - -
+    moved f ctime
+    moved d ctime`,
   'chown: changing nothing by number is not': `
     ann: create f
     bob: chown f @ann @ann -> EPERM`,
