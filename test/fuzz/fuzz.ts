@@ -5,7 +5,7 @@ import { World } from './world.ts';
 
 /** So often everything is compared. */
 const STEPS_PER_CHECK = 100;
-const LAST_STEPS_SHOWN = 25;
+const LAST_STEPS_SHOWN = STEPS_PER_CHECK;
 const SHOWN_LENGTH_MAX = 300;
 
 export interface FuzzOptions {
