@@ -313,8 +313,9 @@ export class FileState implements Contents {
    * The file was truncated while this commit was to be told. These attributes were asked for afterwards, and their length has all
    * that was acknowledged here before and is still there. Where more was acknowledged meanwhile, they do not tell.
    */
-  truncatedElsewhere({ length, truncations }: Attributes, untold: LengthCommit): void {
+  truncatedElsewhere({ length, truncations, mtime }: Attributes, untold: LengthCommit): void {
     this.#truncations = Math.max(this.#truncations, truncations);
+    this.#writtenBefore(mtime);
     if (this.#writtenEnd !== untold.length) return;
     this.#writtenAfter = truncations;
     this.#writtenEnd = Math.min(this.#writtenEnd, length);
@@ -375,10 +376,11 @@ export class FileState implements Contents {
     this.changedElsewhere();
   }
 
-  /** The length was set at the master, when nothing was outstanding here. */
+  /** The length was set at the master, when nothing was on its way here. */
   truncated(attributes: Attributes): void {
     this.appendedTo = undefined;
     this.#truncations = Math.max(this.#truncations, attributes.truncations);
+    this.#writtenBefore(attributes.mtime);
     this.#cutAt = this.#options.clock.advance();
     this.#contentsChanged();
     this.#options.forgetLocations(this.inode);
@@ -406,6 +408,11 @@ export class FileState implements Contents {
   #nothingToTell(): void {
     this.#mtime = undefined;
     this.#writtenEnd = 0;
+  }
+
+  /** What is still to be told of was written before the file was truncated then, or since: it does not turn the time back. */
+  #writtenBefore(truncatedAt: Time | undefined): void {
+    if (this.#mtime !== undefined && truncatedAt !== undefined) this.#mtime = later(this.#mtime, truncatedAt);
   }
 
   /** One more change that the master has to be told of. */

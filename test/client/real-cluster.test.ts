@@ -256,6 +256,21 @@ test('P14: a sync after the file was emptied owes nothing for the chunk that wen
     t.is(await codeFrom(again.close()), 'none');
   }));
 
+test('a truncation by an open sets the time, whatever was written before it and is told of after it', (t) =>
+  inRealCluster(7, async ({ client, sleep }) => {
+    const { file } = await client.create(client.rootInode, Buffer.from('f'), WRITING, ME);
+    await file.write(0, [pattern(100)]);
+    const { mtime: writtenAt } = await file.attributes(ME);
+    await sleep(50);
+    const { file: again } = await client.open(file.inode, { read: true, truncate: true }, ME);
+    const { mtime } = await again.attributes(ME);
+    t.notDeepEqual(mtime, writtenAt);
+    await file.close();
+    t.deepEqual((await again.attributes(ME)).mtime, mtime);
+    await again.close();
+    t.deepEqual((await client.attributes(file.inode, ME)).mtime, mtime);
+  }));
+
 test('P13: after a restart of all servers appended bytes are read again, by whoever asks first', (t) =>
   inRealCluster('restart of all', async ({ client, sleep, kill, start }) => {
     const { file } = await client.create(
