@@ -2,7 +2,7 @@ import { constants } from 'node:os';
 import { unreachable } from '../src/base/assert.ts';
 import { codeOf, type ErrorCode } from '../src/base/errors.ts';
 
-export const { EILSEQ, EINTR, EINVAL, EIO, ENODEV, ENOENT, ENOSYS, ENXIO, EPROTO, ERANGE, ESTALE } =
+export const { EILSEQ, EINTR, EINVAL, EIO, ENODATA, ENODEV, ENOENT, ENOSYS, ENXIO, EPROTO, ERANGE, ESTALE } =
   constants.errno;
 
 /** An answer that only the kernel understands. */

@@ -75,6 +75,8 @@ export interface Namespace {
 
 /** Extended attributes. */
 export interface Xattrs {
+  /** It is known without asking anybody that there is none of that name, whoever asks: it is answered at once. */
+  hasNoXattr(operation: GetXattr): boolean;
   getXattr(operation: GetXattr, caller: Caller): Promise<Uint8Array>;
   /** All names, each with a zero byte behind it. */
   listXattrs(operation: ListXattrs, caller: Caller): Promise<Uint8Array>;

@@ -75,6 +75,9 @@ export class GfsFileSystem implements FileSystem {
     return this.#namespace.statFilesystem();
   }
 
+  hasNoXattr(operation: requests.GetXattr): boolean {
+    return this.#xattrs.hasNoXattr(operation);
+  }
   getXattr(operation: requests.GetXattr, caller: Caller): Promise<Uint8Array> {
     return this.#xattrs.getXattr(operation, caller);
   }

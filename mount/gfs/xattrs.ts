@@ -16,6 +16,10 @@ export class GfsXattrs implements Xattrs {
     this.#context = context;
   }
 
+  hasNoXattr({ node, name }: requests.GetXattr): boolean {
+    return this.#context.client.hasNoXattr(inodeId(node), name);
+  }
+
   async getXattr({ node, name }: requests.GetXattr, caller: Caller): Promise<Uint8Array> {
     const { client, callers } = this.#context;
     return await staleWhenGone(client.getXattr(inodeId(node), name, await callers.call(caller)));

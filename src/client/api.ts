@@ -148,6 +148,8 @@ export interface GfsClient {
    * system.posix_acl_access and system.posix_acl_default. NO_DATA: there is none of that name, or not for this caller.
    */
   getXattr(inode: InodeId, name: Uint8Array, call: Call): Promise<Buffer>;
+  /** It is known here, now and of every caller, that `getXattr` would say NO_DATA. */
+  hasNoXattr(inode: InodeId, name: Uint8Array): boolean;
   /** The names, in the order of their bytes. */
   listXattrs(inode: InodeId, call: Call): Promise<readonly Buffer[]>;
   setXattr(

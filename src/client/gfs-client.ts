@@ -47,7 +47,7 @@ import { NewsChannel } from './news-channel.ts';
 import { Patience } from './patience.ts';
 import { ReadaheadBudget } from './read-stream.ts';
 import { RecentChanges } from './recent-changes.ts';
-import { attributesRequest } from './requests.ts';
+import { attributesRequest, nameOf } from './requests.ts';
 import { resolve } from './resolve.ts';
 import { ServerPool } from './server-pool.ts';
 import { Session } from './session.ts';
@@ -244,6 +244,10 @@ class Client implements Api {
 
   getXattr(inode: InodeId, name: Uint8Array, call: Call): Promise<Buffer> {
     return this.#xattrs.get(inode, name, call);
+  }
+
+  hasNoXattr(inode: InodeId, name: Uint8Array): boolean {
+    return this.#xattrs.hasNo(inode, nameOf(name));
   }
 
   listXattrs(inode: InodeId, call: Call): Promise<readonly Buffer[]> {

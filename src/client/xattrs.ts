@@ -44,6 +44,11 @@ export class Xattrs {
     return value;
   }
 
+  /** As far as it is known; `get` would say NO_DATA. */
+  hasNo(inode: InodeId, name: Buffer): boolean {
+    return this.#options.known.xattr(inode, name) === 'absent' && kindOf(name).ok;
+  }
+
   async list(inode: InodeId, call: Call): Promise<readonly Buffer[]> {
     const { known, session, patience } = this.#options;
     if (known.hasNoXattrs(inode)) return [];

@@ -44,6 +44,26 @@ test('attributes come and go on a real cluster, and another client is told', (t)
     await other.close();
   }));
 
+test('that there is no attribute is known without asking, until another client gives the file one', (t) =>
+  inRealCluster(4, async ({ client, connect, sleep }) => {
+    const other = await connect(KERNEL);
+    await sleep(100);
+    const { file } = await client.create(client.rootInode, Buffer.from('f'), WRITING, ME);
+    const { inode } = file;
+    await file.close();
+    t.false(other.hasNoXattr(inode, USER), 'nothing is known of the file');
+    await other.attributes(inode, ME);
+    t.true(other.hasNoXattr(inode, USER));
+    t.true(other.hasNoXattr(inode, CAPABILITY));
+    t.false(other.hasNoXattr(inode, Buffer.from('no.such.space')), 'that is another error');
+    t.false(client.hasNoXattr(inode, USER), 'who does not remember does not know');
+    await client.setXattr(inode, USER, Buffer.from('one'), {}, ME);
+    await sleep(100);
+    t.false(other.hasNoXattr(inode, USER));
+    t.false(other.hasNoXattr(inode, CAPABILITY));
+    await other.close();
+  }));
+
 test('what a client is like after its own change of attributes it need not ask', (t) =>
   inRealCluster(3, async ({ connect, network, sleep }) => {
     const client = await connect(KERNEL);

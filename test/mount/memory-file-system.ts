@@ -136,6 +136,10 @@ export class MemoryFileSystem implements FileSystem {
     return this.#entry(linked);
   }
 
+  hasNoXattr(): boolean {
+    return false;
+  }
+
   async getXattr({ node, name }: requests.GetXattr): Promise<Uint8Array> {
     this.calls.push(`getXattr ${key(name)}`);
     const value = this.#node(node).xattrs.get(key(name));
