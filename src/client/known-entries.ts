@@ -72,6 +72,11 @@ export class KnownEntries implements ChangeListener {
     this.#options = options;
   }
 
+  /** False: what is learnt is not kept. */
+  get remembers(): boolean {
+    return this.#options.remembers;
+  }
+
   asking(): Asked {
     const { env, changes, states } = this.#options;
     return { moment: changes.now(), tick: states.now, atMs: env.monotonicMs() };

@@ -1,4 +1,5 @@
-import { GfsError } from '../base/errors.ts';
+import { NAME_BYTES_MAX } from '../base/constants.ts';
+import { codeOf, GfsError } from '../base/errors.ts';
 import { type InodeId, inodeId } from '../base/ids.ts';
 import {
   type Attributes,
@@ -19,6 +20,7 @@ import type {
 import type { Entries } from './entries.ts';
 import type { FileStates } from './file-states.ts';
 import type { KnownEntries } from './known-entries.ts';
+import { LookupRuns } from './lookup-runs.ts';
 import type { Patience } from './patience.ts';
 import { attributesOf, callerMessage, nameOf } from './requests.ts';
 import type { Session } from './session.ts';
@@ -41,6 +43,7 @@ export class Namespace {
   readonly #entries: Entries;
   readonly #known: KnownEntries;
   readonly #patience: (waiting: Waiting | undefined) => Patience;
+  readonly #runs = new LookupRuns();
 
   constructor({ session, states, entries, known, patience }: NamespaceOptions) {
     this.#session = session;
@@ -55,14 +58,43 @@ export class Namespace {
     const place = { parent, name };
     const remembered = known.lookup(place);
     if (remembered === 'absent') throw new GfsError('NOT_FOUND', 'no such name');
-    if (remembered !== undefined) return remembered;
+    if (remembered !== undefined) {
+      this.#runs.answered(parent);
+      return remembered;
+    }
+    const count = known.remembers && name.length <= NAME_BYTES_MAX ? this.#runs.missed(place) : 1;
+    return (count > 1 ? await this.#learnRun(place, count, call) : undefined) ?? this.#lookup(place, call);
+  }
+
+  async #lookup(place: Place, call: Call): Promise<Attributes> {
+    const { parent, name } = place;
     const asked = this.#known.asking();
     const patience = this.#patience(call);
     const request = { caller: callerMessage(call.caller), parent, name: nameOf(name) };
-    const answer = await this.#session.ask(methods.lookup, (session) => ({ ...request, session }), patience);
-    const attributes = await this.#entries.exact(answer, call.caller, patience);
-    known.learnName(place, attributes, asked);
-    return this.#states.observe(attributes, asked.tick);
+    try {
+      const ask = (session: number) => ({ ...request, session });
+      const answer = await this.#session.ask(methods.lookup, ask, patience);
+      const attributes = await this.#entries.exact(answer, call.caller, patience);
+      this.#known.learnName(place, attributes, asked);
+      return this.#states.observe(attributes, asked.tick);
+    } catch (error) {
+      if (codeOf(error) === 'NOT_FOUND') this.#runs.end(parent);
+      throw error;
+    }
+  }
+
+  /** Learns what a name and those that come after it mean; undefined: what this one means has to be asked by itself. */
+  async #learnRun({ parent, name }: Place, limit: number, call: Call): Promise<Attributes | undefined> {
+    try {
+      const options = { after: boundBefore(name), limit, withAttributes: true };
+      const [first] = (await this.list(parent, options, call)).entries;
+      return first?.name.equals(name) ? first.attributes : undefined;
+    } catch (error) {
+      // Whoever may not list a directory may be allowed to look up what is in it.
+      if (codeOf(error) !== 'PERMISSION_DENIED') throw error;
+      this.#runs.end(parent);
+      return undefined;
+    }
   }
 
   async attributes(inode: InodeId, call: Call): Promise<Attributes> {
@@ -193,4 +225,13 @@ export class Namespace {
       ...places,
     );
   }
+}
+
+/** The last bytes before a name in the order of names: no other name comes after them and before it. */
+function boundBefore(name: Uint8Array): Buffer {
+  const bound = Buffer.alloc(NAME_BYTES_MAX, 0xff);
+  bound.set(name);
+  const last = name.length - 1;
+  bound[last] = (name[last] ?? 0) - 1;
+  return bound;
 }
