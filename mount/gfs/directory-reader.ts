@@ -8,6 +8,7 @@ import { TYPE } from '../wire/numbers.ts';
 import type { ReadDirectory } from '../wire/requests.ts';
 import { typeBits } from './attributes.ts';
 import type { GfsContext } from './context.ts';
+import { ListedNames } from './listed-names.ts';
 
 const PAGE_ENTRY_COUNT = 1000;
 /** "." and ".." come first, with the offsets 1 and 2 behind them. */
@@ -20,9 +21,9 @@ const NOTHING_LEFT = { entries: [], end: true, parent: undefined };
 /**
  * Reads one open directory, page by page in the order of names.
  *
- * An offset n stands for the n-th name that this reader gave out, and what follows it is what follows that name now. So each
- * name that is there all the time is listed once, however many come and go meanwhile, and an offset that a program
- * kept (telldir) means the same until it rewinds.
+ * An offset stands for a name that this reader gave out, and what follows it is what follows that name now, be it still there
+ * or not. So each name that is there all the time is listed once, however many come and go meanwhile, and an offset that a
+ * program kept (telldir) means the same until it rewinds, which lets go of all names.
  */
 export class DirectoryReader {
   readonly #context: GfsContext;
@@ -30,8 +31,8 @@ export class DirectoryReader {
   readonly #call: Call;
   /** The kernel reads one after another; a read that it gave up may still be on its way. */
   readonly #mutex = new Mutex();
-  /** The name before each offset, from the first one after the dots on. */
-  #names: Buffer[] = [];
+  /** The name before each offset; its number counts from the last of the dots. */
+  #names = new ListedNames();
   #page: Page | undefined;
 
   constructor(context: GfsContext, directory: InodeId, call: Call) {
@@ -61,7 +62,7 @@ export class DirectoryReader {
   }
 
   async #firstPage(withAttributes: boolean): Promise<Page> {
-    this.#names = [];
+    this.#names = new ListedNames();
     const { entries, end, parent, ...moment } = await this.#list(undefined, withAttributes);
     // Not even dots are in a directory that was removed.
     if (parent === undefined) return new Page({ after: 0, items: [], end, ...moment });
@@ -74,7 +75,7 @@ export class DirectoryReader {
 
   async #pageAfter(offset: number, withAttributes: boolean): Promise<Page> {
     if (offset < OFFSET_AFTER_DOTS) return this.#firstPage(withAttributes);
-    const name = offset === OFFSET_AFTER_DOTS ? undefined : this.#names[offset - OFFSET_AFTER_DOTS - 1];
+    const name = offset === OFFSET_AFTER_DOTS ? undefined : this.#names.name(offset - OFFSET_AFTER_DOTS);
     if (offset > OFFSET_AFTER_DOTS && name === undefined) {
       throw new GfsError('INVALID_ARGUMENT', `nothing was listed at offset ${offset}`);
     }
@@ -82,7 +83,7 @@ export class DirectoryReader {
     return new Page({ after: offset, items: this.#items(entries), end, ...moment });
   }
 
-  async #list(after: Buffer | undefined, withAttributes: boolean) {
+  async #list(after: Uint8Array | undefined, withAttributes: boolean) {
     const { client, env, changes, removed } = this.#context;
     const options = { limit: PAGE_ENTRY_COUNT, withAttributes, ...(after === undefined ? {} : { after }) };
     // Taken before the question: what changes while it is answered may or may not be in the answer.
@@ -91,14 +92,10 @@ export class DirectoryReader {
     return { ...(await removed.entries(this.#directory, listed, NOTHING_LEFT)), ...moment };
   }
 
-  /** Gives each entry the next offset. */
   #items(entries: readonly DirectoryEntry[]): PageItem[] {
     return entries.map(({ name, inode, type, attributes }) => {
-      // A copy: the name is a view of the whole answer, which would live as long as the offset.
-      const kept = Buffer.from(name);
-      this.#names.push(kept);
-      const nextOffset = OFFSET_AFTER_DOTS + this.#names.length;
-      return { name: kept, node: inode, type: typeBits(type), nextOffset, attributes };
+      const nextOffset = OFFSET_AFTER_DOTS + this.#names.number(name);
+      return { name, node: inode, type: typeBits(type), nextOffset, attributes };
     });
   }
 
@@ -122,7 +119,7 @@ interface PageItem extends DirectoryItem {
 }
 
 interface PageInit {
-  /** The offset that the first item comes after. The items' own offsets follow one another, but need not follow this one. */
+  /** The offset that the first item comes after. */
   readonly after: number;
   readonly items: readonly PageItem[];
   /** Nothing comes after them. */
@@ -149,8 +146,7 @@ class Page {
   /** Of the item that comes after an offset; one past the last item when that is the offset of the last. */
   indexOf(offset: number): number | undefined {
     if (offset === this.after) return 0;
-    const first = this.items[0]?.nextOffset;
-    if (first === undefined || offset < first || offset >= first + this.items.length) return undefined;
-    return offset - first + 1;
+    const index = this.items.findIndex(({ nextOffset }) => nextOffset === offset);
+    return index < 0 ? undefined : index + 1;
   }
 }

@@ -147,6 +147,40 @@ test('an offset from before the last page is followed by what follows its name n
   await t.throwsAsync(reader.read(plain(1_000_000)), { code: 'INVALID_ARGUMENT' });
 });
 
+test('what is listed once more has the offsets that it had, and what came meanwhile others', async (t) => {
+  const directory = new ChangingDirectory();
+  for (let index = 0; index < 2100; index += 1) directory.add(padded(index));
+  const reader = readerOf(contextOf(directory));
+  const offsets = async (from: number) => {
+    const found = new Map<string, number>();
+    for (let offset = from; ; ) {
+      const items = await reader.read(plain(offset));
+      if (items.length === 0) return found;
+      for (const { name, nextOffset } of items) found.set(Buffer.from(name).toString('latin1'), nextOffset);
+      offset = items.at(-1)?.nextOffset ?? 0;
+    }
+  };
+  const first = await offsets(0);
+  directory.remove(padded(50));
+  directory.add(`${padded(60)}-new`);
+  const from = first.get(padded(49)) ?? 0;
+  const again = await offsets(from);
+  t.deepEqual(await offsets(from), again);
+  const added = again.get(`${padded(60)}-new`) ?? 0;
+  again.delete(`${padded(60)}-new`);
+  t.deepEqual(
+    [...again],
+    [...first].slice(52).filter(([name]) => name !== padded(50)),
+  );
+  t.false([...first.values()].includes(added));
+  t.is((await reader.read(plain(added)))[0]?.nextOffset, first.get(padded(61)));
+  t.is(
+    (await reader.read(plain(first.get(padded(50)) ?? 0)))[0]?.nextOffset,
+    first.get(padded(51)),
+    'of a name that went',
+  );
+});
+
 test('attributes of a file that was changed here since the page was fetched are withheld', async (t) => {
   const directory = new ChangingDirectory();
   directory.add('a');
