@@ -124,6 +124,11 @@ export class FuseServer {
     return Object.fromEntries(this.#requestCounts);
   }
 
+  /** How many nodes the kernel knows: it will say so when it has forgotten one. */
+  get nodeCount(): number {
+    return this.#lookups.size;
+  }
+
   /**
    * Tells the kernel something unasked (`wire/notifications.ts`), some time: it may need our answers first. False: too much
    * waits to be told already. Once unmounted there is nobody to tell, and that is fine.

@@ -79,7 +79,7 @@ Mount options:
 
 ${DRIVER_HELP}
 Signals:
-  SIGUSR2                logs how often the kernel asked for each operation so far (level info; driver "kernel")
+  SIGUSR2                logs how often the kernel asked for each operation, and how many nodes it knows (level info; driver "kernel")
   SIGTERM                unmounts, when all that was written is at the cluster
 
 Examples:
@@ -97,15 +97,15 @@ program.action(async (places: string[], keys: Keys) => {
     process.stderr.write(`gfs-mount: ${failure}\n`);
     process.exit(EXIT_FAILURE);
   }
-  let requestCounts: () => Readonly<Record<string, number>> = () => ({});
+  let counts: () => Readonly<Record<string, unknown>> = () => ({});
   // A terminal that closes asks to stop, too.
   process.on('SIGHUP', () => process.kill(process.pid, 'SIGTERM'));
   await runDaemon('gfs-mount', keys.logLevel, async (env, onFatal) => {
-    process.on('SIGUSR2', () => env.log.info({ requests: requestCounts() }, 'what the kernel asked for'));
+    process.on('SIGUSR2', () => env.log.info(counts(), 'what the kernel asked for'));
     const network = new NodeNetwork({ env, transport: keys.transport, onBug: onFatal });
     const { options, driver } = keys;
     const running = await serveMount({ env, network, masters, path, options, driver, onFatal });
-    requestCounts = () => running.requestCounts();
+    counts = () => ({ requests: running.requestCounts(), nodes: running.nodeCount() });
     // The directory that it was started in can be unmounted and removed.
     process.chdir('/');
     return running;

@@ -35,6 +35,8 @@ export interface ServeOptions {
 export interface RunningMount extends Running {
   /** What the kernel has asked for so far, by operation. */
   requestCounts(): Readonly<Record<string, number>>;
+  /** How many nodes the kernel knows. */
+  nodeCount(): number;
 }
 
 /** What a driver made of it. */
@@ -46,6 +48,7 @@ export interface Mounted {
   drain(): Promise<void>;
   /** Absent: the driver does not count. */
   requestCounts?(): Readonly<Record<string, number>>;
+  nodeCount?(): number;
 }
 
 /** Each mounts a client's file system and serves it; when it fails nothing is left mounted. */
@@ -68,7 +71,14 @@ export async function serveMount(options: ServeOptions): Promise<RunningMount> {
       await client.close();
     };
     const requestCounts = () => mounted.requestCounts?.() ?? {};
-    return { ready: { path, pid: process.pid, masters }, ended: mounted.ended, close, requestCounts };
+    const nodeCount = () => mounted.nodeCount?.() ?? 0;
+    return {
+      ready: { path, pid: process.pid, masters },
+      ended: mounted.ended,
+      close,
+      requestCounts,
+      nodeCount,
+    };
   } catch (error) {
     await client.close();
     throw error;
@@ -117,6 +127,7 @@ async function serveByKernel(
       unmount: () => mountPoint.unmount(),
       drain: () => server.drain(),
       requestCounts: () => server.requestCounts,
+      nodeCount: () => server.nodeCount,
     };
   } catch (error) {
     await mountPoint.unmount();

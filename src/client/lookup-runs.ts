@@ -23,7 +23,7 @@ interface Run {
 
 /**
  * Who looks up one name of a directory after the other, in the order in which they are listed: a program that has read the
- * whole directory and now wants to know what each name is, as `find`, `du` and `rsync` do. Each would be a question to the
+ * whole directory and now wants to know what each name is, as `find` and `du` do. Each would be a question to the
  * master; here it is decided when to ask for a page of names and attributes instead, from the one that was missed on.
  */
 export class LookupRuns {

@@ -47,6 +47,11 @@ export class WatchedMount {
 
   /** How often the kernel asked for each operation so far. */
   async requests(): Promise<Record<string, number>> {
+    return (await this.counts()).requests;
+  }
+
+  /** And how many nodes it knows. */
+  async counts(): Promise<{ requests: Record<string, number>; nodes: number }> {
     const before = this.#lines.length;
     kill(this.pid, 'SIGUSR2');
     while (this.#lines.length === before) {
@@ -54,7 +59,7 @@ export class WatchedMount {
         this.#onLine = resolve;
       });
     }
-    return JSON.parse(this.#lines.at(-1) ?? '{}').requests;
+    return JSON.parse(this.#lines.at(-1) ?? '{}');
   }
 
   /** Resolves when the log has so many lines with this text. */

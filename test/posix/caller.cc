@@ -174,6 +174,23 @@ static std::string nextName(DIR *directory) {
   return entry == nullptr ? "end" : encoded(entry->d_name);
 }
 
+/** OFFSET/NAME of each entry that the next system call with a buffer of this size gives. */
+static std::string nextEntries(int directory, size_t size) {
+  std::vector<char> buffer(size);
+  const long length = checked(syscall(SYS_getdents64, directory, buffer.data(), size));
+  std::string text;
+  for (long at = 0; at < length;) {
+    // struct linux_dirent64: ino u64, off s64, reclen u16, type u8, name with a zero byte
+    int64_t offset;
+    uint16_t record;
+    memcpy(&offset, &buffer[at + 8], sizeof offset);
+    memcpy(&record, &buffer[at + 16], sizeof record);
+    text += (text.empty() ? "" : " ") + std::to_string(offset) + "/" + encoded(&buffer[at + 19]);
+    at += record;
+  }
+  return text.empty() ? "end" : text;
+}
+
 static std::string listed(const std::string &path) {
   DIR *directory = opendir(path.c_str());
   if (directory == nullptr) throw Failed{errno};
@@ -412,6 +429,7 @@ static const std::map<std::string, Call> CALLS = {
        return encoded(path);
      }},
     {"list", [](auto &a) { return listed(a[0]); }},
+    {"getdents", [](auto &a) { return nextEntries(file(a[0]), static_cast<size_t>(number(a[1]))); }},
     {"opendir",
      [](auto &a) {
        DIR *directory = opendir(a[1].c_str());
