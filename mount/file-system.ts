@@ -4,6 +4,7 @@ import type { Entry, FilesystemStatistics, LockReply, OpenReply, TimedAttributes
 import type {
   Allocate,
   Create,
+  CreateUnnamed,
   Flush,
   GetAttributes,
   GetLock,
@@ -89,6 +90,8 @@ export interface Files {
   /** The kernel knows nothing of the node any more. */
   forgotten(node: number): void;
   create(operation: Create, caller: Caller): Promise<Entry & OpenReply>;
+  /** A file that has no name, and may be given one unless it is made with OPEN.EXCLUSIVE. */
+  createUnnamed(operation: CreateUnnamed, caller: Caller): Promise<Entry & OpenReply>;
   open(operation: Open, caller: Caller): Promise<OpenReply>;
   /** The buffers stay as they are until the reply was sent, at once after the promise settled. */
   read(operation: Read): Promise<Bytes>;

@@ -319,14 +319,12 @@ export class FuseServer {
       case 'listXattrs':
         this.#sendSized(waiting, operation.size, await fileSystem.listXattrs(operation, caller));
         return;
-      case 'create': {
-        const created = await fileSystem.create(operation, caller);
-        const { openFile, attributes } = created;
-        const end = writeOpen(out, writeEntry(out, OUT_HEADER_BYTES, created), created);
-        if (this.#send(waiting, end)) this.#lookups.add(attributes.node);
-        else await fileSystem.release({ kind: 'release', node: attributes.node, openFile });
+      case 'create':
+        await this.#sendCreated(waiting, await fileSystem.create(operation, caller));
         return;
-      }
+      case 'createUnnamed':
+        await this.#sendCreated(waiting, await fileSystem.createUnnamed(operation, caller));
+        return;
       case 'open': {
         const opened = await fileSystem.open(operation, caller);
         const { openFile } = opened;
@@ -442,6 +440,14 @@ export class FuseServer {
     const end = writeEntry(this.#device.out, OUT_HEADER_BYTES, entry);
     // Only a reply that the kernel took counts: otherwise no forget will ever come.
     if (this.#send(waiting, end)) this.#lookups.add(entry.attributes.node);
+  }
+
+  async #sendCreated(waiting: Waiting, created: Entry & OpenReply): Promise<void> {
+    const { out } = this.#device;
+    const { openFile, attributes } = created;
+    const end = writeOpen(out, writeEntry(out, OUT_HEADER_BYTES, created), created);
+    if (this.#send(waiting, end)) this.#lookups.add(attributes.node);
+    else await this.#fileSystem.release({ kind: 'release', node: attributes.node, openFile });
   }
 
   #sendAttributes(waiting: Waiting, reply: TimedAttributes, extended = false): void {

@@ -94,6 +94,9 @@ export class GfsFileSystem implements FileSystem {
   create(operation: requests.Create, caller: Caller): Promise<Entry & OpenReply> {
     return this.#files.create(operation, caller);
   }
+  createUnnamed(operation: requests.CreateUnnamed, caller: Caller): Promise<Entry & OpenReply> {
+    return this.#files.createUnnamed(operation, caller);
+  }
   open(operation: requests.Open, caller: Caller): Promise<OpenReply> {
     return this.#files.open(operation, caller);
   }

@@ -117,6 +117,7 @@ function endsWithItsCaller(kind: Operation['kind']): boolean {
     case 'rename':
     case 'makeLink':
     case 'create':
+    case 'createUnnamed':
     case 'write':
     case 'setLock':
       return false;

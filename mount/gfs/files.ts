@@ -47,6 +47,19 @@ export class GfsFiles implements Files {
     return { ...entry, ...this.#opened(created.attributes.inode, created, how) };
   }
 
+  async createUnnamed(operation: requests.CreateUnnamed, caller: Caller): Promise<Entry & OpenReply> {
+    const { directory, mode, umask, flags } = operation;
+    const { client, callers, belief } = this.#context;
+    const call = await callers.call(caller);
+    const { read, write, append } = openMode(flags);
+    const linkable = (flags & OPEN.EXCLUSIVE) === 0;
+    const how = { read, write, append, mode: permissionBits(mode), umask, linkable };
+    const asked = belief.asking();
+    const created = await client.createUnnamed(inodeId(directory), how, call);
+    const attributes = belief.attributes(created.attributes, asked);
+    return { ...attributes, entryTimeoutMs: 0, ...this.#opened(created.attributes.inode, created, how) };
+  }
+
   async open({ node, flags }: requests.Open, caller: Caller): Promise<OpenReply> {
     const { client, callers } = this.#context;
     const call = await callers.call(caller);

@@ -120,12 +120,12 @@ export function decodeRequest({ opcode, node }: RequestHeader, bytes: Buffer): R
     case OPCODE.OPEN:
       return { kind: 'open', node, flags: cursor.uint32() };
     case OPCODE.CREATE: {
-      const flags = cursor.uint32();
-      const mode = cursor.uint32();
-      const umask = cursor.uint32();
-      cursor.skip(4); // flags of the open: whoever truncates without privileges, the master knows
-      return { kind: 'create', parent: node, flags, mode, umask, name: cursor.name() };
+      const how = createFlags(cursor);
+      return { kind: 'create', parent: node, ...how, name: cursor.name() };
     }
+    // A name comes with it that nobody means.
+    case OPCODE.TMPFILE:
+      return { kind: 'createUnnamed', directory: node, ...createFlags(cursor) };
     case OPCODE.READ: {
       const openFile = cursor.id();
       const offset = cursor.size();
@@ -190,6 +190,15 @@ export function decodeRequest({ opcode, node }: RequestHeader, bytes: Buffer): R
     default:
       return { kind: 'unsupported' };
   }
+}
+
+/** struct fuse_create_in: flags u32, mode u32, umask u32, open_flags u32: who truncates without privileges, the master knows. */
+function createFlags(cursor: Cursor): { flags: number; mode: number; umask: number } {
+  const flags = cursor.uint32();
+  const mode = cursor.uint32();
+  const umask = cursor.uint32();
+  cursor.skip(4);
+  return { flags, mode, umask };
 }
 
 /** struct fuse_batch_forget_in: count u32, dummy u32; then count times nodeid u64, nlookup u64. */

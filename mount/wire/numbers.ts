@@ -48,6 +48,7 @@ export const OPCODE = {
   READDIRPLUS: 44,
   RENAME2: 45,
   LSEEK: 46,
+  TMPFILE: 51,
   STATX: 52,
 } as const;
 

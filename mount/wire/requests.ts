@@ -105,6 +105,13 @@ export type Create = {
   readonly mode: number;
   readonly umask: number;
 };
+export type CreateUnnamed = {
+  readonly kind: 'createUnnamed';
+  readonly directory: number;
+  readonly flags: number;
+  readonly mode: number;
+  readonly umask: number;
+};
 export type Read = {
   readonly kind: 'read';
   readonly node: number;
@@ -229,6 +236,7 @@ export type Operation =
   | RemoveXattr
   | Open
   | Create
+  | CreateUnnamed
   | Read
   | Write
   | StatFilesystem

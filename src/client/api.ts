@@ -54,6 +54,14 @@ export interface CreateMode extends OpenMode {
   readonly exclusive?: boolean;
 }
 
+/** Of a file without a name. */
+export interface UnnamedMode extends Pick<OpenMode, 'read' | 'write' | 'append'> {
+  readonly mode: number;
+  readonly umask: number;
+  /** `makeLink` may give it a name, from when on it is a file like others; otherwise it never has one. */
+  readonly linkable: boolean;
+}
+
 export interface OpenedFile {
   readonly file: GfsFile;
   readonly attributes: Attributes;
@@ -170,6 +178,8 @@ export interface GfsClient {
   syncNames(waiting?: Waiting): Promise<void>;
 
   create(parent: InodeId, name: Uint8Array, mode: CreateMode, call: Call): Promise<CreatedFile>;
+  /** A file that goes with its last close, or with this client, as one does that lost its last name. */
+  createUnnamed(directory: InodeId, mode: UnnamedMode, call: Call): Promise<OpenedFile>;
   open(inode: InodeId, mode: OpenMode, call: Call): Promise<OpenedFile>;
 
   /**

@@ -1,6 +1,6 @@
 import { type InodeId, inodeId } from '../base/ids.ts';
 import { type Attributes, type ExtentLocation, MasterDefinition } from '../rpc/messages.ts';
-import type { Call, CreatedFile, CreateMode, OpenedFile, OpenMode, Waiting } from './api.ts';
+import type { Call, CreatedFile, CreateMode, OpenedFile, OpenMode, UnnamedMode, Waiting } from './api.ts';
 import type { FileStates } from './file-states.ts';
 import type { FileWork } from './file-work.ts';
 import type { Asked, KnownEntries } from './known-entries.ts';
@@ -62,6 +62,26 @@ export class FileOpener {
       whole: answer.created || truncated,
     });
     return { ...(await this.#asItIs(opened, false, call)), created: answer.created };
+  }
+
+  async createUnnamed(directory: InodeId, mode: UnnamedMode, call: Call): Promise<OpenedFile> {
+    const asked = this.#parts.known.asking();
+    const { umask, linkable, read = false } = mode;
+    const write = mayWrite(mode);
+    const how = { mode: mode.mode, umask, linkable, reserveChunk: write, read, write };
+    const request = { context: undefined, directory, ...how };
+    const patience = this.#parts.patience(call);
+    // What an earlier session made went with it.
+    const repeatable = true;
+    const answer = await this.#parts.session.command(
+      methods.createUnnamed,
+      request,
+      call.caller,
+      patience,
+      repeatable,
+    );
+    this.#parts.known.learn(attributesOf(answer), asked);
+    return this.#opened(answer, mode, call, { asked, truncated: false, whole: true });
   }
 
   async open(inode: InodeId, mode: OpenMode, call: Call): Promise<OpenedFile> {

@@ -26,6 +26,7 @@ import type {
   OpenMode,
   Place,
   RenameOptions,
+  UnnamedMode,
   Waiting,
   XattrOptions,
 } from './api.ts';
@@ -289,6 +290,10 @@ class Client implements Api {
 
   create(parent: InodeId, name: Uint8Array, mode: CreateMode, call: Call): Promise<CreatedFile> {
     return this.#opener.create(parent, name, mode, call);
+  }
+
+  createUnnamed(directory: InodeId, mode: UnnamedMode, call: Call): Promise<OpenedFile> {
+    return this.#opener.createUnnamed(directory, mode, call);
   }
 
   open(inode: InodeId, mode: OpenMode, call: Call): Promise<OpenedFile> {

@@ -39,6 +39,9 @@ function tell(teller: Teller, command: Command): void {
       teller.learn(teller.answer<'makeNode'>().inode, value);
       teller.nameAdded(value);
       return;
+    case 'createUnnamed':
+      teller.learn(teller.answer<'createUnnamed'>().inode);
+      return;
     case 'makeLink':
       teller.learn(value.inode, value);
       teller.inode(value.inode);

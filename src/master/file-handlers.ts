@@ -11,7 +11,14 @@ import { checkFileAccess, checkReach, checkWriteByInode, unreachable } from './f
 import type { MasterHandlers, MasterParts } from './master-parts.ts';
 import { setAttributes } from './set-attributes.ts';
 
-type FileMethods = 'createFile' | 'open' | 'close' | 'commitLength' | 'allocate' | 'setAttributes';
+type FileMethods =
+  | 'createFile'
+  | 'createUnnamed'
+  | 'open'
+  | 'close'
+  | 'commitLength'
+  | 'allocate'
+  | 'setAttributes';
 
 /** An answer brings so many extents: a small file needs no further question. */
 const FIRST_EXTENTS = 4;
@@ -79,6 +86,31 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
       const extents = firstExtents(inode, context);
       const directory = entries.parent(context.session, parent);
       return { message: { attributes, openId, extents, created, beingWritten, parent: directory } };
+    },
+
+    createUnnamed: async ({ message }) => {
+      const { mode, umask, linkable, reserveChunk, read, write } = message;
+      const context = contextIn(message.context);
+      sessionOf(context);
+      const directory = inodeId(message.directory);
+      const goal = config.replication;
+      const firstChunk = reserveChunk ? newChunks.proposeIfPossible(goal) : undefined;
+      const body = { directory, inode: metadata.dealInode(), mode, umask, linkable, firstChunk, goal };
+      const reach = () => unreachable(parts.access, context, [directory]);
+      const attributes = unwrap(await metadata.execute(context, 'createUnnamed', body, reach));
+      const { inode } = attributes;
+      begun(firstChunk, inode);
+      try {
+        const openId = remember(context, inode, { read, write });
+        const extents = firstExtents(inode, context);
+        return {
+          message: { attributes, openId, extents, created: true, beingWritten: false, parent: undefined },
+        };
+      } catch (error) {
+        // The session ended meanwhile, and with it whoever could have used the file.
+        reaper.consider([inode]);
+        throw error;
+      }
     },
 
     open: async ({ message }, { signal }) => {

@@ -27,6 +27,8 @@ export class OrphanReaper {
   /** Found once at the start; what comes later is told by those who unlink and close. */
   #scannedTo: InodeId | 0 | 'all' = 0;
   readonly #candidates = new Set<InodeId>();
+  /** Found, and whoever made them has not heard of it yet: when he asks again, he opens them. */
+  readonly #awaited = new Set<InodeId>();
 
   constructor(parts: { env: Env; metadata: Metadata; sessions: SessionTable; onReaped: () => void }) {
     this.#env = parts.env;
@@ -55,6 +57,7 @@ export class OrphanReaper {
   async #round(): Promise<number | undefined> {
     if (!this.#sessions.isComplete(this.#env.monotonicMs())) return RETRY_DELAY_MS;
     if (this.#candidates.size === 0) this.#scan();
+    this.#considerHeardOf();
     const batch: InodeId[] = [];
     for (const inode of this.#candidates) {
       this.#candidates.delete(inode);
@@ -72,7 +75,17 @@ export class OrphanReaper {
       }
       this.#onReaped();
     }
-    return this.#candidates.size > 0 || this.#scannedTo !== 'all' ? 0 : undefined;
+    if (this.#candidates.size > 0 || this.#scannedTo !== 'all') return 0;
+    return this.#awaited.size > 0 ? RETRY_DELAY_MS : undefined;
+  }
+
+  /** A file that was made without a name is not reaped before its maker can have opened it. */
+  #considerHeardOf(): void {
+    for (const inode of this.#awaited) {
+      if (this.#metadata.state.isAwaited(inode)) continue;
+      this.#awaited.delete(inode);
+      this.#candidates.add(inode);
+    }
   }
 
   #isReapable(inode: InodeId): boolean {
@@ -84,7 +97,7 @@ export class OrphanReaper {
   #scan(): void {
     if (this.#scannedTo === 'all') return;
     const page = this.#metadata.state.orphans(this.#scannedTo, PAGE_SIZE);
-    for (const inode of page) this.#candidates.add(inode);
+    for (const inode of page) this.#awaited.add(inode);
     this.#scannedTo = page.length < PAGE_SIZE ? 'all' : (page.at(-1) ?? 'all');
   }
 }

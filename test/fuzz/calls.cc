@@ -255,6 +255,12 @@ const std::map<std::string, Call> CALLS = {
        std::string from = a.text(), to = a.text();
        return result(linkat(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), a.number()));
      }},
+    // Of root alone: others would need the file's path in /proc, and there is none here.
+    {"linkopen",
+     [](Arguments &a) {
+       int file = a.slot();
+       return result(linkat(file, "", AT_FDCWD, a.text().c_str(), AT_EMPTY_PATH));
+     }},
     {"unlink", [](Arguments &a) { return result(unlink(a.text().c_str())); }},
     {"rmdir", [](Arguments &a) { return result(rmdir(a.text().c_str())); }},
     {"rename",

@@ -11,7 +11,8 @@ export type OperationTable = Readonly<Record<string, OperationKind>>;
 
 const { O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY, S_IFIFO, S_IFREG, S_IFSOCK } =
   constants;
-const { S_IFCHR } = constants;
+const { O_DIRECTORY, S_IFCHR } = constants;
+const O_TMPFILE = 0o20000000 | O_DIRECTORY;
 const AT_SYMLINK_FOLLOW = 0x400;
 const RENAME_NOREPLACE = 1;
 const RENAME_EXCHANGE = 2;
@@ -20,6 +21,11 @@ const RENAME_EXCHANGE = 2;
 export const TREE: OperationTable = {
   create: { weight: 8, call: (c) => ['open', c.slot(), c.path(), O_RDWR | O_CREAT | O_EXCL, c.mode()] },
   open: { weight: 8, call: (c) => ['open', c.slot(), c.path(), c.openFlags(), c.mode()] },
+  'open unnamed': {
+    weight: 3,
+    call: (c) => ['open', c.slot(), c.directory(), O_TMPFILE | O_RDWR | c.pick([0, 0, O_EXCL]), c.mode()],
+  },
+  'link open': { weight: 3, call: (c) => ['linkopen', c.slot(), c.path()] },
   close: { weight: 1, call: (c) => ['close', c.slot()] },
   mkdir: { weight: 9, call: (c) => ['mkdir', c.directory(), c.directoryMode()] },
   mknod: { weight: 2, call: (c) => ['mknod', c.path(), c.pick([S_IFREG, S_IFSOCK]) | c.mode(), 0] },

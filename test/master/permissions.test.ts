@@ -49,6 +49,10 @@ const ATTEMPTS: Partial<Record<MethodName, (bob: Client, at: Private) => Promise
     bob.create('secret', { parent: directory, caller: BOB }),
     bob.create('new', { parent: sub, caller: BOB }),
   ],
+  createUnnamed: (bob, { directory, sub }) =>
+    [directory, sub].map((inode) =>
+      bob.call(methods.createUnnamed, { context: bob.context(BOB), directory: inode, mode: 0o644 }),
+    ),
   makeNode: (bob, { directory, sub }) =>
     [directory, sub].map((parent) =>
       bob.call(methods.makeNode, {

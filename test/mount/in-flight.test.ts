@@ -19,7 +19,16 @@ test('whose caller got a signal is known until it is answered', (t) => {
 
 test('what may have been applied is never given up', (t) => {
   const inFlight = new InFlight();
-  for (const kind of ['write', 'create', 'rename', 'unlink', 'setAttributes', 'open', 'flush'] as const) {
+  for (const kind of [
+    'write',
+    'create',
+    'createUnnamed',
+    'rename',
+    'unlink',
+    'setAttributes',
+    'open',
+    'flush',
+  ] as const) {
     inFlight.begin({ ...writing, kind });
     inFlight.interrupt(4n);
     t.false(inFlight.isAnyInterrupted, kind);

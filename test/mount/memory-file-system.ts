@@ -175,6 +175,12 @@ export class MemoryFileSystem implements FileSystem {
     return { ...this.#entry(node), ...this.#opened() };
   }
 
+  async createUnnamed({ mode, umask }: requests.CreateUnnamed, caller: Caller): Promise<Entry & OpenReply> {
+    const node = this.#make(TYPE.REGULAR | (mode & ~umask), caller);
+    node.linkCount = 0;
+    return { ...this.#entry(node), ...this.#opened() };
+  }
+
   async open({ node, flags }: requests.Open): Promise<OpenReply> {
     if (flags & OPEN.TRUNCATE) this.#resize(this.#node(node), 0);
     return this.#opened();

@@ -92,7 +92,7 @@ static int openFlags(const std::string &text) {
   return bits(text, {{"rdonly", O_RDONLY}, {"wronly", O_WRONLY}, {"rdwr", O_RDWR}, {"creat", O_CREAT},
                      {"excl", O_EXCL}, {"trunc", O_TRUNC}, {"append", O_APPEND}, {"directory", O_DIRECTORY},
                      {"nofollow", O_NOFOLLOW}, {"path", O_PATH}, {"nonblock", O_NONBLOCK}, {"sync", O_SYNC},
-                     {"noatime", O_NOATIME}});
+                     {"noatime", O_NOATIME}, {"tmpfile", O_TMPFILE}});
 }
 
 static timespec timeOf(const std::string &text) {
@@ -113,6 +113,7 @@ static std::string done(long long result) { return checked(result), std::string(
 static std::string told(long long result) { return std::to_string(checked(result)); }
 
 static int file(const std::string &name) { return name == "cwd" ? AT_FDCWD : files.at(name); }
+static std::string pathOf(const std::string &name) { return "/proc/self/fd/" + std::to_string(file(name)); }
 static std::string keep(const std::string &name, int descriptor) {
   checked(descriptor);
   if (const auto old = files.find(name); old != files.end()) close(old->second);
@@ -346,6 +347,7 @@ static const std::map<std::string, Call> CALLS = {
      [](auto &a) {
        return keep(a[0], openat(file(a[1]), a[2].c_str(), openFlags(a[3]), a.size() > 4 ? octal(a[4]) : 0644));
      }},
+    {"reopen", [](auto &a) { return keep(a[0], open(pathOf(a[1]).c_str(), openFlags(a[2]))); }},
     {"close",
      [](auto &a) {
        const int descriptor = file(a[0]);
@@ -394,6 +396,9 @@ static const std::map<std::string, Call> CALLS = {
 
     {"link", [](auto &a) { return done(link(a[0].c_str(), a[1].c_str())); }},
     {"linkfollow", [](auto &a) { return done(linkat(AT_FDCWD, a[0].c_str(), AT_FDCWD, a[1].c_str(), AT_SYMLINK_FOLLOW)); }},
+    {"linkopen",
+     [](auto &a) { return done(linkat(AT_FDCWD, pathOf(a[0]).c_str(), AT_FDCWD, a[1].c_str(), AT_SYMLINK_FOLLOW)); }},
+    {"linkempty", [](auto &a) { return done(linkat(file(a[0]), "", AT_FDCWD, a[1].c_str(), AT_EMPTY_PATH)); }},
     {"symlink", [](auto &a) { return done(symlink(a[0].c_str(), a[1].c_str())); }},
     {"readlink",
      [](auto &a) {

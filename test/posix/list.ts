@@ -9,6 +9,7 @@ import { PATHS } from './checks/paths.ts';
 import { RENAME } from './checks/rename.ts';
 import { SPECIAL } from './checks/special.ts';
 import { TIMES } from './checks/times.ts';
+import { UNNAMED } from './checks/unnamed.ts';
 import type { Checks } from './checks.ts';
 
 /** All of it, by name. */
@@ -24,6 +25,7 @@ export const POSIX_CHECKS: Checks = joined([
   DIRECTORIES,
   RENAME,
   SPECIAL,
+  UNNAMED,
 ]);
 
 /** What the mount is known not to do, and why; the list says so when that is no longer true. */

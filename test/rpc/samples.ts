@@ -121,6 +121,13 @@ export const MASTER_SAMPLES: Samples<MasterDefinition> = {
     { context, parent: 1, name, mode: 0o644, exclusive: true, reserveChunk: true, write: true },
     { attributes, openId: 9, extents: [extent], created: true },
   ],
+  createUnnamed: [
+    {
+      ...{ context, directory: 1, mode: 0o644, umask: 0o22, linkable: true },
+      ...{ reserveChunk: true, read: true, write: true },
+    },
+    { attributes, openId: 9, extents: [extent], created: true },
+  ],
   makeNode: [
     { context, parent: 1, name, type: FileType.FILE_TYPE_SYMLINK, symlinkTarget: name },
     { attributes },

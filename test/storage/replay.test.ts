@@ -71,7 +71,7 @@ async function randomLog(seed: number): Promise<World> {
       recorded: dice.below(version + 1),
       admitted: 0 as const,
     };
-    switch (dice.below(18)) {
+    switch (dice.below(19)) {
       case 0:
         if (sessions.length < 6 || dice.chance(0.1)) sessions.push(world.openSession());
         break;
@@ -180,6 +180,13 @@ async function randomLog(seed: number): Promise<World> {
             version: 1 + dice.below(4),
           });
         break;
+      case 17: {
+        const how = { mode: 0o666, umask: 0o022, linkable: dice.chance(0.7), goal: 3 };
+        const body = { directory: parent, inode: world.nextInode(), ...how, firstChunk: world.newChunk() };
+        const made = world.run('createUnnamed', body, context);
+        if (made.ok) inodes.push(made.value.inode);
+        break;
+      }
       default:
         world.run('reap', { inodes: state.orphans(0, dice.below(4)) });
         world.run('forgetGarbage', { chunks: state.garbage(0, dice.below(4)).map(({ chunk }) => chunk) });
@@ -214,7 +221,7 @@ test('the tables equal a replay of the log, in both stores, however it is cut in
     }
     for (const { body } of world.log) kinds.add(body.$case);
   }
-  t.is(kinds.size, 20, [...kinds].join());
+  t.is(kinds.size, 21, [...kinds].join());
 });
 
 test('a record that is no command is CORRUPT, or at least nothing worse', (t) => {

@@ -43,24 +43,59 @@ export const prepareCreateFile: Prepare<'createFile'> = (state, body, command) =
   if (dirent !== undefined) return openExisting(state, state.inodeOf(dirent.inode), { body, command });
 
   if (!mayAccess(state, caller, directory.value, MAY_WRITE)) return denied(directory.value);
-  if (isUsed(state, body.inode)) return idUsed(body.inode);
-  if (body.goal < 1 || body.goal > REPLICATION_MAX)
-    return refuse('INVALID_ARGUMENT', `${body.goal} copies are not possible`);
+  const refusal = badNewFile(state, body);
+  if (refusal) return refusal;
   return ready(() => {
-    const fresh = newInode(directory.value, {
-      id: body.inode,
-      type: FileType.REGULAR,
-      mode: body.mode,
-      caller,
-      time: command.time,
-      goal: body.goal,
-    });
-    const inode = withRights(state, directory.value, fresh, body.umask);
+    const inode = newFile(state, directory.value, { ...body, caller, time: command.time });
     addEntry(state, { directory: directory.value, name: body.name, inode, time: command.time });
     putFirstChunk(state, inode, body.firstChunk);
     return { attributes: inode, created: true };
   });
 };
+
+/** What open(2) with O_TMPFILE does. */
+export const prepareCreateUnnamed: Prepare<'createUnnamed'> = (state, body, { context, time }) => {
+  const { caller, session, number } = context;
+  const directory = state.directory(body.directory);
+  if (!directory.ok) return directory;
+  if (!mayAccess(state, caller, directory.value, MAY_WRITE | MAY_EXECUTE)) return denied(directory.value);
+  const refusal = badNewChunk(state, body.firstChunk) ?? badNewFile(state, body);
+  if (refusal) return refusal;
+  return ready(() => {
+    const made = newFile(state, directory.value, { ...body, caller, time });
+    const inode: Inode = { ...made, linkCount: 0, parent: 0 };
+    addInode(state, inode);
+    state.tables.putOrphan(inode.inode, { unnamed: { linkable: body.linkable, session, number } });
+    putFirstChunk(state, inode, body.firstChunk);
+    return inode;
+  });
+};
+
+function badNewFile(
+  state: MetadataState,
+  { inode, goal }: { inode: InodeId; goal: number },
+): Result<never> | undefined {
+  if (isUsed(state, inode)) return idUsed(inode);
+  if (goal >= 1 && goal <= REPLICATION_MAX) return undefined;
+  return refuse('INVALID_ARGUMENT', `${goal} copies are not possible`);
+}
+
+function newFile(
+  state: MetadataState,
+  directory: Inode,
+  made: {
+    inode: InodeId;
+    mode: number;
+    umask?: number | undefined;
+    goal: number;
+    caller: Caller;
+    time: Time;
+  },
+): Inode {
+  const { inode, mode, umask, goal, caller, time } = made;
+  const fresh = newInode(directory, { id: inode, type: FileType.REGULAR, mode, caller, time, goal });
+  return withRights(state, directory, fresh, umask);
+}
 
 /** What open(2) with O_CREAT does when the name is taken. */
 function openExisting(
@@ -156,12 +191,14 @@ export const prepareMakeLink: Prepare<'makeLink'> = (state, body, { context: { c
   const directory = roomFor(state, caller, body.parent, body.name);
   if (!directory.ok) return directory;
   const inode = state.tables.inode(body.inode);
-  if (inode === undefined || inode.linkCount === 0)
+  const unnamed = inode?.linkCount === 0 ? state.tables.orphan(inode.inode)?.unnamed : undefined;
+  if (inode === undefined || (inode.linkCount === 0 && !unnamed?.linkable))
     return refuse('NOT_FOUND', `no inode ${body.inode} with a name`);
   if (inode.type === FileType.DIRECTORY) return refuse('NOT_PERMITTED', 'a directory has one name');
   if (inode.linkCount >= LINK_COUNT_MAX)
     return refuse('TOO_MANY_LINKS', `inode ${inode.inode} has ${inode.linkCount} links`);
   return ready(() => {
+    if (inode.linkCount === 0) state.tables.removeOrphan(inode.inode);
     const linked: Inode = { ...withLink(state, inode, body.parent), ctime: time };
     state.tables.putInode(linked);
     state.tables.putDirent(body.parent, body.name, { inode: inode.inode, type: inode.type });
@@ -243,10 +280,14 @@ function addEntry(
   { directory, name, inode, time }: { directory: Inode; name: Buffer; inode: Inode; time: Time },
 ): void {
   state.tables.putDirent(directory.inode, name, { inode: inode.inode, type: inode.type });
-  state.tables.putInode(inode);
+  addInode(state, inode);
   // A directory's ".." is a link to its parent.
   const linkCount = directory.linkCount + (inode.type === FileType.DIRECTORY ? 1 : 0);
   state.tables.putInode({ ...directory, linkCount, mtime: time, ctime: time });
+}
+
+function addInode(state: MetadataState, inode: Inode): void {
+  state.tables.putInode(inode);
   state.progress.nextInode = Math.max(state.progress.nextInode, inode.inode + 1);
   state.progress.inodeCount += 1;
 }

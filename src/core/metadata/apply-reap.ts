@@ -9,7 +9,7 @@ import { type Prepare, ready } from './prepared.ts';
 export const prepareReap: Prepare<'reap'> = (state, { inodes }) =>
   ready(() => {
     for (const inode of inodes) {
-      if (!state.tables.isOrphan(inode)) continue;
+      if (state.tables.orphan(inode) === undefined) continue;
       dropExtentsFrom(state, inode, 0);
       state.tables.removeOrphan(inode);
       removeInode(state, state.inodeOf(inode));

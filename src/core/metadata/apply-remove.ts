@@ -81,7 +81,7 @@ export function dropLink(
     state.tables.putInode(left);
   } else if (inode.type === FileType.REGULAR) {
     state.tables.putInode(left);
-    state.tables.putOrphan(inode.inode);
+    state.tables.putOrphan(inode.inode, { unnamed: undefined });
   } else {
     if (inode.type === FileType.SYMLINK) state.tables.removeSymlink(inode.inode);
     removeInode(state, inode);

@@ -7,7 +7,7 @@ import {
   prepareRaiseVersion,
   prepareSealExtent,
 } from './apply-chunks.ts';
-import { prepareCreateFile, prepareMakeLink, prepareMakeNode } from './apply-create.ts';
+import { prepareCreateFile, prepareCreateUnnamed, prepareMakeLink, prepareMakeNode } from './apply-create.ts';
 import { prepareForgetGarbage, prepareReap } from './apply-reap.ts';
 import { prepareRemoveDirectory, prepareUnlink } from './apply-remove.ts';
 import { prepareRename } from './apply-rename.ts';
@@ -31,6 +31,7 @@ const PREPARE: { readonly [K in CommandCase]: Prepare<K> } = {
   addServer: prepareAddServer,
   reserveWriters: prepareReserveWriters,
   createFile: prepareCreateFile,
+  createUnnamed: prepareCreateUnnamed,
   makeNode: prepareMakeNode,
   makeLink: prepareMakeLink,
   unlink: prepareUnlink,

@@ -86,6 +86,15 @@ export interface CommandBodies {
     readonly goal: number;
     readonly umask?: number | undefined;
   };
+  createUnnamed: {
+    readonly directory: InodeId;
+    readonly inode: InodeId;
+    readonly mode: number;
+    readonly umask: number;
+    readonly linkable: boolean;
+    readonly firstChunk: NewChunk | undefined;
+    readonly goal: number;
+  };
   makeNode: {
     readonly parent: InodeId;
     readonly name: Buffer;
@@ -177,6 +186,7 @@ export interface CommandResults {
   addServer: Done;
   reserveWriters: Done;
   createFile: CreatedFile;
+  createUnnamed: Attributes;
   makeNode: Attributes;
   makeLink: Attributes;
   unlink: Removed;

@@ -106,6 +106,7 @@ const SHAPES: { readonly [K in CommandCase]: Shape<CommandResults[K]> } = {
   addServer: done,
   reserveWriters: done,
   createFile: createdFile,
+  createUnnamed: attributes,
   makeNode: attributes,
   makeLink: attributes,
   unlink: removed,

@@ -60,6 +60,11 @@ export class ResultMemory {
     );
   }
 
+  /** Whether there is an answer to this command that may not have arrived. */
+  holds(session: SessionId | 0, number: number): boolean {
+    return session !== 0 && this.#sessions.get(session)?.numbers.includes(number) === true;
+  }
+
   remember({ context, body }: Command, result: Result<CommandResult>): void {
     const { session, number } = context;
     const memory = session === 0 ? undefined : this.#sessions.get(session);

@@ -10,6 +10,7 @@ import type {
   FileType,
   Garbage,
   Inode,
+  Orphan,
   Progress,
   Server,
   Session,
@@ -153,6 +154,21 @@ export function writeGarbage(row: RowWriter, garbage: Garbage): RowWriter {
 
 export function readGarbage(row: RowReader): Garbage {
   return { members: readIds<ServerId>(row) };
+}
+
+/** Nothing at all is a file that lost its last name. */
+export function writeOrphan(row: RowWriter, { unnamed }: Orphan): RowWriter {
+  if (unnamed === undefined) return row;
+  return row
+    .byte(unnamed.linkable ? 1 : 0)
+    .number(unnamed.session)
+    .number(unnamed.number);
+}
+
+export function readOrphan(row: RowReader): Orphan {
+  if (row.atEnd) return { unnamed: undefined };
+  const linkable = row.byte() === 1;
+  return { unnamed: { linkable, session: row.number() as SessionId | 0, number: row.number() } };
 }
 
 export function writeSession(row: RowWriter, session: Session): RowWriter {

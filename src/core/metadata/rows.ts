@@ -98,6 +98,20 @@ export interface Garbage {
   readonly members: ServerId[];
 }
 
+/** A regular file without a name, until it is reaped. */
+export interface Orphan {
+  /** It never had a name; undefined: it lost its last one. */
+  readonly unnamed: Unnamed | undefined;
+}
+
+export interface Unnamed {
+  /** It may be given a name. */
+  readonly linkable: boolean;
+  /** The command that made it: until its answer has come, nobody else knows of the file. */
+  readonly session: SessionId | 0;
+  readonly number: number;
+}
+
 export interface Session {
   readonly session: SessionId;
   readonly host: string;

@@ -276,6 +276,12 @@ export class MetadataState {
     return this.tables.orphans(after, limit);
   }
 
+  /** A file that was made without a name, and whoever made it may not have been told yet: he will ask again. */
+  isAwaited(inode: InodeId): boolean {
+    const unnamed = this.tables.orphan(inode)?.unnamed;
+    return unnamed !== undefined && this.results.holds(unnamed.session, unnamed.number);
+  }
+
   // --- sessions and servers ---
 
   session(session: SessionId): Session | undefined {

@@ -10,6 +10,7 @@ import {
   readFilesystem,
   readGarbage,
   readInode,
+  readOrphan,
   readProgress,
   readServer,
   readSession,
@@ -20,11 +21,23 @@ import {
   writeFilesystem,
   writeGarbage,
   writeInode,
+  writeOrphan,
   writeProgress,
   writeServer,
   writeSession,
 } from './row-codecs.ts';
-import type { Chunk, Dirent, Extent, Filesystem, Garbage, Inode, Progress, Server, Session } from './rows.ts';
+import type {
+  Chunk,
+  Dirent,
+  Extent,
+  Filesystem,
+  Garbage,
+  Inode,
+  Orphan,
+  Progress,
+  Server,
+  Session,
+} from './rows.ts';
 import type { MetaStore } from './store.ts';
 
 /** The first byte of each key: the table. The rest is what is said beside it; numbers are ordered ones. */
@@ -37,7 +50,7 @@ const Table = {
   EXTENT: 6, // inode, start
   CHUNK: 7, // chunk
   SYMLINK: 8, // inode -> target
-  ORPHAN: 9, // inode -> empty
+  ORPHAN: 9, // inode
   GARBAGE: 10, // chunk
   SESSION: 11, // session
   RESULT: 12, // session, number -> result, see result-codec.ts
@@ -46,8 +59,6 @@ const Table = {
   XATTR: 20, // inode, name -> value
 } as const;
 type Table = (typeof Table)[keyof typeof Table];
-
-const NOTHING = new Uint8Array(0);
 
 /**
  * The tables, typed, over ordered bytes. No rules here: those are in the files of the commands.
@@ -258,11 +269,13 @@ export class Tables {
     return found;
   }
 
-  isOrphan(inode: InodeId): boolean {
-    return this.#store.has(this.#numberKey(Table.ORPHAN, inode));
+  orphan(inode: InodeId): Orphan | undefined {
+    const row = this.#read(this.#numberKey(Table.ORPHAN, inode));
+    return row && readOrphan(row);
   }
-  putOrphan(inode: InodeId): void {
-    this.#store.put(this.#numberKey(Table.ORPHAN, inode), NOTHING);
+  putOrphan(inode: InodeId, orphan: Orphan): void {
+    const value = writeOrphan(this.#value.begin(), orphan).finish();
+    this.#store.put(this.#numberKey(Table.ORPHAN, inode), value);
   }
   removeOrphan(inode: InodeId): void {
     this.#removeExisting(this.#numberKey(Table.ORPHAN, inode), 'a removed orphan was there');

@@ -46,6 +46,9 @@ test('every kind of answer, and a refusal with its fields, is remembered as it w
   check('EXISTS', (c) => world.run('makeLink', { parent: ROOT, name, inode }, c));
   check('makeLink', (c) => world.run('makeLink', { parent: ROOT, name: bytes('b'), inode }, c));
   check('addChunk', (c) => world.run('addChunk', { inode, fileOffset: 0, chunk: world.newChunk() }, c));
+  const how = { mode: 0o644, umask: 0, linkable: true, firstChunk: undefined, goal: 3 };
+  const unnamed = { directory: ROOT, inode: world.nextInode(), ...how };
+  check('createUnnamed', (c) => world.run('createUnnamed', unnamed, c));
   const raise = {
     chunk: file.firstChunk.chunk,
     version: 1,

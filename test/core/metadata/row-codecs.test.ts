@@ -1,10 +1,10 @@
 import { Buffer } from 'node:buffer';
 import test from 'ava';
 import fc from 'fast-check';
-import type { InodeId } from '../../../src/base/ids.ts';
+import type { InodeId, SessionId } from '../../../src/base/ids.ts';
 import { unwrap } from '../../../src/base/result.ts';
 import { RowReader, RowWriter } from '../../../src/core/metadata/codec.ts';
-import { readInode, writeInode } from '../../../src/core/metadata/row-codecs.ts';
+import { readInode, readOrphan, writeInode, writeOrphan } from '../../../src/core/metadata/row-codecs.ts';
 import { FileType, type Inode } from '../../../src/core/metadata/rows.ts';
 import { bytes, dump, newWorld, ROOT } from './world.ts';
 
@@ -44,6 +44,16 @@ test('an inode comes back from its row as it was, its parent too', (t) => {
       t.deepEqual(read, inode);
     }),
   );
+});
+
+test('of a file without a name it is known whether it ever had one; rows of before are of those that had', (t) => {
+  const unnamed = { linkable: true, session: (2 ** 50) as SessionId, number: 7 };
+  for (const orphan of [{ unnamed: undefined }, { unnamed }, { unnamed: { ...unnamed, linkable: false } }]) {
+    const row = Buffer.from(writeOrphan(new RowWriter().begin(), orphan).finish());
+    t.deepEqual(readOrphan(new RowReader().begin({ bytes: row, length: row.length })), orphan);
+  }
+  const empty = { bytes: Buffer.alloc(0), length: 0 };
+  t.deepEqual(readOrphan(new RowReader().begin(empty)), { unnamed: undefined });
 });
 
 test('a small file among millions costs four rows of 150 bytes in all, a further name two small ones', async (t) => {

@@ -151,6 +151,11 @@ const cases: readonly [string, Buffer, Request][] = [
     { kind: 'create', parent: 5, flags: 0o101, mode: 0o100644, umask: 0o22, name: Buffer.from('f') },
   ],
   [
+    'TMPFILE',
+    packet(OPCODE.TMPFILE, 5, u32(0o20200001, 0o100600, 0o22, 0), text('/')),
+    { kind: 'createUnnamed', directory: 5, flags: 0o20200001, mode: 0o100600, umask: 0o22 },
+  ],
+  [
     'READ',
     packet(OPCODE.READ, 5, u64(3, 2 ** 40), u32(65536, 0), u64(0), u32(0, 0)),
     { kind: 'read', node: 5, openFile: 3, offset: 2 ** 40, size: 65536 },
