@@ -1,6 +1,6 @@
 import test from 'ava';
 import { FileType, MasterDefinition } from '../../src/rpc/messages.ts';
-import { ALICE, BOB, type Client, codeFrom, env, eventually, Place, ROOT } from './fixture.ts';
+import { ALICE, BOB, type Client, codeFrom, eventually, Place, ROOT } from './fixture.ts';
 
 const { methods } = MasterDefinition;
 
@@ -55,13 +55,9 @@ test('nobody else comes to it, and nobody has one without a session', async (t) 
 });
 
 test('it ends with its session', async (t) => {
-  const { place, client } = await openPlace(t, { sessionTimeoutMs: 400 });
-  const other = await place.client().open();
+  const { client } = await openPlace(t, { sessionTimeoutMs: 1_000 });
   const { inode } = await create(client);
-  await eventually(t, 'the file goes', async () => {
-    await other.call(methods.renewSession, { session: other.session });
-    return !(await exists(other, inode));
-  });
+  await eventually(t, 'the file goes', async () => !(await exists(client, inode)));
 });
 
 test('it outlives the master while its session tells that it is open', async (t) => {
@@ -79,12 +75,14 @@ test('it outlives the master while its session tells that it is open', async (t)
 
 test('one that was made just before the master ended is there when its maker asks again', async (t) => {
   const { place, client } = await openPlace(t);
+  const unlinked = await client.create('unlinked', { reserve: false });
+  await client.unlink('unlinked');
   const context = client.context(ALICE);
   const { inode } = await create(client, context);
   await place.restart();
   // He does not know of it yet, so he does not say that he has it open.
   await client.call(methods.renewSession, { session: client.session, openFiles: [], complete: true });
-  await env.sleep(100);
+  await eventually(t, 'what is not open goes', async () => !(await exists(client, unlinked.inode)));
   const again = await create(client, context);
   t.is(again.inode, inode);
   t.is(await codeFrom(link(client, inode)), 'OK');
