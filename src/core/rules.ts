@@ -1,5 +1,5 @@
 /**
- * Rules of the chunk protocol that can be left out, one at a time. For the simulator alone, which has to notice: each is
+ * Rules of the chunk protocol (P), and of locks (L), that can be left out, one at a time. For the simulator alone, which has to notice: each is
  * there because of an accident that follows without it. No program has a key for it; absent, all rules hold.
  *
  *     P2   a replica records a version only if it is above its own
@@ -15,6 +15,8 @@
  *     P18  the table of appends is handed on when members are made equal
  *     P19  a replica that has missed a truncation makes up for it with the next version
  *     P21  after a restart of the master, any file may be under the pen of who has not told yet
+ *     L1   after a restart of the master, nothing is locked before all have told what they hold
+ *     L2   what a session that ended has locked and was writing passes on when nothing of it can arrive any more
  */
 export type Rule =
   | 'P2'
@@ -29,7 +31,9 @@ export type Rule =
   | 'P17'
   | 'P18'
   | 'P19'
-  | 'P21';
+  | 'P21'
+  | 'L1'
+  | 'L2';
 
 export type Rules = ReadonlySet<Rule>;
 

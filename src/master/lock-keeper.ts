@@ -5,6 +5,7 @@ import { ok, type Result, refuse, unwrap } from '../base/result.ts';
 import type { Lock, LockPlace } from '../core/file-locks.ts';
 import { LockCalls } from '../core/lock-calls.ts';
 import { LockTable, type Waiter } from '../core/lock-table.ts';
+import { NO_RULES, type Rules } from '../core/rules.ts';
 import type { SessionTable } from '../core/session-table.ts';
 import type { fenceFile } from './file-fence.ts';
 
@@ -23,6 +24,7 @@ export interface LockKeeperParts {
   readonly sessions: SessionTable;
   /** Raises the versions of a file's chunks, but for some. */
   readonly fence: (inode: InodeId, known: FenceMemory) => Promise<void>;
+  readonly withoutRules?: Rules;
 }
 
 type FenceMemory = Parameters<typeof fenceFile>[2];
@@ -36,6 +38,7 @@ type FenceMemory = Parameters<typeof fenceFile>[2];
  */
 export class LockKeeper {
   readonly #parts: LockKeeperParts;
+  readonly #withoutRules: Rules;
   readonly #table = new LockTable();
   /** Sessions whose locks are known here to be all. */
   readonly #told = new Map<SessionId, ToldSession>();
@@ -51,6 +54,7 @@ export class LockKeeper {
 
   constructor(parts: LockKeeperParts) {
     this.#parts = parts;
+    this.#withoutRules = parts.withoutRules ?? NO_RULES;
     let resolve: () => void = () => undefined;
     const promise = new Promise<void>((done) => {
       resolve = done;
@@ -88,7 +92,7 @@ export class LockKeeper {
     if (this.#graceOver === undefined) return;
     this.#graceTimer?.cancel();
     const nowMs = env.monotonicMs();
-    if (sessions.isComplete(nowMs)) {
+    if (sessions.isComplete(nowMs) || this.#withoutRules.has('L1')) {
       this.#graceOver.resolve();
       this.#graceOver = undefined;
     } else {
@@ -167,7 +171,8 @@ export class LockKeeper {
   /** The session is over, which was writing these files. */
   sessionEnded(session: SessionId, written: ReadonlySet<InodeId>): void {
     if (!this.#told.delete(session)) this.#fencedSince = new Set();
-    this.#table.sessionEnded(session, (inode) => written.has(inode), this.#nowMs);
+    const staysLocked = (inode: InodeId) => written.has(inode) && !this.#withoutRules.has('L2');
+    this.#table.sessionEnded(session, staysLocked, this.#nowMs);
     for (const inode of written) {
       if (!this.#table.holds(session, inode)) continue;
       const sessions = this.#ended.get(inode);
@@ -217,7 +222,7 @@ export class LockKeeper {
   async #untilSafe(inode: InodeId, signal: AbortSignal): Promise<void> {
     if (this.#graceOver !== undefined) await within(this.#graceOver.promise, signal);
     const fencedSince = this.#fencedSince;
-    if (fencedSince === undefined || fencedSince.has(inode)) return;
+    if (fencedSince === undefined || fencedSince.has(inode) || this.#withoutRules.has('L2')) return;
     const chunks = new Set<ChunkHandle>();
     const isFenced = (chunk: ChunkHandle) => chunks.has(chunk);
     await this.#parts.fence(inode, { isFenced, onFenced: (chunk) => chunks.add(chunk) });

@@ -184,7 +184,7 @@ function assemble(metadata: MetadataEngine, options: MasterOptions): MasterParts
     isRepairing: (chunk) => repairer.isRepairing(chunk),
   });
   const locks = new LockKeeper({
-    ...{ env, sessions },
+    ...{ env, sessions, withoutRules },
     fence: (inode, known) => fenceFile({ metadata, raiser }, inode, known),
   });
   const settler = new LengthSettler({ env, metadata, sessions, locations, leases, raiser, calls, locks });

@@ -21,6 +21,7 @@ export type ClientProgram = (client: GfsClient, process: Process) => Promise<voi
 
 export interface ClusterOptions {
   readonly serverCount: number;
+  readonly sessionTimeoutMs: number;
   readonly clients: readonly ClientProgram[];
   /** What the protocol says that this cluster does not do. */
   readonly withoutRules?: Rules | undefined;
@@ -38,11 +39,12 @@ export class Cluster {
   readonly servers: readonly Node[];
   readonly clients: readonly Node[];
 
-  constructor(simulation: Simulation, { serverCount, clients, withoutRules }: ClusterOptions) {
+  constructor(simulation: Simulation, options: ClusterOptions) {
+    const { serverCount, clients, withoutRules } = options;
     this.simulation = simulation;
     this.network = new SimNetwork(simulation);
     this.stores = new KeptStores(simulation.random.fork('stores'));
-    this.master = this.#node('master', masterProgram(this.stores, withoutRules));
+    this.master = this.#node('master', masterProgram(this.stores, options));
     this.master.onPowerLost.push(() => this.stores.losePower());
     this.servers = Array.from({ length: serverCount }, (_, index) =>
       this.#node(`server${index + 1}`, serverProgram(withoutRules)),
@@ -84,7 +86,10 @@ export class Cluster {
   }
 }
 
-function masterProgram(stores: KeptStores, withoutRules: Rules | undefined): Launch {
+function masterProgram(
+  stores: KeptStores,
+  { sessionTimeoutMs, withoutRules }: Pick<ClusterOptions, 'sessionTimeoutMs' | 'withoutRules'>,
+): Launch {
   return async ({ env, disk, network, onFatal }) => {
     await MasterServer.start({
       env,
@@ -97,6 +102,7 @@ function masterProgram(stores: KeptStores, withoutRules: Rules | undefined): Lau
       replication: REPLICATION,
       withoutRules,
       repairGraceMs: REPAIR_GRACE_MS,
+      sessionTimeoutMs,
       onFatal,
     });
   };

@@ -42,6 +42,7 @@ export class Node {
   #process: Process | undefined;
   #last: SimEnv | undefined;
   #starts = 0;
+  #startedMs = 0;
 
   constructor(
     simulation: Simulation,
@@ -62,6 +63,11 @@ export class Node {
     return this.#process !== undefined;
   }
 
+  /** When its last process began. */
+  get startedMs(): number {
+    return this.#startedMs;
+  }
+
   start(): void {
     if (this.#process !== undefined) return;
     const { startsWhenDelivered = false } = this.#options;
@@ -71,6 +77,7 @@ export class Node {
     }
     this.#network.powerOn(this.name);
     this.#starts += 1;
+    this.#startedMs = this.#simulation.nowMs;
     const env = new SimEnv(this.#simulation, `${this.name}.${this.#starts}`);
     this.#simulation.trace(`${env.name} starts`);
     const process: Process = {

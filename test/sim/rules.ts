@@ -1,7 +1,7 @@
 // Rules of the protocol left out, one at a time: after how many seeds somebody notices.
 import { must } from '../../src/base/assert.ts';
 import { messageOf } from '../../src/base/errors.ts';
-import { SECOND_MS } from '../../src/base/units.ts';
+import { MINUTE_MS, SECOND_MS } from '../../src/base/units.ts';
 import type { Rule } from '../../src/core/rules.ts';
 import { FAULTS, type FaultMixture } from './faults/faults.ts';
 import { type Plan, runSeed } from './story.ts';
@@ -27,6 +27,10 @@ const PLANS: Readonly<Record<Rule, Partial<Plan>>> = {
   P18: appends('kill a server', 'lost connections'),
   P19: writes('kill a server', 'kill all'),
   P21: appends('kill the master', 'kill a client'),
+  // A client tells late what it holds.
+  L1: often(locks(MINUTE_MS, 'kill the master', 'partition', 'pause')),
+  // What a client had sent is on its way for longer than its session lasts.
+  L2: often(locks(2 * SECOND_MS, 'kill a client', 'partition', 'slow network', 'late copies', 'pause')),
 };
 
 export const RULES = Object.keys(PLANS) as readonly Rule[];
@@ -71,6 +75,10 @@ function writes(...faults: string[]): Partial<Plan> {
 
 function appends(...faults: string[]): Partial<Plan> {
   return { workloads: ['appends'], faultsMs: 3 * SECOND_MS, faults: faultsOf(...faults) };
+}
+
+function locks(sessionTimeoutMs: number, ...faults: string[]): Partial<Plan> {
+  return { workloads: ['locks'], sessionTimeoutMs, faultsMs: 8 * SECOND_MS, faults: faultsOf(...faults) };
 }
 
 /** The next thing goes wrong before the last one is mended. */

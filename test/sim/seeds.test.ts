@@ -13,6 +13,10 @@ const WORK = [
   'acknowledged commands',
   'names looked up',
   'turns',
+  'locks granted',
+  'locks refused',
+  'values found under locks',
+  'values written under locks',
   'chunks ordered to be deleted',
 ];
 const counts = new Map<string, number>();

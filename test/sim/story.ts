@@ -17,6 +17,7 @@ import type { Process } from './node.ts';
 import type { Random } from './random.ts';
 import { Simulation } from './simulation.ts';
 import { Appends } from './workloads/appends.ts';
+import { Locks } from './workloads/locks.ts';
 import { Namespace } from './workloads/namespace.ts';
 import { RandomWrites } from './workloads/random-writes.ts';
 import { Turns } from './workloads/turns.ts';
@@ -30,6 +31,7 @@ const WORKLOADS = {
   appends: Appends,
   namespace: Namespace,
   turns: Turns,
+  locks: Locks,
 } as const;
 
 /** What a seed chooses from; all of them together are too much for the interesting parts of each to meet. */
@@ -40,6 +42,7 @@ const MIXTURES: readonly (readonly WorkloadName[])[] = [
   ['appends', 'namespace'],
   ['random-writes', 'appends'],
   ['turns'],
+  ['locks'],
 ];
 
 export type WorkloadName = keyof typeof WORKLOADS;
@@ -52,6 +55,7 @@ export interface Plan {
   readonly workloads: readonly WorkloadName[];
   readonly faultsMs: number;
   readonly faults: FaultMixture;
+  readonly sessionTimeoutMs: number;
   readonly withoutRules?: Rules;
 }
 
@@ -74,7 +78,7 @@ export interface RunResult {
 export async function runSeed(seed: number, options: RunOptions = {}): Promise<RunResult> {
   const simulation = new Simulation(seed);
   simulation.onTrace = options.onTrace;
-  const plan = { ...choosePlan(simulation.random.fork('plan')), ...options.plan };
+  const plan = choosePlan(simulation.random.fork('plan'), options.plan);
   const story = new Story(simulation, plan);
   options.sabotage?.(story.cluster);
   const { stackTraceLimit } = Error;
@@ -89,14 +93,19 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<R
   return { traceHash, eventCount, counts };
 }
 
-function choosePlan(dice: Random): Plan {
-  return {
+function choosePlan(dice: Random, wanted: Partial<Plan> = {}): Plan {
+  const chosen = {
     serverCount: dice.pick([4, 5, 6]),
     clientCount: dice.pick([2, 3]),
     workloads: dice.pick(MIXTURES),
     faultsMs: dice.pick([2, 4, 6]) * SECOND_MS,
     faults: chooseFaults(dice),
+    ...wanted,
   };
+  // The other workloads have no word for a client that lost its session and lives on.
+  const sessionsMayEnd = chosen.workloads.every((name) => name === 'locks');
+  const sessionTimeoutMs = sessionsMayEnd ? dice.pick([2 * SECOND_MS, MINUTE_MS]) : MINUTE_MS;
+  return { sessionTimeoutMs, ...chosen };
 }
 
 class Story implements Stage {
@@ -106,7 +115,7 @@ class Story implements Stage {
   readonly cluster: Cluster;
   readonly #plan: Plan;
   readonly #workloads: readonly Workload[];
-  #calm = false;
+  #calmSinceMs: number | undefined;
 
   constructor(simulation: Simulation, plan: Plan) {
     this.simulation = simulation;
@@ -121,6 +130,7 @@ class Story implements Stage {
     );
     this.cluster = new Cluster(simulation, {
       serverCount: plan.serverCount,
+      sessionTimeoutMs: plan.sessionTimeoutMs,
       clients,
       withoutRules: plan.withoutRules,
     });
@@ -147,7 +157,19 @@ class Story implements Stage {
   }
 
   get calm(): boolean {
-    return this.#calm;
+    return this.#calmSinceMs !== undefined;
+  }
+
+  get calmSinceMs(): number | undefined {
+    return this.#calmSinceMs;
+  }
+
+  get masterStartedMs(): number {
+    return this.cluster.master.startedMs;
+  }
+
+  get sessionTimeoutMs(): number {
+    return this.#plan.sessionTimeoutMs;
   }
 
   async run(): Promise<void> {
@@ -163,7 +185,7 @@ class Story implements Stage {
     await injectFaults(cluster, faults, faultsMs);
     await simulation.sleep(faultsMs - simulation.nowMs);
     simulation.trace('calm');
-    this.#calm = true;
+    this.#calmSinceMs = simulation.nowMs;
     while (!this.#workloads.every(({ done }) => done)) await simulation.sleep(0.1 * SECOND_MS);
     await new Promise<void>((resolve) => {
       cluster.addClient('verifier', async (client, process) => {
@@ -176,7 +198,7 @@ class Story implements Stage {
 
   async #verify(client: GfsClient, process: Process): Promise<void> {
     for (const workload of this.#workloads) {
-      for (const inode of await workload.verify(client)) {
+      for (const inode of await workload.verify(client, process)) {
         await goalsMet(process, client, inode);
         await this.#verifyFile(client, process, inode);
       }

@@ -20,6 +20,10 @@ export interface Stage {
   readonly powerFails: boolean;
   /** No fault any more: work is brought to its end. */
   readonly calm: boolean;
+  readonly calmSinceMs: number | undefined;
+  /** When the master's last process began. */
+  readonly masterStartedMs: number;
+  readonly sessionTimeoutMs: number;
 }
 
 /** What programs do on the file system, and what they then may rely on. */
@@ -33,5 +37,5 @@ export interface Workload {
   /** A loss of power undid these commands, which were answered. */
   undone?(commands: readonly CommandBody[]): void;
   /** Now that all is quiet: all is as it was promised. Answers the files that it made. */
-  verify(client: GfsClient): Promise<readonly InodeId[]>;
+  verify(client: GfsClient, process: Process): Promise<readonly InodeId[]>;
 }
