@@ -17,6 +17,8 @@ const WORK = [
   'locks refused',
   'values found under locks',
   'values written under locks',
+  'extended attributes found',
+  'extended attributes refused',
   'chunks ordered to be deleted',
 ];
 const counts = new Map<string, number>();

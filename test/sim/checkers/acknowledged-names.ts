@@ -86,6 +86,17 @@ export class NameModel {
     }
   }
 
+  /** It was answered that nothing has happened. */
+  refused(pending: Pending): void {
+    this.#pending.delete(pending);
+    for (const key of pending.after.keys()) this.#meanings.get(key)?.pop();
+  }
+
+  /** There is a command whose answer did not come. */
+  isUnknown(key: string): boolean {
+    return this.#unknown.some(({ after }) => after.has(key));
+  }
+
   undone(key: string): void {
     this.#undone.add(key);
     for (const { node } of this.#meanings.get(key) ?? []) if (node !== undefined) node.linksUnknown = true;

@@ -1,4 +1,6 @@
-// The workload `namespace`: all clients make, link, rename, cut and remove names in the same directories, and look up each other's.
+// The workload `namespace`: all clients make, link, rename, cut and remove names in the same directories, set and remove
+// extended attributes, and look up each other's. An attribute is to the model a name that means its value.
+import { assert } from '../../../src/base/assert.ts';
 import { codeOf, type ErrorCode, GfsError } from '../../../src/base/errors.ts';
 import { type InodeId, inodeId, ROOT_INODE } from '../../../src/base/ids.ts';
 import { KiB, SECOND_MS } from '../../../src/base/units.ts';
@@ -19,6 +21,8 @@ const LIST_LIMIT = 7;
 /** The client gave up, and does not know whether the command has happened or will. */
 const UNKNOWN: readonly ErrorCode[] = ['DEADLINE_EXCEEDED', 'CANCELLED', 'UNAVAILABLE', 'SESSION_EXPIRED'];
 
+const ATTRIBUTES = ['user.a', 'user.b', 'trusted.c'] as const;
+
 interface Name {
   readonly key: string;
   readonly parent: InodeId;
@@ -30,6 +34,8 @@ export class Namespace implements Workload {
   readonly #model = new NameModel();
   readonly #names: Name[] = [];
   readonly #done = new Set<number>();
+  readonly #attributes: Attribute[] = [];
+  #lastValue = 0;
   readonly #directories = new Map<string, InodeId>();
 
   constructor(stage: Stage) {
@@ -59,6 +65,9 @@ export class Namespace implements Workload {
       await env.sleep(pause * dice.next());
       for (const [index, { key }] of mine.entries()) if (this.#model.isUndone(key)) mine[index] = newName();
       if (dice.chance(0.3)) await this.#lookUp(client, dice.pick(this.#names));
+      if (dice.chance(0.2) && this.#attributes.length > 0) {
+        await this.#readAttribute(client, dice.pick(this.#attributes));
+      }
       const touched = await this.#command(client, dice, mine);
       for (const name of touched) mine[mine.indexOf(name)] = newName();
     }
@@ -94,6 +103,15 @@ export class Namespace implements Workload {
         end = page.end;
       }
     }
+    const inodes = new Set([...found.values()].map(({ inode }) => inode));
+    for (const inode of inodes) {
+      for (const attribute of await client.listXattrs(inodeId(inode), ROOT)) {
+        const value = await client.getXattr(inodeId(inode), attribute, ROOT);
+        found.set(attributeKey(inode, attribute.toString()), { ...AS_NAME, inode: Number(value.toString()) });
+      }
+    }
+    // They went with their inodes.
+    for (const { key, inode } of this.#attributes) if (!inodes.has(inode)) this.#model.undone(key);
     this.#model.checkAll(found);
     this.#stage.simulation.count('acknowledged commands', this.#model.acknowledgedCount);
     return [];
@@ -135,6 +153,46 @@ export class Namespace implements Workload {
     }
   }
 
+  async #readAttribute(client: GfsClient, { key, inode, name }: Attribute): Promise<void> {
+    const askedAt = this.#model.now();
+    try {
+      const value = await client.getXattr(inode, name, ROOT).then(
+        (found) => Number(found.toString()),
+        (error: unknown) => {
+          if (codeOf(error) === 'NO_DATA') return undefined;
+          throw error;
+        },
+      );
+      this.#model.checkSeen(key, value, askedAt);
+      this.#stage.simulation.count('extended attributes found');
+    } catch (error) {
+      // The inode has no name any more, and nobody has it open.
+      if (![...UNKNOWN, 'NOT_FOUND'].includes(codeOf(error))) throw error;
+    }
+  }
+
+  /** Sets or removes an attribute; with what is to be refused among it. */
+  async #changeAttribute(client: GfsClient, dice: Random, inode: InodeId): Promise<void> {
+    const text = dice.pick(ATTRIBUTES);
+    const attribute = { key: attributeKey(inode, text), inode, name: Buffer.from(text) };
+    const { key, name } = attribute;
+    if (this.#model.isUnknown(key)) return;
+    if (!this.#attributes.some((other) => other.key === key)) this.#attributes.push(attribute);
+    const isThere = this.#model.nodeOf(key) !== undefined;
+    const how = dice.pick(['set', 'create', 'replace', 'remove'] as const);
+    const lacks = (how === 'replace' || how === 'remove') && !isThere;
+    const refusal = how === 'create' && isThere ? 'EXISTS' : lacks ? 'NO_DATA' : undefined;
+    if (how === 'remove') {
+      await this.#send([attribute], [undefined], () => client.removeXattr(inode, name, ROOT), refusal);
+      return;
+    }
+    this.#lastValue += 1;
+    const value = this.#lastValue;
+    const options = { create: how === 'create', replace: how === 'replace' };
+    const set = () => client.setXattr(inode, name, Buffer.from(String(value)), options, ROOT);
+    await this.#send([attribute], [{ ...newNode(false), inode: value }], set, refusal);
+  }
+
   /** One command on names of this program, chosen so that it has to succeed. Answers those whose fate is not known now. */
   async #command(client: GfsClient, dice: Random, mine: readonly Name[]): Promise<readonly Name[]> {
     const model = this.#model;
@@ -145,10 +203,10 @@ export class Namespace implements Workload {
     if (node === undefined) {
       const made = dice.chance(0.2) ? newNode(true) : newNode(false);
       return await this.#send([name], [made], async () => {
-        made.inode = await make(client, name, made);
+        made.inode = await make(client, dice, name, made);
       });
     }
-    switch (dice.pick(['remove', 'rename', 'rename', 'exchange', 'link', 'cut'] as const)) {
+    switch (dice.pick(['remove', 'rename', 'rename', 'exchange', 'link', 'cut', 'attribute'] as const)) {
       case 'remove':
         return await this.#send([name], [undefined], () =>
           node.isDirectory
@@ -169,6 +227,9 @@ export class Namespace implements Workload {
         return await this.#send([other], [node], () =>
           client.makeLink(inode, other.parent, other.name, ROOT).then(() => undefined),
         );
+      case 'attribute':
+        if (node.inode !== undefined) await this.#changeAttribute(client, dice, inode);
+        return [];
       case 'cut': {
         if (node.isDirectory) return [];
         const length = dice.below(LENGTH_MAX);
@@ -183,11 +244,13 @@ export class Namespace implements Workload {
     }
   }
 
-  async #send(
-    names: readonly Name[],
+  /** `refusal`: how it has to fail. Answers the names whose fate is not known now. */
+  async #send<N extends Pick<Name, 'key'>>(
+    names: readonly N[],
     nodes: readonly (NamedNode | undefined)[],
     command: () => Promise<unknown>,
-  ): Promise<readonly Name[]> {
+    refusal?: ErrorCode,
+  ): Promise<readonly N[]> {
     const { simulation } = this.#stage;
     const pending = this.#model.begin(new Map(names.map(({ key }, index) => [key, nodes[index]])));
     const text = names.map(({ key }, index) => `${key} = ${nodes[index]?.inode ?? '-'}`).join(', ');
@@ -196,6 +259,11 @@ export class Namespace implements Workload {
       await command();
     } catch (error) {
       simulation.trace(`names: ${text}: ${codeOf(error)}`);
+      if (refusal !== undefined && codeOf(error) === refusal) {
+        this.#model.refused(pending);
+        simulation.count('extended attributes refused');
+        return [];
+      }
       // Nobody else touches these names: anything but silence is wrong, where power does not.
       if (names.some(({ key }) => this.#model.isUndone(key))) {
         this.#model.unknown(pending);
@@ -205,22 +273,58 @@ export class Namespace implements Workload {
       this.#model.unknown(pending);
       return names;
     }
+    assert(refusal === undefined, `${text} has to fail with ${refusal}`);
     this.#model.acknowledged(pending);
     return [];
   }
+}
+
+interface Attribute {
+  readonly key: string;
+  readonly inode: InodeId;
+  readonly name: Buffer;
+}
+
+/** What the model asks of a name beside what it means. */
+const AS_NAME = { length: 0, linkCount: 1 };
+
+function attributeKey(inode: number, name: string): string {
+  return `${name} of ${inode}`;
 }
 
 function newNode(isDirectory: boolean): NamedNode {
   return { isDirectory, inode: undefined, lengths: [0], linksUnknown: false };
 }
 
-async function make(client: GfsClient, { parent, name }: Name, { isDirectory }: NamedNode): Promise<number> {
+async function make(
+  client: GfsClient,
+  dice: Random,
+  { parent, name }: Name,
+  { isDirectory }: NamedNode,
+): Promise<number> {
   if (isDirectory) {
     const node = { type: FileType.FILE_TYPE_DIRECTORY, mode: 0o755 };
     return (await client.makeNode(parent, name, node, ROOT)).inode;
   }
+  if (dice.chance(0.3)) return await makeUnnamed(client, parent, name);
   const mode = { read: true, mode: 0o644, exclusive: true };
   const { file } = await client.create(parent, name, mode, ROOT);
   await file.close();
+  return file.inode;
+}
+
+/** Without a name at first. */
+async function makeUnnamed(client: GfsClient, parent: InodeId, name: Buffer): Promise<number> {
+  const { session } = client;
+  const mode = { read: true, mode: 0o644, umask: 0, linkable: true };
+  const { file } = await client.createUnnamed(parent, mode, ROOT);
+  try {
+    await client.makeLink(file.inode, parent, name, ROOT);
+  } catch (error) {
+    if (codeOf(error) !== 'NOT_FOUND' || client.session === session) throw error;
+    throw new GfsError('SESSION_EXPIRED', 'the file without a name went with its session', { cause: error });
+  } finally {
+    await file.close();
+  }
   return file.inode;
 }
