@@ -74,7 +74,7 @@ export class DataFinder {
         const { dataStart, dataEnd } = (await this.#pool.call(address, findData, request, options)).message;
         if (dataEnd === 0) return { isData: false, end: span.end };
         if (dataStart > chunkOffset) return { isData: false, end: span.start + dataStart };
-        return { isData: true, end: span.start + dataEnd };
+        return { isData: true, end: Math.min(span.start + dataEnd, span.end) };
       } catch (error) {
         if (codeOf(error) === 'NO_SUCH_CHUNK') absent += 1;
         else if (codeOf(error) === 'CANCELLED') throw error;

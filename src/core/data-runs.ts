@@ -1,26 +1,28 @@
 import { KiB } from '../base/units.ts';
 import type { Segment } from './replica-map.ts';
 
-/** Zeros of which there are fewer in a row are data: nobody gains by leaving them out. */
-export const HOLE_BYTES_MIN = 4 * KiB;
+/**
+ * Holes consist of whole units of a chunk, as those of a disk's file system of its blocks: a unit with any data is data. So
+ * each offset in a hole is answered the same as the hole's first one.
+ */
+const UNIT_BYTES = 4 * KiB;
+
+/** Where the unit begins that has this byte. */
+export function unitStart(chunkOffset: number): number {
+  return chunkOffset - (chunkOffset % UNIT_BYTES);
+}
 
 /**
- * The first run of data in these neighbouring segments, [start, end) of the chunk: between runs lies what was never written,
- * or was zeroed. Undefined: there is none.
+ * The first run of units with data in these neighbouring segments, [start, end) of the chunk: what is between runs was never
+ * written, or was zeroed. The last unit may reach beyond the segments. Undefined: there is none.
  */
 export function firstDataRun(segments: readonly Segment[]): { start: number; end: number } | undefined {
   let run: { start: number; end: number } | undefined;
-  let zerosFrom: number | undefined;
   for (const { start, end, source } of segments) {
-    if (source === 'zero') {
-      zerosFrom ??= start;
-      if (run !== undefined && end - zerosFrom >= HOLE_BYTES_MIN) return run;
-      continue;
-    }
-    // Short zeros before it belong to it.
-    const isHole = zerosFrom !== undefined && start - zerosFrom >= HOLE_BYTES_MIN;
-    run = { start: run?.start ?? (isHole ? start : (zerosFrom ?? start)), end };
-    zerosFrom = undefined;
+    if (source === 'zero') continue;
+    const from = unitStart(start);
+    if (run !== undefined && from > run.end) return run;
+    run = { start: run?.start ?? from, end: unitStart(end - 1) + UNIT_BYTES };
   }
   return run;
 }

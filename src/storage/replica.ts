@@ -5,7 +5,7 @@ import { GfsError } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
 import type { Refusal } from '../base/result.ts';
 import type { TaskGroup } from '../base/task-group.ts';
-import { firstDataRun } from '../core/data-runs.ts';
+import { firstDataRun, unitStart } from '../core/data-runs.ts';
 import { digestOf } from '../core/learners.ts';
 import type { BaseRecord } from '../core/replica-records.ts';
 import { ReplicaStanding } from '../core/replica-standing.ts';
@@ -160,11 +160,11 @@ export class Replica {
     return this.#queue.add('alone', () => this.#readOrReport(chunkOffset, lengthBytes));
   }
 
-  /** The first run of data in [start, end), as `firstDataRun` tells it, after all that was asked for before. */
+  /** The first run of data that reaches beyond `start`, as `firstDataRun` tells it, after all that was asked for before. */
   findData(start: number, end: number): Promise<{ start: number; end: number } | undefined> {
     return this.#queue.add('alone', async () => {
       const { map, length } = this.#keeper.use().content;
-      return firstDataRun(map.within(start, Math.min(end, length)));
+      return firstDataRun(map.within(unitStart(start), Math.min(end, length)));
     });
   }
 

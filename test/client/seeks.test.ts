@@ -35,16 +35,21 @@ test('data is what was written and not zeroed since, here or elsewhere, sent or 
     t.deepEqual(await runsOf(file), [first]);
     await theirs.write(3000 * KiB, [pattern(10)]);
     await theirs.flush();
-    const second = [3000 * KiB, 3000 * KiB + 10];
+    const second = [3000 * KiB, 3004 * KiB];
     t.deepEqual(await runsOf(file), [first, second]);
     t.deepEqual(await runsOf(theirs), [first, second]);
     await theirs.allocate(1000 * KiB + 5, 90 * KiB, HOLE);
     const left = [
-      [1000 * KiB, 1000 * KiB + 5],
-      [1090 * KiB + 5, 1100 * KiB],
+      [1000 * KiB, 1004 * KiB],
+      [1088 * KiB, 1100 * KiB],
     ];
     t.deepEqual(await runsOf(file), [...left, second]);
+    // Wherever one asks within a run, the answer speaks of the same runs.
     t.is(await file.seek(1000 * KiB + 3, 'data'), 1000 * KiB + 3);
+    t.is(await file.seek(1000 * KiB + 3, 'hole'), 1004 * KiB);
+    t.is(await file.seek(1000 * KiB - 1, 'data'), 1000 * KiB);
+    t.is(await file.seek(1000 * KiB - 1, 'hole'), 1000 * KiB - 1);
+    t.is(await file.seek(1088 * KiB - 1, 'data'), 1088 * KiB);
     t.is(await file.seek(5000 * KiB - 1, 'hole'), 5000 * KiB - 1);
     t.is(await file.seek(5000 * KiB, 'hole'), undefined);
     t.is(await codeFrom(file.seek(-1, 'hole')), 'INVALID_ARGUMENT');
@@ -81,8 +86,8 @@ test('a server that cannot tell is passed over, and where none can it is data', 
     await file.sync();
     kill('s1');
     const runs = [
-      [0, 15],
-      [300 * KiB, 300 * KiB + 10],
+      [0, 4 * KiB],
+      [300 * KiB, 304 * KiB],
     ];
     t.deepEqual(await runsOf(file), runs);
     kill('s2');
