@@ -155,7 +155,10 @@ export class GfsFiles implements Files {
   }
 
   async seek({ openFile, offset, whence }: requests.Seek): Promise<number> {
-    const { file } = this.#context.openFiles.get(openFile);
+    const { openFiles, belief } = this.#context;
+    const { file, node } = openFiles.get(openFile);
+    // The kernel does not send them by itself before it asks, and whoever copies what is said to be a hole leaves it out.
+    if (openFiles.mayHaveDirtyPages(node)) await belief.upToDate(node, true);
     const found = await file.seek(offset, whence === SEEK_DATA ? 'data' : 'hole');
     if (found !== undefined) return found;
     throw new ErrnoError(ENXIO, `there is nothing to find from ${offset} on`);
@@ -184,9 +187,10 @@ export class GfsFiles implements Files {
     if (uid !== 0) this.#context.belief.modeMayHaveChanged(inode);
   }
 
-  #opened(node: number, opened: OpenedFile, { write = false, append = false }: OpenMode): OpenReply {
+  #opened(node: number, opened: OpenedFile, how: OpenMode): OpenReply {
+    const { read = false, write = false, append = false } = how;
     const { file, unchanged, beingWritten } = opened;
-    const openFile = this.#context.openFiles.add({ file, writable: write });
+    const openFile = this.#context.openFiles.add({ file, node, writable: write, mappable: read && write });
     let flags = 0;
     if (append) this.#appendedTo.add(node);
     // One write(2) is one request and one record, and no page remembers it at an offset that it does not have.

@@ -106,7 +106,7 @@ export class KernelBelief {
 
   /**
    * Resolves when nothing that the kernel keeps of the node is older than what the client knows now. `changed`: it is older,
-   * and its pages go, whatever their times say.
+   * and its pages go, whatever their times say; those that programs wrote to are sent before.
    */
   async upToDate(node: number, changed: boolean): Promise<void> {
     if (changed && !this.#kernel.notify(dropPages(node))) {

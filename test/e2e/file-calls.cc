@@ -5,7 +5,8 @@
 //     fallocate,MODE,OFFSET,LENGTH    write,OFFSET,LENGTH,BYTE      append,LENGTH,BYTE     read,OFFSET,LENGTH
 //     data,OFFSET (SEEK_DATA)         hole,OFFSET (SEEK_HOLE)       truncate,LENGTH        sync
 //     size                            blocks                        times                  mode
-//     map,shared|private,OFFSET,LENGTH,BYTE    (writes, and syncs if shared)               peek,OFFSET,LENGTH (by a mapping)
+//     map,shared|private|kept,OFFSET,LENGTH,BYTE    (writes; syncs if shared; kept: shared, and stays mapped, not synced)
+//     peek,OFFSET,LENGTH (by a mapping)
 //     link,PATH (of the open file)    wait (until a line comes on the standard input)      links
 #include <cerrno>
 #include <cstdio>
@@ -63,12 +64,14 @@ static int flagsOf(const char *letters) {
   return flags;
 }
 
-static long long map(int file, bool isShared, off_t offset, size_t length, char byte) {
+static long long map(int file, const std::string &kind, off_t offset, size_t length, char byte) {
+  bool isShared = kind != "private";
   off_t page = offset & ~4095LL;
   size_t mapped = length + (offset - page);
   void *bytes = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, isShared ? MAP_SHARED : MAP_PRIVATE, file, page);
   if (bytes == MAP_FAILED) return -1;
   memset(static_cast<char *>(bytes) + (offset - page), byte, length);
+  if (kind == "kept") return 0;
   if (isShared && msync(bytes, mapped, MS_SYNC) < 0) return -1;
   return munmap(bytes, mapped);
 }
@@ -102,7 +105,7 @@ static void call(int file, const std::string &text) {
   if (name == "times")
     return (void)printf("%lld.%09ld %lld.%09ld\n", (long long)found.st_mtim.tv_sec, found.st_mtim.tv_nsec,
                         (long long)found.st_ctim.tv_sec, found.st_ctim.tv_nsec);
-  if (name == "map") return print(map(file, words[1] == "shared", number(2), number(3), byte(4)));
+  if (name == "map") return print(map(file, words[1], number(2), number(3), byte(4)));
   if (name == "peek") return peek(file, number(1), number(2));
   if (name == "link") {
     std::string self = "/proc/self/fd/" + std::to_string(file);

@@ -24,7 +24,8 @@ test('lseek finds data and holes, ENXIO where there are none', async (t, { here,
       ] as const),
       ...[
         `hole,${3 * CHUNK + 20}`,
-        `data,${3 * CHUNK + 109}`,
+        `data,${3 * CHUNK - 1}`,
+        `data,${3 * CHUNK + 4096}`,
         `hole,${length - 1}`,
         `hole,${length}`,
         'hole,-1',
@@ -35,7 +36,7 @@ test('lseek finds data and holes, ENXIO where there are none', async (t, { here,
       'ENXIO',
       '0',
       '100',
-      ...[3 * CHUNK, 3 * CHUNK + 109].map(String),
+      ...[3 * CHUNK, 3 * CHUNK + 4096, 3 * CHUNK].map(String),
       'ENXIO',
       String(length - 1),
       'ENXIO',
@@ -44,9 +45,17 @@ test('lseek finds data and holes, ENXIO where there are none', async (t, { here,
   );
   const other = join(there, 'f');
   t.deepEqual(await at(other, 'rw', 'data,0', `write,${CHUNK},5,b`), [String(3 * CHUNK), '5']);
-  t.deepEqual(await at(path, 'rw', 'data,0', `hole,${CHUNK}`), [String(CHUNK), String(CHUNK + 5)]);
+  t.deepEqual(await at(path, 'rw', 'data,0', `hole,${CHUNK}`), [String(CHUNK), String(CHUNK + 4096)]);
   t.deepEqual(await at(path, 'rw', `fallocate,${PUNCH},0,${2 * CHUNK}`, 'data,0'), ['0', String(3 * CHUNK)]);
   t.deepEqual(await at(other, 'r', 'data,0'), [String(3 * CHUNK)]);
+});
+
+test('what is in pages that a program has mapped and not synced is no hole', async (t, { here, at }) => {
+  const path = join(here, 'f');
+  const length = 4 * CHUNK;
+  const calls = [`truncate,${length}`, `map,kept,${2 * CHUNK + 5},3,a`, 'data,0', `hole,${2 * CHUNK}`];
+  const found = ['0', '0', String(2 * CHUNK), String(2 * CHUNK + 4096)];
+  t.deepEqual(await at(path, 'rwc', ...calls, `peek,${2 * CHUNK + 4},5`), [...found, '1x. 3xa 1x.']);
 });
 
 test('blocks tell sparse files from others, and a file with data has some', async (t, {
