@@ -102,7 +102,7 @@ chmod 600 f; getfacl -c f; u cat f; chmod g=r f; getfacl -c f; u sh -c 'echo mor
 chmod o=r f; setfacl -m m::- f; u cat f; chmod o= f; u cat f
 setfacl -m g:65534:r,m::rwx f; setfacl -x u:65534 f; getfacl -c f; u cat f; setfacl -x g:65534 f; u cat f
 setfacl -b f; getfacl -c f; getfattr -m - f; mode f
-setfacl -m u:1:rwx f; setfattr -x system.posix_acl_access f; getfacl -c f
+setfacl -m u:1:rwx f; setfattr -x system.posix_acl_access f; setfattr -x system.posix_acl_access f; getfacl -c f
 u setfacl -m u:1:rwx f; setfacl -d -m u:1:r f; setfacl -n -m u:1:r,m::r f; getfacl -c f
 setfattr -n system.posix_acl_access -v 0x0200000001000700ffffffff f; setfattr -n system.posix_acl_access -v 0x02 f
 setfacl -d -m u:65534:rwx,g::rx,o::- d; getfacl -c d; umask 077; touch d/f; mkdir d/d d/d/e; mkfifo d/p; umask 022

@@ -22,11 +22,10 @@ export const prepareSetXattr: Prepare<'setXattr'> = (state, body, { context: { c
   const { inode, kind } = found.value;
   const forbidden = forbiddenChange(state, caller, inode, kind);
   if (forbidden !== undefined) return forbidden;
-  const isAcl = kind === 'accessAcl' || kind === 'defaultAcl';
-  const acl = isAcl ? decodeAcl(body.value) : undefined;
+  const acl = isAcl(kind) ? decodeAcl(body.value) : undefined;
   const refusal =
-    tooLarge(state, body, isAcl ? ACL_BYTES_MAX : XATTR_VALUE_BYTES_MAX) ??
-    (isAcl ? badAcl(inode, kind, acl) : undefined) ??
+    tooLarge(state, body, isAcl(kind) ? ACL_BYTES_MAX : XATTR_VALUE_BYTES_MAX) ??
+    (isAcl(kind) ? badAcl(inode, kind, acl) : undefined) ??
     badFlags(state, body);
   if (refusal !== undefined) return refusal;
   return ready(() => {
@@ -53,13 +52,19 @@ export const prepareRemoveXattr: Prepare<'removeXattr'> = (state, body, { contex
   const mayDrop = isWriters && (byOpenFile || mayAccess(state, caller, inode, MAY_WRITE));
   const forbidden = mayDrop ? undefined : forbiddenChange(state, caller, inode, kind);
   if (forbidden !== undefined) return forbidden;
-  if (state.tables.xattr(inode.inode, name) === undefined) return noData();
+  const isThere = state.tables.xattr(inode.inode, name) !== undefined;
+  // As on Linux's file systems: no ACL is what was asked for.
+  if (!isThere) return isAcl(kind) ? ready(() => inode) : noData();
   return ready(() => {
     const touched = { ...withoutXattr(state, inode, name), ctime: time };
     state.tables.putInode(touched);
     return touched;
   });
 };
+
+function isAcl(kind: XattrKind): boolean {
+  return kind === 'accessAcl' || kind === 'defaultAcl';
+}
 
 function named(
   state: MetadataState,
