@@ -202,7 +202,7 @@ export class GfsFiles implements Files {
   }
 }
 
-/** What a hole is, and what is zeros, is all the same here: neither takes room. */
+/** What a hole is, and what is zeros, differs in what st_blocks says alone: neither takes room. */
 function allocationOf(mode: number): Required<Allocation> {
   const { KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE } = FALLOCATE;
   const zeros = (mode & (PUNCH_HOLE | ZERO_RANGE)) !== 0;
@@ -212,7 +212,7 @@ function allocationOf(mode: number): Required<Allocation> {
   if (!isKnown || (isPunch && (!keepLength || (mode & ZERO_RANGE) !== 0))) {
     throw new GfsError('UNIMPLEMENTED', `fallocate with mode 0x${mode.toString(16)}`);
   }
-  return { zeros, keepLength };
+  return { zeros, keepLength, hole: isPunch };
 }
 
 function requestOf({ owner, flock, start, end, type, pid }: requests.LockRequest): LockRequest {

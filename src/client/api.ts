@@ -272,6 +272,8 @@ export interface Allocation {
   readonly zeros?: boolean;
   /** The file stays as long as it is. */
   readonly keepLength?: boolean;
+  /** The zeros are a hole, and do not count as data in `st_blocks`; otherwise all of the range does. */
+  readonly hole?: boolean;
 }
 
 /** What an owner locks of a file. */

@@ -3,6 +3,7 @@ import type { Env } from '../base/env.ts';
 import type { InodeId } from '../base/ids.ts';
 import { Mutex } from '../base/mutex.ts';
 import { hasSetIds } from '../core/metadata/permissions.ts';
+import { sameTime } from '../core/metadata/rows.ts';
 import {
   type Attributes,
   type CommitLengthResponse,
@@ -481,8 +482,4 @@ function later(first: Time | undefined, second: Time): Time {
 
 function sameStamp(a: Stamp, b: Stamp): boolean {
   return a.length === b.length && sameTime(a.mtime, b.mtime) && sameTime(a.ctime, b.ctime);
-}
-
-function sameTime(a: Time | undefined, b: Time | undefined): boolean {
-  return a?.seconds === b?.seconds && a?.nanos === b?.nanos;
 }

@@ -307,7 +307,7 @@ export class FileWork {
     state: FileState,
     access: Access,
     { start, end }: { start: number; end: number },
-    { zeros = false, keepLength = false }: Allocation,
+    { zeros = false, keepLength = false, hole = false }: Allocation,
     patience: Patience,
   ): Promise<void> {
     using _ = await state.truncating.acquire();
@@ -315,6 +315,7 @@ export class FileWork {
     state.writeBehind ??= this.#newWriteBehind(state);
     using _hold = state.writeBehind.hold();
     await this.commit(state, access, patience);
+    const holeSince = hole ? (await this.attributes(state, access, patience)).ctime : undefined;
     let told = 0;
     if (zeros) {
       // From here on the master is told in any case, if need be with a later commit.
@@ -326,7 +327,8 @@ export class FileWork {
     const { caller, openId } = access;
     const { inode } = state;
     const asked = known.asking();
-    const request = { context: undefined, inode, length: keepLength ? 0 : end };
+    const length = keepLength ? 0 : end;
+    const request = { context: undefined, inode, length, start, end, holeSince };
     const answer = await session.command(allocate, request, caller, patience, true, openId);
     // It ends elsewhere than at the last record.
     if (!keepLength) state.appendedTo = undefined;

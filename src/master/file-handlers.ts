@@ -179,11 +179,12 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
     },
 
     allocate: async ({ message }) => {
-      const { length } = message;
+      const { length, start, end, holeSince } = message;
       const inode = inodeId(message.inode);
       const context = contextIn(message.context);
       checkWriteByInode(parts.access, context, inode);
-      const allocated = unwrap(await metadata.execute(context, 'allocate', { inode, length }));
+      const body = { inode, length, start, end, holeSince };
+      const allocated = unwrap(await metadata.execute(context, 'allocate', body));
       const { attributes } = allocated;
       if (length > 0 && attributes.length === length)
         await fenceAppends(parts, inode, length, { isInside: true });

@@ -116,7 +116,11 @@ test('the master knows how much of a file was never written, and never takes dat
     await file.write(900_000, [pattern(100_000)]);
     t.deepEqual(await holesOf(client, file), [1_000_000, 899_000]);
     await file.allocate(0, 2_000_000);
-    t.deepEqual(await holesOf(client, file), [2_000_000, 1_899_000]);
+    t.deepEqual(await holesOf(client, file), [2_000_000, 0]);
+    await file.allocate(1_000_000, 300_000, { ...HOLE, hole: true });
+    t.deepEqual(await holesOf(client, file), [2_000_000, 300_000]);
+    await file.allocate(1_000_000, 100_000, HOLE);
+    t.deepEqual(await holesOf(client, file), [2_000_000, 200_000]);
     await file.truncate(50_000);
     t.deepEqual(await holesOf(client, file), [50_000, 0], 'what is left may be what was written');
     await file.truncate(0);

@@ -5,6 +5,7 @@ import { withFileCalls } from './file-calls.ts';
 const test = withFileCalls();
 
 const PUNCH = 3;
+const ZERO = 16;
 const CHUNK = 256 * 1024;
 
 test('lseek finds data and holes, ENXIO where there are none', async (t, { here, there, at }) => {
@@ -73,6 +74,26 @@ test('blocks tell sparse files from others, and a file with data has some', asyn
     (await cluster.shell(`cd ${here} && head -c 3000000 /dev/urandom > g && du -k g`)).split('\t')[0],
     '2930',
   );
+  const all = `write,0,${3 * CHUNK},a`;
+  const punch = `fallocate,${PUNCH},${CHUNK},${CHUNK}`;
+  const zero = `fallocate,${ZERO},${CHUNK - 1},${CHUNK + 2}`;
+  const blocks = 3 * (CHUNK / 512);
+  t.deepEqual(
+    await at(
+      join(here, 'i'),
+      'rwc',
+      `fallocate,0,0,${3 * CHUNK}`,
+      'blocks',
+      all,
+      punch,
+      'blocks',
+      zero,
+      'blocks',
+    ),
+    [0, blocks, 3 * CHUNK, 0, (2 * blocks) / 3, 0, blocks].map(String),
+    'as on a disk: fallocate counts, a hole does not',
+  );
+  t.deepEqual(await at(join(there, 'i'), 'r', 'blocks'), [String(blocks)]);
   // While somebody else writes into a file without any data.
   t.deepEqual(await at(join(here, 'h'), 'rwc', 'truncate,50000'), ['0']);
   t.deepEqual(await at(join(here, 'h'), 'rw', 'write,40000,5,a', 'blocks'), ['5', '1']);

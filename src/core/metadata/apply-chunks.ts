@@ -6,7 +6,7 @@ import { endOf, FILE_LENGTH_MAX, gridStart } from './extents.ts';
 import { dataBytesOf, holesAt } from './holes.ts';
 import { withoutSetIds } from './permissions.ts';
 import { type Prepare, ready } from './prepared.ts';
-import { FileType, type Inode, type Time } from './rows.ts';
+import { FileType, type Inode, sameTime, type Time } from './rows.ts';
 import type { MetadataState } from './state.ts';
 import { CAPABILITY, withoutXattr } from './xattrs.ts';
 
@@ -32,28 +32,45 @@ export const prepareCommitLength: Prepare<'commitLength'> = (
 };
 
 /** As Linux's file systems do it, all kinds of fallocate(2) change the times, also where nothing else changes. */
-export const prepareAllocate: Prepare<'allocate'> = (state, { inode, length }, { context, time }) => {
+export const prepareAllocate: Prepare<'allocate'> = (
+  state,
+  { inode, length, start, end, holeSince },
+  { context, time },
+) => {
   const file = regularFile(state, inode);
   if (!file.ok) return file;
   if (length > FILE_LENGTH_MAX) return refuse('FILE_TOO_LARGE', `a length of ${length} bytes`);
-  return ready(() =>
-    changed(state, file.value, { length, writtenBytes: 0, mtime: time, ctime: time, context }),
-  );
+  const before = file.value;
+  const rangeBytes = Math.max(0, Math.min(end, Math.max(length, before.length)) - start);
+  // Somebody who wrote there since and has told it would be forgotten.
+  const isHole = holeSince !== undefined && sameTime(holeSince, before.ctime);
+  const counts = {
+    writtenBytes: holeSince === undefined ? rangeBytes : 0,
+    holeBytesMin: isHole ? rangeBytes : 0,
+  };
+  return ready(() => changed(state, before, { length, ...counts, mtime: time, ctime: time, context }));
 };
 
 /** The file has other contents now, and is at least so long. */
 function changed(
   state: MetadataState,
   before: Inode,
-  change: { length: number; writtenBytes: number; mtime: Time; ctime: Time; context: CommandContext },
+  change: {
+    length: number;
+    writtenBytes: number;
+    holeBytesMin?: number;
+    mtime: Time;
+    ctime: Time;
+    context: CommandContext;
+  },
 ): Committed {
-  const { writtenBytes, mtime, ctime, context } = change;
+  const { writtenBytes, holeBytesMin = 0, mtime, ctime, context } = change;
   // A lower bound: another session's later word may be here already.
   const length = Math.max(before.length, change.length);
   const attributes: Inode = {
     ...withoutXattr(state, before, CAPABILITY),
     length,
-    holeBytes: holesAt(length, dataBytesOf(before) + writtenBytes),
+    holeBytes: Math.max(holeBytesMin, holesAt(length, dataBytesOf(before) + writtenBytes)),
     mode: context.caller.uid === 0 ? before.mode : withoutSetIds(before, context.caller),
     mtime,
     ctime,

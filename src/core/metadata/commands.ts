@@ -153,7 +153,15 @@ export interface CommandBodies {
     /** Since the last commit of the same session; undefined: nobody knows how many. */
     readonly writtenBytes?: number | undefined;
   };
-  allocate: { readonly inode: InodeId; readonly length: number };
+  allocate: {
+    readonly inode: InodeId;
+    readonly length: number;
+    /** The range that is data from now on, or a hole. */
+    readonly start: number;
+    readonly end: number;
+    /** A hole, if nobody changed the file since this was its ctime. */
+    readonly holeSince: Time | undefined;
+  };
   addChunk: {
     readonly inode: InodeId;
     readonly fileOffset: number;

@@ -3,6 +3,7 @@ import { must } from '../../../src/base/assert.ts';
 import type { ServerId } from '../../../src/base/ids.ts';
 import { unwrap } from '../../../src/base/result.ts';
 import { cutFor } from '../../../src/core/metadata/chunk-rows.ts';
+import type { CommandBodies } from '../../../src/core/metadata/commands.ts';
 import type { Extent } from '../../../src/core/metadata/rows.ts';
 import { checkInvariants } from './invariants.ts';
 import { ALICE, bytes, CHUNK_SIZE, codeOf, newWorld, ROOT, type World } from './world.ts';
@@ -223,6 +224,25 @@ test('a file truncated to nothing begins with a new chunk, by open or by create'
   checkInvariants(world.state);
 });
 
+test('what was allocated counts as data, what was made a hole since does not, if nobody changed the file meanwhile', async (t) => {
+  const world = await newWorld();
+  const inode = world.file(ROOT, 'a');
+  const allocated = (body: Partial<CommandBodies['allocate']>) =>
+    unwrap(world.run('allocate', { inode, length: 0, start: 0, end: 0, holeSince: undefined, ...body }))
+      .attributes;
+  t.like(allocated({ length: 100 }), { length: 100, holeBytes: 100 });
+  t.is(allocated({ start: 20, end: 50 }).holeBytes, 70);
+  const full = allocated({ start: 0, end: 500 });
+  t.like(full, { length: 100, holeBytes: 0 });
+  const punched = allocated({ start: 90, end: 500, holeSince: full.ctime });
+  t.is(punched.holeBytes, 10);
+  t.is(allocated({ start: 0, end: 90, holeSince: full.ctime }).holeBytes, 10, 'somebody changed it');
+  const { ctime } = world.attributes(inode);
+  t.is(allocated({ start: 30, end: 35, holeSince: ctime }).holeBytes, 10, 'no fewer than before');
+  t.is(allocated({ length: 200, start: 150, end: 200 }).holeBytes, 60);
+  t.is(allocated({ start: 300, end: 400 }).holeBytes, 60, 'behind the end');
+});
+
 test('a committed length never shortens a file', async (t) => {
   const world = await newWorld();
   const inode = world.file(ROOT, 'a');
@@ -232,13 +252,14 @@ test('a committed length never shortens a file', async (t) => {
   const second = unwrap(world.run('commitLength', { inode, length: 60, mtime: undefined }));
   t.is(second.attributes.length, 100);
   t.deepEqual(second.previousCtime, first.attributes.ctime);
-  const third = unwrap(world.run('allocate', { inode, length: 50 }));
+  const range = { start: 0, end: 0, holeSince: undefined };
+  const third = unwrap(world.run('allocate', { inode, length: 50, ...range }));
   t.deepEqual(third.previousCtime, second.attributes.ctime);
   t.is(third.attributes.length, 100, 'a file does not get shorter');
   t.deepEqual(third.attributes.mtime, third.attributes.ctime);
-  t.is(unwrap(world.run('allocate', { inode, length: 150 })).attributes.length, 150);
-  t.is(world.code('allocate', { inode, length: 2 ** 53 - 1 }), 'FILE_TOO_LARGE');
-  t.is(world.code('allocate', { inode: ROOT, length: 1 }), 'IS_DIRECTORY');
+  t.is(unwrap(world.run('allocate', { inode, length: 150, ...range })).attributes.length, 150);
+  t.is(world.code('allocate', { inode, length: 2 ** 53 - 1, ...range }), 'FILE_TOO_LARGE');
+  t.is(world.code('allocate', { inode: ROOT, length: 1, ...range }), 'IS_DIRECTORY');
   t.is(world.code('commitLength', { inode, length: 2 ** 53 - 1, mtime: undefined }), 'FILE_TOO_LARGE');
   t.is(world.code('commitLength', { inode: ROOT, length: 1, mtime: undefined }), 'IS_DIRECTORY');
 });
