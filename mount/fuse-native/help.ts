@@ -9,8 +9,7 @@ export const DRIVER_HELP = `Drivers:
                 - times are kept to the millisecond from 1970 on; both of a file are set or none, so "touch -m"
                   does nothing
                 - names and targets of links are UTF-8, inode numbers have 32 bits
-                - no RENAME_NOREPLACE or RENAME_EXCHANGE, no O_TMPFILE, locks hold on this machine alone, no
-                  extended attributes
+                - no flags of renameat2, no O_TMPFILE, locks hold on this machine alone, no extended attributes
                 - a file that is open and was removed is lost when its directory is removed, too; to replace one
                   takes two steps
                 - more than ten programs at a time cost memory that is not given back; no readers=N

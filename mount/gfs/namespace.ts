@@ -4,7 +4,7 @@ import type { AttributeChanges, Call, GfsClient, NodeDescription } from '../../s
 import { timeOf } from '../../src/client/file-state.ts';
 import { type Attributes, FileType } from '../../src/rpc/messages.ts';
 import type { Caller, Namespace } from '../file-system.ts';
-import { RENAME_EXCHANGE, RENAME_NOREPLACE } from '../wire/numbers.ts';
+import { RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT } from '../wire/numbers.ts';
 import type { Entry, FilesystemStatistics, TimedAttributes } from '../wire/replies.ts';
 import type * as requests from '../wire/requests.ts';
 import { fileTypeOf, permissionBits } from './attributes.ts';
@@ -124,15 +124,16 @@ export class GfsNamespace implements Namespace {
 
   async rename(operation: requests.Rename, caller: Caller): Promise<void> {
     const { parent, name, newParent, newName, flags } = operation;
-    if ((flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE)) !== 0) {
+    if ((flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT)) !== 0) {
       throw new GfsError('INVALID_ARGUMENT', `rename with flags ${flags}`);
     }
     const from = { parent: inodeId(parent), name };
     const to = { parent: inodeId(newParent), name: newName };
     const noReplace = (flags & RENAME_NOREPLACE) !== 0;
     const exchange = (flags & RENAME_EXCHANGE) !== 0;
+    const whiteout = (flags & RENAME_WHITEOUT) !== 0;
     const call = await this.#call(caller);
-    this.#context.removed.add(await this.#client.rename(from, to, { noReplace, exchange }, call));
+    this.#context.removed.add(await this.#client.rename(from, to, { noReplace, exchange, whiteout }, call));
     this.#context.belief.renamed(to.parent, newName);
   }
 

@@ -125,6 +125,7 @@ export const LOCK = {
 
 export const RENAME_NOREPLACE = 1 << 0;
 export const RENAME_EXCHANGE = 1 << 1;
+export const RENAME_WHITEOUT = 1 << 2;
 
 export const NOTIFY = {
   INVAL_INODE: 2,

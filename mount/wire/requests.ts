@@ -70,7 +70,7 @@ export type Rename = {
   readonly name: Buffer;
   readonly newParent: number;
   readonly newName: Buffer;
-  /** RENAME_NOREPLACE, RENAME_EXCHANGE. */
+  /** RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT. */
   readonly flags: number;
 };
 export type MakeLink = {

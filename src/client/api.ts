@@ -257,6 +257,8 @@ export interface Place {
 export interface RenameOptions {
   readonly noReplace?: boolean;
   readonly exchange?: boolean;
+  /** Leaves a whiteout at the old name: the character device 0:0. */
+  readonly whiteout?: boolean;
 }
 
 /** One sequence of appended records. */

@@ -47,7 +47,8 @@ export interface RemovedName {
 }
 
 export interface RenamedNames {
-  readonly exchange: boolean;
+  /** Whether something has the old name now. */
+  readonly keepsName: boolean;
   /** What had the names. */
   readonly inodes: readonly InodeId[];
   /** As they are now. */
@@ -197,13 +198,13 @@ export class KnownEntries implements ChangeListener {
   }
 
   /** A command of this client moved a name, or had two change places. */
-  renamed(from: Place, to: Place, { exchange, inodes, directories }: RenamedNames, asked: Asked): void {
+  renamed(from: Place, to: Place, { keepsName, inodes, directories }: RenamedNames, asked: Asked): void {
     const fromKey = nameKey(from.parent, from.name);
     const toKey = nameKey(to.parent, to.name);
     this.#forgetName(fromKey);
     this.#forgetName(toKey);
     for (const inode of inodes) this.unknown(inode);
-    if (!exchange) this.#whole.get(from.parent)?.delete(fromKey);
+    if (!keepsName) this.#whole.get(from.parent)?.delete(fromKey);
     this.#addTo(to.parent, toKey);
     this.#directoryIs(from.parent, directories[0], asked);
     if (to.parent !== from.parent) this.#directoryIs(to.parent, directories[1], asked);

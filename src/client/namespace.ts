@@ -191,12 +191,14 @@ export class Namespace {
       newName: nameOf(to.name),
       noReplace: options.noReplace ?? false,
       exchange: options.exchange ?? false,
+      whiteout: options.whiteout ?? false,
     };
     const asked = this.#known.asking();
     const answer = await this.#command(methods.rename, request, call, from, to);
     const inodes = [answer.moved, answer.other].filter((inode) => inode !== 0).map(inodeId);
     const directories = [answer.parent, answer.newParent];
-    this.#known.renamed(from, to, { exchange: request.exchange, inodes, directories }, asked);
+    const keepsName = request.exchange || request.whiteout;
+    this.#known.renamed(from, to, { keepsName, inodes, directories }, asked);
     return answer.removed;
   }
 

@@ -97,8 +97,10 @@ function tellOfRename(teller: Teller, body: CommandBodies['rename']): void {
   if (body.exchange && other !== undefined) {
     teller.learn(other.inode, from);
     teller.nameAdded(from);
-  } else {
+  } else if (body.whiteout === undefined) {
     teller.nameGone(from, 0);
+  } else {
+    teller.nameAdded(from);
   }
 }
 

@@ -136,7 +136,8 @@ export function namespaceHandlers(parts: MasterParts): Pick<MasterHandlers, Name
       const context = contextOf(message.context, sessions, nowMs());
       const parent = inodeId(message.parent);
       const newParent = inodeId(message.newParent);
-      const body = { parent, name, newParent, newName, noReplace, exchange };
+      const whiteout = message.whiteout ? metadata.dealInode() : undefined;
+      const body = { parent, name, newParent, newName, noReplace, exchange, whiteout };
       const reach = reaching(context, parent, newParent);
       const { moved, other } = unwrap(await metadata.execute(context, 'rename', body, reach));
       letGo(other);

@@ -115,12 +115,12 @@ test('a rename moves what is known of names, an exchange leaves both', (t) => {
   const { known } = world();
   known.added(at('d'), like(DIRECTORY), like(ROOT), known.asking());
   known.named(at('a', DIRECTORY), like(FILE), undefined, known.asking());
-  const how = { exchange: false, inodes: [FILE], directories: [] };
+  const how = { keepsName: false, inodes: [FILE], directories: [] };
   known.renamed(at('a', DIRECTORY), at('b', DIRECTORY), how, known.asking());
   t.is(known.lookup(at('a', DIRECTORY)), 'absent');
   t.is(known.lookup(at('b', DIRECTORY)), undefined, 'it is there; what it is like has to be asked');
   known.named(at('a', DIRECTORY), like(inodeId(12)), undefined, known.asking());
-  known.renamed(at('a', DIRECTORY), at('b', DIRECTORY), { ...how, exchange: true }, known.asking());
+  known.renamed(at('a', DIRECTORY), at('b', DIRECTORY), { ...how, keepsName: true }, known.asking());
   t.is(known.lookup(at('a', DIRECTORY)), undefined);
   t.is(known.lookup(at('b', DIRECTORY)), undefined);
 });
@@ -135,7 +135,7 @@ test('what lost a name or got another is not known, also when its name was not',
   known.learn(like(FILE), asked);
   t.is(known.attributes(FILE), undefined, 'asked before it lost the name');
   learn();
-  const how = { exchange: false, directories: [like(ROOT)] };
+  const how = { keepsName: false, directories: [like(ROOT)] };
   known.renamed(at('a'), at('b'), { ...how, inodes: [FILE] }, known.asking());
   t.is(known.attributes(FILE), undefined, 'it moved');
   learn();

@@ -16,6 +16,9 @@ const O_TMPFILE = 0o20000000 | O_DIRECTORY;
 const AT_SYMLINK_FOLLOW = 0x400;
 const RENAME_NOREPLACE = 1;
 const RENAME_EXCHANGE = 2;
+const RENAME_WHITEOUT = 4;
+
+const RENAME_FLAGS = [0, 0, 0, RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT];
 
 /** What is done to names and attributes. */
 export const TREE: OperationTable = {
@@ -37,7 +40,7 @@ export const TREE: OperationTable = {
   rmdir: { weight: 5, call: (c) => ['rmdir', c.directory()] },
   rename: {
     weight: 10,
-    call: (c) => ['rename', ...c.paths(), c.pick([0, 0, 0, RENAME_NOREPLACE, RENAME_EXCHANGE])],
+    call: (c) => ['rename', ...c.paths(), c.pick(RENAME_FLAGS)],
   },
   chmod: { weight: 5, call: (c) => ['chmod', c.path(), c.chance(0.5) ? 0o777 : c.mode()] },
   fchmod: { weight: 1, call: (c) => ['fchmod', c.slot(), c.mode()] },

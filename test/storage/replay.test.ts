@@ -121,7 +121,8 @@ async function randomLog(seed: number): Promise<World> {
         world.run(dice.pick(['unlink', 'removeDirectory']), { parent, name }, context);
         break;
       case 8: {
-        const flags = { noReplace: dice.chance(0.2), exchange: dice.chance(0.2) };
+        const whiteout = dice.chance(0.2) ? world.nextInode() : undefined;
+        const flags = { noReplace: dice.chance(0.2), exchange: dice.chance(0.2), whiteout };
         const newName = bytes(dice.pick(['a', 'b', 'c']));
         world.run(
           'rename',

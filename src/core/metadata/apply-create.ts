@@ -33,6 +33,9 @@ export const LINK_COUNT_MAX = 65_000;
 /** Ext4 and xfs encode device numbers in 32 bits. */
 const RDEV_MAX = 0xffffffff;
 
+/** By a character device of this number an overlay file system hides the name in the layers below. */
+const WHITEOUT_DEVICE = 0;
+
 export const prepareCreateFile: Prepare<'createFile'> = (state, body, command) => {
   const { caller } = command.context;
   const directory = searchable(state, caller, body.parent, body.name);
@@ -176,7 +179,9 @@ function badNode(
       return refuse('NAME_TOO_LONG', `a symlink's target of ${symlinkTarget.length} bytes`);
     case FileType.BLOCK_DEVICE:
     case FileType.CHARACTER_DEVICE:
-      if (caller.uid !== 0) return refuse('NOT_PERMITTED', 'only root makes devices');
+      // As on Linux, where whiteouts are no devices that anything could be done with.
+      if (caller.uid !== 0 && !(type === FileType.CHARACTER_DEVICE && rdev === WHITEOUT_DEVICE))
+        return refuse('NOT_PERMITTED', 'only root makes devices');
       return rdev <= RDEV_MAX ? undefined : refuse('INVALID_ARGUMENT', 'a bad device number');
     default:
       return refuse('INVALID_ARGUMENT', `a node of type ${type}`);
@@ -185,6 +190,18 @@ function badNode(
 
 function isDevice(type: FileType): boolean {
   return type === FileType.BLOCK_DEVICE || type === FileType.CHARACTER_DEVICE;
+}
+
+/** Leaves a whiteout at a name that is free now. Its directory's row is read here: it may just have been written. */
+export function addWhiteout(
+  state: MetadataState,
+  { parent, name, inode }: { parent: InodeId; name: Buffer; inode: InodeId },
+  { context: { caller }, time }: Command,
+): void {
+  const directory = state.inodeOf(parent);
+  const made = { id: inode, type: FileType.CHARACTER_DEVICE, mode: 0, caller, time, goal: 0 };
+  const fresh = withRights(state, directory, newInode(directory, made));
+  addEntry(state, { directory, name, inode: { ...fresh, rdev: WHITEOUT_DEVICE }, time });
 }
 
 export const prepareMakeLink: Prepare<'makeLink'> = (state, body, { context: { caller }, time }) => {
@@ -293,10 +310,10 @@ function addInode(state: MetadataState, inode: Inode): void {
 }
 
 /** Ids are dealt upwards but may be logged out of turn: below the counter, the row tells. */
-function isUsed(state: MetadataState, inode: InodeId): boolean {
+export function isUsed(state: MetadataState, inode: InodeId): boolean {
   return inode < state.progress.nextInode && state.tables.inode(inode) !== undefined;
 }
 
-function idUsed(inode: InodeId): Result<never> {
+export function idUsed(inode: InodeId): Result<never> {
   return refuse('INVALID_ARGUMENT', `inode id ${inode} was used before`);
 }

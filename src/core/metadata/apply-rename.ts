@@ -1,7 +1,7 @@
 import { must } from '../../base/assert.ts';
 import { type InodeId, ROOT_INODE } from '../../base/ids.ts';
 import { ok, type Result, refuse } from '../../base/result.ts';
-import { searchable } from './apply-create.ts';
+import { addWhiteout, idUsed, isUsed, searchable } from './apply-create.ts';
 import { dropLink, isEmpty, removable, removeEmptyDirectory } from './apply-remove.ts';
 import type { Caller, Command, CommandBodies, Renamed } from './commands.ts';
 import { withLink, withoutLink } from './links.ts';
@@ -14,7 +14,10 @@ type Body = CommandBodies['rename'];
 
 export const prepareRename: Prepare<'rename'> = (state, body, command) => {
   const { caller } = command.context;
-  if (body.noReplace && body.exchange) return refuse('INVALID_ARGUMENT', 'either no_replace or exchange');
+  const { noReplace, exchange: exchanges, whiteout } = body;
+  if (exchanges && (noReplace || whiteout !== undefined))
+    return refuse('INVALID_ARGUMENT', 'either exchange or no_replace and whiteout');
+  if (whiteout !== undefined && isUsed(state, whiteout)) return idUsed(whiteout);
   const source = removable(state, caller, body.parent, body.name);
   if (!source.ok) return source;
   const target = targetOf(state, caller, body);
@@ -27,11 +30,9 @@ export const prepareRename: Prepare<'rename'> = (state, body, command) => {
   if (other?.inode === moved.inode) return ready(() => ({ moved, other: undefined }));
   const forbidden =
     forbiddenMove(state, caller, { moved, from: body.parent, to: body.newParent }) ??
-    (body.exchange
-      ? forbiddenExchange(state, caller, entries)
-      : forbiddenReplacement(state, caller, entries));
+    (exchanges ? forbiddenExchange(state, caller, entries) : forbiddenReplacement(state, caller, entries));
   if (forbidden) return forbidden;
-  return body.exchange ? exchange(state, entries, command) : move(state, entries, command);
+  return exchanges ? exchange(state, entries, command) : move(state, entries, command);
 };
 
 interface Entries {
@@ -99,13 +100,16 @@ function forbiddenReplacement(
     : refuse('NOT_EMPTY', `directory ${other.inode} is not empty`);
 }
 
-function move(state: MetadataState, { body, moved, other }: Entries, { time }: Command): Prepared<Renamed> {
+function move(state: MetadataState, { body, moved, other }: Entries, command: Command): Prepared<Renamed> {
+  const { time } = command;
+  const { parent, name, whiteout } = body;
   return ready(() => {
     const lost = other && replace(state, { body, other, time });
-    state.tables.removeDirent(body.parent, body.name);
+    state.tables.removeDirent(parent, name);
     state.tables.putDirent(body.newParent, body.newName, { inode: moved.inode, type: moved.type });
-    const placed = place(state, moved, { from: body.parent, to: body.newParent, time });
+    const placed = place(state, moved, { from: parent, to: body.newParent, time });
     touch(state, body, time);
+    if (whiteout !== undefined) addWhiteout(state, { parent, name, inode: whiteout }, command);
     return { moved: placed, other: lost };
   });
 }

@@ -115,6 +115,8 @@ export interface CommandBodies {
     readonly newName: Buffer;
     readonly noReplace: boolean;
     readonly exchange: boolean;
+    /** The inode of the whiteout that is left at the old name. */
+    readonly whiteout?: InodeId | undefined;
   };
   setAttributes: {
     readonly inode: InodeId;

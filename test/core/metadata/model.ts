@@ -6,7 +6,7 @@ import type { Caller } from '../../../src/core/metadata/commands.ts';
  */
 export interface ModelNode {
   readonly id: number;
-  readonly type: 'file' | 'directory' | 'symlink' | 'fifo';
+  readonly type: 'file' | 'directory' | 'symlink' | 'fifo' | 'whiteout';
   mode: number;
   uid: number;
   gid: number;
@@ -116,9 +116,13 @@ export class Model {
     caller: Caller,
     from: { parent: number; name: string },
     to: { parent: number; name: string },
-    { noReplace, exchange }: { noReplace: boolean; exchange: boolean },
+    {
+      noReplace,
+      exchange,
+      whiteout,
+    }: { noReplace: boolean; exchange: boolean; whiteout?: number | undefined },
   ): string {
-    if (noReplace && exchange) return 'INVALID_ARGUMENT';
+    if (exchange && (noReplace || whiteout !== undefined)) return 'INVALID_ARGUMENT';
     const moved = this.#removable(caller, from);
     if (typeof moved === 'string') return moved;
     const problem = this.#search(caller, to);
@@ -142,6 +146,10 @@ export class Model {
     if (other) this.#take(to);
     parent.entries.set(to.name, moved.id);
     if (other && exchange) this.node(from.parent).entries.set(from.name, other.id);
+    if (whiteout !== undefined) {
+      const made = { id: whiteout, type: 'whiteout', mode: 0, exclusive: true, write: true } as const;
+      this.make(caller, from, made);
+    }
     for (const node of [this.node(from.parent), parent]) this.#touch(node);
     moved.ctime = this.now;
     if (other) other.ctime = this.now;

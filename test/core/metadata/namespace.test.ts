@@ -20,6 +20,7 @@ const TYPES: Readonly<Record<ModelNode['type'], FileType>> = {
   directory: FileType.DIRECTORY,
   symlink: FileType.SYMLINK,
   fifo: FileType.FIFO,
+  whiteout: FileType.CHARACTER_DEVICE,
 };
 
 /** Random commands on few names, so that they meet, given to the state and to the model. */
@@ -94,7 +95,8 @@ class Comparison {
         break;
       case 7:
       case 8: {
-        const flags = { noReplace: dice.chance(0.15), exchange: dice.chance(0.25) };
+        const whiteout = dice.chance(0.2) ? world.nextInode() : undefined;
+        const flags = { noReplace: dice.chance(0.15), exchange: dice.chance(0.25), whiteout };
         const body = { ...where, newParent: to.parent, newName: bytes(to.name), ...flags };
         this.#same('rename', world.run('rename', body), model.rename(caller, from, to, flags));
         break;
@@ -339,10 +341,13 @@ test('a symlink keeps its target, and its length is that of the target', async (
   t.is(codeOf(world.state.readSymlink(inode)), 'NOT_FOUND');
 });
 
-test('only root makes devices; a file has a limit of links', async (t) => {
+test('only root makes devices, but for whiteouts; a file has a limit of links', async (t) => {
   const world = await newWorld();
   const device = { type: FileType.CHARACTER_DEVICE, rdev: 0x103, mode: 0o666 };
   t.is(codeOf(world.as(ALICE).makeNode(ROOT, 'null', device)), 'NOT_PERMITTED');
+  const block = { ...device, type: FileType.BLOCK_DEVICE, rdev: 0 };
+  t.is(codeOf(world.as(ALICE).makeNode(ROOT, 'block', block)), 'NOT_PERMITTED');
+  t.is(unwrap(world.as(ALICE).makeNode(ROOT, 'whiteout', { ...device, rdev: 0 })).rdev, 0);
   t.is(unwrap(world.as(ROOT_CALLER).makeNode(ROOT, 'null', device)).rdev, 0x103);
   const inode = world.file(ROOT, 'a');
   world.store.transaction(() =>

@@ -271,4 +271,67 @@ export const RENAME: Checks = {
     bob: rename2 a/f b/g exchange -> EACCES
     bob: rename2 b/g a/f exchange -> EACCES`,
   'rename2: either not replace or exchange': 'create f\ncreate g\nrename2 f g noreplace,exchange -> EINVAL',
+
+  ...each(TYPE_ROWS, ([type, make]) => [
+    `rename2: whiteout, a ${type}`,
+    `ann: mkdir d
+     mkdir e
+     chdir d
+     ${make}
+     chdir ..
+     keep i lstat d/n ino
+     mark d e
+     rename2 d/n e/m whiteout
+     moved d mtime ctime
+     moved e mtime ctime
+     lstat e/m type ino -> ${type} $i
+     lstat d/n type rdev mode uid nlink size -> char 0:0 0 @root 1 0
+     lstat d nlink -> 2
+     list d -> n
+     list e -> m
+     unlink d/n
+     list d ->`,
+  ]),
+  'rename2: whiteout, in one directory': `
+    put f data
+    put g old
+    rename2 f g whiteout
+    get g -> data
+    lstat f type rdev -> char 0:0
+    rename2 g f whiteout
+    get f -> data
+    lstat g type rdev -> char 0:0
+    list . -> f g`,
+  'rename2: whiteout, which belongs to who renames': `
+    ann: mkdir d
+    create d/f
+    ann: rename2 d/f d/g whiteout
+    lstat d/f type uid gid mode -> char @ann @ann 0
+    lstat d/g uid -> @root
+    bob: rename2 d/g d/h whiteout -> EACCES
+    list d -> f g`,
+  'rename2: whiteout, in a new directory that others look at': `
+    mkdir d
+    create d/f
+    lstat d/g -> ENOENT
+    rename2 d/f d/g whiteout
+    bob: lstat d/f type -> char
+    rename d/g d/f
+    lstat d/f type -> file
+    list d -> f`,
+  'rename2: whiteout, and nothing is replaced': `
+    create f
+    create g
+    rename2 f g whiteout,noreplace -> EEXIST
+    rename2 f h whiteout,noreplace
+    lstat f type -> char
+    list . -> f g h`,
+  'rename2: either whiteout or exchange': 'create f\ncreate g\nrename2 f g whiteout,exchange -> EINVAL',
+  'rename2: whiteout of one name with itself, or of two of one file': `
+    create f
+    link f g
+    rename2 f f whiteout
+    rename2 f g whiteout
+    lstat f type nlink -> file 2
+    lstat g type nlink -> file 2`,
 };

@@ -29,6 +29,13 @@ export const SPECIAL: Checks = {
     ann: mknod c char 644 1 3 -> EPERM
     ann: mknod b block 644 7 0 -> EPERM
     list . ->`,
+  'mknod: a whiteout, the character device 0:0, is for everybody': `
+    ann: umask 0
+    ann: mknod w char 640 0 0
+    lstat w type rdev mode uid nlink -> char 0:0 640 @ann 1
+    ann: mknod b block 640 0 0 -> EPERM
+    ann: unlink w
+    list . ->`,
   ...each(DEVICES, ([major, minor]) => [
     `mknod: the device ${major}:${minor}`,
     `mknod c char 600 ${major} ${minor}
