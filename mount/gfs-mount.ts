@@ -69,7 +69,8 @@ program.addHelpText(
 Mount options:
   ro, rw, nosuid, suid, nodev, dev, noexec, exec, sync, dirsync, noatime: as for other file systems
   allow_other            users other than the one who mounts may use it
-  no_default_permissions leave all permission checks, by modes and ACLs, to the master
+  no_default_permissions leave all permission checks, by modes and ACLs, to the master. It is not asked for FIFOs,
+                         sockets and devices, which are open to all then, nor for access(2) and chdir(2)
   attr_timeout=SPAN      how long the kernel believes attributes (default: 1s)
   entry_timeout=SPAN     how long the kernel believes what a name means (default: 1s)
   io_timeout=SPAN        how long an operation is tried while the cluster does not answer (default: 60s)

@@ -20,11 +20,16 @@ export class GfsDirectories implements Directories {
   }
 
   async openDirectory({ node }: requests.OpenDirectory, caller: Caller): Promise<OpenReply> {
-    const { client, callers } = this.#context;
-    // Where the kernel has checked who opens it, it stays open whatever becomes of its mode.
-    const call = client.kernelWalksPaths ? { caller: ROOT_IDENTITY } : await callers.call(caller);
+    const { client, callers, removed } = this.#context;
+    const directory = inodeId(node);
+    // If the kernel has not checked who opens it, the master does. Then it stays open whatever becomes of its mode.
+    if (!client.kernelWalksPaths) {
+      const looked = client.list(directory, { limit: 1 }, await callers.call(caller));
+      await removed.entries(directory, looked, undefined);
+    }
     this.#lastNumber += 1;
-    this.#readers.set(this.#lastNumber, new DirectoryReader(this.#context, inodeId(node), call));
+    const reader = new DirectoryReader(this.#context, directory, { caller: ROOT_IDENTITY });
+    this.#readers.set(this.#lastNumber, reader);
     return { openFile: this.#lastNumber, flags: 0 };
   }
 

@@ -19,6 +19,8 @@ const name = Buffer.from('secret');
 const other = Buffer.from('other');
 const commit = { length: 1000, mtime: undefined };
 const OPEN_ID = 77;
+/** Both times to now, as who may write does. */
+const TOUCH = { atimeNow: true, mtimeNow: true };
 
 /** For each method that names inodes: what Bob tries inside Alice's directory. */
 const ATTEMPTS: Partial<Record<MethodName, (bob: Client, at: Private) => Promise<unknown>[]>> = {
@@ -90,9 +92,9 @@ const ATTEMPTS: Partial<Record<MethodName, (bob: Client, at: Private) => Promise
   setAttributes: (bob, { directory, file, symlink, sub }) => [
     bob.call(methods.setAttributes, { context: bob.context(BOB), inode: file, length: 1 }),
     bob.call(methods.setAttributes, { context: bob.context(BOB), inode: file, length: 0 }),
-    bob.call(methods.setAttributes, { context: bob.context(BOB), inode: directory, atimeNow: true }),
+    bob.call(methods.setAttributes, { context: bob.context(BOB), inode: directory, ...TOUCH }),
     ...[file, symlink, sub].flatMap((inode) => [
-      bob.call(methods.setAttributes, { context: bob.context(BOB), inode, mtimeNow: true }),
+      bob.call(methods.setAttributes, { context: bob.context(BOB), inode, ...TOUCH }),
       // Not even an empty change tells him anything.
       bob.call(methods.setAttributes, { context: bob.context(BOB), inode }),
     ]),
@@ -305,7 +307,7 @@ test('what Bob has open goes on when the way is closed, and when the name goes',
     client.call(methods.getAttributes, { caller: BOB, inode, session: client.session }),
     client.call(methods.findChunks, { caller: BOB, inode, count: 1, session: client.session }),
     client.call(methods.commitLength, { context: client.context(BOB), inode, commit }),
-    client.call(methods.setAttributes, { context: client.context(BOB), inode, mtimeNow: true }),
+    client.call(methods.setAttributes, { context: client.context(BOB), inode, ...TOUCH }),
   ];
   const codes = async (client: Client) => [...new Set(await Promise.all(calls(client).map(codeFrom)))];
   const byOpenFile = () =>

@@ -59,6 +59,10 @@ function forbidden(
   if ((body.atime !== undefined || body.mtime !== undefined) && !owner) {
     return refuse('NOT_PERMITTED', 'only the owner sets times');
   }
+  // As in utimensat(2): who may write sets both to now, and one alone as little as any other time.
+  if (body.atimeNow !== body.mtimeNow && body.length === undefined && !owner) {
+    return refuse('NOT_PERMITTED', 'only the owner sets one time alone');
+  }
   const touches = (body.atimeNow || body.mtimeNow) && !owner;
   const writes = (body.length !== undefined || body.dropSetIds) && !body.byOpenFile;
   return (touches || writes) && !mayAccess(state, caller, inode, MAY_WRITE) ? denied(inode) : undefined;
