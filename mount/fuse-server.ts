@@ -20,6 +20,7 @@ import {
   errnoOf,
 } from './errno.ts';
 import type { Caller, FileSystem } from './file-system.ts';
+import { IdleFlushes } from './idle-flushes.ts';
 import { InFlight, type Waiting } from './in-flight.ts';
 import { LookupCount } from './lookup-count.ts';
 import { negotiate } from './negotiate.ts';
@@ -44,7 +45,15 @@ import {
   writeWritten,
   writeXattrSize,
 } from './wire/replies.ts';
-import type { Flush, Initialise, Operation, ReadDirectory, RequestHeader, Write } from './wire/requests.ts';
+import type {
+  Flush,
+  Initialise,
+  Operation,
+  ReadDirectory,
+  Release,
+  RequestHeader,
+  Write,
+} from './wire/requests.ts';
 
 /** Half the pool at most waits for the cluster in the hands of writers; the rest keeps the mount answering. */
 const BUFFER_COUNT = 64;
@@ -80,6 +89,7 @@ export class FuseServer {
   readonly #log: Logger;
   readonly #inFlight = new InFlight();
   readonly #lookups = new LookupCount();
+  readonly #idleFlushes: IdleFlushes;
   readonly #tasks: TaskGroup;
   readonly #requestCounts = new Map<string, number>();
   #keptCount = 0;
@@ -112,6 +122,7 @@ export class FuseServer {
         else onFatal(new GfsError('IO_ERROR', `reading requests failed with errno ${errno}`));
       },
     });
+    this.#idleFlushes = new IdleFlushes(this.#device.settled);
   }
 
   /** Resolves when all that was asked so far is answered. */
@@ -121,7 +132,8 @@ export class FuseServer {
 
   /** What the kernel has asked for so far, by operation; what it answers by itself is not among it. */
   get requestCounts(): Readonly<Record<string, number>> {
-    return Object.fromEntries(this.#requestCounts);
+    const flush = (this.#requestCounts.get('flush') ?? 0) + this.#device.settled.answeredCount;
+    return { ...Object.fromEntries(this.#requestCounts), ...(flush === 0 ? {} : { flush }) };
   }
 
   /** How many nodes the kernel knows: it will say so when it has forgotten one. */
@@ -161,7 +173,9 @@ export class FuseServer {
         break;
       case 'forget':
         for (const { node, count } of request.nodes) {
-          if (this.#lookups.forget(node, count)) this.#fileSystem.forgotten(node);
+          if (!this.#lookups.forget(node, count)) continue;
+          this.#idleFlushes.forgotten(node);
+          this.#fileSystem.forgotten(node);
         }
         break;
       case 'interrupt':
@@ -192,6 +206,7 @@ export class FuseServer {
         // A wait for a lock may take for ever, and leaves nothing behind when it is cancelled.
         const isLock = request.kind === 'setLock' && request.lock.type !== 'none';
         const cancellation = isLock ? new AbortController() : undefined;
+        if (isLock && !request.lock.flock) this.#idleFlushes.locking(request.node);
         const { pid } = header;
         this.#begin({ unique, kind: request.kind, reader, pid, cancellation }, request, header, buffer);
       }
@@ -328,9 +343,10 @@ export class FuseServer {
       case 'open': {
         const opened = await fileSystem.open(operation, caller);
         const { openFile } = opened;
+        if (opened.isReadOnly) this.#idleFlushes.opened(operation.node, openFile);
         if (this.#sendOpen(waiting, opened)) return;
         // The kernel knows nothing of the open file, and will not release it.
-        await fileSystem.release({ kind: 'release', node: operation.node, openFile });
+        await this.#release({ kind: 'release', node: operation.node, openFile });
         return;
       }
       case 'openDirectory': {
@@ -386,7 +402,7 @@ export class FuseServer {
         await fileSystem.allocate(operation);
         break;
       case 'release':
-        await fileSystem.release(operation);
+        await this.#release(operation);
         break;
       case 'syncDirectory':
         await fileSystem.syncDirectory(operation);
@@ -398,6 +414,11 @@ export class FuseServer {
         unreachable(operation);
     }
     this.#send(waiting, OUT_HEADER_BYTES);
+  }
+
+  #release(operation: Release): Promise<void> {
+    this.#idleFlushes.released(operation.node, operation.openFile);
+    return this.#fileSystem.release(operation);
   }
 
   async #performWrite(waiting: Waiting, operation: Write, buffer: number): Promise<void> {
@@ -445,9 +466,10 @@ export class FuseServer {
   async #sendCreated(waiting: Waiting, created: Entry & OpenReply): Promise<void> {
     const { out } = this.#device;
     const { openFile, attributes } = created;
+    if (created.isReadOnly) this.#idleFlushes.opened(attributes.node, openFile);
     const end = writeOpen(out, writeEntry(out, OUT_HEADER_BYTES, created), created);
     if (this.#send(waiting, end)) this.#lookups.add(attributes.node);
-    else await this.#fileSystem.release({ kind: 'release', node: attributes.node, openFile });
+    else await this.#release({ kind: 'release', node: attributes.node, openFile });
   }
 
   #sendAttributes(waiting: Waiting, reply: TimedAttributes, extended = false): void {

@@ -19,7 +19,7 @@ const CONGESTION_THRESHOLD = 96;
  */
 const WANTED =
   INIT.ASYNC_READ |
-  // Locks hold between all mounts. (So each close of a descriptor is told of, also where nothing was written.)
+  // Locks hold between all mounts. (So each close of a descriptor is told of, also where nothing was written: see `idle-flushes.ts`.)
   INIT.POSIX_LOCKS |
   INIT.FLOCK_LOCKS |
   INIT.ATOMIC_O_TRUNC |

@@ -14,6 +14,7 @@ export interface Binding {
     bufferCount: number,
     bufferSizeBytes: number,
     outSizeBytes: number,
+    settledCount: number,
     table: Uint32Array,
     onWake: (count: number, ended: boolean, errno: number, ...written: number[]) => void,
   ): { readonly handle: DeviceHandle; readonly memory: ArrayBuffer };

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <future>
 #include <set>
 #include <thread>
@@ -52,7 +53,8 @@ int Device::clone(int fd) {
 
 std::shared_ptr<Device> Device::create(const Options& options) {
   std::shared_ptr<Device> device(new Device(options));
-  device->memory_bytes_ = options.buffer_count * options.buffer_bytes + options.out_bytes;
+  const size_t table_bytes = sizeof(uint64_t) + options.settled_count * sizeof(uint32_t);
+  device->memory_bytes_ = options.buffer_count * options.buffer_bytes + options.out_bytes + table_bytes;
   // Pages appear when they are touched: a mount that never sees large writes uses little of this.
   void* memory = mmap(nullptr, device->memory_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) {
@@ -91,7 +93,11 @@ void Device::read_requests(uint32_t reader) {
     const uint32_t buffer = free_.back();
     free_.pop_back();
     lock.unlock();
-    const ssize_t length = read(fd, memory_ + buffer * options_.buffer_bytes, options_.buffer_bytes);
+    uint8_t* request = memory_ + buffer * options_.buffer_bytes;
+    ssize_t length = 0;
+    do {
+      length = read(fd, request, options_.buffer_bytes);
+    } while (length >= 0 && answer_settled(fd, request, static_cast<size_t>(length)));
     const int error = errno;
     lock.lock();
     if (length >= 0) {
@@ -114,6 +120,25 @@ void Device::read_requests(uint32_t reader) {
     }
     if (length < 0) return;
   }
+}
+
+bool Device::answer_settled(int fd, const uint8_t* request, size_t length) {
+  struct {
+    fuse_in_header header;
+    fuse_flush_in flush;
+  } whole;
+  if (length != sizeof(whole)) return false;
+  memcpy(&whole, request, sizeof(whole));
+  const uint64_t open_file = whole.flush.fh;
+  if (whole.header.opcode != FUSE_FLUSH || open_file == 0 || open_file > UINT32_MAX) return false;
+  const uint32_t* entry = settled() + open_file % options_.settled_count;
+  if (__atomic_load_n(entry, __ATOMIC_SEQ_CST) != open_file) return false;
+  const fuse_out_header reply = {sizeof(reply), 0, whole.header.unique};
+  // When the kernel waits for it no more, or is gone, the next read tells.
+  while (write(fd, &reply, sizeof(reply)) < 0 && errno == EINTR) {
+  }
+  __atomic_fetch_add(answered(), 1, __ATOMIC_RELAXED);
+  return true;
 }
 
 size_t Device::take(Ready* out, bool* ended, int* error) {

@@ -40,8 +40,10 @@ class Device {
     uint32_t buffer_count;
     // A multiple of the page size, as large as the largest request with its headers.
     size_t buffer_bytes;
-    // Room behind the pool's last buffer, for the replies that the JavaScript thread puts together.
+    // Room behind the pool's last buffer, for the replies that the JavaScript thread puts together. A multiple of eight.
     size_t out_bytes;
+    // Entries of the table behind that (see `settled`).
+    uint32_t settled_count;
   };
 
   // A second queue on the same connection; -1 when it cannot be had. What was read from a queue ends with its descriptor.
@@ -53,11 +55,16 @@ class Device {
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
 
-  // The pool's buffers one after another, then the room for replies.
+  // The pool's buffers one after another, then the room for replies, then a u64, how many flushes the readers answered
+  // themselves, then the table of settled open files.
   uint8_t* memory() const { return memory_; }
   size_t memory_bytes() const { return memory_bytes_; }
   uint8_t* out() const { return memory_ + options_.buffer_count * options_.buffer_bytes; }
   size_t out_bytes() const { return options_.out_bytes; }
+  // A table of u32: the number of an open file at its remainder by the count, while its flushes have nothing to do. The
+  // JavaScript thread writes it, at any time; a reader that finds the number there answers a flush with success.
+  uint32_t* settled() const { return reinterpret_cast<uint32_t*>(answered() + 1); }
+  uint64_t* answered() const { return reinterpret_cast<uint64_t*>(out() + options_.out_bytes); }
 
   // `wake` is called from any thread when take() has something new, or a lane was emptied; once for any number of these.
   static void start(const std::shared_ptr<Device>& device, std::function<void()> wake);
@@ -81,6 +88,8 @@ class Device {
  private:
   explicit Device(const Options& options) : options_(options) {}
   void read_requests(uint32_t reader);
+  // Whether the request was a flush that has nothing to do: then it is answered.
+  bool answer_settled(int fd, const uint8_t* request, size_t length);
   struct Lane;
   void write_notifications(Lane& lane, int fd);
   // Wakes the JavaScript thread for the lanes: their threads have no descriptor to do it by.

@@ -74,29 +74,32 @@ void finalize_handle(napi_env env, void* data, void*) {
   delete handle;
 }
 
-// openDevice(fd, readerCount, bufferCount, bufferBytes, outBytes, table: Uint32Array, onWake) -> { handle, memory }
+// openDevice(fd, readerCount, bufferCount, bufferBytes, outBytes, settledCount, table: Uint32Array, onWake)
+//   -> { handle, memory }
 napi_value open_device(napi_env env, napi_callback_info info) {
-  napi_value arguments[7];
+  napi_value arguments[8];
   int32_t fd = -1;
   uint32_t reader_count = 0;
   uint32_t buffer_count = 0;
   uint32_t buffer_bytes = 0;
   uint32_t out_bytes = 0;
+  uint32_t settled_count = 0;
   if (!get_arguments(env, info, arguments) || !get_int32(env, arguments[0], &fd) ||
       !get_uint32(env, arguments[1], &reader_count) || !get_uint32(env, arguments[2], &buffer_count) ||
-      !get_uint32(env, arguments[3], &buffer_bytes) || !get_uint32(env, arguments[4], &out_bytes)) {
+      !get_uint32(env, arguments[3], &buffer_bytes) || !get_uint32(env, arguments[4], &out_bytes) ||
+      !get_uint32(env, arguments[5], &settled_count)) {
     return nullptr;
   }
   void* table = nullptr;
   size_t table_length = 0;
   napi_typedarray_type type = napi_int8_array;
-  if (napi_get_typedarray_info(env, arguments[5], &type, &table_length, &table, nullptr, nullptr) != napi_ok ||
+  if (napi_get_typedarray_info(env, arguments[6], &type, &table_length, &table, nullptr, nullptr) != napi_ok ||
       type != napi_uint32_array || table_length < buffer_count * 3) {
     throw_error(env, "native: a table of three numbers for each buffer was expected");
     return nullptr;
   }
 
-  Device::Options options = {{fd}, buffer_count, buffer_bytes, out_bytes};
+  Device::Options options = {{fd}, buffer_count, buffer_bytes, out_bytes, settled_count};
   while (options.fds.size() < reader_count) {
     const int clone = Device::clone(fd);
     // Without a queue of its own a reader shares the first one's.
@@ -115,8 +118,8 @@ napi_value open_device(napi_env env, napi_callback_info info) {
   handle->device = device;
   handle->table = static_cast<uint32_t*>(table);
   handle->taken.resize(buffer_count);
-  napi_create_reference(env, arguments[5], 1, &handle->table_reference);
-  napi_create_reference(env, arguments[6], 1, &handle->on_wake);
+  napi_create_reference(env, arguments[6], 1, &handle->table_reference);
+  napi_create_reference(env, arguments[7], 1, &handle->on_wake);
   handle->waker = Waker::create(env, "gfs.device", [handle](napi_env env) { deliver(env, handle); });
 
   napi_value result = nullptr;

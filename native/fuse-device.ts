@@ -2,12 +2,15 @@ import { assert } from '../src/base/assert.ts';
 import { KiB, MiB } from '../src/base/units.ts';
 import { checkFd, checkInteger } from './arguments.ts';
 import { binding, type DeviceHandle } from './binding.ts';
+import { SettledFiles } from './settled-files.ts';
 
 const PAGE_BYTES = 4 * KiB;
 /** The kernel's largest write (256 pages), and a page for the headers before it. */
 const BUFFER_BYTES = 1 * MiB + PAGE_BYTES;
 /** As much for a reply that is put together here: a directory listing may be as long as a read. */
 const OUT_BYTES = BUFFER_BYTES;
+/** Of two open files whose numbers are so far apart, only the later one's flushes are answered by the readers. */
+const SETTLED_COUNT = 16 * KiB;
 /** Buffers are held while their write is worked on; an empty pool makes the kernel wait. */
 const BUFFER_COUNT_DEFAULT = 32;
 /** One system call takes so many pieces; longer lists are joined before. */
@@ -43,6 +46,8 @@ export interface DeviceRequest {
 export class FuseDevice {
   /** Where the head of a reply is written before `reply`: sent from here without a copy. */
   readonly out: Buffer;
+  /** Open files whose flushes the readers answer by themselves. */
+  readonly settled: SettledFiles;
   readonly #handle: DeviceHandle;
   readonly #buffers: readonly Buffer[];
   /** How many notifications of each lane were given, and written. */
@@ -75,6 +80,7 @@ export class FuseDevice {
       bufferCount,
       BUFFER_BYTES,
       OUT_BYTES,
+      SETTLED_COUNT,
       table,
       onWake,
     );
@@ -83,6 +89,7 @@ export class FuseDevice {
       Buffer.from(memory, index * BUFFER_BYTES, BUFFER_BYTES),
     );
     this.out = Buffer.from(memory, bufferCount * BUFFER_BYTES, OUT_BYTES);
+    this.settled = new SettledFiles(memory, bufferCount * BUFFER_BYTES + OUT_BYTES, SETTLED_COUNT);
   }
 
   get ended(): boolean {

@@ -7,3 +7,4 @@ export {
   type NotificationLane,
 } from './fuse-device.ts';
 export { MOUNT_FLAGS, mount, receiveDescriptor, socketPair, unmount } from './mount.ts';
+export type { SettledFiles } from './settled-files.ts';

@@ -198,7 +198,7 @@ export class GfsFiles implements Files {
     if (this.#appendedTo.has(node) || (beingWritten && !write)) flags |= FOPEN.DIRECT_IO;
     // The kernel drops its pages at each open, unless we know that nobody changed the file since it got them.
     else if (unchanged) flags |= FOPEN.KEEP_CACHE;
-    return { openFile, flags };
+    return { openFile, flags, isReadOnly: !write };
   }
 }
 

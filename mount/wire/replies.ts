@@ -34,6 +34,8 @@ export interface OpenReply {
   readonly openFile: number;
   /** FOPEN bits. */
   readonly flags: number;
+  /** Nothing is written by it: a flush of it does no more than unlock. */
+  readonly isReadOnly?: boolean;
 }
 
 /** A lock in the way of another. */

@@ -183,7 +183,7 @@ export class MemoryFileSystem implements FileSystem {
 
   async open({ node, flags }: requests.Open): Promise<OpenReply> {
     if (flags & OPEN.TRUNCATE) this.#resize(this.#node(node), 0);
-    return this.#opened();
+    return { ...this.#opened(), isReadOnly: (flags & OPEN.ACCESS_MODE) === 0 };
   }
 
   async read({ node, offset, size }: requests.Read): Promise<Bytes> {

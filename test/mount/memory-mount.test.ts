@@ -136,3 +136,16 @@ mounted('a shell appends line after line', {}, async (t, path) => {
   await new Promise((resolve) => child.once('close', resolve));
   t.is(await fs.readFile(join(path, 'log'), 'utf8'), '1\n2\n3\n');
 });
+
+for (const how of ['1', '2']) {
+  mounted(`a close after reading asks nothing, with ${how} readers`, { how }, async (t, path, server) => {
+    await fs.writeFile(join(path, 'a'), 'data');
+    for (let count = 0; count < 3; count += 1) t.is(await fs.readFile(join(path, 'a'), 'utf8'), 'data');
+    server.process.kill('SIGTERM');
+    await server.ended;
+    const calls: string[] = JSON.parse(server.output().split('\n')[1] ?? '');
+    t.is(calls.filter((call) => call === 'release').length, 4);
+    // All that came are the writer's: processes begun by other tests close his descriptor, too.
+    t.true(calls.lastIndexOf('flush') < calls.indexOf('release'));
+  });
+}
