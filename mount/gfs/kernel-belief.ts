@@ -17,6 +17,11 @@ import { nodeAttributes, type Timeouts } from './attributes.ts';
 
 /** Beyond it the kernel is told to ask again for what it was told first. */
 const TOLD_COUNT_MAX = 256 * 1024;
+/**
+ * What is not believed any more is looked for once in so many answers: what a map has removed leaves places that have to be
+ * passed each time.
+ */
+const ANSWERS_PER_SWEEP = 64;
 /** When the notifier's queue is full. */
 const RETRY_DELAY_MS = 50;
 
@@ -51,6 +56,7 @@ export class KernelBelief {
   /** Until when the kernel believes what it was told of nodes, and of names; the oldest first. */
   readonly #nodes = new Map<number, number>();
   readonly #names = new Map<NameKey, number>();
+  #answerCount = 0;
   #retry: Timer | undefined;
   #onRetried: (() => void)[] = [];
   /** What is told a second time, when the timer fires. */
@@ -82,7 +88,7 @@ export class KernelBelief {
     const { inode } = attributes;
     const { attributeTimeoutMs } = this.#timeouts;
     const old = this.#client.changes.changedSince(inode, asked);
-    if (!old) this.#told(this.#nodes, inode, attributeTimeoutMs, expireNode);
+    if (!old) this.#told(this.#nodes, inode, attributeTimeoutMs);
     return { attributes: nodeAttributes(attributes), attributeTimeoutMs: old ? 0 : attributeTimeoutMs };
   }
 
@@ -90,13 +96,13 @@ export class KernelBelief {
     const { entryTimeoutMs } = this.#timeouts;
     const key = nameKey(parent, name);
     const old = this.#client.changes.changedSince(key, asked);
-    if (!old) this.#told(this.#names, key, entryTimeoutMs, expireName);
+    if (!old) this.#told(this.#names, key, entryTimeoutMs);
     return { ...this.attributes(attributes, asked), entryTimeoutMs: old ? 0 : entryTimeoutMs };
   }
 
   /** The kernel moved a name by itself, with what it believes of it. */
   renamed(parent: InodeId, name: Uint8Array): void {
-    this.#told(this.#names, nameKey(parent, name), this.#timeouts.entryTimeoutMs, expireName);
+    this.#told(this.#names, nameKey(parent, name), this.#timeouts.entryTimeoutMs);
   }
 
   /** What the kernel asked for took set-id bits away, and it goes on believing in them: it asks anew only for lengths and times. */
@@ -115,11 +121,18 @@ export class KernelBelief {
     await this.#passedOn();
   }
 
-  #told<K>(map: Map<K, number>, key: K, timeoutMs: number, expire: (key: K) => Notification): void {
+  #told<K>(map: Map<K, number>, key: K, timeoutMs: number): void {
     if (timeoutMs === 0) return;
     const nowMs = this.#env.monotonicMs();
     map.delete(key);
     map.set(key, nowMs + timeoutMs);
+    this.#answerCount += 1;
+    if (this.#answerCount % ANSWERS_PER_SWEEP !== 0) return;
+    this.#sweep(this.#names, nowMs, expireName);
+    this.#sweep(this.#nodes, nowMs, expireNode);
+  }
+
+  #sweep<K>(map: Map<K, number>, nowMs: number, expire: (key: K) => Notification): void {
     for (const [oldest, untilMs] of map) {
       if (untilMs > nowMs && (map.size <= TOLD_COUNT_MAX || !this.#kernel.notify(expire(oldest)))) return;
       map.delete(oldest);

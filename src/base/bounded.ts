@@ -5,14 +5,23 @@ export function boundedCache<K extends {}, V extends {}>(countMax: number): LRUC
   return new LRUCache({ maxSize: countMax, sizeCalculation: () => 1 });
 }
 
-/** Puts an entry last; answers the first one, removed, when there are more than `countMax` now. */
+/**
+ * Of so many entries one goes at a time. The first one of a map is found behind the places that removed ones left, which may be
+ * as many as there are entries: for a single one at a time, at 65,536, that took 100 µs each.
+ */
+const REMOVED_SHARE = 64;
+
+/** Puts an entry last. When there are more than `countMax` now, some of the first go; answers the last of those. */
 export function putLast<K, V>(map: Map<K, V>, key: K, value: V, countMax: number): [K, V] | undefined {
   map.delete(key);
   map.set(key, value);
   if (map.size <= countMax) return undefined;
+  const keptCount = countMax - Math.floor(countMax / REMOVED_SHARE);
+  let removed: [K, V] | undefined;
   for (const first of map) {
+    if (map.size <= keptCount) break;
     map.delete(first[0]);
-    return first;
+    removed = first;
   }
-  return undefined;
+  return removed;
 }
