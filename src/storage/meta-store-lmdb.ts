@@ -33,6 +33,8 @@ class LmdbMetaStore implements MetaStoreFile {
   readonly #value: { bytes: Uint8Array; length: number } = { bytes: new Uint8Array(0), length: 0 };
   #writing = false;
   #filling = false;
+  /** The file is at least so long: nothing makes it shorter. */
+  #filled = 0;
   /** At least so much of the file lies behind the pages in use. */
   #roomBytes = 0;
 
@@ -132,17 +134,20 @@ class LmdbMetaStore implements MetaStoreFile {
 
   async #extend(roomBytes: number): Promise<void> {
     assert(!this.#writing && !this.#filling, 'one at a time');
+    const { lastPageNumber, pageSize } = this.#database.getStats() as PageCounts;
+    const usedBytes = (lastPageNumber + 1) * pageSize;
+    // Most of the time what was counted was not used, and the file needs no look.
+    this.#roomBytes = this.#filled - usedBytes;
+    if (this.#roomBytes >= roomBytes) return;
     this.#filling = true;
     const file = await this.#disk.open(this.#path, 'existing');
     try {
-      const { lastPageNumber, pageSize } = this.#database.getStats() as PageCounts;
-      const usedBytes = (lastPageNumber + 1) * pageSize;
-      const end = Math.max(await file.size(), usedBytes);
-      this.#roomBytes = end - usedBytes;
+      this.#filled = Math.max(await file.size(), usedBytes);
+      this.#roomBytes = this.#filled - usedBytes;
       const neededBytes = roomBytes - this.#roomBytes;
       if (neededBytes <= 0) return;
-      const filled = await extendFile(file, end, { neededBytes, wantedBytes: FILL_BYTES });
-      this.#roomBytes = filled - usedBytes;
+      this.#filled = await extendFile(file, this.#filled, { neededBytes, wantedBytes: FILL_BYTES });
+      this.#roomBytes = this.#filled - usedBytes;
     } finally {
       this.#filling = false;
       await file.close();
