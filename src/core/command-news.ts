@@ -65,6 +65,10 @@ function tell(teller: Teller, command: Command): void {
       teller.learn(value.inode);
       teller.inode(value.inode);
       return;
+    // Nobody waits for others to hear of it: who reads changes nothing for them.
+    case 'setAccessTimes':
+      for (const inode of teller.answer<'setAccessTimes'>().inodes) teller.accessTime(inode);
+      return;
     // Where the file's bytes are has changed: readers elsewhere took the place for a hole, or for part of another chunk.
     // Nobody waits for them to hear: the bytes are told of with the length, behind this.
     case 'addChunk':
@@ -139,6 +143,10 @@ class Teller {
 
   bytes(inode: InodeId): void {
     this.#news.inodeChanged(inode, this.#by);
+  }
+
+  accessTime(inode: InodeId): void {
+    this.#news.accessTimeChanged(inode, this.#by);
   }
 
   nameAdded(place: Place): void {

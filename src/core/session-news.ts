@@ -9,6 +9,8 @@ export interface News {
   readonly everything: boolean;
   readonly inodes: readonly InodeId[];
   readonly names: readonly ChangedName[];
+  /** Of these the time of access changed, and nothing else. */
+  readonly accessed: readonly InodeId[];
 }
 
 export interface ChangedName {
@@ -80,6 +82,16 @@ export class SessionNews {
     this.#changed(inode, by, (listener) => listener.inodes.push(inode));
   }
 
+  /** Somebody read it. Who knows it goes on knowing it, is told beside other news, and is waited for by nobody. */
+  accessTimeChanged(inode: InodeId, by: SessionId | 0): void {
+    for (const listener of this.#knowersOf(inode)) {
+      if (listener.session === by) continue;
+      const hadNews = listener.hasNews;
+      listener.accessed.add(inode);
+      if (!hadNews) this.#options.onNews(listener.session);
+    }
+  }
+
   /** Whether the session was answered about this inode, nobody else has changed it since, and of before it has heard all. */
   knows(session: SessionId, inode: InodeId): boolean {
     const listener = this.#listeners.get(session);
@@ -99,12 +111,13 @@ export class SessionNews {
   take(session: SessionId): News | undefined {
     const listener = this.#listeners.get(session);
     if (listener === undefined || !listener.hasNews) return undefined;
-    const { everything, inodes, names, number } = listener;
+    const { everything, inodes, names, accessed, number } = listener;
     listener.number += 1;
     listener.everything = false;
     listener.inodes = [];
     listener.names = [];
-    return { number, everything, inodes, names };
+    listener.accessed = new Set();
+    return { number, everything, inodes, names, accessed: [...accessed] as InodeId[] };
   }
 
   /** What the session took up to this number has reached all who believed it. */
@@ -159,9 +172,7 @@ export class SessionNews {
   }
 
   #changed(item: Item, by: SessionId | 0, tell: (listener: Listener) => void): void {
-    const knowers = this.#knowers.get(item);
-    if (knowers === undefined) return;
-    for (const listener of knowers instanceof Set ? [...knowers] : [knowers]) {
+    for (const listener of this.#knowersOf(item)) {
       if (listener.session === by) continue;
       this.#forget(listener, item);
       const hadNews = listener.hasNews;
@@ -173,8 +184,15 @@ export class SessionNews {
     }
   }
 
+  #knowersOf(item: Item): readonly Listener[] {
+    const knowers = this.#knowers.get(item);
+    if (knowers === undefined) return [];
+    return knowers instanceof Set ? [...knowers] : [knowers];
+  }
+
   #forget(listener: Listener, item: Item): void {
     listener.known.delete(item);
+    listener.accessed.delete(item);
     this.#removeKnower(listener, item);
   }
 
@@ -222,13 +240,15 @@ class Listener {
   everything = false;
   inodes: InodeId[] = [];
   names: ChangedName[] = [];
+  /** Among what is known. */
+  accessed = new Set<Item>();
 
   constructor(session: SessionId) {
     this.session = session;
   }
 
   get hasNews(): boolean {
-    return this.everything || this.inodes.length > 0 || this.names.length > 0;
+    return this.everything || this.inodes.length > 0 || this.names.length > 0 || this.accessed.size > 0;
   }
 
   get isBehind(): boolean {

@@ -18,6 +18,7 @@ import { ServerTable } from '../core/server-table.ts';
 import { SessionTable } from '../core/session-table.ts';
 import { MasterDefinition, type SystemReport } from '../rpc/messages.ts';
 import { bindService, type Listener } from '../rpc/network.ts';
+import { accessTimeHandlers } from './access-time-handlers.ts';
 import { BadReplicas } from './bad-replicas.ts';
 import { ChunkCensus } from './chunk-census.ts';
 import { chunkHandlers } from './chunk-handlers.ts';
@@ -78,6 +79,7 @@ export class MasterServer implements RunningMaster {
         ...namespaceHandlers(parts),
         ...xattrHandlers(parts),
         ...fileHandlers(parts),
+        ...accessTimeHandlers(parts),
         ...chunkHandlers(parts),
         ...lockHandlers(parts),
         ...serverHandlers(parts),

@@ -34,7 +34,7 @@ import type { MetaStoreFile, OpenMetaStore, RoomUse } from '../storage/meta-stor
 import type { Oplog } from '../storage/oplog.ts';
 import { encodeCommand } from '../storage/oplog-codec.ts';
 import { CommandQueue } from './command-queue.ts';
-import { hasRoom } from './disk-room.ts';
+import { hasRoom, type LogEntry } from './disk-room.ts';
 import type { AppliedListener, Metadata } from './metadata.ts';
 import { type Recovered, recover } from './metadata-recovery.ts';
 
@@ -289,27 +289,24 @@ export class MetadataEngine implements Metadata {
 
   /** Logs and applies a batch, and syncs it between if a command of it wants that; on a full disk, those of it that need no more room (NO_SPACE for the others). */
   async #write(commands: readonly Command[]): Promise<Result<CommandResult>[]> {
-    const records = commands.map(encodeCommand);
-    if (await this.#hasRoom(records, 'ordinary')) return await this.#logAndApply(commands, records);
+    const entries = commands.map((command) => ({ command, record: encodeCommand(command) }));
+    if (await this.#hasRoom(entries, 'ordinary')) return await this.#logAndApply(entries);
     const results: Result<CommandResult>[] = [];
-    for (const [index, command] of commands.entries()) {
-      const record = records.slice(index, index + 1);
-      const mayGo = await this.#hasRoom(record, isFrugal(command.body.$case) ? 'spare' : 'ordinary');
-      if (mayGo) results.push(...(await this.#logAndApply([command], record)));
+    for (const entry of entries) {
+      const mayGo = await this.#hasRoom([entry], isFrugal(entry.command.body.$case) ? 'spare' : 'ordinary');
+      if (mayGo) results.push(...(await this.#logAndApply([entry])));
       else results.push(refuse('NO_SPACE', "the master's disk is full"));
     }
     return results;
   }
 
-  #hasRoom(records: readonly Uint8Array[], use: RoomUse): Promise<boolean> {
-    return hasRoom({ oplog: this.#oplog, store: this.#store }, records, use);
+  #hasRoom(entries: readonly LogEntry[], use: RoomUse): Promise<boolean> {
+    return hasRoom({ oplog: this.#oplog, store: this.#store }, entries, use);
   }
 
-  async #logAndApply(
-    commands: readonly Command[],
-    records: readonly Uint8Array[],
-  ): Promise<Result<CommandResult>[]> {
-    const position = await this.#oplog.append(records);
+  async #logAndApply(entries: readonly LogEntry[]): Promise<Result<CommandResult>[]> {
+    const commands = entries.map(({ command }) => command);
+    const position = await this.#oplog.append(entries.map(({ record }) => record));
     const isLate = !this.#checkpointing && commands.every(({ body }) => isSyncedLate(body.$case));
     if (isLate) this.#syncSoon();
     else await this.#oplog.sync();

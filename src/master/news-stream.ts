@@ -7,7 +7,7 @@ import type { Incoming, ServerStream } from '../rpc/network.ts';
 /** A session that does not take news for so long is left alone: it finds its channel broken, and believes nothing. */
 const TAKE_MS_MAX = 15 * SECOND_MS;
 
-const NO_NEWS: ListenResponse = { everything: false, inodes: [], names: [], pong: 0 };
+const NO_NEWS: ListenResponse = { everything: false, inodes: [], names: [], accessedInodes: [], pong: 0 };
 
 export interface NewsStreamOptions {
   readonly env: Env;
@@ -91,10 +91,13 @@ export class NewsStream {
     const { stream, take } = this.#options;
     const news = this.#taken < this.#sent ? undefined : take();
     if (news !== undefined) {
-      const { number, everything, inodes, names } = news;
+      const { number, everything, inodes, names, accessed } = news;
       this.#sent = number;
       this.#untaken = this.#options.env.setTimer(TAKE_MS_MAX, () => this.end());
-      await stream.send({ everything, inodes: [...inodes], names: names.map(nameMessage), pong: 0 });
+      await stream.send({
+        ...{ everything, inodes: [...inodes], names: names.map(nameMessage), pong: 0 },
+        accessedInodes: [...accessed],
+      });
     } else if (this.#pong !== 0 && this.#taken === this.#sent) {
       const pong = this.#pong;
       this.#pong = 0;

@@ -121,7 +121,7 @@ export class FakeMaster {
       // A channel on which nothing is ever told.
       listen: async (stream, { signal }) => {
         for await (const _ of stream.requests) {
-          await stream.send({ everything: false, inodes: [], names: [], pong: 0 });
+          await stream.send({ everything: false, inodes: [], names: [], accessedInodes: [], pong: 0 });
           await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
         }
       },

@@ -50,6 +50,31 @@ test('who was told hears no more of it before it looks again', (t) => {
   t.deepEqual(woken, [B, B]);
 });
 
+test('who read it is no reason to look again: it is told of each time, and the inode stays known', (t) => {
+  const { news, woken } = listening(A, B, C);
+  news.learntInode(A, FILE);
+  news.learntInode(B, FILE);
+  for (let count = 0; count < 2; count += 1) {
+    news.accessTimeChanged(FILE, A);
+    news.accessTimeChanged(FILE, A);
+    t.is(news.unheard({ inodes: [FILE], names: [] }, A), undefined, 'nobody waits');
+    const { accessed, inodes } = news.take(B) ?? {};
+    t.deepEqual([accessed, inodes], [[FILE], []]);
+    t.true(news.knows(B, FILE));
+  }
+  t.deepEqual(woken, [B, B]);
+  t.deepEqual([news.take(A), news.take(C)], [undefined, undefined]);
+});
+
+test('a change that comes behind a read is told alone', (t) => {
+  const { news } = listening(B);
+  news.learntInode(B, FILE);
+  news.accessTimeChanged(FILE, A);
+  news.inodeChanged(FILE, A);
+  const { accessed, inodes } = news.take(B) ?? {};
+  t.deepEqual([accessed, inodes], [[], [FILE]]);
+});
+
 test('a name is news by itself, of one directory', (t) => {
   const { news } = listening(B);
   news.learntName(B, inodeId(1), NAME);
@@ -63,6 +88,7 @@ test('a name is news by itself, of one directory', (t) => {
     everything: false,
     inodes: [],
     names: [{ parent: inodeId(1), name: NAME, removed: FILE }],
+    accessed: [],
   });
 });
 
@@ -81,7 +107,7 @@ test('a session that knows too much is told to forget everything, once', (t) => 
   news.listen(B);
   for (let inode = 1; inode <= 4; inode += 1) news.learntInode(B, inodeId(inode));
   t.deepEqual(woken, [B]);
-  t.deepEqual(news.take(B), { number: 1, everything: true, inodes: [], names: [] });
+  t.deepEqual(news.take(B), { number: 1, everything: true, inodes: [], names: [], accessed: [] });
   news.inodeChanged(inodeId(1), A);
   t.is(news.take(B), undefined, 'it was told to forget it');
   news.inodeChanged(inodeId(4), A);

@@ -21,6 +21,8 @@ const commit = { length: 1000, mtime: undefined };
 const OPEN_ID = 77;
 /** Both times to now, as who may write does. */
 const TOUCH = { atimeNow: true, mtimeNow: true };
+const LONG_AGO = { seconds: 0, nanos: 0 };
+const LATER = { seconds: 4_000_000_000, nanos: 0 };
 
 /** For each method that names inodes: what Bob tries inside Alice's directory. */
 const ATTEMPTS: Partial<Record<MethodName, (bob: Client, at: Private) => Promise<unknown>[]>> = {
@@ -127,6 +129,13 @@ const ATTEMPTS: Partial<Record<MethodName, (bob: Client, at: Private) => Promise
   commitLength: (bob, { file }) => [
     bob.call(methods.commitLength, { context: bob.context(BOB), inode: file, commit }),
   ],
+  setAccessTimes: (bob, { file, symlink, sub }) =>
+    [file, symlink, sub].map((inode) =>
+      bob.call(methods.setAccessTimes, {
+        context: bob.context(BOB),
+        reads: [{ inode, atime: LATER, knownAtime: LONG_AGO }],
+      }),
+    ),
   allocate: (bob, { file }) => [
     bob.call(methods.allocate, { context: bob.context(BOB), inode: file, length: 9 }),
     bob.call(methods.allocate, { context: bob.context(BOB), inode: file, length: 0 }),

@@ -95,7 +95,10 @@ export const MASTER_SAMPLES: Samples<MasterDefinition> = {
   closeSession: [{ session: 12 }, {}],
   listen: [
     { session: 12 },
-    { everything: true, inodes: [2 ** 40, 5], names: [{ parent: 1, name, removedInode: 2 ** 40 }] },
+    {
+      ...{ everything: true, inodes: [2 ** 40, 5], accessedInodes: [5, 2 ** 40] },
+      names: [{ parent: 1, name, removedInode: 2 ** 40 }],
+    },
   ],
   lookup: [
     { caller, parent: 1, name, session: 12 },
@@ -112,6 +115,10 @@ export const MASTER_SAMPLES: Samples<MasterDefinition> = {
   ],
   syncNames: [{}, {}],
   statFilesystem: [{}, { totalBytes: 2 ** 50, freeBytes: 1, nameLengthMax: 255 }],
+  setAccessTimes: [
+    { context, reads: [{ inode: 5, atime: time, knownAtime: time }, { inode: 2 ** 53 - 1 }] },
+    { inodes: [5, 2 ** 53 - 1] },
+  ],
   setAttributes: [{ context, inode: 5, mode: 0, length: 0, mtime: time, atimeNow: true }, { attributes }],
   getXattr: [{ caller, inode: 5, name, session: 12 }, { value: name }],
   listXattrs: [{ caller, inode: 5, session: 12 }, { names: [name, name] }],

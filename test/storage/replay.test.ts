@@ -147,6 +147,15 @@ async function randomLog(seed: number): Promise<World> {
         world.setAttributes(inode, { length, cut, atimeNow: true });
         break;
       }
+      case 17: {
+        const reads = [inode, dice.pick(inodes)].map((read) => {
+          const row = state.attributes(read);
+          const knownAtime = row.ok && dice.chance(0.8) ? row.value.atime : { seconds: step, nanos: 0 };
+          return { inode: read, atime: { seconds: 1e9 + step, nanos: 5 }, knownAtime };
+        });
+        world.run('setAccessTimes', { reads }, context);
+        break;
+      }
       case 11:
         world.run(
           'commitLength',

@@ -1,4 +1,5 @@
 import { refuse } from '../../base/result.ts';
+import { prepareSetAccessTimes } from './apply-access-times.ts';
 import { prepareSetAttributes } from './apply-attributes.ts';
 import {
   prepareAddChunk,
@@ -38,6 +39,7 @@ const PREPARE: { readonly [K in CommandCase]: Prepare<K> } = {
   removeDirectory: prepareRemoveDirectory,
   rename: prepareRename,
   setAttributes: prepareSetAttributes,
+  setAccessTimes: prepareSetAccessTimes,
   setXattr: prepareSetXattr,
   removeXattr: prepareRemoveXattr,
   commitLength: prepareCommitLength,

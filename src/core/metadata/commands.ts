@@ -1,4 +1,5 @@
 import type { ChunkHandle, InodeId, ServerId, SessionId } from '../../base/ids.ts';
+import type { InodeRead } from './access-times.ts';
 import type { Attributes, Chunk, Extent, FileType, Time } from './rows.ts';
 
 /**
@@ -53,6 +54,9 @@ export interface RaiseVersion {
   /** A learner that becomes a member (P9); 0: nobody. */
   readonly admitted: ServerId | 0;
 }
+
+/** In one command: what is applied without a pause is little. */
+export const READS_PER_COMMAND_MAX = 128;
 
 /** The body of each kind of command. */
 export interface CommandBodies {
@@ -133,6 +137,7 @@ export interface CommandBodies {
     readonly firstChunk: NewChunk | undefined;
     readonly dropSetIds?: boolean | undefined;
   };
+  setAccessTimes: { readonly reads: InodeRead[] };
   setXattr: {
     readonly inode: InodeId;
     readonly name: Buffer;
@@ -203,6 +208,7 @@ export interface CommandResults {
   removeDirectory: Removed;
   rename: Renamed;
   setAttributes: Attributes;
+  setAccessTimes: AccessTimesSet;
   setXattr: Attributes;
   removeXattr: Attributes;
   commitLength: Committed;
@@ -222,6 +228,10 @@ export interface Committed {
   readonly attributes: Attributes;
   /** By which the writer sees whether anybody changed the file before this hid it. */
   readonly previousCtime: Time;
+}
+/** Those whose time of access is another now. */
+export interface AccessTimesSet {
+  readonly inodes: readonly InodeId[];
 }
 export interface CreatedFile {
   readonly attributes: Attributes;

@@ -5,6 +5,7 @@ const LATE: ReadonlySet<CommandCase> = new Set<CommandCase>([
   'removeDirectory',
   'reap',
   'forgetGarbage',
+  'setAccessTimes',
 ]);
 
 /**

@@ -58,6 +58,15 @@ const attributes: Shape<Attributes> = {
   read: (row) => readInode(row, row.number() as InodeId),
 };
 
+const accessTimesSet: Shape<CommandResults['setAccessTimes']> = {
+  write(row, { inodes }) {
+    row.number(inodes.length);
+    for (const inode of inodes) row.number(inode);
+    return row;
+  },
+  read: (row) => ({ inodes: Array.from({ length: row.number() }, () => row.number() as InodeId) }),
+};
+
 const createdFile: Shape<CommandResults['createFile']> = {
   write: (row, value) => attributes.write(row.byte(value.created ? 1 : 0), value.attributes),
   read: (row) => ({ created: row.byte() === 1, attributes: attributes.read(row) }),
@@ -113,6 +122,7 @@ const SHAPES: { readonly [K in CommandCase]: Shape<CommandResults[K]> } = {
   removeDirectory: removed,
   rename: renamed,
   setAttributes: attributes,
+  setAccessTimes: accessTimesSet,
   setXattr: attributes,
   removeXattr: attributes,
   commitLength: committed,
