@@ -67,7 +67,8 @@ program.addHelpText(
   'after',
   `
 Mount options:
-  ro, rw, nosuid, suid, nodev, dev, noexec, exec, sync, dirsync, noatime: as for other file systems
+  ro, rw, nosuid, suid, nodev, dev, noexec, exec, sync, dirsync: as for other file systems
+  relatime, noatime, nodiratime: which reads move times of access (default: relatime, which strictatime is taken for)
   allow_other            users other than the one who mounts may use it
   no_default_permissions leave all permission checks, by modes and ACLs, to the master. It is not asked for FIFOs,
                          sockets and devices, which are open to all then, nor for access(2) and chdir(2)

@@ -1,5 +1,6 @@
 import { GfsError } from '../src/base/errors.ts';
 import { parseSpan, SECOND_MS } from '../src/base/units.ts';
+import type { AccessTimeRules } from './gfs/counted-reads.ts';
 import type { MountFlag } from './mount-point.ts';
 
 /** What `-o` says. */
@@ -17,6 +18,12 @@ export interface MountOptions {
 /** Whether removals are answered when they are on the master's disk. */
 export function syncsNamesBy({ flags }: MountOptions): boolean {
   return flags.has('dirSync') || flags.has('synchronous');
+}
+
+/** Which reads move times of access. */
+export function accessTimesBy({ flags }: MountOptions): AccessTimeRules {
+  const ofFiles = !flags.has('readOnly') && !flags.has('noAtime');
+  return { ofFiles, ofDirectories: ofFiles && !flags.has('noDirAtime') };
 }
 
 /** As fuse's mounts are for everybody: nobody becomes root, or reaches a device, by a file that is here. */
@@ -45,7 +52,7 @@ const FLAG_OFF: Readonly<Record<string, MountFlag>> = {
   diratime: 'noDirAtime',
   async: 'synchronous',
 };
-/** Said in /etc/fstab to others than us: to mount(8), to systemd, or about times of reading, which FUSE does not keep. */
+/** Said in /etc/fstab to others than us, to mount(8) or to systemd; and that times of access are kept, which `relatime` does. */
 const IGNORED = new Set([
   ...['defaults', 'auto', 'noauto', 'user', 'nouser', 'users', 'owner', 'group', '_netdev', 'nofail'],
   ...['relatime', 'norelatime', 'strictatime', 'nostrictatime', 'lazytime', 'nolazytime', 'nonempty'],

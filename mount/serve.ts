@@ -10,7 +10,7 @@ import type { Driver } from './drivers.ts';
 import { serveByLibfuse } from './fuse-native/serve.ts';
 import { FuseServer } from './fuse-server.ts';
 import { GfsFileSystem } from './gfs-file-system.ts';
-import { type MountOptions, syncsNamesBy } from './mount-options.ts';
+import { accessTimesBy, type MountOptions, syncsNamesBy } from './mount-options.ts';
 import { MountPoint } from './mount-point.ts';
 
 /** A person waits at the terminal for this: a master that is restarting is worth a moment, no more. */
@@ -116,7 +116,8 @@ async function serveByKernel(
   try {
     await watchForDeath(mountPoint.device, log);
     const syncsNames = syncsNamesBy(options);
-    const fileSystem = new GfsFileSystem({ env, client, timeouts: options, syncsNames });
+    const accessTimes = accessTimesBy(options);
+    const fileSystem = new GfsFileSystem({ env, client, timeouts: options, syncsNames, accessTimes });
     const { fd } = mountPoint;
     const server = new FuseServer({ env, fd, readerCount, defaultPermissions, fileSystem, log, onFatal });
     fileSystem.attach(server);

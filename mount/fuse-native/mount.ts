@@ -103,7 +103,7 @@ function refusal(path: string, error: Error): GfsError {
 
 function libfuseOptions({ source, options }: LibfuseMountOptions): string {
   const { defaultPermissions, attributeTimeoutMs, entryTimeoutMs } = options;
-  // libfuse does not know "nodiratime", and nobody keeps that time here.
+  // libfuse does not know "nodiratime"; who reads directories is counted by us.
   const flags = new Set([...options.flags].filter((flag) => flag !== 'noDirAtime'));
   return [
     textOptions({ source, allowOther: false, defaultPermissions, flags }),

@@ -26,9 +26,10 @@ export class PathFiles {
   }
 
   async read(number: number, into: Buffer, offset: number): Promise<number> {
-    const { node, openFile } = this.#context.handles.get(number);
+    const { node, openFile, flags } = this.#context.handles.get(number);
     const size = into.length;
-    const parts = await this.#context.fileSystem.read({ kind: 'read', node, openFile, offset, size });
+    const read = { kind: 'read', node, openFile, offset, size, flags } as const;
+    const parts = await this.#context.fileSystem.read(read);
     let end = 0;
     for (const part of parts) {
       into.set(part.subarray(0, size - end), end);

@@ -154,7 +154,7 @@ export class PathNamespace {
       try {
         for (let offset = 0; ; ) {
           const items: readonly DirectoryItem[] = await fileSystem.readDirectory({
-            ...{ kind: 'readDirectory', node, openFile, offset },
+            ...{ kind: 'readDirectory', node, openFile, offset, flags: 0 },
             ...{ size: LISTING_BYTES, withAttributes: false },
           });
           for (const { name } of items) names.push(Buffer.from(name).toString());

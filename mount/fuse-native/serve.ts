@@ -1,6 +1,6 @@
 import type { GfsClient } from '../../src/client/gfs-client.ts';
 import { GfsFileSystem } from '../gfs-file-system.ts';
-import { syncsNamesBy } from '../mount-options.ts';
+import { accessTimesBy, syncsNamesBy } from '../mount-options.ts';
 import type { Mounted, ServeOptions } from '../serve.ts';
 import { mountByLibfuse } from './mount.ts';
 import { NativeServer } from './server.ts';
@@ -12,7 +12,8 @@ export async function serveByLibfuse(
 ): Promise<Mounted> {
   const log = env.log.child({ component: 'mount' });
   const syncsNames = syncsNamesBy(options);
-  const fileSystem = new GfsFileSystem({ env, client, timeouts: options, syncsNames });
+  const accessTimes = accessTimesBy(options);
+  const fileSystem = new GfsFileSystem({ env, client, timeouts: options, syncsNames, accessTimes });
   const server = new NativeServer({ env, fileSystem, log, onFatal });
   fileSystem.attach({
     notify: (notification) => server.notified(notification),

@@ -3,6 +3,7 @@ import type { GfsClient } from '../../src/client/api.ts';
 import type { RecentChanges } from '../../src/client/recent-changes.ts';
 import type { Timeouts } from './attributes.ts';
 import { Callers } from './callers.ts';
+import { type AccessTimeRules, CountedReads, RELATIME } from './counted-reads.ts';
 import { KernelBelief } from './kernel-belief.ts';
 import { OpenFiles } from './open-files.ts';
 import { RemovedNodes } from './removed-nodes.ts';
@@ -13,6 +14,7 @@ export interface GfsContext {
   readonly client: GfsClient;
   readonly timeouts: Timeouts;
   readonly belief: KernelBelief;
+  readonly reads: CountedReads;
   readonly callers: Callers;
   readonly changes: RecentChanges;
   readonly openFiles: OpenFiles;
@@ -27,11 +29,15 @@ export interface ContextOptions {
   readonly timeouts: Timeouts;
   /** As `dirsync` and `sync` want it. */
   readonly syncsNames?: boolean;
+  /** As `noatime` and the like want it. Default: as `relatime` does. */
+  readonly accessTimes?: AccessTimeRules;
 }
 
-export function createContext({ env, client, timeouts, syncsNames = false }: ContextOptions): GfsContext {
+export function createContext(options: ContextOptions): GfsContext {
+  const { env, client, timeouts, syncsNames = false, accessTimes = RELATIME } = options;
   return {
     ...{ env, client, timeouts, syncsNames, callers: new Callers(env), changes: client.changes },
+    reads: new CountedReads(client, accessTimes),
     belief: new KernelBelief(env, client, timeouts),
     openFiles: new OpenFiles(),
     removed: new RemovedNodes(),

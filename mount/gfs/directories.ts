@@ -33,10 +33,12 @@ export class GfsDirectories implements Directories {
     return { openFile: this.#lastNumber, flags: 0 };
   }
 
-  readDirectory(operation: requests.ReadDirectory): Promise<readonly DirectoryItem[]> {
-    const { openFile } = operation;
+  async readDirectory(operation: requests.ReadDirectory): Promise<readonly DirectoryItem[]> {
+    const { node, openFile, flags } = operation;
     const reader = must(this.#readers.get(openFile), `the kernel has open directory ${openFile} from us`);
-    return reader.read(operation);
+    const items = await reader.read(operation);
+    this.#context.reads.directory(node, flags);
+    return items;
   }
 
   async syncDirectory(): Promise<void> {

@@ -4,6 +4,7 @@ import { GfsError } from '../../src/base/errors.ts';
 import { type InodeId, inodeId } from '../../src/base/ids.ts';
 import { KiB } from '../../src/base/units.ts';
 import type { Allocation, GfsFile, LockRequest, OpenedFile, OpenMode } from '../../src/client/api.ts';
+import { PAGE_BYTES as BYTES_AT_HAND } from '../../src/client/block-cache.ts';
 import { ENXIO, ErrnoError } from '../errno.ts';
 import type { Caller, Files, WriteBuffer } from '../file-system.ts';
 import { FALLOCATE, FOPEN, OPEN, SEEK_DATA } from '../wire/numbers.ts';
@@ -16,6 +17,8 @@ import { staleWhenGone } from './stale.ts';
 
 /** A buffer of the device is a whole request's: below this a copy is cheaper than having one less. */
 const KEPT_BYTES_MIN = 64 * KiB;
+/** The kernel's; where its pages are larger, it has some that are not counted. */
+const PAGE_BYTES = 4 * KiB;
 
 /** Open files. Close-to-open: `flush` returns when data and length are at the cluster, `open` asks for them anew. */
 export class GfsFiles implements Files {
@@ -25,6 +28,8 @@ export class GfsFiles implements Files {
    * to end before, and would show the rest of its last page, zeros, as what was appended: so nothing reads its pages.
    */
   readonly #appendedTo = new Set<number>();
+  /** What the kernel may have pages of, as it has read or written whole ones: it reads them without asking. */
+  readonly #paged = new Set<number>();
 
   constructor(context: GfsContext) {
     this.#context = context;
@@ -66,11 +71,30 @@ export class GfsFiles implements Files {
     const how = openMode(flags);
     const opened = await staleWhenGone(client.open(inodeId(node), how, call));
     if (how.truncate) this.#truncated(inodeId(node), caller);
-    return this.#opened(node, opened, how);
+    const reply = this.#opened(node, opened, how);
+    const readsPages = (reply.flags & FOPEN.KEEP_CACHE) !== 0 && this.#paged.has(node) && !how.write;
+    if (readsPages && this.#context.reads.isFileDue(node, flags)) {
+      return this.#seenReading(reply, node, opened.attributes.length);
+    }
+    return reply;
   }
 
-  async read({ openFile, offset, size }: requests.Read): Promise<Bytes> {
-    return this.#context.openFiles.get(openFile).file.read(offset, size);
+  async read({ node, openFile, offset, size, flags }: requests.Read): Promise<Bytes> {
+    const bytes = await this.#context.openFiles.get(openFile).file.read(offset, size);
+    this.#paged.add(node);
+    this.#context.reads.file(node, flags);
+    return bytes;
+  }
+
+  /**
+   * Of what the kernel has nobody sees whether it is read. So it gets a small file anew, which the client has at hand; opening a
+   * large one counts as reading it. (Told that times have changed, the kernel would pass over an answer about the file that is on
+   * its way to somebody else, and show him old pages.)
+   */
+  #seenReading({ openFile, flags }: OpenReply, node: number, length: number): OpenReply {
+    if (length <= BYTES_AT_HAND) return { openFile, flags: flags & ~FOPEN.KEEP_CACHE };
+    this.#context.reads.file(node);
+    return { openFile, flags };
   }
 
   async write(operation: requests.Write, buffer: WriteBuffer): Promise<number> {
@@ -84,6 +108,7 @@ export class GfsFiles implements Files {
       }
       // Where the end is only the primary of the last chunk knows; what the kernel believes does not count.
       if (flags & OPEN.APPEND) return await this.#append(file, data);
+      if (hasWholePage(offset, data.length)) this.#paged.add(node);
       const release = data.length < KEPT_BYTES_MIN ? undefined : buffer.keep();
       if (release === undefined) await file.write(offset, [data]);
       else await file.writeTaken(offset, [data], release);
@@ -180,6 +205,7 @@ export class GfsFiles implements Files {
   /** The kernel knows it no more, nor has it pages of it. */
   forgotten(node: number): void {
     this.#appendedTo.delete(node);
+    this.#paged.delete(node);
   }
 
   #truncated(inode: InodeId, { uid }: Caller): void {
@@ -198,6 +224,7 @@ export class GfsFiles implements Files {
     if (this.#appendedTo.has(node) || (beingWritten && !write)) flags |= FOPEN.DIRECT_IO;
     // The kernel drops its pages at each open, unless we know that nobody changed the file since it got them.
     else if (unchanged) flags |= FOPEN.KEEP_CACHE;
+    if ((flags & FOPEN.KEEP_CACHE) === 0) this.#paged.delete(node);
     return { openFile, flags, isReadOnly: !write };
   }
 }
@@ -213,6 +240,10 @@ function allocationOf(mode: number): Required<Allocation> {
     throw new GfsError('UNIMPLEMENTED', `fallocate with mode 0x${mode.toString(16)}`);
   }
   return { zeros, keepLength, hole: isPunch };
+}
+
+function hasWholePage(offset: number, length: number): boolean {
+  return Math.ceil(offset / PAGE_BYTES) * PAGE_BYTES + PAGE_BYTES <= offset + length;
 }
 
 function requestOf({ owner, flock, start, end, type, pid }: requests.LockRequest): LockRequest {

@@ -84,7 +84,9 @@ export class GfsNamespace implements Namespace {
 
   async readSymlink({ node }: requests.ReadSymlink, caller: Caller): Promise<Uint8Array> {
     const call = await this.#call(caller);
-    return staleWhenGone(this.#client.readSymlink(inodeId(node), call));
+    const target = await staleWhenGone(this.#client.readSymlink(inodeId(node), call));
+    this.#context.reads.file(node);
+    return target;
   }
 
   makeSymlink({ parent, name, target }: requests.MakeSymlink, caller: Caller): Promise<Entry> {

@@ -129,7 +129,8 @@ export function decodeRequest({ opcode, node }: RequestHeader, bytes: Buffer): R
     case OPCODE.READ: {
       const openFile = cursor.id();
       const offset = cursor.size();
-      return { kind: 'read', node, openFile, offset, size: cursor.uint32() };
+      const size = cursor.uint32();
+      return { kind: 'read', node, openFile, offset, size, flags: readFlags(cursor) };
     }
     case OPCODE.WRITE:
       return write(cursor, node);
@@ -175,7 +176,15 @@ export function decodeRequest({ opcode, node }: RequestHeader, bytes: Buffer): R
       const offset = cursor.size();
       const size = cursor.uint32();
       const withAttributes = opcode === OPCODE.READDIRPLUS;
-      return { kind: 'readDirectory', node, openFile, offset, size, withAttributes };
+      return {
+        kind: 'readDirectory',
+        node,
+        openFile,
+        offset,
+        size,
+        flags: readFlags(cursor),
+        withAttributes,
+      };
     }
     case OPCODE.RELEASEDIR:
       return { kind: 'releaseDirectory', node, openFile: cursor.id() };
@@ -252,6 +261,12 @@ function setAttributes(cursor: Cursor, node: number): SetAttributes {
     atime: time(FATTR.ATIME_NOW, atimeSeconds, atimeNanos),
     mtime: time(FATTR.MTIME_NOW, mtimeSeconds, mtimeNanos),
   };
+}
+
+/** The end of struct fuse_read_in: read_flags u32, lock_owner u64, flags u32, padding u32. */
+function readFlags(cursor: Cursor): number {
+  cursor.skip(12);
+  return cursor.uint32();
 }
 
 /** struct fuse_write_in: fh u64, offset u64, size u32, write_flags u32, lock_owner u64, flags u32, padding u32; then data. */

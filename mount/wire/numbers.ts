@@ -146,6 +146,7 @@ export const OPEN = {
   EXCLUSIVE: 0o200,
   TRUNCATE: 0o1000,
   APPEND: 0o2000,
+  NO_ATIME: 0o1000000,
   /** To run it: the kernel's own, no program says it. */
   EXECUTE: 0o40,
 } as const;

@@ -118,6 +118,8 @@ export type Read = {
   readonly openFile: number;
   readonly offset: number;
   readonly size: number;
+  /** The open file's flags as they are now. */
+  readonly flags: number;
 };
 export type Write = {
   readonly kind: 'write';
@@ -196,6 +198,8 @@ export type ReadDirectory = {
   /** 0, or what came with the last entry that was taken. */
   readonly offset: number;
   readonly size: number;
+  /** The open directory's flags as they are now. */
+  readonly flags: number;
   readonly withAttributes: boolean;
 };
 export type ReleaseDirectory = {

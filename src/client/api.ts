@@ -168,6 +168,13 @@ export interface GfsClient {
     call: Call,
   ): Promise<Attributes>;
   removeXattr(inode: InodeId, name: Uint8Array, call: Call): Promise<Attributes>;
+  /**
+   * Somebody read the inode, a file, a directory or a link: its time of access moves, as `relatime` has it. The master is told
+   * within a second, and by `close`. True: it has moved, attributes that are answered from now on are others.
+   */
+  noteRead(inode: InodeId): boolean;
+  /** Whether `noteRead` would move it. */
+  wouldMoveAccessTime(inode: InodeId): boolean;
   makeNode(parent: InodeId, name: Uint8Array, node: NodeDescription, call: Call): Promise<Attributes>;
   makeLink(inode: InodeId, parent: InodeId, name: Uint8Array, call: Call): Promise<Attributes>;
   /** These three answer what is gone by it, unless it is a regular file, which stays while somebody has it open. */

@@ -11,6 +11,7 @@ import {
   type LengthCommit,
   type Time,
 } from '../rpc/messages.ts';
+import type { AccessTimes } from './access-times.ts';
 import { type BlockCache, type Contents, PAGE_BYTES } from './block-cache.ts';
 import type { ExtentSpan } from './extent-map.ts';
 import type { Access } from './locations.ts';
@@ -58,6 +59,7 @@ export interface FileStateOptions {
   readonly env: Env;
   readonly clock: ChangeClock;
   readonly cache: BlockCache;
+  readonly accessTimes: AccessTimes;
   /** What is known of the file's chunks is old. */
   readonly forgetLocations: (inode: InodeId) => void;
 }
@@ -169,6 +171,11 @@ export class FileState implements Contents {
     return this.isIdle ? this.#writeCount : 0;
   }
 
+  /** When this client last wrote what the master has not been told of. */
+  get untoldMtime(): Time | undefined {
+    return this.#mtime;
+  }
+
   get errorCount(): number {
     return this.#errorCount;
   }
@@ -211,8 +218,9 @@ export class FileState implements Contents {
     return unchanged;
   }
 
-  /** Attributes came from the master, asked for at that tick: answers what they are with this client's writes. */
-  observe(attributes: Attributes, askedAt: number): Attributes {
+  /** Attributes came from the master, asked for at that tick: answers what they are with this client's writes and reads. */
+  observe(answered: Attributes, askedAt: number): Attributes {
+    const attributes = this.#options.accessTimes.observed(answered);
     if (attributes.type !== FileType.FILE_TYPE_REGULAR) return attributes;
     this.#truncations = Math.max(this.#truncations, attributes.truncations);
     if (askedAt >= this.#setIdsAt) this.#setIds = setIdsOf(attributes);
@@ -362,6 +370,7 @@ export class FileState implements Contents {
     }
     this.#changedAt = this.#options.clock.advance();
     if (attributes === undefined) return;
+    this.#options.accessTimes.observed(attributes);
     this.#masterLength = attributes.length;
     this.#setLength(Math.max(this.#length, attributes.length));
     // Others may have written before our commit, and its new times hide theirs.
@@ -393,7 +402,8 @@ export class FileState implements Contents {
   }
 
   /** Times or other attributes were set at the master. `mtime`: the caller chose it; later commits keep it. */
-  attributesSet(attributes: Attributes, mtimeWasSet: boolean): Attributes {
+  attributesSet(answered: Attributes, mtimeWasSet: boolean): Attributes {
+    const attributes = this.#options.accessTimes.observed(answered);
     this.#changedAt = this.#options.clock.advance();
     this.#setIds = setIdsOf(attributes);
     this.#setIdsAt = this.#changedAt;

@@ -56,8 +56,9 @@ export class FileStates {
     return this.find(attributes.inode as InodeId)?.mayBeCut(attributes) ?? false;
   }
 
-  /** The attributes as they are with what was written here. */
+  /** The attributes as they are with what was written and read here. */
   observe(attributes: Attributes, askedAt: number): Attributes {
-    return this.find(attributes.inode as InodeId)?.observe(attributes, askedAt) ?? attributes;
+    const state = this.find(attributes.inode as InodeId);
+    return state?.observe(attributes, askedAt) ?? this.#options.accessTimes.observed(attributes);
   }
 }

@@ -10,6 +10,7 @@ import {
   type StatFilesystemResponse,
   type StatusResponse,
 } from '../rpc/messages.ts';
+import { AccessTimes } from './access-times.ts';
 import type {
   GfsClient as Api,
   AttributeChanges,
@@ -101,6 +102,7 @@ class Client implements Api {
   readonly #opener: FileOpener;
   readonly #entries: Entries;
   readonly #known: KnownEntries;
+  readonly #accessTimes: AccessTimes;
   readonly #channel: NewsChannel;
   readonly #listeners: ChangeListener[] = [];
   #closing: Promise<void> | undefined;
@@ -119,14 +121,20 @@ class Client implements Api {
     this.#pool = new ServerPool(env, network);
     this.#locations = new Locations(env, session);
     const cache = new BlockCache(options.cacheBytes ?? CACHE_BYTES_DEFAULT);
+    this.#accessTimes = new AccessTimes({
+      ...{ env, session, tasks: this.#tasks },
+      onSet: (inode, move) => this.#known.accessTimeSet(inode, move),
+      onPassedOver: (inode) => this.#known.accessTimeChanged(inode),
+    });
+    const accessTimes = this.#accessTimes;
     const forgetLocations = (inode: InodeId) => this.#locations.forgetAll(inode);
-    this.#states = new FileStates({ env, clock: new ChangeClock(), cache, forgetLocations });
+    this.#states = new FileStates({ env, clock: new ChangeClock(), cache, accessTimes, forgetLocations });
     const locations = this.#locations;
     const pool = this.#pool;
     const writer = new ChunkWriter({ env, pool, locations, session, host });
     this.#entries = new Entries({ session, states: this.#states, writer, changes: this.changes });
     this.#known = new KnownEntries({
-      env,
+      ...{ env, accessTimes },
       changes: this.changes,
       states: this.#states,
       heardMs: () => link.heardMs,
@@ -186,6 +194,7 @@ class Client implements Api {
     });
     this.#channel = new NewsChannel({
       ...{ env, link, session, changes, tasks: this.#tasks, listener },
+      onAccessTime: (inode) => this.#known.accessTimeChanged(inode),
       staysInTouch: options.staysInTouch ?? false,
     });
     this.#tasks.run(() => this.#channel.run());
@@ -275,6 +284,7 @@ class Client implements Api {
 
   async setAttributes(inode: InodeId, changes: AttributeChanges, call: Call): Promise<Attributes> {
     const patience = this.#patience(call);
+    if (changes.atime !== undefined) this.#accessTimes.set(inode);
     const state = this.#states.find(inode);
     const access = { inode, caller: call.caller, openId: 0 };
     if (state !== undefined && changes.length !== undefined) {
@@ -285,7 +295,16 @@ class Client implements Api {
     const answer = await this.#session.command(methods.setAttributes, request, call.caller, patience, true);
     const attributes = await this.#entries.exact(answer, call.caller, patience);
     this.#known.changed(attributes, asked);
-    return state?.attributesSet(attributes, changes.mtime !== undefined) ?? attributes;
+    const isMtimeSet = changes.mtime !== undefined;
+    return state?.attributesSet(attributes, isMtimeSet) ?? this.#accessTimes.observed(attributes);
+  }
+
+  noteRead(inode: InodeId): boolean {
+    return this.#accessTimes.read(inode, this.#states.find(inode)?.untoldMtime);
+  }
+
+  wouldMoveAccessTime(inode: InodeId): boolean {
+    return this.#accessTimes.moved(inode, this.#states.find(inode)?.untoldMtime) !== undefined;
   }
 
   create(parent: InodeId, name: Uint8Array, mode: CreateMode, call: Call): Promise<CreatedFile> {
@@ -330,6 +349,7 @@ class Client implements Api {
       if (result.status === 'rejected') log.warn({ error: result.reason }, 'a file was not closed well');
     }
     this.#share.close();
+    await this.#accessTimes.close();
     this.#channel.close();
     await this.#tasks.drain();
     await this.#session.close();

@@ -4,7 +4,9 @@ import type { Env } from '../base/env.ts';
 import type { InodeId } from '../base/ids.ts';
 import { type NameKey, nameKey } from '../base/name-key.ts';
 import { SECOND_MS } from '../base/units.ts';
+import { compareTimes } from '../core/metadata/access-times.ts';
 import { type Attributes, FileType } from '../rpc/messages.ts';
+import type { AccessTimes, Move } from './access-times.ts';
 import type { ChangeListener, Place } from './api.ts';
 import type { FileStates } from './file-states.ts';
 import { KnownXattrs } from './known-xattrs.ts';
@@ -33,6 +35,7 @@ export interface KnownEntriesOptions {
   readonly env: Env;
   readonly changes: RecentChanges;
   readonly states: FileStates;
+  readonly accessTimes: Pick<AccessTimes, 'observed' | 'forget'>;
   /** When the master was last heard. */
   readonly heardMs: () => number;
   /** False: nothing is remembered. */
@@ -156,6 +159,7 @@ export class KnownEntries implements ChangeListener {
   changed(attributes: Attributes, asked: Asked): void {
     const overtaken = this.#changedSince(attributes, asked);
     this.unknown(attributes.inode as InodeId);
+    this.#options.accessTimes.observed(attributes);
     if (!overtaken) this.learn(attributes, this.asking());
   }
 
@@ -163,6 +167,17 @@ export class KnownEntries implements ChangeListener {
   unknown(inode: InodeId): void {
     this.#options.changes.note(inode);
     this.#xattrs.mayHaveChanged(inode);
+  }
+
+  /** The master has set a time of access, as this client told it. */
+  accessTimeSet(inode: InodeId, { knownAtime, atime }: Move): void {
+    const { changes } = this.#options;
+    const known = this.#inodes.get(inode);
+    const wasGood = known !== undefined && !changes.changedSince(inode, known.moment);
+    changes.note(inode);
+    const before = known?.attributes.atime;
+    if (!wasGood || before === undefined || compareTimes(before, knownAtime) !== 0) return;
+    this.#inodes.set(inode, { ...known, attributes: { ...known.attributes, atime }, moment: changes.now() });
   }
 
   /** A command of this client made the inode, under this name. `directory`: its parent as it is now. */
@@ -230,6 +245,11 @@ export class KnownEntries implements ChangeListener {
     this.#inodes.delete(inode);
     this.#xattrs.changed(inode);
     this.#whole.delete(inode);
+  }
+
+  accessTimeChanged(inode: InodeId): void {
+    this.#inodes.delete(inode);
+    this.#options.accessTimes.forget(inode);
   }
 
   nameChanged({ parent, name }: Place): void {

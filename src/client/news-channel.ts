@@ -21,6 +21,8 @@ export interface NewsChannelOptions {
   readonly changes: RecentChanges;
   /** First this library, then whoever uses it. */
   readonly listener: ChangeListener;
+  /** Somebody read it: its time of access is another, and nothing else. Kernels ask for that when they ask anyway. */
+  readonly onAccessTime: (inode: InodeId) => void;
   readonly tasks: TaskGroup;
   /** The master is to be heard all the time: when it is not, nothing is believed. */
   readonly staysInTouch: boolean;
@@ -135,8 +137,8 @@ export class NewsChannel {
     return new Touch({ env, ping, onLost, onFound: () => changes.see() }, heardMs);
   }
 
-  #take({ everything, inodes, names }: ListenResponse): void {
-    const { changes, listener } = this.#options;
+  #take({ everything, inodes, names, accessedInodes }: ListenResponse): void {
+    const { changes, listener, onAccessTime } = this.#options;
     if (everything) {
       changes.noteEverything();
       listener.everythingChanged();
@@ -148,6 +150,10 @@ export class NewsChannel {
     for (const inode of inodes) {
       changes.note(inode);
       listener.inodeChanged(inodeId(inode));
+    }
+    for (const inode of accessedInodes) {
+      changes.note(inode);
+      onAccessTime(inodeId(inode));
     }
   }
 }

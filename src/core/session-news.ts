@@ -210,6 +210,7 @@ export class SessionNews {
     // Nobody else is answered meanwhile: each item costs one search, not two.
     for (const item of listener.known) this.#removeKnower(listener, item);
     listener.known.clear();
+    listener.accessed.clear();
     listener.unheard.clear();
     listener.everything = false;
     listener.inodes = [];

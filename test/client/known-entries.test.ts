@@ -32,7 +32,9 @@ function world({ remembers = true } = {}) {
   const env = { monotonicMs: () => clock.nowMs } as Env;
   const observe = (attributes: Attributes) => attributes;
   const states = { now: 0, observe, mayBeCut: () => false } as unknown as FileStates;
-  const known = new KnownEntries({ env, changes, states, heardMs: () => clock.heardMs, remembers });
+  const accessTimes = { observed: observe, forget: () => undefined };
+  const heardMs = () => clock.heardMs;
+  const known = new KnownEntries({ env, changes, states, accessTimes, heardMs, remembers });
   /** As the session channel does. */
   const told = (inode: InodeId) => {
     changes.note(inode);

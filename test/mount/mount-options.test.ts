@@ -1,5 +1,5 @@
 import test from 'ava';
-import { MountOptionsParser } from '../../mount/mount-options.ts';
+import { accessTimesBy, MountOptionsParser } from '../../mount/mount-options.ts';
 
 const parse = (...lists: string[]) => {
   const parser = new MountOptionsParser();
@@ -25,6 +25,18 @@ test('later options weigh more than earlier ones', (t) => {
 test('what /etc/fstab says to others is passed over', (t) => {
   const options = parse('defaults,noauto,user,_netdev,nofail,x-systemd.automount,x-gvfs-show,comment=mine');
   t.deepEqual(options, parse());
+});
+
+test('which reads count follows from the options', (t) => {
+  const counted = (list: string) => {
+    const { ofFiles, ofDirectories } = accessTimesBy(parse(list));
+    return [ofFiles, ofDirectories];
+  };
+  for (const list of ['defaults', 'relatime', 'strictatime', 'noatime,atime', 'nodiratime,diratime'])
+    t.deepEqual(counted(list), [true, true], list);
+  t.deepEqual(counted('nodiratime'), [true, false]);
+  t.deepEqual(counted('noatime'), [false, false]);
+  t.deepEqual(counted('ro'), [false, false]);
 });
 
 test('a wrong option is named', (t) => {

@@ -28,21 +28,6 @@ export const POSIX_CHECKS: Checks = joined([
   UNNAMED,
 ]);
 
-/** What the mount is known not to do, and why; the list says so when that is no longer true. */
-export const KNOWN_FAILURES: Readonly<Record<string, string>> = Object.fromEntries(
-  [
-    'atime: the first read after a write counts',
-    'atime: a read after a change counts again',
-    'atime: one that is a day old is brought up to date',
-    'atime: reading a directory',
-    'atime: reading a link',
-    'atime: going through a link',
-    'atime: a mapping that is read',
-    'atime: pread',
-    'atime: of others, who may only read',
-  ].map((name) => [name, 'times of reading are set when a file is made, and by utimensat(2)']),
-);
-
 function joined(parts: readonly Checks[]): Checks {
   const all = Object.assign({}, ...parts) as Checks;
   const count = parts.reduce((sum, part) => sum + Object.keys(part).length, 0);

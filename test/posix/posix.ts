@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { compileProgram } from '../compile-program.ts';
 import { ROOT, TestCluster } from '../e2e/cluster.ts';
 import type { Checks } from './checks.ts';
-import { KNOWN_FAILURES } from './list.ts';
 import { runChecks } from './run.ts';
 
 /** As root mounts other file systems: what is in it counts for everybody, set-id bits too. */
@@ -25,9 +24,6 @@ export interface Report {
   readonly wrong: ReadonlyMap<string, string>;
   /** What is wrong with the mount. */
   readonly failed: ReadonlyMap<string, string>;
-  /** What is known to be: how many checks fail for it, and which pass after all. */
-  readonly knownCount: number;
-  readonly mended: readonly string[];
 }
 
 /** The list on an ordinary directory and on a mount. Undefined: there is no compiler for the callers. */
@@ -50,16 +46,11 @@ export async function runList(checks: Checks, places: Places): Promise<Report | 
 
 async function compare(program: string, checks: Checks, plain: string, mount: string): Promise<Report> {
   const [there, here] = await Promise.all([inside(plain, program, checks), inside(mount, program, checks)]);
-  const isKnown = (name: string) => KNOWN_FAILURES[name] !== undefined;
-  const failed = [...here.failures].filter(([name]) => !there.failures.has(name));
-  const mended = Object.keys(checks).filter((name) => isKnown(name) && !here.failures.has(name));
   return {
     count: Object.keys(checks).length,
     ordinaryCount: here.ordinaryCount,
     wrong: there.failures,
-    failed: new Map(failed.filter(([name]) => !isKnown(name))),
-    knownCount: failed.filter(([name]) => isKnown(name)).length,
-    mended,
+    failed: new Map([...here.failures].filter(([name]) => !there.failures.has(name))),
   };
 }
 

@@ -1,5 +1,6 @@
 import test from 'ava';
 import { createContext } from '../../../mount/gfs/context.ts';
+import type { AccessTimeRules } from '../../../mount/gfs/counted-reads.ts';
 import { GfsFiles } from '../../../mount/gfs/files.ts';
 import { dropPages } from '../../../mount/wire/notifications.ts';
 import { FOPEN, OPEN } from '../../../mount/wire/numbers.ts';
@@ -20,6 +21,10 @@ interface Recorded {
   readonly beingWritten?: boolean;
   readonly lockChanged?: boolean;
   readonly conflicting?: ConflictingLock;
+  readonly accessTimes?: AccessTimeRules;
+  /** What was read before: further reads move nothing. */
+  readonly read?: boolean;
+  readonly length?: number;
 }
 
 function recorded({
@@ -27,6 +32,9 @@ function recorded({
   beingWritten = false,
   lockChanged = false,
   conflicting,
+  accessTimes,
+  read = false,
+  length = 1,
 }: Recorded = {}) {
   const calls: unknown[][] = [];
   let failing = Number.POSITIVE_INFINITY;
@@ -42,6 +50,7 @@ function recorded({
       return answer;
     };
   const file = {
+    read: record('read', []),
     write: record('write'),
     writeTaken: async (offset: number, bytes: Uint8Array[], release: () => void) => {
       calls.push(['writeTaken', offset, bytes]);
@@ -62,14 +71,22 @@ function recorded({
     chunkSizeBytes: 2 ** 20,
     changes: new RecentChanges(),
     onChange: () => undefined,
+    noteRead: (inode: number) => {
+      calls.push(['noteRead', inode]);
+      return !read;
+    },
+    wouldMoveAccessTime: () => !read,
     open: async (inode: number, mode: OpenMode) => {
       if (inode !== NODE) throw new GfsError('NOT_FOUND', 'gone');
       calls.push(['open', mode]);
-      return { file, attributes: { mode: 0o644 }, unchanged, beingWritten };
+      return { file, attributes: { mode: 0o644, length }, unchanged, beingWritten };
     },
   } as unknown as GfsClient;
   const timeouts = { attributeTimeoutMs: 1000, entryTimeoutMs: 1000 };
-  const context = createContext({ env: new NodeEnv(silentLogger), client, timeouts });
+  const context = createContext({
+    ...{ env: new NodeEnv(silentLogger), client, timeouts },
+    ...(accessTimes === undefined ? {} : { accessTimes }),
+  });
   context.belief.attach({
     notify: ({ bytes }) => {
       calls.push(['notify', bytes.toString()]);
@@ -252,4 +269,66 @@ test('set-id bits go before the bytes of who may not leave them come', async (t)
     calls.map(([call]) => call),
     ['dropSetIds', 'notify', 'append', 'append'],
   );
+});
+
+const NOTED = ['noteRead', NODE];
+const opening = (flags: number) => ({ kind: 'open', node: NODE, flags }) as const;
+const reading = (openFile: number, flags = 0) =>
+  ({ kind: 'read', node: NODE, openFile, offset: 0, size: 4096, flags }) as const;
+const notedIn = (calls: unknown[][]) => calls.filter(([name]) => name === 'noteRead').length;
+
+test('each read that the kernel asks for is noted, but of who asked for O_NOATIME, and on mounts without', async (t) => {
+  const { files, calls } = recorded();
+  const { openFile } = await files.open(opening(OPEN.READ_ONLY), ROOT);
+  calls.length = 0;
+  await files.read(reading(openFile));
+  t.deepEqual(calls, [['read', 0, 4096], NOTED]);
+  await files.read(reading(openFile, OPEN.NO_ATIME));
+  t.is(notedIn(calls), 1);
+  const without = recorded({ accessTimes: { ofFiles: false, ofDirectories: false } });
+  await without.files.read(reading((await without.files.open(opening(OPEN.READ_ONLY), ROOT)).openFile));
+  t.is(notedIn(without.calls), 0);
+});
+
+test('who opens what the kernel has pages of is seen to read: small files it gets anew, of large ones opening counts', async (t) => {
+  for (const length of [128 * 1024, 128 * 1024 + 1]) {
+    const isLarge = length > 128 * 1024;
+    const { files, calls } = recorded({ unchanged: true, length });
+    const { openFile } = await files.open(opening(OPEN.READ_WRITE), ROOT);
+    const open = async (flags: number) => {
+      calls.length = 0;
+      const reply = await files.open(opening(flags), ROOT);
+      return [reply.flags, ...calls.slice(1)];
+    };
+    const seen = isLarge ? [FOPEN.KEEP_CACHE, NOTED] : [0];
+    const unseen = [FOPEN.KEEP_CACHE];
+    t.deepEqual(await open(OPEN.READ_ONLY), unseen, 'it has none');
+    const write = { kind: 'write', node: NODE, openFile, dropsSetIds: false, flags: 0 } as const;
+    const buffer = { keep: () => undefined };
+    await files.write({ ...write, offset: 10, data: Buffer.alloc(8181) }, buffer);
+    t.deepEqual(await open(OPEN.READ_ONLY), unseen, 'it keeps no part of a page');
+    await files.write({ ...write, offset: 10, data: Buffer.alloc(8182) }, buffer);
+    t.deepEqual(await open(OPEN.READ_WRITE), unseen, 'to write, perhaps');
+    t.deepEqual(await open(OPEN.READ_ONLY | OPEN.NO_ATIME), unseen);
+    t.deepEqual(await open(OPEN.READ_ONLY), seen);
+    files.forgotten(NODE);
+    t.deepEqual(await open(OPEN.READ_ONLY), unseen);
+    await files.read(reading(openFile));
+    t.deepEqual(await open(OPEN.READ_ONLY), seen);
+  }
+});
+
+test('what was read before is opened with its pages', async (t) => {
+  const { files } = recorded({ unchanged: true, read: true });
+  const { openFile } = await files.open(opening(OPEN.READ_ONLY), ROOT);
+  await files.read(reading(openFile));
+  t.is((await files.open(opening(OPEN.READ_ONLY), ROOT)).flags, FOPEN.KEEP_CACHE);
+});
+
+test('a changed file is read anew: opening it is not reading', async (t) => {
+  const { files, calls } = recorded();
+  await files.read(reading((await files.open(opening(OPEN.READ_ONLY), ROOT)).openFile));
+  calls.length = 0;
+  await files.open(opening(OPEN.READ_ONLY), ROOT);
+  t.is(notedIn(calls), 0);
 });

@@ -2,7 +2,7 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { decodeHeader, decodeRequest, IN_HEADER_BYTES } from '../../../mount/wire/decode.ts';
-import { OPCODE } from '../../../mount/wire/numbers.ts';
+import { OPCODE, OPEN } from '../../../mount/wire/numbers.ts';
 import type { Request } from '../../../mount/wire/requests.ts';
 import { GfsError } from '../../../src/base/errors.ts';
 
@@ -157,8 +157,8 @@ const cases: readonly [string, Buffer, Request][] = [
   ],
   [
     'READ',
-    packet(OPCODE.READ, 5, u64(3, 2 ** 40), u32(65536, 0), u64(0), u32(0, 0)),
-    { kind: 'read', node: 5, openFile: 3, offset: 2 ** 40, size: 65536 },
+    packet(OPCODE.READ, 5, u64(3, 2 ** 40), u32(65536, 7), u64(8), u32(0o1000000, 0)),
+    { kind: 'read', node: 5, openFile: 3, offset: 2 ** 40, size: 65536, flags: OPEN.NO_ATIME },
   ],
   [
     'WRITE',
@@ -233,8 +233,8 @@ const cases: readonly [string, Buffer, Request][] = [
   ],
   [
     'READDIRPLUS',
-    packet(OPCODE.READDIRPLUS, 5, u64(3, 100), u32(4096, 0), u64(0), u32(0, 0)),
-    { kind: 'readDirectory', node: 5, openFile: 3, offset: 100, size: 4096, withAttributes: true },
+    packet(OPCODE.READDIRPLUS, 5, u64(3, 100), u32(4096, 0), u64(0), u32(9, 0)),
+    { kind: 'readDirectory', node: 5, openFile: 3, offset: 100, size: 4096, flags: 9, withAttributes: true },
   ],
   [
     'INTERRUPT',
