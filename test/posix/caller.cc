@@ -22,6 +22,7 @@
 #include <sstream>
 #include <string>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -37,6 +38,7 @@ using Arguments = std::vector<std::string>;
 
 static std::map<std::string, int> files;
 static std::map<std::string, DIR *> directories;
+static std::vector<std::string> bound;
 
 struct Failed {
   int number;
@@ -322,7 +324,16 @@ static std::string mapped(const Arguments &a) {
   return encoded(found.substr(0, found.find('\0')));
 }
 
+/** The directory from now on is read-only for who comes to it by this path, until the reset. */
+static std::string protect(const std::string &path) {
+  checked(mount(path.c_str(), path.c_str(), nullptr, MS_BIND, nullptr));
+  bound.push_back(path);
+  return done(mount(nullptr, path.c_str(), nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY, nullptr));
+}
+
 static std::string reset(const std::string &path) {
+  for (const auto &place : bound) umount2(place.c_str(), MNT_DETACH);
+  bound.clear();
   for (const auto &[name, descriptor] : files) close(descriptor);
   for (const auto &[name, directory] : directories) closedir(directory);
   files.clear();
@@ -338,6 +349,7 @@ using Call = std::function<std::string(const Arguments &)>;
 static const std::map<std::string, Call> CALLS = {
     {"reset", [](auto &a) { return reset(a[0]); }},
     {"rmtree", [](auto &a) { return removeBelow(AT_FDCWD, a[0].c_str()), std::string(); }},
+    {"protect", [](auto &a) { return protect(a[0]); }},
     {"tick", [](auto &) { return tick(); }},
     {"storm", [](auto &a) { return storm(a); }},
     {"umask", [](auto &a) { return umask(octal(a[0])), std::string(); }},

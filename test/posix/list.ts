@@ -6,6 +6,7 @@ import { DIRECTORIES } from './checks/directories.ts';
 import { NAMES, OPEN } from './checks/files.ts';
 import { LINKS } from './checks/links.ts';
 import { PATHS } from './checks/paths.ts';
+import { READ_ONLY } from './checks/read-only.ts';
 import { RENAME } from './checks/rename.ts';
 import { SPECIAL } from './checks/special.ts';
 import { TIMES } from './checks/times.ts';
@@ -26,6 +27,7 @@ export const POSIX_CHECKS: Checks = joined([
   RENAME,
   SPECIAL,
   UNNAMED,
+  READ_ONLY,
 ]);
 
 function joined(parts: readonly Checks[]): Checks {
