@@ -1,4 +1,4 @@
-import { type DeviceRequest, FuseDevice } from '../native/index.ts';
+import { type DeviceRequest, FuseDevice, type NotificationLane } from '../native/index.ts';
 import { AssertionError, unreachable } from '../src/base/assert.ts';
 import { lengthOf, slice } from '../src/base/bytes.ts';
 import type { Env } from '../src/base/env.ts';
@@ -149,9 +149,9 @@ export class FuseServer {
     return this.#device.ended || this.#device.notify(bytes, lane);
   }
 
-  /** Resolves when the kernel has been told all that it was to be told so far; undefined: it has. */
-  notified(): Promise<void> | undefined {
-    return this.#device.notified();
+  /** Resolves when the kernel has been told all that it was to be told so far in these lanes, or in all; undefined: it has. */
+  notified(lanes?: readonly NotificationLane[]): Promise<void> | undefined {
+    return this.#device.notified(lanes);
   }
 
   #onRequest({ bytes, buffer, reader }: DeviceRequest): void {

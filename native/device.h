@@ -3,10 +3,10 @@
 //
 // Why threads of our own: a read waits for as long as nobody uses the mount. In libuv's pool it would starve every file
 // operation and hang process.exit. Why more for notifications: the invalidation of a name waits while the kernel has a look-up
-// of the same directory unanswered; written by the thread that answers look-ups, it would never return. And why two, in lanes of
-// their own: what never waits (an inode's) shall not wait behind it. And why these threads have a descriptor table and a queue
-// of their own: no signal ends that wait. Killed meanwhile, the process would keep all it has open, and with it the look-up that
-// is waited for.
+// of the same directory unanswered; written by the thread that answers look-ups, it would never return. And why three, in lanes
+// of their own: what never waits (an inode's) shall not wait behind it, nor behind pages that are being read, and these not
+// behind names. And why these threads have a descriptor table and a queue of their own: no signal ends that wait. Killed
+// meanwhile, the process would keep all it has open, and with it the look-up that is waited for.
 #ifndef GFS_NATIVE_DEVICE_H
 #define GFS_NATIVE_DEVICE_H
 
@@ -25,7 +25,7 @@ namespace gfs {
 
 class Device {
  public:
-  static constexpr uint32_t kLaneCount = 2;
+  static constexpr uint32_t kLaneCount = 3;
 
   // A request that lies in a buffer of the pool until the buffer is released. Its reply goes to the reader's
   // descriptor: with cloned queues the kernel looks for the request there and nowhere else.

@@ -1,4 +1,4 @@
-import { assert } from '../src/base/assert.ts';
+import { assert, must } from '../src/base/assert.ts';
 import { KiB, MiB } from '../src/base/units.ts';
 import { checkFd, checkInteger } from './arguments.ts';
 import { binding, type DeviceHandle } from './binding.ts';
@@ -16,9 +16,10 @@ const BUFFER_COUNT_DEFAULT = 32;
 /** One system call takes so many pieces; longer lists are joined before. */
 const PART_COUNT_MAX = 1023;
 
-/** Notifications of one lane are written one after another; `waiting` is for those that the kernel may keep waiting. */
-export type NotificationLane = 'prompt' | 'waiting';
-const LANE_INDEX: Readonly<Record<NotificationLane, number>> = { prompt: 0, waiting: 1 };
+/** Notifications of one lane are written one after another; the kernel may keep those of names and of pages waiting. */
+export type NotificationLane = 'nodes' | 'names' | 'pages';
+/** As the addon numbers them. */
+const LANES: readonly NotificationLane[] = ['nodes', 'names', 'pages'];
 
 export interface FuseDeviceOptions {
   /** An open /dev/fuse that is mounted. The device closes it at its end. */
@@ -50,10 +51,7 @@ export class FuseDevice {
   readonly settled: SettledFiles;
   readonly #handle: DeviceHandle;
   readonly #buffers: readonly Buffer[];
-  /** How many notifications of each lane were given, and written. */
-  readonly #given = [0, 0];
-  #written: readonly number[] = [0, 0];
-  readonly #waiting: { readonly until: readonly number[]; readonly resolve: () => void }[] = [];
+  readonly #lanes = LANES.map((): Lane => ({ given: 0, written: 0, waiting: [] }));
   #ended = false;
 
   constructor(options: FuseDeviceOptions) {
@@ -69,9 +67,8 @@ export class FuseDevice {
       for (let row = 0; row < count; row += 1) {
         options.onRequest(this.#request(table[row * 3], table[row * 3 + 1], table[row * 3 + 2]));
       }
-      this.#written = written;
       this.#ended = ended;
-      this.#tellWritten();
+      for (const [lane, until] of written.entries()) this.#tellWritten(lane, until);
       if (ended) options.onEnd(errno);
     };
     const { handle, memory } = binding().openDevice(
@@ -117,31 +114,34 @@ export class FuseDevice {
    * other requests. False when too many wait already.
    */
   notify(message: Uint8Array, lane: NotificationLane): boolean {
-    const index = LANE_INDEX[lane];
+    const index = LANES.indexOf(lane);
     const taken = binding().notify(this.#handle, index, message);
-    if (taken) this.#given[index] = (this.#given[index] ?? 0) + 1;
+    if (taken) this.#lane(index).given += 1;
     return taken;
   }
 
-  /** Resolves when the kernel has all notifications that were given so far, or wants none any more; undefined: it has. */
-  notified(): Promise<void> | undefined {
-    const until = [...this.#given];
-    if (this.#areWritten(until)) return undefined;
-    return new Promise((resolve) => {
-      this.#waiting.push({ until, resolve });
+  /** Resolves when the kernel has all that was given so far in these lanes, or wants none any more; undefined: it has. */
+  notified(lanes = LANES): Promise<void> | undefined {
+    const waits = lanes.flatMap((lane) => {
+      const { given, written, waiting } = this.#lane(LANES.indexOf(lane));
+      if (this.#ended || given <= written) return [];
+      return [new Promise<void>((resolve) => waiting.push({ until: given, resolve }))];
     });
+    return waits.length === 0 ? undefined : Promise.all(waits).then(() => undefined);
   }
 
-  #areWritten(until: readonly number[]): boolean {
-    return this.#ended || until.every((count, lane) => count <= (this.#written[lane] ?? 0));
+  #lane(index: number): Lane {
+    return must(this.#lanes[index], 'the addon has as many lanes');
   }
 
-  #tellWritten(): void {
+  #tellWritten(index: number, written: number): void {
+    const lane = this.#lane(index);
+    lane.written = written;
     // Who waits longest waits for the least.
     for (;;) {
-      const [first] = this.#waiting;
-      if (first === undefined || !this.#areWritten(first.until)) return;
-      this.#waiting.shift();
+      const [first] = lane.waiting;
+      if (first === undefined || (!this.#ended && first.until > written)) return;
+      lane.waiting.shift();
       first.resolve();
     }
   }
@@ -151,4 +151,11 @@ export class FuseDevice {
     assert(whole !== undefined, 'the addon names a buffer of the pool');
     return { bytes: whole.subarray(0, length), buffer, reader };
   }
+}
+
+interface Lane {
+  /** How many notifications were given, and written. */
+  given: number;
+  written: number;
+  readonly waiting: { readonly until: number; readonly resolve: () => void }[];
 }

@@ -8,7 +8,7 @@ export interface Notification {
   readonly bytes: Buffer;
   /**
    * One about a name waits until the kernel has nothing under way in that directory, one about pages until they are read: so
-   * they may wait for our own answers.
+   * they may wait for our own answers, and none for those of another kind.
    */
   readonly lane: NotificationLane;
 }
@@ -19,7 +19,7 @@ export interface Notification {
  * kill -9, for those that are being read: a mount that is killed meanwhile would never end, nor would its programs.
  */
 export function expireNode(node: number): Notification {
-  return { bytes: invalidation(node, -1n), lane: 'prompt' };
+  return { bytes: invalidation(node, -1n), lane: 'nodes' };
 }
 
 /**
@@ -27,7 +27,7 @@ export function expireNode(node: number): Notification {
  * for pages that are being read, whose reads end with the descriptors they were taken from, which this thread does not have.
  */
 export function dropPages(node: number): Notification {
-  return { bytes: invalidation(node, 0n), lane: 'waiting' };
+  return { bytes: invalidation(node, 0n), lane: 'pages' };
 }
 
 /** A length of 0: up to the end. */
@@ -48,7 +48,7 @@ export function expireEntry(parent: number, name: Uint8Array): Notification {
   message.writeUInt32LE(name.length, OUT_HEADER_BYTES + 8);
   message.writeUInt32LE(EXPIRE_ONLY, OUT_HEADER_BYTES + 12);
   message.set(name, OUT_HEADER_BYTES + 16);
-  return { bytes: message, lane: 'waiting' };
+  return { bytes: message, lane: 'names' };
 }
 
 /** struct fuse_notify_delete_out: parent u64, child u64, namelen u32, padding u32, name with a zero byte. The name is gone. */
@@ -58,7 +58,7 @@ export function deletedEntry(parent: number, node: number, name: Uint8Array): No
   writeUint64(message, OUT_HEADER_BYTES + 8, node);
   message.writeUInt32LE(name.length, OUT_HEADER_BYTES + 16);
   message.set(name, OUT_HEADER_BYTES + 24);
-  return { bytes: message, lane: 'waiting' };
+  return { bytes: message, lane: 'names' };
 }
 
 /** The name that a notification takes away; undefined: it is of a node. For whoever remembers names in the kernel's place. */

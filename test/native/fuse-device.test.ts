@@ -43,14 +43,14 @@ const stages: readonly [what: string, script: string, exitCode: number][] = [
   [
     'while its notifier is at work',
     `const device = serve(await mounted(), () => {
-       for (let i = 0; i < 1000; i += 1) device.notify(Buffer.alloc(40, i), i % 2 ? "prompt" : "waiting");
+       for (let i = 0; i < 1000; i += 1) device.notify(Buffer.alloc(40, i), ["nodes", "names", "pages"][i % 3]);
        process.exit(3);
      });`,
     3,
   ],
   [
     'by itself, once it is unmounted',
-    `const device = serve(await mounted(), async ({ buffer }) => { device.release(buffer); device.notify(Buffer.alloc(40), "prompt"); await unmount(path); process.exitCode = 3; });`,
+    `const device = serve(await mounted(), async ({ buffer }) => { device.release(buffer); device.notify(Buffer.alloc(40), "nodes"); await unmount(path); process.exitCode = 3; });`,
     3,
   ],
   ['while it is unmounting', `serve(await mounted(), () => { unmount(path); process.exit(3); });`, 3],
