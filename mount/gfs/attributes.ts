@@ -10,7 +10,7 @@ export interface Timeouts {
   readonly entryTimeoutMs: number;
 }
 
-const NO_TIME: Time = { seconds: 0, nanos: 0 };
+export const NO_TIME: Time = { seconds: 0, nanos: 0 };
 
 /** The contract's attributes as the kernel wants them. A node's id is its inode number. */
 export function nodeAttributes(attributes: Attributes): NodeAttributes {

@@ -35,11 +35,12 @@ export interface ContextOptions {
 
 export function createContext(options: ContextOptions): GfsContext {
   const { env, client, timeouts, syncsNames = false, accessTimes = RELATIME } = options;
+  const openFiles = new OpenFiles();
   return {
     ...{ env, client, timeouts, syncsNames, callers: new Callers(env), changes: client.changes },
     reads: new CountedReads(client, accessTimes),
-    belief: new KernelBelief(env, client, timeouts),
-    openFiles: new OpenFiles(),
+    belief: new KernelBelief({ env, client, timeouts, openFiles }),
+    openFiles,
     removed: new RemovedNodes(),
   };
 }

@@ -66,12 +66,15 @@ export class GfsFiles implements Files {
   }
 
   async open({ node, flags }: requests.Open, caller: Caller): Promise<OpenReply> {
-    const { client, callers } = this.#context;
+    const { belief, changes, client, callers } = this.#context;
     const call = await callers.call(caller);
     const how = openMode(flags);
+    const asked = belief.asking();
     const opened = await staleWhenGone(client.open(inodeId(node), how, call));
     if (how.truncate) this.#truncated(inodeId(node), caller);
-    const reply = this.#opened(node, opened, how);
+    // Of a file that is not open yet the kernel was not told that its pages are old.
+    const unchanged = opened.unchanged && !changes.changedSince(node, asked);
+    const reply = this.#opened(node, { ...opened, unchanged }, how);
     const readsPages = (reply.flags & FOPEN.KEEP_CACHE) !== 0 && this.#paged.has(node) && !how.write;
     if (readsPages && this.#context.reads.isFileDue(node, flags)) {
       return this.#seenReading(reply, node, opened.attributes.length);
@@ -215,8 +218,10 @@ export class GfsFiles implements Files {
 
   #opened(node: number, opened: OpenedFile, how: OpenMode): OpenReply {
     const { read = false, write = false, append = false } = how;
+    const { changes, openFiles } = this.#context;
     const { file, unchanged, beingWritten } = opened;
-    const openFile = this.#context.openFiles.add({ file, node, writable: write, mappable: read && write });
+    const mounted = { file, node, writable: write, mappable: read && write };
+    const openFile = openFiles.add(mounted, changes.isBlind);
     let flags = 0;
     if (append) this.#appendedTo.add(node);
     // One write(2) is one request and one record, and no page remembers it at an offset that it does not have.

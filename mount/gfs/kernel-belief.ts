@@ -1,8 +1,8 @@
+import type { NotificationLane } from '../../native/index.ts';
 import type { Env, Timer } from '../../src/base/env.ts';
 import { GfsError } from '../../src/base/errors.ts';
 import type { InodeId } from '../../src/base/ids.ts';
 import { keyedName, type NameKey, nameKey } from '../../src/base/name-key.ts';
-import { SECOND_MS } from '../../src/base/units.ts';
 import type { GfsClient } from '../../src/client/api.ts';
 import type { Attributes } from '../../src/rpc/messages.ts';
 import {
@@ -13,7 +13,9 @@ import {
   type Notification,
 } from '../wire/notifications.ts';
 import type { Entry, TimedAttributes } from '../wire/replies.ts';
-import { nodeAttributes, type Timeouts } from './attributes.ts';
+import { NO_TIME, nodeAttributes, type Timeouts } from './attributes.ts';
+import type { OpenFiles } from './open-files.ts';
+import { SecondWords } from './second-words.ts';
 
 /** Beyond it the kernel is told to ask again for what it was told first. */
 const TOLD_COUNT_MAX = 256 * 1024;
@@ -25,21 +27,22 @@ const ANSWERS_PER_SWEEP = 64;
 /** When the notifier's queue is full. */
 const RETRY_DELAY_MS = 50;
 
-/**
- * Whoever waits for an answer writes it into the kernel's caches, when he gets to run: an answer that we gave shortly before
- * the news may come to lie over what the news took away. So what was told so lately is told to be old once more after this.
- */
-const SECOND_WORD_MS = 1 * SECOND_MS;
-
 /** The way to the kernel. */
 export interface KernelNotifier {
   /** False: it has too many already. */
   notify(notification: Notification): boolean;
-  /** Resolves when the kernel has all that was given so far; undefined: it has. */
-  notified(): Promise<void> | undefined;
+  /** Resolves when the kernel has all that was given so far in these lanes, or in all; undefined: it has. */
+  notified(lanes?: readonly NotificationLane[]): Promise<void> | undefined;
 }
 
 const NOBODY: KernelNotifier = { notify: () => true, notified: () => undefined };
+
+export interface KernelBeliefOptions {
+  readonly env: Env;
+  readonly client: GfsClient;
+  readonly timeouts: Timeouts;
+  readonly openFiles: OpenFiles;
+}
 
 /** When a question was asked, on the client's clock of changes: an answer is judged by it. */
 export type Moment = number;
@@ -47,11 +50,17 @@ export type Moment = number;
 /**
  * How long the kernel may believe an answer, and what it has to be told when that is over sooner. An answer that was
  * overtaken by a change while it was on its way, or of a file that another machine may be writing, is good for one look.
+ *
+ * The kernel drops pages by itself when a look shows another mtime or length. That is not enough for a file that is open here:
+ * a look that a further word of the file has overtaken is ignored, and the answer to a change of attributes sets the times
+ * and keeps the pages. So the pages of open files go with the news. (Those of others go when they are opened.)
  */
 export class KernelBelief {
   readonly #env: Env;
   readonly #client: GfsClient;
   readonly #timeouts: Timeouts;
+  readonly #openFiles: OpenFiles;
+  readonly #secondWords: SecondWords<number | NameKey>;
   #kernel = NOBODY;
   /** Until when the kernel believes what it was told of nodes, and of names; the oldest first. */
   readonly #nodes = new Map<number, number>();
@@ -59,13 +68,13 @@ export class KernelBelief {
   #answerCount = 0;
   #retry: Timer | undefined;
   #onRetried: (() => void)[] = [];
-  /** What is told a second time, when the timer fires. */
-  #secondWords: Notification[] = [];
 
-  constructor(env: Env, client: GfsClient, timeouts: Timeouts) {
+  constructor({ env, client, timeouts, openFiles }: KernelBeliefOptions) {
     this.#env = env;
     this.#client = client;
     this.#timeouts = timeouts;
+    this.#openFiles = openFiles;
+    this.#secondWords = new SecondWords(env, (key) => this.#sayAgain(key));
   }
 
   /** From now on the kernel hears of what others change. */
@@ -79,8 +88,9 @@ export class KernelBelief {
     });
   }
 
-  /** Before a question whose answer goes to the kernel. */
-  asking(): Moment {
+  /** Before a question whose answer goes to the kernel. `node`: it is about this one. */
+  asking(node?: number): Moment {
+    if (node !== undefined) this.#secondWords.asked(node);
     return this.#client.changes.now();
   }
 
@@ -88,8 +98,26 @@ export class KernelBelief {
     const { inode } = attributes;
     const { attributeTimeoutMs } = this.#timeouts;
     const old = this.#client.changes.changedSince(inode, asked);
-    if (!old) this.#told(this.#nodes, inode, attributeTimeoutMs);
+    if (!old) {
+      const open = this.#openFiles.nodes.get(inode);
+      if (open !== undefined) open.isUnseen = false;
+      this.#secondWords.asked(inode);
+      this.#told(this.#nodes, inode, attributeTimeoutMs);
+    }
     return { attributes: nodeAttributes(attributes), attributeTimeoutMs: old ? 0 : attributeTimeoutMs };
+  }
+
+  /**
+   * The answer to a change of attributes. The kernel takes times from it and keeps its pages. Where these may be older, it is told
+   * a time that the file does not have, and to look anew: then it finds another one, and drops them.
+   */
+  changed(attributes: Attributes, asked: Moment): TimedAttributes {
+    const open = this.#openFiles.nodes.get(attributes.inode);
+    const isUnseen = open !== undefined && (open.isUnseen || this.#client.changes.isBlind);
+    if (!isUnseen) return this.attributes(attributes, asked);
+    const { seconds, nanos } = attributes.mtime ?? NO_TIME;
+    const mtime = { seconds, nanos: nanos ^ 1 };
+    return { attributes: nodeAttributes({ ...attributes, mtime }), attributeTimeoutMs: 0 };
   }
 
   entry(attributes: Attributes, asked: Moment, parent: InodeId, name: Uint8Array): Entry {
@@ -107,7 +135,7 @@ export class KernelBelief {
 
   /** What the kernel asked for took set-id bits away, and it goes on believing in them: it asks anew only for lengths and times. */
   modeMayHaveChanged(inode: InodeId): void {
-    this.#inodeChanged(inode);
+    if (!this.#forgetNode(inode)) this.#tellAll();
   }
 
   /**
@@ -118,7 +146,7 @@ export class KernelBelief {
     if (changed && !this.#kernel.notify(dropPages(node))) {
       throw new GfsError('IO_ERROR', 'the kernel has too much to hear to be told that its pages are old');
     }
-    await this.#passedOn();
+    await this.#passedOn(['nodes', 'pages']);
   }
 
   #told<K>(map: Map<K, number>, key: K, timeoutMs: number): void {
@@ -140,33 +168,43 @@ export class KernelBelief {
   }
 
   #inodeChanged(inode: InodeId): void {
-    const { attributeTimeoutMs } = this.#timeouts;
-    if (!this.#forget(this.#nodes, inode, attributeTimeoutMs, expireNode)) this.#everythingChanged();
+    const isForgotten = this.#forgetNode(inode);
+    const isTold = this.#pagesAreOld(inode);
+    if (!isForgotten || !isTold) this.#tellAll();
   }
 
   #nameChanged(parent: InodeId, name: Uint8Array, removed: InodeId | 0): void {
     const { entryTimeoutMs } = this.#timeouts;
     const gone = removed === 0 ? undefined : deletedEntry(parent, removed, name);
     const key = nameKey(parent, name);
-    if (!this.#forget(this.#names, key, entryTimeoutMs, expireName, gone)) this.#everythingChanged();
+    if (!this.#forget(this.#names, key, entryTimeoutMs, expireName, gone)) this.#tellAll();
   }
 
-  /** What the notifier does not take now stays noted, and is told a little later. */
   #everythingChanged(): void {
+    for (const open of this.#openFiles.nodes.values()) {
+      open.isUnseen = true;
+      open.hasOldPages = true;
+    }
+    this.#tellAll();
+  }
+
+  /** All that the kernel believes is old. What the notifier does not take now stays noted, and is told a little later. */
+  #tellAll(): void {
     const { attributeTimeoutMs, entryTimeoutMs } = this.#timeouts;
     const areNamesForgotten = this.#forgetAll(this.#names, entryTimeoutMs, expireName);
     const areNodesForgotten = this.#forgetAll(this.#nodes, attributeTimeoutMs, expireNode);
+    const arePagesDropped = this.#dropOldPages();
     this.#retry?.cancel();
     this.#retry = undefined;
-    if (!areNamesForgotten || !areNodesForgotten) {
-      this.#retry = this.#env.setTimer(RETRY_DELAY_MS, () => this.#everythingChanged());
+    if (!areNamesForgotten || !areNodesForgotten || !arePagesDropped) {
+      this.#retry = this.#env.setTimer(RETRY_DELAY_MS, () => this.#tellAll());
       return;
     }
     for (const resolve of this.#onRetried.splice(0)) resolve();
   }
 
-  #passedOn(): Promise<void> | undefined {
-    return this.#retry === undefined ? this.#kernel.notified() : this.#retried();
+  #passedOn(lanes?: readonly NotificationLane[]): Promise<void> | undefined {
+    return this.#retry === undefined ? this.#kernel.notified(lanes) : this.#retried();
   }
 
   async #retried(): Promise<void> {
@@ -174,7 +212,30 @@ export class KernelBelief {
     await this.#kernel.notified();
   }
 
-  #forgetAll<K>(map: Map<K, number>, timeoutMs: number, expire: (key: K) => Notification): boolean {
+  #forgetNode(node: number): boolean {
+    return this.#forget(this.#nodes, node, this.#timeouts.attributeTimeoutMs, expireNode);
+  }
+
+  #pagesAreOld(node: number): boolean {
+    const open = this.#openFiles.nodes.get(node);
+    if (open === undefined) return true;
+    open.isUnseen = true;
+    open.hasOldPages = !this.#kernel.notify(dropPages(node));
+    return !open.hasOldPages;
+  }
+
+  #dropOldPages(): boolean {
+    for (const [node, open] of this.#openFiles.nodes) {
+      if (open.hasOldPages && !this.#pagesAreOld(node)) return false;
+    }
+    return true;
+  }
+
+  #forgetAll<K extends number | NameKey>(
+    map: Map<K, number>,
+    timeoutMs: number,
+    expire: (key: K) => Notification,
+  ): boolean {
     const nowMs = this.#env.monotonicMs();
     for (const [key, untilMs] of map) {
       if (untilMs <= nowMs) map.delete(key);
@@ -184,7 +245,7 @@ export class KernelBelief {
   }
 
   /** `now`: what to say instead, the first time. */
-  #forget<K>(
+  #forget<K extends number | NameKey>(
     map: Map<K, number>,
     key: K,
     timeoutMs: number,
@@ -194,24 +255,13 @@ export class KernelBelief {
     if (!this.#kernel.notify(now)) return false;
     const untilMs = map.get(key);
     map.delete(key);
-    const isLate = untilMs !== undefined && untilMs - timeoutMs + SECOND_WORD_MS > this.#env.monotonicMs();
-    if (isLate) this.#sayAgain(expire(key));
+    if (untilMs !== undefined) this.#secondWords.firstWord(key, untilMs - timeoutMs);
     return true;
   }
 
-  #sayAgain(notification: Notification): void {
-    this.#secondWords.push(notification);
-    if (this.#secondWords.length === 1) this.#env.setTimer(SECOND_WORD_MS, () => this.#secondWord());
-  }
-
-  #secondWord(): void {
-    const refused = this.#secondWords.findIndex((notification) => !this.#kernel.notify(notification));
-    if (refused < 0) {
-      this.#secondWords = [];
-      return;
-    }
-    this.#secondWords.splice(0, refused);
-    this.#env.setTimer(RETRY_DELAY_MS, () => this.#secondWord());
+  #sayAgain(key: number | NameKey): boolean {
+    if (typeof key === 'string') return this.#kernel.notify(expireName(key));
+    return this.#kernel.notify(expireNode(key)) && this.#pagesAreOld(key);
   }
 }
 

@@ -33,7 +33,7 @@ export class GfsNamespace implements Namespace {
   async getAttributes({ node }: requests.GetAttributes, caller: Caller): Promise<TimedAttributes> {
     const { belief, removed } = this.#context;
     const call = await this.#call(caller);
-    const asked = belief.asking();
+    const asked = belief.asking(node);
     const answer = this.#client.attributes(inodeId(node), call);
     return belief.attributes(await removed.attributes(node, answer), asked);
   }
@@ -46,7 +46,7 @@ export class GfsNamespace implements Namespace {
     try {
       const answer = this.#change(inode, operation, call);
       const how = { changes: changesOf(operation), caller: call.caller, now: timeOf(env.nowMs()) };
-      return belief.attributes(await removed.changed(inode, answer, how), asked);
+      return belief.changed(await removed.changed(inode, answer, how), asked);
     } finally {
       changes.note(inode);
     }

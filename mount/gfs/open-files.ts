@@ -2,28 +2,42 @@ import { must } from '../../src/base/assert.ts';
 import type { GfsFile } from '../../src/client/api.ts';
 
 export interface MountedFile {
-  readonly file: GfsFile;
   readonly node: number;
+  readonly file: GfsFile;
   readonly writable: boolean;
   /** For reading and writing: others cannot be mapped to be written through. */
   readonly mappable: boolean;
 }
 
+/** What the kernel knows of a node that is open: it may be reading pages of it at any time. */
+export interface OpenNode {
+  openCount: number;
+  /** How many of these are mappable. */
+  mappableCount: number;
+  /** Others may have changed it since the kernel last looked at it, and what it has read since then nobody tells to be old. */
+  isUnseen: boolean;
+  /** The kernel is still to be told that its pages are old. */
+  hasOldPages: boolean;
+}
+
 /** Open files by the numbers that the kernel has for them. */
 export class OpenFiles {
   readonly #files = new Map<number, MountedFile>();
-  /** How many mappable ones each node has. */
-  readonly #mappable = new Map<number, number>();
+  readonly #nodes = new Map<number, OpenNode>();
   #lastNumber = 0;
 
-  get size(): number {
-    return this.#files.size;
+  get nodes(): ReadonlyMap<number, OpenNode> {
+    return this.#nodes;
   }
 
-  add(file: MountedFile): number {
+  /** `isUnseen`: of what others change nobody tells now. */
+  add(file: MountedFile, isUnseen: boolean): number {
     this.#lastNumber += 1;
-    if (file.mappable) this.#mappable.set(file.node, (this.#mappable.get(file.node) ?? 0) + 1);
     this.#files.set(this.#lastNumber, file);
+    const open = this.#nodes.get(file.node) ?? newNode(isUnseen);
+    open.openCount += 1;
+    if (file.mappable) open.mappableCount += 1;
+    this.#nodes.set(file.node, open);
     return this.#lastNumber;
   }
 
@@ -34,18 +48,19 @@ export class OpenFiles {
   remove(openFile: number): MountedFile {
     const file = this.get(openFile);
     this.#files.delete(openFile);
-    if (file.mappable) this.#unmappable(file.node);
+    const open = must(this.#nodes.get(file.node), 'an open file has a node');
+    open.openCount -= 1;
+    if (file.mappable) open.mappableCount -= 1;
+    if (open.openCount === 0) this.#nodes.delete(file.node);
     return file;
   }
 
   /** Whether the kernel may have pages that a program wrote by a mapping, and that it has not sent: a mapping keeps its file open. */
   mayHaveDirtyPages(node: number): boolean {
-    return this.#mappable.has(node);
+    return (this.#nodes.get(node)?.mappableCount ?? 0) > 0;
   }
+}
 
-  #unmappable(node: number): void {
-    const count = must(this.#mappable.get(node), `node ${node} has open files`);
-    if (count === 1) this.#mappable.delete(node);
-    else this.#mappable.set(node, count - 1);
-  }
+function newNode(isUnseen: boolean): OpenNode {
+  return { openCount: 0, mappableCount: 0, isUnseen, hasOldPages: false };
 }

@@ -1,4 +1,5 @@
 // Close-to-open between two mounts whose kernels believe attributes for an hour: what was closed on one is what the other reads.
+import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
@@ -50,6 +51,38 @@ between(
     }
   },
 );
+
+/** What makes the kernel of the reader take times from an answer that is not a look. */
+const CHANGES_OF_ATTRIBUTES: Readonly<Record<string, (path: string, openFile: number) => void>> = {
+  'a mode': (_, openFile) => fs.fchmodSync(openFile, 0o640),
+  'an owner': (_, openFile) => fs.fchownSync(openFile, 12, 34),
+  times: (_, openFile) => fs.futimesSync(openFile, 1, 2),
+  'its length, to the same': (_, openFile) => fs.ftruncateSync(openFile, SIZE),
+  'a further name': (path) => fs.linkSync(path, `${path}.${process.hrtime.bigint()}`),
+  'an extended attribute': (path) =>
+    execFileSync('setfattr', ['-n', 'user.a', '-v', `${process.hrtime.bigint()}`, path]),
+};
+
+for (const [what, change] of Object.entries(CHANGES_OF_ATTRIBUTES)) {
+  between(mounts, `who gives an open file ${what} reads what others wrote before`, (t, { a, b }) => {
+    fs.writeFileSync(join(a, 'f'), pattern(0));
+    const before = fs.openSync(join(b, 'f'), 'r+');
+    try {
+      always(t, 20, (round) => {
+        const read = Buffer.alloc(SIZE);
+        fs.readSync(before, read, 0, SIZE, 0);
+        const writer = fs.openSync(join(a, 'f'), 'r+');
+        fs.writeSync(writer, pattern(round), 0, SIZE, 0);
+        fs.closeSync(writer);
+        change(join(b, 'f'), before);
+        fs.readSync(before, read, 0, SIZE, 0);
+        return differs(read, pattern(round));
+      });
+    } finally {
+      fs.closeSync(before);
+    }
+  });
+}
 
 between(mounts, 'what was synced is read before it is closed', (t, { a, b }) => {
   const writer = fs.openSync(join(a, 'f'), 'w');

@@ -36,6 +36,8 @@ function recorded({
   read = false,
   length = 1,
 }: Recorded = {}) {
+  const changes = new RecentChanges();
+  changes.see();
   const calls: unknown[][] = [];
   let failing = Number.POSITIVE_INFINITY;
   /** The call of this number, counted from 1 on, is the first that fails. */
@@ -69,7 +71,7 @@ function recorded({
   };
   const client = {
     chunkSizeBytes: 2 ** 20,
-    changes: new RecentChanges(),
+    changes,
     onChange: () => undefined,
     noteRead: (inode: number) => {
       calls.push(['noteRead', inode]);

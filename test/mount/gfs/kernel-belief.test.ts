@@ -1,0 +1,205 @@
+import test from 'ava';
+import { KernelBelief } from '../../../mount/gfs/kernel-belief.ts';
+import { type MountedFile, OpenFiles } from '../../../mount/gfs/open-files.ts';
+import { dropPages, expireNode } from '../../../mount/wire/notifications.ts';
+import type { Env } from '../../../src/base/env.ts';
+import { inodeId } from '../../../src/base/ids.ts';
+import type { ChangeListener, GfsClient } from '../../../src/client/api.ts';
+import { RecentChanges } from '../../../src/client/recent-changes.ts';
+import { type Attributes, FileType } from '../../../src/rpc/messages.ts';
+
+const NODE = inodeId(7);
+const MTIME = { seconds: 1000, nanos: 5_000_000 };
+const HOUR_MS = 3_600_000;
+
+/** What a kernel would hear, on a clock that the test moves. */
+class World {
+  readonly openFiles = new OpenFiles();
+  readonly changes = new RecentChanges();
+  readonly belief: KernelBelief;
+  /** Notifications that the kernel takes. */
+  room = Number.POSITIVE_INFINITY;
+  #told: string[] = [];
+  #nowMs = 0;
+  readonly #timers = new Set<{ readonly atMs: number; readonly task: () => void }>();
+  #listener: ChangeListener | undefined;
+
+  constructor() {
+    this.changes.see();
+    const env = {
+      monotonicMs: () => this.#nowMs,
+      setTimer: (delayMs: number, task: () => void) => {
+        const timer = { atMs: this.#nowMs + delayMs, task };
+        this.#timers.add(timer);
+        return { cancel: () => this.#timers.delete(timer) };
+      },
+    } as unknown as Env;
+    const client = {
+      changes: this.changes,
+      onChange: (listener: ChangeListener) => {
+        this.#listener = listener;
+      },
+    } as unknown as GfsClient;
+    const timeouts = { attributeTimeoutMs: HOUR_MS, entryTimeoutMs: HOUR_MS };
+    this.belief = new KernelBelief({ env, client, timeouts, openFiles: this.openFiles });
+    this.belief.attach({
+      notify: ({ bytes }) => {
+        if (this.room === 0) return false;
+        this.room -= 1;
+        const kinds = { 'attributes are old': expireNode(NODE), 'pages are old': dropPages(NODE) };
+        const kind = Object.entries(kinds).find(([, { bytes: known }]) => known.equals(bytes));
+        this.#told.push(kind?.[0] ?? 'something else');
+        return true;
+      },
+      notified: () => undefined,
+    });
+  }
+
+  open(): number {
+    return this.openFiles.add({ node: NODE } as unknown as MountedFile, this.changes.isBlind);
+  }
+
+  /** The kernel looks, and is answered. */
+  looks() {
+    return this.belief.attributes(this.#attributes(), this.belief.asking(NODE));
+  }
+
+  /** What the answer to a change of attributes says: the mtime as it is, or another one that is not to be believed. */
+  answerToChange(): string {
+    const { attributes, attributeTimeoutMs } = this.belief.changed(this.#attributes(), this.belief.asking());
+    const isReal = attributes.mtime.seconds === MTIME.seconds && attributes.mtime.nanos === MTIME.nanos;
+    return `${isReal ? 'real' : 'other'} mtime, ${attributeTimeoutMs === 0 ? 'look anew' : 'believe it'}`;
+  }
+
+  othersChange(): void {
+    this.changes.note(NODE);
+    this.#listener?.inodeChanged(NODE);
+  }
+
+  everythingChanges(): void {
+    this.changes.noteEverything();
+    this.#listener?.everythingChanged();
+  }
+
+  pass(ms: number): void {
+    const untilMs = this.#nowMs + ms;
+    for (;;) {
+      const [next] = [...this.#timers].sort((a, b) => a.atMs - b.atMs);
+      if (next === undefined || next.atMs > untilMs) break;
+      this.#timers.delete(next);
+      this.#nowMs = next.atMs;
+      next.task();
+    }
+    this.#nowMs = untilMs;
+  }
+
+  /** Since it was asked last. */
+  get told(): string[] {
+    const told = this.#told;
+    this.#told = [];
+    return told;
+  }
+
+  #attributes(): Attributes {
+    return { inode: NODE, type: FileType.FILE_TYPE_REGULAR, mtime: MTIME } as unknown as Attributes;
+  }
+}
+
+const BOTH = ['attributes are old', 'pages are old'];
+
+test('of a file that is open the kernel drops the pages, too, when others changed it', (t) => {
+  const world = new World();
+  world.othersChange();
+  t.deepEqual(world.told, ['attributes are old'], 'what is opened later is read anew then');
+  const first = world.open();
+  const second = world.open();
+  world.othersChange();
+  t.deepEqual(world.told, BOTH);
+  world.openFiles.remove(first);
+  world.othersChange();
+  t.deepEqual(world.told, BOTH);
+  world.openFiles.remove(second);
+  world.othersChange();
+  t.deepEqual(world.told, ['attributes are old']);
+});
+
+test('a change of attributes hides no change by others that the kernel has not seen', (t) => {
+  const world = new World();
+  world.open();
+  world.looks();
+  t.is(world.answerToChange(), 'real mtime, believe it');
+  world.othersChange();
+  t.is(world.answerToChange(), 'other mtime, look anew');
+  t.is(world.answerToChange(), 'other mtime, look anew', 'it has not looked yet');
+  world.looks();
+  t.is(world.answerToChange(), 'real mtime, believe it');
+  world.everythingChanges();
+  t.is(world.answerToChange(), 'other mtime, look anew');
+});
+
+test('while nobody tells what others change, a change of attributes is always followed by a look', (t) => {
+  const world = new World();
+  world.changes.goBlind();
+  world.open();
+  t.is(world.answerToChange(), 'other mtime, look anew');
+  world.looks();
+  world.changes.see();
+  t.is(world.answerToChange(), 'other mtime, look anew', 'what was answered before may be old by now');
+  world.looks();
+  t.is(world.answerToChange(), 'real mtime, believe it');
+});
+
+test('what the notifier has no room for is told later', (t) => {
+  const world = new World();
+  world.open();
+  world.room = 1;
+  world.othersChange();
+  t.deepEqual(world.told, ['attributes are old']);
+  world.pass(1000);
+  t.deepEqual(world.told, []);
+  world.room = 10;
+  world.pass(100);
+  t.deepEqual(world.told, ['pages are old']);
+  world.room = 0;
+  world.everythingChanges();
+  world.room = 10;
+  world.pass(100);
+  t.deepEqual(world.told, ['pages are old']);
+});
+
+test('what the kernel was told just before it changed it is told to be old again, a second after it last asked', (t) => {
+  const world = new World();
+  world.open();
+  world.looks();
+  world.pass(999);
+  world.othersChange();
+  t.deepEqual(world.told, BOTH);
+  world.pass(999);
+  world.looks();
+  world.pass(999);
+  t.deepEqual(world.told, [], 'a word now would have the kernel ignore the answer');
+  world.pass(1);
+  t.deepEqual(world.told, BOTH);
+  world.looks();
+  world.pass(1000);
+  world.othersChange();
+  t.deepEqual(world.told, BOTH);
+  world.pass(10_000);
+  t.deepEqual(world.told, [], 'the answer was written into its caches long ago');
+});
+
+test('the second word waits for its turn also when the notifier is full', (t) => {
+  const world = new World();
+  world.open();
+  world.looks();
+  world.othersChange();
+  t.deepEqual(world.told, BOTH);
+  world.room = 0;
+  world.pass(1000);
+  t.deepEqual(world.told, []);
+  world.room = 10;
+  world.pass(100);
+  t.deepEqual(world.told, BOTH);
+  world.pass(10_000);
+  t.deepEqual(world.told, []);
+});
