@@ -365,9 +365,10 @@ export class FileWork {
     // With it go its locks; the master hears of them by this.
     session.locks.closed(state.inode, access.openId);
     if (session.isExpired(access.openId)) {
-      // The master has closed it. What was acknowledged is there; what was not is told as an error.
+      // The master has closed it. What was acknowledged is there; what was not is told as an error. Who has opened it since speaks
+      // for all that was written here.
       session.closed(access.openId);
-      state.leftToTheMaster();
+      if (!session.isWriting(state.inode)) state.leftToTheMaster();
       states.release(state);
       return;
     }

@@ -166,6 +166,12 @@ export class Session {
     this.#renewIn(RENEW_SOON_MS, true);
   }
 
+  /** Whether somebody has it open for writing, and will tell the master of what was written here. */
+  isWriting(inode: number): boolean {
+    for (const file of this.#openFiles.values()) if (file.inode === inode && file.write) return true;
+    return false;
+  }
+
   isExpired(openId: number): boolean {
     return this.#expired.has(openId);
   }

@@ -2,7 +2,7 @@ import test from 'ava';
 import { GfsError } from '../../src/base/errors.ts';
 import { KiB, MiB } from '../../src/base/units.ts';
 import type { MutateRequest } from '../../src/rpc/messages.ts';
-import { codeFrom, inWorld, ME, pattern, readAll, WRITING } from './world.ts';
+import { codeFrom, inWorld, ME, pattern, readAll, type World, WRITING } from './world.ts';
 
 test('a corrupt replica is passed over and reported; what is read is right', (t) =>
   inWorld({}, async ({ cluster, connect, create }) => {
@@ -210,6 +210,51 @@ test('a session that ended is replaced: what was only read goes on, what was ope
     t.is((await readAll(reader)).length, 2000);
     await again.close();
     await reader.close();
+  }));
+
+/** An open file whose session has ended, and one of the same file that was opened since. */
+async function acrossSessions({ client, cluster, create }: World) {
+  const { file: expired } = await create('f');
+  await expired.write(0, [pattern(1000)]);
+  await expired.flush();
+  cluster.master.sessions.clear();
+  cluster.master.openFiles.clear();
+  await client.attributes(client.rootInode, ME);
+  const { file: opened } = await client.open(expired.inode, WRITING, ME);
+  return { expired, opened };
+}
+
+test('closing what was open in a session that ended takes no word from who opened the file since', (t) =>
+  inWorld({}, async (world) => {
+    const { client, cluster } = world;
+    const { expired, opened } = await acrossSessions(world);
+    await opened.write(1000, [pattern(5000)]);
+    await expired.close();
+    await opened.close();
+    t.is((await client.attributes(opened.inode, ME)).length, 6000);
+    t.is(cluster.master.node(opened.inode).attributes.length, 6000, 'the master was told');
+  }));
+
+test('closing what was open in a session that ended meets a commit under way', (t) =>
+  inWorld({}, async (world) => {
+    const { cluster } = world;
+    const { expired, opened } = await acrossSessions(world);
+    const told: unknown[] = [];
+    cluster.onCall = async ({ method, request }) => {
+      if (method !== 'CommitLength') return;
+      const { commit } = request as { commit: { length: number; writtenBytes: number } };
+      told.push([commit.length, commit.writtenBytes]);
+      await expired.close();
+    };
+    await opened.write(1000, [pattern(5000)]);
+    await opened.flush();
+    await opened.write(6000, [pattern(300)]);
+    await opened.flush();
+    t.deepEqual(told, [
+      [6000, 5000],
+      [6300, 300],
+    ]);
+    await opened.close();
   }));
 
 test('after a lost connection the master is told what is open', (t) =>
