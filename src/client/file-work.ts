@@ -277,14 +277,9 @@ export class FileWork {
     using _hold = state.writeBehind?.hold();
     // The master cuts the chunks of a file as long as it knows it to be.
     await this.commit(state, access, patience);
-    const { session, entries, known } = this.#options;
-    const request = attributesRequest(state.inode, changes, byOpenFile);
-    const asked = known.asking();
-    const { caller, openId } = access;
-    const answer = await session.command(setAttributes, request, caller, patience, true, openId);
-    const attributes = await entries.exact(answer, access.caller, patience);
+    const { attributes, asked } = await this.#setAtMaster(access, changes, byOpenFile, patience);
     state.truncated(attributes);
-    known.changed(attributes, asked);
+    this.#options.known.changed(attributes, asked);
     return state.attributesSet(attributes, changes.mtime !== undefined);
   }
 
@@ -292,14 +287,34 @@ export class FileWork {
   async dropSetIds(state: FileState, access: Access, patience: Patience): Promise<void> {
     if (state.setIds === 'unknown') await this.attributes(state, access, patience);
     if (state.setIds === 'none') return;
+    await this.setAttributes(state, access, { dropSetIds: true }, true, patience);
+  }
+
+  /** All but the length of what is known here: that is for `setLength`. */
+  async setAttributes(
+    state: FileState | undefined,
+    access: Access,
+    changes: AttributeChanges,
+    byOpenFile: boolean,
+    patience: Patience,
+  ): Promise<Attributes> {
+    const { attributes, asked } = await this.#setAtMaster(access, changes, byOpenFile, patience);
+    this.#options.known.changed(attributes, asked);
+    return state?.attributesSet(attributes, changes.mtime !== undefined) ?? attributes;
+  }
+
+  /** What it answers is for the caller to make known. */
+  async #setAtMaster(
+    { inode, caller, openId }: Access,
+    changes: AttributeChanges,
+    byOpenFile: boolean,
+    patience: Patience,
+  ): Promise<{ attributes: Attributes; asked: Asked }> {
     const { session, entries, known } = this.#options;
-    const request = attributesRequest(state.inode, { dropSetIds: true }, true);
+    const request = attributesRequest(inode, changes, byOpenFile);
     const asked = known.asking();
-    const { caller, openId } = access;
     const answer = await session.command(setAttributes, request, caller, patience, true, openId);
-    const attributes = await entries.exact(answer, caller, patience);
-    known.changed(attributes, asked);
-    state.attributesSet(attributes, false);
+    return { attributes: await entries.exact(answer, caller, patience), asked };
   }
 
   /** A range becomes zeros, or the file longer, or both, with nothing of this file on its way meanwhile. */

@@ -49,7 +49,7 @@ import { NewsChannel } from './news-channel.ts';
 import { Patience } from './patience.ts';
 import { ReadaheadBudget } from './read-stream.ts';
 import { RecentChanges } from './recent-changes.ts';
-import { attributesRequest, nameOf } from './requests.ts';
+import { nameOf } from './requests.ts';
 import { resolve } from './resolve.ts';
 import { ServerPool } from './server-pool.ts';
 import { Session } from './session.ts';
@@ -290,13 +290,8 @@ class Client implements Api {
     if (state !== undefined && changes.length !== undefined) {
       return await this.#work.setLength(state, access, changes, false, patience);
     }
-    const request = attributesRequest(inode, changes, false);
-    const asked = this.#known.asking();
-    const answer = await this.#session.command(methods.setAttributes, request, call.caller, patience, true);
-    const attributes = await this.#entries.exact(answer, call.caller, patience);
-    this.#known.changed(attributes, asked);
-    const isMtimeSet = changes.mtime !== undefined;
-    return state?.attributesSet(attributes, isMtimeSet) ?? this.#accessTimes.observed(attributes);
+    const attributes = await this.#work.setAttributes(state, access, changes, false, patience);
+    return state === undefined ? this.#accessTimes.observed(attributes) : attributes;
   }
 
   noteRead(inode: InodeId): boolean {
