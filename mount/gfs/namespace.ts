@@ -60,7 +60,8 @@ export class GfsNamespace implements Namespace {
     if (openFile === undefined) return this.#client.setAttributes(inode, { ...changes, length: size }, call);
     // ftruncate(2): allowed by how the file was opened, not by its mode now.
     const { file } = this.#context.openFiles.get(openFile);
-    // First the set-id bits that the kernel takes with it: they would be gone, and nothing left to be allowed.
+    // First the set-id bits that a kernel takes with it which does not leave them to us (before 5.11): after the truncation they
+    // would be gone, and nothing left to be allowed.
     if (Object.keys(changes).length > 0) await this.#client.setAttributes(inode, changes, call);
     await file.truncate(size);
     return await file.attributes();
