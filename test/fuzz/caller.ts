@@ -11,8 +11,9 @@ export class Caller {
   #wake: () => void = () => undefined;
   #ended = false;
 
-  constructor(program: string, directory: string) {
-    this.#process = spawn(program, [directory], { stdio: ['pipe', 'pipe', 'inherit'] });
+  /** `sideCount`: how many mounts' programs the calls are of. */
+  constructor(program: string, directory: string, sideCount: number) {
+    this.#process = spawn(program, [directory, String(sideCount)], { stdio: ['pipe', 'pipe', 'inherit'] });
     // A process that ended is told of by its exit.
     this.#process.stdin?.on('error', () => undefined);
     this.#process.once('exit', () => {

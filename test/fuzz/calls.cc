@@ -33,6 +33,8 @@ constexpr size_t PIECE_BYTES = 1 << 20;
 
 int slots[SLOT_COUNT * SIDE_COUNT];
 int side = 0;
+// What is in a FIFO stays on its machine: a plain directory cannot stand in for two of them.
+bool keeps_fifos = false;
 sigjmp_buf beyond_end;
 
 class Arguments {
@@ -323,8 +325,8 @@ const std::map<std::string, Call> CALLS = {
        int file = open(path.c_str(), flags | O_NONBLOCK | O_CLOEXEC, mode);
        struct stat status;
        if (file < 0 || fstat(file, &status) < 0) return failed();
-       // Only files are kept open: they live on without a name.
-       if (!S_ISREG(status.st_mode)) {
+       // What the calls on slots are for. They live on without a name.
+       if (!S_ISREG(status.st_mode) && !S_ISCHR(status.st_mode) && !(S_ISFIFO(status.st_mode) && keeps_fifos)) {
          close(file);
          return std::string("no file");
        }
@@ -440,10 +442,11 @@ const std::map<std::string, Call> CALLS = {
 } // namespace
 
 int main(int argc, char **argv) {
-  if (argc != 2 || chdir(argv[1]) < 0 || chroot(".") < 0) {
-    perror("calls DIRECTORY");
+  if (argc != 3 || chdir(argv[1]) < 0 || chroot(".") < 0) {
+    perror("calls DIRECTORY SIDES");
     return 2;
   }
+  keeps_fifos = std::stoi(argv[2]) == 1;
   std::ios::sync_with_stdio(false);
   std::fill(std::begin(slots), std::end(slots), -1);
   struct sigaction jump = {};

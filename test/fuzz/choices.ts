@@ -13,7 +13,7 @@ const ODD_NAMES = [
   ...['.', '..', '', 'f%20g', '%e9', '%ff%fe', '-', '*', '%0a', '%7c'],
   ...['n'.repeat(255), 'm'.repeat(256), '%c3%a9'.repeat(127)],
 ];
-const MODES = [0o755, 0o644, 0o777, 0o666, 0o700, 0o600, 0o1777, 0o500, 0o111, 0];
+const MODES = [0o755, 0o644, 0o777, 0o666, 0o700, 0o600, 0o1777, 0o4755, 0o6777, 0o2711, 0o500, 0o111, 0];
 const DIRECTORY_MODES = [0o777, 0o777, 0o755, 0o1777, 0o2777, 0o2755, 0o3777, 0o700, 0o500];
 const OWNERS = [-1, 0, 1000, 1001];
 const { O_APPEND, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY } = constants;
@@ -103,7 +103,7 @@ export class Choices {
   }
 
   mode(): number {
-    return this.chance(0.1) ? this.below(0o2000) : this.pick(MODES);
+    return this.chance(0.1) ? this.below(0o10000) : this.pick(MODES);
   }
 
   /** Calls as somebody else need a way: most directories should let everybody in. */

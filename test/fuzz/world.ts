@@ -70,11 +70,11 @@ export class World {
     }
     const on = async (mount: number) => {
       if (mount > 0) await this.handOver(0, mount);
-      return new Caller(this.#program, this.#cluster.path(name, mount));
+      return new Caller(this.#program, this.#cluster.path(name, mount), this.#sideCount);
     };
     const callers: Caller[] = [];
     for (let mount = 0; mount <= this.#sideCount; mount += 1) callers.push(await on(mount));
-    const plain = new Caller(this.#program, plainDirectory);
+    const plain = new Caller(this.#program, plainDirectory, this.#sideCount);
     const view = callers[this.view] as Caller;
     const sides = callers.slice(0, this.#sideCount);
     const close = async () => {
