@@ -71,7 +71,7 @@ async function randomLog(seed: number): Promise<World> {
       recorded: dice.below(version + 1),
       admitted: 0 as const,
     };
-    switch (dice.below(19)) {
+    switch (dice.below(20)) {
       case 0:
         if (sessions.length < 6 || dice.chance(0.1)) sessions.push(world.openSession());
         break;
@@ -190,7 +190,7 @@ async function randomLog(seed: number): Promise<World> {
             version: 1 + dice.below(4),
           });
         break;
-      case 17: {
+      case 18: {
         const how = { mode: 0o666, umask: 0o022, linkable: dice.chance(0.7), goal: 3 };
         const body = { directory: parent, inode: world.nextInode(), ...how, firstChunk: world.newChunk() };
         const made = world.run('createUnnamed', body, context);
