@@ -3,6 +3,7 @@ import type { DirectoryItem } from './wire/directory.ts';
 import type { Entry, FilesystemStatistics, LockReply, OpenReply, TimedAttributes } from './wire/replies.ts';
 import type {
   Allocate,
+  CopyRange,
   Create,
   CreateUnnamed,
   Flush,
@@ -109,6 +110,8 @@ export interface Files {
   seek(operation: Seek): Promise<number>;
   /** fallocate(2). */
   allocate(operation: Allocate): Promise<void>;
+  /** copy_file_range(2). Resolves to the number of bytes copied, less than 2^32. */
+  copyRange(operation: CopyRange): Promise<number>;
   /** A lock that is in the way; undefined: none is. */
   getLock(operation: GetLock): Promise<LockReply | undefined>;
   /**

@@ -365,6 +365,12 @@ export class FuseServer {
       case 'seek':
         this.#send(waiting, writeOffset(out, OUT_HEADER_BYTES, await fileSystem.seek(operation)));
         return;
+      case 'copyRange': {
+        // The answer to the newer one of the two requests is a u64 in the same place.
+        const count = await fileSystem.copyRange(operation);
+        this.#send(waiting, writeWritten(out, OUT_HEADER_BYTES, count));
+        return;
+      }
       case 'readDirectory':
         await this.#readDirectory(waiting, operation);
         return;

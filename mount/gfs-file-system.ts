@@ -121,6 +121,9 @@ export class GfsFileSystem implements FileSystem {
   allocate(operation: requests.Allocate): Promise<void> {
     return this.#files.allocate(operation);
   }
+  copyRange(operation: requests.CopyRange): Promise<number> {
+    return this.#files.copyRange(operation);
+  }
   getLock(operation: requests.GetLock): Promise<LockReply | undefined> {
     return this.#files.getLock(operation);
   }

@@ -103,6 +103,7 @@ function endsWithItsCaller(kind: Operation['kind']): boolean {
     case 'flush':
     case 'sync':
     case 'allocate':
+    case 'copyRange':
     case 'syncDirectory':
     case 'release':
     case 'releaseDirectory':

@@ -201,6 +201,17 @@ export class GfsFiles implements Files {
     }
   }
 
+  async copyRange({ openFile, offset, target, length }: requests.CopyRange): Promise<number> {
+    const { openFiles, changes } = this.#context;
+    const { file: source } = openFiles.get(openFile);
+    const { file } = openFiles.get(target.openFile);
+    try {
+      return await file.copyFrom(source, { sourceOffset: offset, fileOffset: target.offset, length });
+    } finally {
+      changes.note(target.node);
+    }
+  }
+
   async release({ openFile }: requests.Release): Promise<void> {
     await this.#context.openFiles.remove(openFile).file.close();
   }

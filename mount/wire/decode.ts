@@ -163,6 +163,15 @@ export function decodeRequest({ opcode, node }: RequestHeader, bytes: Buffer): R
       const length = cursor.size();
       return { kind: 'allocate', node, openFile, offset, length, mode: cursor.uint32() };
     }
+    case OPCODE.COPY_FILE_RANGE:
+    case OPCODE.COPY_FILE_RANGE_64: {
+      // struct fuse_copy_file_range_in: fh_in u64, off_in u64, nodeid_out u64, fh_out u64, off_out u64, len u64, flags u64
+      const openFile = cursor.id();
+      const offset = cursor.size();
+      const target = { node: cursor.id(), openFile: cursor.id(), offset: cursor.size() };
+      const length = Math.min(Number(cursor.opaque()), Number.MAX_SAFE_INTEGER);
+      return { kind: 'copyRange', node, openFile, offset, target, length };
+    }
     case OPCODE.LSEEK: {
       const openFile = cursor.id();
       const offset = Math.min(Number(cursor.opaque()), Number.MAX_SAFE_INTEGER);

@@ -48,8 +48,10 @@ export const OPCODE = {
   READDIRPLUS: 44,
   RENAME2: 45,
   LSEEK: 46,
+  COPY_FILE_RANGE: 47,
   TMPFILE: 51,
   STATX: 52,
+  COPY_FILE_RANGE_64: 53,
 } as const;
 
 /** Flags of INIT. From bit 32 on they travel in a second word. */

@@ -181,6 +181,15 @@ export type Allocate = {
   /** FALLOCATE bits. */
   readonly mode: number;
 };
+export type CopyRange = {
+  readonly kind: 'copyRange';
+  /** What is copied. */
+  readonly node: number;
+  readonly openFile: number;
+  readonly offset: number;
+  readonly target: { readonly node: number; readonly openFile: number; readonly offset: number };
+  readonly length: number;
+};
 export type Seek = {
   readonly kind: 'seek';
   readonly node: number;
@@ -250,6 +259,7 @@ export type Operation =
   | SetLock
   | Sync
   | Allocate
+  | CopyRange
   | Seek
   | OpenDirectory
   | ReadDirectory

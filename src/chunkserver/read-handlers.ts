@@ -1,9 +1,10 @@
-import { NO_PAYLOAD } from '../base/bytes.ts';
+import { NO_BYTES, NO_PAYLOAD } from '../base/bytes.ts';
 import { READ_BYTES_MAX } from '../base/constants.ts';
 import { GfsError } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
 import { SECOND_MS } from '../base/units.ts';
-import { ChunkserverDefinition } from '../rpc/messages.ts';
+import { ChunkserverDefinition, type ReadRequest } from '../rpc/messages.ts';
+import type { ReadAnswer } from '../storage/replica-store.ts';
 import type { HeldChunk } from './held-chunk.ts';
 import { readMended } from './read-mended.ts';
 import { type ChunkserverHandlers, heldAt, notPrimary, type ServerParts } from './server-parts.ts';
@@ -19,19 +20,13 @@ export function readHandlers(
      * Where only the primary can tell and does not, NOT_READY: a short answer would deny bytes that were acknowledged.
      */
     read: async ({ message }) => {
-      const { chunk, version, chunkOffset, length } = message;
+      const { length } = message;
       if (length === 0) throw new GfsError('INVALID_ARGUMENT', 'a read of nothing');
       if (length > READ_BYTES_MAX) {
         throw new GfsError('INVALID_ARGUMENT', `a read of ${length} bytes; at most ${READ_BYTES_MAX}`);
       }
-      const held = await heldAt(parts, chunk, version);
-      const visible = await visibleLength(parts, held, chunkOffset + length);
-      const wanted = Math.max(0, Math.min(length, visible - chunkOffset));
-      if (wanted === 0) return { message: { chunkLength: visible, checksums: [], payload: NO_PAYLOAD } };
-      const { payload, checksums } = await readMended(parts.mender, held.replica, chunkOffset, wanted);
-      // The replica may have been cut or raised while its disk was read: what it was asked for is gone then.
-      held.checkVersion(version);
-      return { message: { chunkLength: visible, checksums: [...checksums], payload: NO_PAYLOAD }, payload };
+      const { payload, checksums, chunkLength } = await readVisible(parts, message);
+      return { message: { chunkLength, checksums: [...checksums], payload: NO_PAYLOAD }, payload };
     },
 
     /** As a read of all that is behind the offset. */
@@ -50,6 +45,21 @@ export function readHandlers(
       return { message: await role.confirmedLength() };
     },
   };
+}
+
+/** What there is of the range for readers, verified; `chunkLength` is up to where they may see anything. */
+export async function readVisible(
+  parts: ServerParts,
+  { chunk, version, chunkOffset, length }: ReadRequest,
+): Promise<ReadAnswer> {
+  const held = await heldAt(parts, chunk, version);
+  const chunkLength = await visibleLength(parts, held, chunkOffset + length);
+  const wanted = Math.max(0, Math.min(length, chunkLength - chunkOffset));
+  if (wanted === 0) return { payload: NO_BYTES, checksums: [], chunkLength };
+  const { payload, checksums } = await readMended(parts.mender, held.replica, chunkOffset, wanted);
+  // The replica may have been cut or raised while its disk was read: what it was asked for is gone then.
+  held.checkVersion(version);
+  return { payload, checksums, chunkLength };
 }
 
 /** Up to where this member may show what it has, which somebody wants up to `end`. */

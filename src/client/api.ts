@@ -369,6 +369,17 @@ export interface GfsFile {
   allocate(fileOffset: number, length: number, how?: Allocation, waiting?: Waiting): Promise<void>;
 
   /**
+   * copy_file_range(2): bytes of another open file of this client, or of this one, become bytes of this one, behind all writes
+   * to both that were taken before. Chunkservers pass them to one another. Resolves to how many were copied, from the first
+   * on: fewer than asked in long ranges, and at the source's end; 0 is that end. Ranges of one file that overlap are refused.
+   */
+  copyFrom(
+    source: GfsFile,
+    range: { readonly sourceOffset: number; readonly fileOffset: number; readonly length: number },
+    waiting?: Waiting,
+  ): Promise<number>;
+
+  /**
    * The first offset from `fileOffset` on that has data, or that is in a hole; the file's end is one. What was never written or
    * was zeroed is a hole, as far as that is known cheaply. Undefined: there is none, or the offset is not in the file.
    */

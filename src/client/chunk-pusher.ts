@@ -13,7 +13,7 @@ import {
   type PushResponse,
   type Replica,
 } from '../rpc/messages.ts';
-import type { ClientStream } from '../rpc/network.ts';
+import type { CallOptions, ClientStream } from '../rpc/network.ts';
 import { watched } from '../rpc/watched-call.ts';
 import { nearestFirst } from './nearness.ts';
 import type { Patience } from './patience.ts';
@@ -22,7 +22,7 @@ import type { ServerPool } from './server-pool.ts';
 /** One attempt at servers that answer questions meanwhile: they may be waiting for a disk, or for a new version. */
 export const ATTEMPT_MS_MAX = 15 * SECOND_MS;
 
-const { push } = ChunkserverDefinition.methods;
+const { push, pushRange } = ChunkserverDefinition.methods;
 
 export interface ChunkPusherOptions {
   readonly env: Env;
@@ -35,6 +35,20 @@ interface Pushed {
   /** Checksums are cut as if it went there. */
   readonly chunkOffset: number;
   readonly bytes: Bytes;
+}
+
+/** What members hold now, under this name. */
+export interface PushedRange {
+  readonly pushId: PushId;
+  readonly checksums: number[];
+}
+
+/** A part of a chunk, at one of its members. */
+export interface RangeAt {
+  readonly chunk: number;
+  readonly version: number;
+  readonly chunkOffset: number;
+  readonly member: Replica;
 }
 
 /** Brings the data of large mutations to a chunk's members, ahead of the mutation (§3.2). */
@@ -51,11 +65,7 @@ export class ChunkPusher {
    * Pushes the data to the members, past those that are silent: their primary sends it to them itself (P11), and when
    * they do not take it from there either, has them evicted (P12). A primary that is silent fails the attempt.
    */
-  async push(
-    location: ExtentLocation,
-    data: Pushed,
-    patience: Patience,
-  ): Promise<{ pushId: PushId; checksums: number[] }> {
+  async push(location: ExtentLocation, data: Pushed, patience: Patience): Promise<PushedRange> {
     for (;;) {
       // Each push is a new one: of a broken one, some servers may still hold a part.
       const pushId = this.#newId();
@@ -71,6 +81,36 @@ export class ChunkPusher {
           throw error;
       }
     }
+  }
+
+  /** As `push`, of what another chunk's member has, which sends it along the chain by itself. One attempt. */
+  async pushRange(
+    location: ExtentLocation,
+    { member, ...range }: RangeAt,
+    { chunkOffset, length }: { chunkOffset: number; length: number },
+    patience: Patience,
+  ): Promise<PushedRange> {
+    const { pool, env } = this.#options;
+    const { chunk, version } = location;
+    const pushId = this.#newId();
+    // Where the member is one of the chain, it is the first, and takes the data from itself.
+    const others = this.#chainOf(location);
+    const own = others.filter(({ server }) => server === member.server);
+    const chain = [...own, ...others.filter(({ server }) => server !== member.server)];
+    const header = { pushId, chunk, version, chunkOffset, length, chain };
+    const probe = this.#probeOf([member, ...chain]);
+    const limits = patience.attempt(ATTEMPT_MS_MAX);
+    const reply = await watched(env, { signal: patience.signal, probe }, (signal) =>
+      pool.call(member.address, pushRange, { ...range, header }, { ...limits, signal }),
+    );
+    return { pushId, checksums: reply.message.checksums };
+  }
+
+  /** All of them answer, or one is suspect from then on. */
+  #probeOf(servers: readonly Replica[]): (options: CallOptions) => Promise<unknown> {
+    const addresses = new Set(servers.map(({ address }) => address));
+    return (options) =>
+      Promise.all([...addresses].map((address) => this.#options.pool.probe(address, options)));
   }
 
   /** Members to push to, nearest first: without suspects, but never without the primary. */
@@ -105,9 +145,7 @@ export class ChunkPusher {
   ): Promise<number[]> {
     const { pool, env } = this.#options;
     if (first === undefined) throw new GfsError('NOT_READY', `chunk ${hex(chunk)} has no members`);
-    const probe = async (options: { deadlineMs: number; signal: AbortSignal }) => {
-      await Promise.all([first, ...chain].map(({ address }) => pool.probe(address, options)));
-    };
+    const probe = this.#probeOf([first, ...chain]);
     const all: number[] = [];
     const limits = patience.attempt(ATTEMPT_MS_MAX);
     const send = async (stream: ClientStream<PushRequest, PushResponse>) => {

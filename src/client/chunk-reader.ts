@@ -16,7 +16,7 @@ const { read } = ChunkserverDefinition.methods;
 /** A server that is silent for so long is passed over. */
 const READ_ATTEMPT_MS = 2 * SECOND_MS;
 /** Neighbouring reads go to one server, for its disk's sake; the next stretch goes to another. */
-const STRETCH_BYTES = 8 * MiB;
+export const STRETCH_BYTES = 8 * MiB;
 /** Rounds in which every replica answered, and badly. More rounds would not mend them. */
 const BAD_ROUNDS_MAX = 2;
 const BAD_REPLICAS_MAX = 4096;

@@ -11,7 +11,13 @@ import {
   type PushId,
   type Replica,
 } from '../rpc/messages.ts';
-import { ATTEMPT_MS_MAX, ChunkPusher, type ChunkPusherOptions, serverNamedBy } from './chunk-pusher.ts';
+import {
+  ATTEMPT_MS_MAX,
+  ChunkPusher,
+  type ChunkPusherOptions,
+  type PushedRange,
+  serverNamedBy,
+} from './chunk-pusher.ts';
 import { type ExtentSpan, isExtent } from './extent-map.ts';
 import type { Unsynced } from './file-state.ts';
 import type { Access, Locations, Suspicion } from './locations.ts';
@@ -42,8 +48,23 @@ export interface Mutation {
   /** Of an append or a seal: what the primary chooses is not below it. */
   readonly chunkOffset: number;
   readonly bytes: Bytes;
-  /** Of zeros, which have no bytes. */
+  /** Of what has no bytes here: zeros, and what is pushed from elsewhere. */
   readonly length?: number;
+  readonly push?: Push;
+}
+
+/** Has the members of a chunk hold what is to be written there at `chunkOffset`, again for each attempt. */
+export type Push = (
+  location: ExtentLocation,
+  chunkOffset: number,
+  patience: Patience,
+) => Promise<PushedRange>;
+
+/** What is to be written to a file. */
+export interface WriteData {
+  readonly length: number;
+  /** Of a part of it, as a mutation takes it. */
+  within(start: number, end: number): Pick<Mutation, 'bytes' | 'length' | 'push'>;
 }
 
 /** What a failed attempt means for the next one. */
@@ -66,50 +87,49 @@ export class ChunkWriter {
   }
 
   /**
-   * Writes all of `bytes` at `fileOffset`, over as many extents as it takes. `onWritten` hears of each extent that took
+   * Writes all of `data` at `fileOffset`, over as many extents as it takes. `onWritten` hears of each extent that took
    * some. Whoever calls it keeps overlapping writes apart (P10).
    */
   async write(
     access: Access,
     fileOffset: number,
-    bytes: Bytes,
+    data: WriteData,
     patience: Patience,
     onWritten: (span: ExtentSpan) => void,
   ): Promise<void> {
-    const length = lengthOf(bytes);
-    for (let done = 0; done < length; ) {
-      const rest = done === 0 ? bytes : slice(bytes, done, length);
-      done += await this.#part(access, fileOffset + done, rest, length - done, patience, onWritten);
+    for (let done = 0; done < data.length; ) {
+      done = await this.#part(access, fileOffset, data, done, patience, onWritten);
     }
   }
 
-  /** Writes as much as belongs to the extent at `fileOffset`; returns how much that was. */
+  /** Writes of what comes behind `done` as much as belongs to one extent; returns how much is done then. */
   async #part(
     access: Access,
-    fileOffset: number,
-    bytes: Bytes,
-    length: number,
+    dataOffset: number,
+    data: WriteData,
+    done: number,
     patience: Patience,
     onWritten: (span: ExtentSpan) => void,
   ): Promise<number> {
+    const fileOffset = dataOffset + done;
     let suspicion: Suspicion | undefined;
     let tried: { chunk: number; length: number; mutation: Mutation } | undefined;
     for (;;) {
       const span = await this.#spanFor(access, fileOffset, suspicion, patience);
       const { chunk } = span.location;
-      const fits = Math.min(length, span.end - fileOffset);
+      const fits = Math.min(data.length - done, span.end - fileOffset);
       if (tried === undefined || tried.chunk !== chunk || tried.length !== fits) {
-        const part = fits === length ? bytes : slice(bytes, 0, fits);
+        const part = data.within(done, done + fits);
         const chunkOffset = fileOffset - span.start;
         const kind = MutationKind.MUTATION_KIND_WRITE;
-        tried = { chunk, length: fits, mutation: { id: this.newId(), kind, chunkOffset, bytes: part } };
+        tried = { chunk, length: fits, mutation: { id: this.newId(), kind, chunkOffset, ...part } };
       }
       try {
         const { version } = await this.mutate(span, tried.mutation, patience);
         if (this.#options.locations.wasReplaced(span.location)) continue;
         this.#options.locations.acknowledged(access.inode, span, version);
         onWritten(span);
-        return fits;
+        return done + fits;
       } catch (error) {
         suspicion = await this.recover(error, span, suspicion, patience);
         if (suspicion !== undefined && this.#options.locations.firstRecord(span.location) !== undefined) {
@@ -238,7 +258,9 @@ export class ChunkWriter {
     const isAppend = kind === MutationKind.MUTATION_KIND_APPEND;
     let checksums: number[] | undefined;
     let pushId: PushId | undefined;
-    if (!isZeros && length > INLINE_MUTATION_BYTES_MAX) {
+    if (mutation.push !== undefined) {
+      ({ pushId, checksums } = await mutation.push(span.location, chunkOffset, patience));
+    } else if (!isZeros && length > INLINE_MUTATION_BYTES_MAX) {
       const data = { chunkOffset: isAppend ? 0 : chunkOffset, bytes };
       ({ pushId, checksums } = await this.#pusher.push(span.location, data, patience));
     }
@@ -373,6 +395,15 @@ export class ChunkWriter {
         throw error;
     }
   }
+}
+
+/** Bytes that are here. */
+export function dataOf(bytes: Bytes): WriteData {
+  const length = lengthOf(bytes);
+  return {
+    length,
+    within: (start, end) => ({ bytes: end - start === length ? bytes : slice(bytes, start, end) }),
+  };
 }
 
 function primaryOf({ primary, members, chunk }: ExtentLocation): Replica {

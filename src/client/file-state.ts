@@ -294,19 +294,27 @@ export class FileState implements Contents {
   }
 
   /**
-   * A range is to become zeros: from now on bytes may have changed that the master was not told of. Returns how many changes it
-   * knows of when it hears of this one alone; records may be appended meanwhile, and their length is told by a commit.
+   * A range is to become zeros, or a copy: from now on bytes may have changed that the master was not told of. Returns how many
+   * changes it knows of when it hears of this one alone; records may be appended meanwhile, and their length is told by a commit.
    */
-  zeroing(start: number, end: number): number {
+  overwriting(start: number, end: number): number {
     const isNext = !this.isUncommitted;
     this.#taken();
     this.#changed(start, end);
     return isNext ? this.#writeCount : 0;
   }
 
-  /** A range is zeros at the cluster. A reader may have been given what lay there before, up to this moment. */
-  zeroed(start: number, end: number): void {
+  /** A range has changed at the cluster. A reader may have been given what lay there before, up to this moment. */
+  overwritten(start: number, end: number): void {
     this.#changed(start, end);
+  }
+
+  /** A range is at the cluster that was copied there, when so many truncations were known. */
+  copied(start: number, end: number, truncations: number): void {
+    this.wrote(start, end);
+    this.#writtenAfter = Math.min(this.#writtenAfter, truncations);
+    this.#writtenEnd = Math.max(this.#writtenEnd, end);
+    this.#writtenBytes += end - start;
   }
 
   /** Somebody cut the file: what this client wrote behind this offset is not there any more. */

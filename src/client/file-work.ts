@@ -2,9 +2,11 @@ import { must } from '../base/assert.ts';
 import { type Bytes, lengthOf } from '../base/bytes.ts';
 import { recordBytesMax } from '../base/constants.ts';
 import type { Env } from '../base/env.ts';
-import { codeOf } from '../base/errors.ts';
+import { codeOf, GfsError } from '../base/errors.ts';
 import type { InodeId } from '../base/ids.ts';
+import { GiB } from '../base/units.ts';
 import {
+  type AllocateRequest,
   type Attributes,
   type CommitLengthResponse,
   type LengthCommit,
@@ -15,10 +17,11 @@ import { AppendQueue } from './append-queue.ts';
 import type { Appender } from './appender.ts';
 import type { BlockCache } from './block-cache.ts';
 import type { ChunkReader } from './chunk-reader.ts';
-import type { ChunkWriter } from './chunk-writer.ts';
+import { type ChunkWriter, dataOf } from './chunk-writer.ts';
 import type { DataFinder } from './data-finder.ts';
 import type { Owner } from './dirty-ranges.ts';
 import type { Entries } from './entries.ts';
+import type { CopyPlace, FileCopier } from './file-copier.ts';
 import type { FileState } from './file-state.ts';
 import type { FileStates } from './file-states.ts';
 import type { Asked, KnownEntries } from './known-entries.ts';
@@ -40,6 +43,11 @@ const { allocate, close, commitLength, setAttributes } = MasterDefinition.method
  */
 const WRITE_BEHIND_PATIENCE = 0.9;
 
+/** A copy that is asked for at once goes no further. */
+const COPY_BYTES_MAX = 1 * GiB;
+
+const NO_RANGE = { start: 0, end: 0, holeSince: undefined };
+
 export interface FileWorkOptions {
   readonly env: Env;
   readonly ioTimeoutMs: number;
@@ -52,6 +60,7 @@ export interface FileWorkOptions {
   readonly reader: ChunkReader;
   readonly writer: ChunkWriter;
   readonly finder: DataFinder;
+  readonly copier: FileCopier;
   readonly appender: Appender;
   readonly writers: Writers;
   readonly cache: BlockCache;
@@ -334,19 +343,53 @@ export class FileWork {
     let told = 0;
     if (zeros) {
       // From here on the master is told in any case, if need be with a later commit.
-      told = state.zeroing(start, end);
+      told = state.overwriting(start, end);
       await this.#options.writer.zero(access, start, end, patience, (span) => state.acknowledged(span));
-      state.zeroed(start, end);
+      state.overwritten(start, end);
     }
+    await this.#allocated(state, access, { length: keepLength ? 0 : end, start, end, holeSince }, told, patience);
+    // It ends elsewhere than at the last record.
+    if (!keepLength) state.appendedTo = undefined;
+  }
+
+  /** Copies some of the range to the target, behind all that was written to both; as far as the source reaches. */
+  async copy(source: CopyPlace, target: CopyPlace, length: number, patience: Patience): Promise<number> {
+    await this.drained(source.state, patience);
+    const { length: sourceLength } = await this.attributes(source.state, source.access, patience);
+    const wanted = Math.min(length, COPY_BYTES_MAX, sourceLength - source.start);
+    if (wanted <= 0) return 0;
+    const { state, access } = target;
+    if (source.state === state && Math.abs(source.start - target.start) < wanted) {
+      throw new GfsError('INVALID_ARGUMENT', 'ranges of one file overlap');
+    }
+    using _ = await state.truncating.acquire();
+    while (!state.isIdle) await this.drained(state, patience);
+    state.writeBehind ??= this.#newWriteBehind(state);
+    using _hold = state.writeBehind.hold();
+    // It may add an extent behind the one that was the last.
+    state.appendedTo = undefined;
+    const copied = await this.#options.copier.copy(source, target, wanted, patience);
+    if (copied.endsInHole) {
+      const length = target.start + copied.length;
+      await this.#allocated(state, access, { length, ...NO_RANGE }, 0, patience);
+    }
+    return copied.length;
+  }
+
+  /** The master is told what became of the file without a byte written. `told`: so many changes it hears of by that. */
+  async #allocated(
+    state: FileState,
+    access: Access,
+    change: Omit<AllocateRequest, 'context' | 'inode'>,
+    told: number,
+    patience: Patience,
+  ): Promise<void> {
     const { session, known } = this.#options;
     const { caller, openId } = access;
     const { inode } = state;
     const asked = known.asking();
-    const length = keepLength ? 0 : end;
-    const request = { context: undefined, inode, length, start, end, holeSince };
+    const request = { context: undefined, inode, ...change };
     const answer = await session.command(allocate, request, caller, patience, true, openId);
-    // It ends elsewhere than at the last record.
-    if (!keepLength) state.appendedTo = undefined;
     this.#committed(state, answer, told, asked);
   }
 
@@ -440,7 +483,7 @@ export class FileWork {
         this.mustHold(access);
         const { env, ioTimeoutMs } = this.#options;
         const patience = new Patience(env, undefined, ioTimeoutMs * WRITE_BEHIND_PATIENCE);
-        await writer.write(access, fileOffset, bytes, patience, (span) => state.acknowledged(span));
+        await writer.write(access, fileOffset, dataOf(bytes), patience, (span) => state.acknowledged(span));
       },
       onWritten: (start, bytes) => state.written(start, bytes),
       onFailed: (error) => state.failed(error),

@@ -1,3 +1,4 @@
+import { MUTATION_BYTES_MAX } from '../base/constants.ts';
 import { type InodeId, inodeId, type SessionId } from '../base/ids.ts';
 import { TaskGroup } from '../base/task-group.ts';
 import { MiB, SECOND_MS } from '../base/units.ts';
@@ -33,10 +34,12 @@ import type {
 } from './api.ts';
 import { Appender } from './appender.ts';
 import { BlockCache } from './block-cache.ts';
+import { ChunkPusher } from './chunk-pusher.ts';
 import { ChunkReader } from './chunk-reader.ts';
 import { ChunkWriter } from './chunk-writer.ts';
 import { DataFinder } from './data-finder.ts';
 import { Entries } from './entries.ts';
+import { FileCopier } from './file-copier.ts';
 import { FileOpener } from './file-opener.ts';
 import { ChangeClock } from './file-state.ts';
 import { FileStates } from './file-states.ts';
@@ -153,6 +156,11 @@ class Client implements Api {
     );
     const listener = this.#newListener();
     const readaheadBytesMax = options.readaheadBytes ?? READAHEAD_BYTES_DEFAULT;
+    const finder = new DataFinder(env, pool, locations, host);
+    const reader = new ChunkReader({
+      ...{ env, pool, locations, host },
+      onBadReplica: (bad) => this.#tasks.run(() => this.reportBadReplica(bad)),
+    });
     this.#work = new FileWork({
       env,
       ioTimeoutMs: this.#ioTimeoutMs,
@@ -162,13 +170,12 @@ class Client implements Api {
       states: this.#states,
       entries: this.#entries,
       known: this.#known,
-      finder: new DataFinder(env, pool, locations, host),
-      reader: new ChunkReader({
-        env,
-        pool,
-        locations,
-        host,
-        onBadReplica: (bad) => this.#tasks.run(() => this.reportBadReplica(bad)),
+      finder,
+      reader,
+      copier: new FileCopier({
+        ...{ env, pool, locations, host, reader, writer, finder },
+        pusher: new ChunkPusher({ env, pool, host }, () => writer.newId()),
+        unitBytes: Math.min(MUTATION_BYTES_MAX, chunkSizeBytes),
       }),
       writer,
       appender: new Appender(env, locations, writer, options.withoutRules ?? NO_RULES),

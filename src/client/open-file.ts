@@ -158,6 +158,23 @@ export class OpenFile implements GfsFile {
     await this.#work.allocate(this.#state, this.#access, range, how, this.#work.patience(waiting));
   }
 
+  async copyFrom(
+    source: GfsFile,
+    { sourceOffset, fileOffset, length }: { sourceOffset: number; fileOffset: number; length: number },
+    waiting?: Waiting,
+  ): Promise<number> {
+    this.#checkWritable(fileOffset, length);
+    checkRange(sourceOffset, length);
+    if (!(source instanceof OpenFile) || source.#work !== this.#work) {
+      throw new GfsError('CROSS_DEVICE', 'the source is a file of another client');
+    }
+    source.#checkOpen();
+    if (!source.#mode.read) throw new GfsError('BAD_FILE', 'the source is not open for reading');
+    const from = { state: source.#state, access: source.#access, start: sourceOffset };
+    const to = { state: this.#state, access: this.#access, start: fileOffset };
+    return await this.#work.copy(from, to, length, this.#work.patience(waiting));
+  }
+
   async seek(fileOffset: number, kind: 'data' | 'hole', waiting?: Waiting): Promise<number | undefined> {
     this.#checkOpen();
     checkRange(fileOffset, 0);

@@ -10,6 +10,7 @@ import {
   MutationKind,
   type Order,
   type PushHeader,
+  type PushRangeRequest,
   type PushRequest,
 } from '../../src/rpc/messages.ts';
 import { CHUNK_SIZE_BYTES, Cluster, orderTo, sameBytes, sample } from './harness.ts';
@@ -127,6 +128,20 @@ async function push(
   await finished;
 }
 
+/** From a member of what is copied, by default a good range for a good place. */
+async function pushRange(
+  cluster: Cluster,
+  change: Partial<Omit<PushRangeRequest, 'header'>>,
+  header: Partial<PushHeader> | 'no header' = {},
+): Promise<void> {
+  const chain = [1, 2].map((index) => cluster.replica(index));
+  const pushId = { writer: 1, number: 6 };
+  const good = { pushId, chunk: CHUNK, version: VERSION, chunkOffset: 0, length: 10, chain };
+  const request = { chunk: CHUNK, version: VERSION, chunkOffset: 0, ...change };
+  const named = header === 'no header' ? undefined : { ...good, ...header };
+  await cluster.at(0).connection.call(methods.pushRange, { ...request, header: named });
+}
+
 // A version that is not the chunk's.
 for (const [which, version] of [
   ['lower', VERSION - 1],
@@ -146,6 +161,10 @@ for (const [which, version] of [
   );
   refuses(`a push at a ${which} version`, 'VERSION_MISMATCH', (cluster) =>
     push(cluster, [{ data: sample(10) }], { version }),
+  );
+  refuses(`a copy of a ${which} version`, 'VERSION_MISMATCH', (cluster) => pushRange(cluster, { version }));
+  refuses(`a copy to a ${which} version`, 'VERSION_MISMATCH', (cluster) =>
+    pushRange(cluster, {}, { version }),
   );
 }
 refuses('an append at no version', 'VERSION_MISMATCH', (cluster) =>
@@ -252,6 +271,26 @@ refuses('a push of more than it announced', 'INVALID_ARGUMENT', (cluster) =>
 );
 refuses('a push of less than it announced', 'INVALID_ARGUMENT', (cluster) =>
   push(cluster, [{ data: sample(10) }], { length: 11 }),
+);
+
+// Copies.
+refuses('a copy of an unknown chunk', 'NO_SUCH_CHUNK', (cluster) => pushRange(cluster, { chunk: UNKNOWN }));
+refuses('a copy of what reaches behind the end', 'INVALID_ARGUMENT', (cluster) =>
+  pushRange(cluster, { chunkOffset: CONTENT.length - 9 }),
+);
+refuses('a copy of what is behind the end of any chunk', 'INVALID_ARGUMENT', (cluster) =>
+  pushRange(cluster, { chunkOffset: 2 ** 52 }),
+);
+refuses('a copy that says nothing of where to', 'INVALID_ARGUMENT', (cluster) =>
+  pushRange(cluster, {}, 'no header'),
+);
+refuses('a copy that nobody can ask for', 'INVALID_ARGUMENT', (cluster) =>
+  pushRange(cluster, {}, { pushId: undefined }),
+);
+refuses('a copy to nobody', 'INVALID_ARGUMENT', (cluster) => pushRange(cluster, {}, { chain: [] }));
+refuses('a copy of nothing', 'INVALID_ARGUMENT', (cluster) => pushRange(cluster, {}, { length: 0 }));
+refuses('a copy of too much', 'INVALID_ARGUMENT', (cluster) =>
+  pushRange(cluster, {}, { length: CHUNK_SIZE_BYTES + 1 }),
 );
 
 // Damage.

@@ -7,6 +7,7 @@
 //     size                            blocks                        times                  mode
 //     map,shared|private|kept,OFFSET,LENGTH,BYTE    (writes; syncs if shared; kept: shared, and stays mapped, not synced)
 //     peek,OFFSET,LENGTH (by a mapping)
+//     copy,PATH,FROM,TO,LENGTH (copy_file_range from another file, once; PATH `-`: from the file itself)
 //     link,PATH (of the open file)    wait (until a line comes on the standard input)      links
 #include <cerrno>
 #include <cstdio>
@@ -85,6 +86,16 @@ static void peek(int file, off_t offset, size_t length) {
   munmap(bytes, mapped);
 }
 
+static long long copy(int file, const std::string &path, off_t from, off_t to, size_t length) {
+  int source = path == "-" ? dup(file) : open(path.c_str(), O_RDONLY);
+  if (source < 0) return -1;
+  ssize_t count = copy_file_range(source, &from, file, &to, length, 0);
+  int error = errno;
+  close(source);
+  errno = error;
+  return count;
+}
+
 static void call(int file, const std::string &text) {
   auto words = split(text);
   const std::string &name = words[0];
@@ -107,6 +118,7 @@ static void call(int file, const std::string &text) {
                         (long long)found.st_ctim.tv_sec, found.st_ctim.tv_nsec);
   if (name == "map") return print(map(file, words[1], number(2), number(3), byte(4)));
   if (name == "peek") return peek(file, number(1), number(2));
+  if (name == "copy") return print(copy(file, words[1], number(2), number(3), strtoull(words[4].c_str(), nullptr, 0)));
   if (name == "link") {
     std::string self = "/proc/self/fd/" + std::to_string(file);
     return print(linkat(AT_FDCWD, self.c_str(), AT_FDCWD, words[1].c_str(), AT_SYMLINK_FOLLOW));

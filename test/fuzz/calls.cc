@@ -389,6 +389,22 @@ const std::map<std::string, Call> CALLS = {
        ssize_t count = pread(file, bytes.data(), length, offset);
        return count < 0 ? failed() : std::to_string(count) + " " + runs_of(bytes.data(), count, offset);
      }},
+    // Where holes end, a copy may: it is gone on with until there is nothing more.
+    {"copy_range",
+     [](Arguments &a) {
+       int source = a.slot();
+       off_t from = a.number();
+       int target = a.slot();
+       off_t to = a.number();
+       long length = a.number(), done = 0;
+       while (done < length) {
+         ssize_t count = copy_file_range(source, &from, target, &to, length - done, 0);
+         if (count < 0) return failed();
+         if (count == 0) break;
+         done += count;
+       }
+       return std::to_string(done);
+     }},
     {"mread",
      [](Arguments &a) {
        int file = a.slot();

@@ -56,6 +56,10 @@ export const TREE: OperationTable = {
   lstat: { weight: 3, call: (c) => ['lstat', c.path()] },
   fstat: { weight: 2, call: (c) => ['fstat', c.slot()] },
   access: { weight: 2, call: (c) => ['access', c.path(), c.below(8)] },
+  'copy range': {
+    weight: 2,
+    call: (c) => ['copy_range', c.slot(), c.smallOffset(), c.slot(), c.smallOffset(), c.smallLength()],
+  },
   readlink: { weight: 2, call: (c) => ['readlink', c.path()] },
   readdir: { weight: 3, call: (c) => ['readdir', c.directory()] },
 };
@@ -109,6 +113,16 @@ export const DATA: OperationTable = {
       const length = c.offset(file);
       c.ended(file, length);
       return ['ftruncate', slot, length];
+    },
+  },
+  'copy range': {
+    weight: 8,
+    call: (c) => {
+      const [source, target] = [c.opened(), c.opened()];
+      const [from, to, length] = [c.offset(source.file), c.offset(target.file), c.length()];
+      const copied = Math.min(length, Math.max(0, c.end(source.file) - from));
+      if (copied > 0) c.reached(target.file, to + copied);
+      return ['copy_range', source.slot, from, target.slot, to, length];
     },
   },
   'read mapped': {

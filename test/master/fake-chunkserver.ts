@@ -184,6 +184,7 @@ export class FakeChunkserver {
       read: unused,
       findData: unused,
       push: unused,
+      pushRange: unused,
       mutate: unused,
       chunkLength: unused,
       sync: unused,

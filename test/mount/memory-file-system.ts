@@ -229,6 +229,14 @@ export class MemoryFileSystem implements FileSystem {
     if ((mode & ~FALLOCATE.KEEP_SIZE) !== 0) target.data.fill(0, offset, Math.min(end, target.data.length));
   }
 
+  async copyRange({ node, offset, target, length }: requests.CopyRange): Promise<number> {
+    const data = Buffer.from(this.#node(node).data.subarray(offset, offset + length));
+    const to = this.#node(target.node);
+    if (to.data.length < target.offset + data.length) this.#resize(to, target.offset + data.length);
+    to.data.set(data, target.offset);
+    return data.length;
+  }
+
   async getLock({ node, openFile, lock }: requests.GetLock): Promise<LockReply | undefined> {
     return this.#locks.conflict(lockOf(node, openFile, lock));
   }

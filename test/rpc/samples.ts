@@ -206,6 +206,13 @@ export const CHUNKSERVER_SAMPLES: Samples<ChunkserverDefinition> = {
     },
     {},
   ],
+  pushRange: [
+    {
+      ...{ chunk: 98, version: 6, chunkOffset: 2 ** 40 },
+      header: { pushId: { writer: 5, number: 6 }, chunk: 99, version: 7, length: 10, chain: [replica] },
+    },
+    { checksums: [0, 0xffff_ffff] },
+  ],
   mutate: [
     { chunk: 99, version: 1, writer: 5, number: 6, kind: MutationKind.MUTATION_KIND_APPEND, first: record },
     { chunkOffset: 4, chunkLength: 8, sealed: true, version: 2 },

@@ -96,6 +96,22 @@ const cases: readonly [string, Buffer, Request][] = [
     { kind: 'allocate', node: 5, openFile: 77, offset: 2 ** 40, length: 4096, mode: 3 },
   ],
   [
+    'COPY_FILE_RANGE',
+    packet(OPCODE.COPY_FILE_RANGE, 5, u64(77, 2 ** 40, 6, 78, 4096, 8192, 0)),
+    {
+      ...{ kind: 'copyRange', node: 5, openFile: 77, offset: 2 ** 40 },
+      ...{ target: { node: 6, openFile: 78, offset: 4096 }, length: 8192 },
+    },
+  ],
+  [
+    'COPY_FILE_RANGE_64 of as much as there is',
+    packet(OPCODE.COPY_FILE_RANGE_64, 5, u64(77, 0, 5, 77, 4096, 2n ** 64n - 1n, 0)),
+    {
+      ...{ kind: 'copyRange', node: 5, openFile: 77, offset: 0 },
+      ...{ target: { node: 5, openFile: 77, offset: 4096 }, length: Number.MAX_SAFE_INTEGER },
+    },
+  ],
+  [
     'LSEEK',
     packet(OPCODE.LSEEK, 5, u64(77, 2 ** 40), u32(3, 0)),
     { kind: 'seek', node: 5, openFile: 77, offset: 2 ** 40, whence: 3 },

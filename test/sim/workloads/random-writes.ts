@@ -7,18 +7,29 @@ import { type InodeId, inodeId, ROOT_INODE } from '../../../src/base/ids.ts';
 import { KiB, SECOND_MS } from '../../../src/base/units.ts';
 import type { GfsFile } from '../../../src/client/api.ts';
 import type { GfsClient } from '../../../src/client/gfs-client.ts';
-import { FileModel } from '../checkers/acknowledged-bytes.ts';
+import { FileModel, type ModelWrite } from '../checkers/acknowledged-bytes.ts';
 import { CHUNK_SIZE_BYTES } from '../cluster.ts';
 import type { Process } from '../node.ts';
 import type { Random } from '../random.ts';
 import { ROOT, type Stage, type Workload } from './workload.ts';
 
-type Step = 'write' | 'zero' | 'sync' | 'read' | 'read other' | 'truncate';
+type Step = 'write' | 'copy' | 'zero' | 'sync' | 'read' | 'read other' | 'truncate';
 
 /** As often as they stand here. */
 const STEPS: readonly Step[] = [
   ...(['write', 'write', 'write', 'write', 'write', 'write'] as const),
-  ...(['sync', 'sync', 'read', 'read', 'read other', 'read other', 'truncate', 'zero'] as const),
+  ...([
+    'copy',
+    'copy',
+    'sync',
+    'sync',
+    'read',
+    'read',
+    'read other',
+    'read other',
+    'truncate',
+    'zero',
+  ] as const),
 ];
 
 export class RandomWrites implements Workload {
@@ -97,6 +108,17 @@ export class RandomWrites implements Workload {
         model.taken(write);
         break;
       }
+      case 'copy': {
+        const { offset, length } = randomRange(dice, model.sizeMax);
+        const write = model.begin(offset, length);
+        this.#stage.simulation.trace(`${model.name} copy ${write.id} ${offset}+${length}`);
+        await copyFromElsewhere(client, file, model, {
+          write,
+          sourceOffset: 4 * dice.below(CHUNK_SIZE_BYTES / 4),
+        });
+        model.taken(write);
+        break;
+      }
       case 'zero': {
         const { offset, length } = randomRange(dice, model.sizeMax);
         const zeros = model.beginZeros(offset, length);
@@ -150,6 +172,31 @@ function randomRange(dice: Random, sizeMax: number): { offset: number; length: n
 async function openToWrite(client: GfsClient, name: string): Promise<GfsFile> {
   const mode = { read: true, write: true, mode: 0o644 };
   return (await client.create(ROOT_INODE, Buffer.from(name), mode, ROOT)).file;
+}
+
+/** Writes what belongs to the file to another one, and has the servers copy it from there. */
+async function copyFromElsewhere(
+  client: GfsClient,
+  file: GfsFile,
+  model: FileModel,
+  { write, sourceOffset }: { write: ModelWrite; sourceOffset: number },
+): Promise<void> {
+  const source = await openToWrite(client, `${model.name}.source`);
+  try {
+    const { bytes, offset } = write;
+    await source.write(sourceOffset, [bytes]);
+    // What is lost with the power there would be missing here.
+    await source.sync();
+    for (let done = 0; done < bytes.length; ) {
+      const length = bytes.length - done;
+      const range = { sourceOffset: sourceOffset + done, fileOffset: offset + done, length };
+      const count = await file.copyFrom(source, range);
+      assert(count > 0, `${model.name} gets what its source has`);
+      done += count;
+    }
+  } finally {
+    await source.close();
+  }
 }
 
 async function sync(file: GfsFile, model: FileModel): Promise<void> {
