@@ -7,6 +7,7 @@ import { GfsError } from '../src/base/errors.ts';
 export interface Binding {
   flock(fd: number): boolean;
   preadNowait(fd: number, into: Uint8Array, position: number): number;
+  punchHole(fd: number, start: number, length: number): Promise<void>;
 
   openDevice(
     fd: number,

@@ -16,3 +16,13 @@ export function preadNowait(fd: number, into: Uint8Array, position: number): num
   const count = binding().preadNowait(checkFd(fd), into, position);
   return count < 0 ? undefined : count;
 }
+
+/**
+ * The room of a range is given back, and the range reads as zeros; the file stays as long as it is. Rejects with EOPNOTSUPP
+ * as `code` where the file system cannot do that.
+ */
+export function punchHole(fd: number, start: number, length: number): Promise<void> {
+  const isRange = [start, length, start + length].every(Number.isSafeInteger) && start >= 0 && length > 0;
+  if (!isRange) throw new GfsError('INVALID_ARGUMENT', `cannot punch ${length} bytes at ${start}`);
+  return binding().punchHole(checkFd(fd), start, length);
+}

@@ -1,9 +1,15 @@
+// What Node does not do with files.
+//
 // preadv2(2) with RWF_NOWAIT: reads what the page cache holds without ever waiting for the disk. A hop to libuv's pool and
 // back costs ten times the read itself; with this only reads that must wait for a disk pay for it.
+//
+// fallocate(2), to give the room of a range back: that may wait for the file system's journal.
+#include <fcntl.h>
 #include <sys/uio.h>
 
 #include <cerrno>
 
+#include "apart.h"
 #include "napi.h"
 
 namespace gfs {
@@ -33,8 +39,31 @@ napi_value pread_nowait(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+// punchHole(fd, start, length) -> Promise<void>
+napi_value punch_hole(napi_env env, napi_callback_info info) {
+  napi_value arguments[3];
+  int32_t fd = -1;
+  double start = 0;
+  double length = 0;
+  if (!get_arguments(env, info, arguments) || !get_int32(env, arguments[0], &fd) ||
+      !get_double(env, arguments[1], &start) || !get_double(env, arguments[2], &length)) {
+    return nullptr;
+  }
+  return run_apart(env, "fallocate", [=] {
+    const int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+    int result = 0;
+    do {
+      result = fallocate(fd, mode, static_cast<off_t>(start), static_cast<off_t>(length));
+    } while (result != 0 && errno == EINTR);
+    return result == 0 ? 0 : errno;
+  });
+}
+
 }  // namespace
 
-void register_file_io(napi_env env, napi_value exports) { export_function(env, exports, "preadNowait", pread_nowait); }
+void register_file_io(napi_env env, napi_value exports) {
+  export_function(env, exports, "preadNowait", pread_nowait);
+  export_function(env, exports, "punchHole", punch_hole);
+}
 
 }  // namespace gfs

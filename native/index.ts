@@ -1,4 +1,4 @@
-export { preadNowait } from './file-io.ts';
+export { preadNowait, punchHole } from './file-io.ts';
 export { flock } from './flock.ts';
 export {
   type DeviceRequest,

@@ -35,6 +35,11 @@ export interface DiskFile {
   write(buffers: readonly Uint8Array[], position: number): Promise<void>;
   size(): Promise<number>;
   truncate(lengthBytes: number): Promise<void>;
+  /**
+   * Gives the room of a range back, of whose bytes none is wanted any more: they become zeros, or stay where the file system
+   * cannot do that. The file keeps its length. Until a sync it is as certain as a write.
+   */
+  punch(position: number, lengthBytes: number): Promise<void>;
   /** fdatasync: contents and length, not the name. After it failed, nothing may be assumed: exit and recover. */
   dataSync(): Promise<void>;
   /** Waits for work in flight; safe to call twice. */

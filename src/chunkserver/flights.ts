@@ -10,6 +10,8 @@ export interface Flight {
   readonly promise: Promise<void>;
   /** This server's replica has it. */
   appliedHere: boolean;
+  /** So many bytes were data there and are zeros now. */
+  zeroedBytes: number;
 }
 
 interface Entry extends Flight {
@@ -32,7 +34,7 @@ export class Flights {
       resolve = yes;
       reject = no;
     });
-    const flight: Entry = { order, data, promise, appliedHere: false, resolve, reject };
+    const flight: Entry = { order, data, promise, appliedHere: false, zeroedBytes: 0, resolve, reject };
     this.#bySerial.set(order.serial, flight);
     return flight;
   }

@@ -23,7 +23,7 @@ import type {
 import type { Replica } from '../storage/replica-store.ts';
 import { accuseUntilOver, type Evict, isSuperseded } from './accuser.ts';
 import type { MendOutcome } from './block-mender.ts';
-import { Flights, type LeftFlights } from './flights.ts';
+import { type Flight, Flights, type LeftFlights } from './flights.ts';
 import { type Admit, Lesson } from './lesson.ts';
 import { type MutationData, orderMessage } from './order-line.ts';
 import { type Reconciled, type ReconcileParts, reconcileMembers } from './reconcile-driver.ts';
@@ -174,8 +174,9 @@ export class PrimaryRole {
     const admission = unwrap(primary.admit(request, this.record.version));
     this.#used();
     if (admission.kind === 'order') {
-      await this.#fly(admission.order, request, data);
-      return admission.answer;
+      const flight = this.#fly(admission.order, request, data);
+      await flight.promise;
+      return { ...admission.answer, zeroedBytes: flight.zeroedBytes };
     }
     data.release();
     return await this.#committed(admission);
@@ -423,22 +424,23 @@ export class PrimaryRole {
     ]);
   }
 
-  #fly(order: Order, request: MutationRequest, data: MutationData): Promise<void> {
+  #fly(order: Order, request: MutationRequest, data: MutationData): Flight {
     const bytes = order.kind === 'seal' ? NO_BYTES : data.bytes;
     const message = orderMessage(order, request, data);
     const flight = this.#flights.begin(order, data);
     this.#appended ||= order.kind === 'append';
     // The disk here and the network work at the same time; both are told before anything else can be ordered.
     this.#replica.apply(mutationOf(this.record.version, message), bytes).then(
-      () => {
+      (zeroedBytes) => {
         flight.appliedHere = true;
+        flight.zeroedBytes = zeroedBytes;
         this.#applied(order.serial, 0);
       },
       (error: unknown) => this.resign('this server could not apply an order', error),
     );
     this.#secondaries.order({ message, bytes });
     this.#lesson?.order({ message, bytes });
-    return flight.promise;
+    return flight;
   }
 
   #applied(serial: number, member: number): void {

@@ -142,7 +142,7 @@ export class ChunkWriter {
 
   /**
    * What there is of [start, end) becomes zeros; no extent is added, nothing gets longer. `onZeroed` hears of each extent that
-   * had some. As with `write`, whoever calls it keeps overlapping changes apart (P10).
+   * had some. As with `write`, whoever calls it keeps overlapping changes apart (P10). Resolves to how many bytes were data.
    */
   async zero(
     access: Access,
@@ -150,12 +150,18 @@ export class ChunkWriter {
     end: number,
     patience: Patience,
     onZeroed: (span: ExtentSpan) => void,
-  ): Promise<void> {
+  ): Promise<number> {
     // What was known of holes before may have been filled since.
     const sinceMs = this.#options.env.monotonicMs();
+    let zeroedBytes = 0;
+    const onPart = (span: ExtentSpan, bytes: number) => {
+      zeroedBytes += bytes;
+      onZeroed(span);
+    };
     for (let position = start; position < end; ) {
-      position = await this.#zeroPart(access, position, end, sinceMs, patience, onZeroed);
+      position = await this.#zeroPart(access, position, end, sinceMs, patience, onPart);
     }
+    return zeroedBytes;
   }
 
   /** Returns up to where there is nothing left to do. */
@@ -165,7 +171,7 @@ export class ChunkWriter {
     end: number,
     sinceMs: number,
     patience: Patience,
-    onZeroed: (span: ExtentSpan) => void,
+    onZeroed: (span: ExtentSpan, zeroedBytes: number) => void,
   ): Promise<number> {
     const { locations } = this.#options;
     const kind = MutationKind.MUTATION_KIND_ZERO;
@@ -181,9 +187,10 @@ export class ChunkWriter {
         tried = { chunk, mutation: { id: this.newId(), kind, ...place } };
       }
       try {
-        const { version, chunkLength, sealed } = await this.mutate(span, tried.mutation, patience);
+        const answer = await this.mutate(span, tried.mutation, patience);
+        const { version, chunkLength, sealed } = answer;
         locations.acknowledged(access.inode, span, version);
-        onZeroed(span);
+        onZeroed(span, answer.zeroedBytes ?? 0);
         if (!sealed || span.location.sealed) return start + length;
         // It ends sooner than was known: what comes then lies in another extent, if there is one.
         locations.forget(access.inode, span);

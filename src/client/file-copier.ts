@@ -42,6 +42,8 @@ export interface CopyPlace {
 /** What became of a copy. `endsInHole`: nothing has made the target as long as that. */
 export interface Copied {
   readonly length: number;
+  /** Of the target, that were data and are a hole now. */
+  readonly zeroedBytes: number;
   readonly endsInHole: boolean;
 }
 
@@ -65,13 +67,14 @@ export class FileCopier {
     let position = source.start;
     let endsInHole = false;
     let dataBytes = 0;
+    let zeroedBytes = 0;
     try {
       while (position < end && dataBytes < DATA_BYTES_MAX) {
         const run = await this.#runAt(source, position, end, patience);
         const from = { ...source, start: position };
         const to = { ...target, start: target.start + position - source.start };
         if (!run.isData) {
-          await this.#zero(to, run.end - position, patience);
+          zeroedBytes += await this.#zero(to, run.end - position, patience);
           position = run.end;
           endsInHole = true;
           continue;
@@ -87,7 +90,7 @@ export class FileCopier {
       if (position === source.start) throw error;
       this.#stopped(error);
     }
-    return { length: position - source.start, endsInHole };
+    return { length: position - source.start, zeroedBytes, endsInHole };
   }
 
   #stopped(error: unknown): void {
@@ -110,11 +113,13 @@ export class FileCopier {
     return { isData: true, end: await finder.find(access, { start, fileLength }, 'hole', patience) };
   }
 
-  async #zero({ state, access, start }: CopyPlace, length: number, patience: Patience): Promise<void> {
+  async #zero({ state, access, start }: CopyPlace, length: number, patience: Patience): Promise<number> {
     const end = start + length;
+    const { writer } = this.#options;
     state.overwriting(start, end);
-    await this.#options.writer.zero(access, start, end, patience, (span) => state.acknowledged(span));
+    const zeroed = await writer.zero(access, start, end, patience, (span) => state.acknowledged(span));
     state.overwritten(start, end);
+    return zeroed;
   }
 
   /** Copies what is all data; returns up to where all of it is there, and throws when that is nothing. */

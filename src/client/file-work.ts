@@ -341,13 +341,16 @@ export class FileWork {
     await this.commit(state, access, patience);
     const holeSince = hole ? (await this.attributes(state, access, patience)).ctime : undefined;
     let told = 0;
+    let zeroedBytes = 0;
     if (zeros) {
       // From here on the master is told in any case, if need be with a later commit.
       told = state.overwriting(start, end);
-      await this.#options.writer.zero(access, start, end, patience, (span) => state.acknowledged(span));
+      const { writer } = this.#options;
+      zeroedBytes = await writer.zero(access, start, end, patience, (span) => state.acknowledged(span));
       state.overwritten(start, end);
     }
-    await this.#allocated(state, access, { length: keepLength ? 0 : end, start, end, holeSince }, told, patience);
+    const length = keepLength ? 0 : end;
+    await this.#allocated(state, access, { length, start, end, holeSince, zeroedBytes }, told, patience);
     // It ends elsewhere than at the last record.
     if (!keepLength) state.appendedTo = undefined;
   }
@@ -369,11 +372,12 @@ export class FileWork {
     // It may add an extent behind the one that was the last.
     state.appendedTo = undefined;
     const copied = await this.#options.copier.copy(source, target, wanted, patience);
-    if (copied.endsInHole) {
-      const length = target.start + copied.length;
-      await this.#allocated(state, access, { length, ...NO_RANGE }, 0, patience);
+    const { length: copiedLength, zeroedBytes, endsInHole } = copied;
+    if (endsInHole || zeroedBytes > 0) {
+      const change = { length: endsInHole ? target.start + copiedLength : 0, ...NO_RANGE, zeroedBytes };
+      await this.#allocated(state, access, change, 0, patience);
     }
-    return copied.length;
+    return copiedLength;
   }
 
   /** The master is told what became of the file without a byte written. `told`: so many changes it hears of by that. */

@@ -34,6 +34,8 @@ export interface MutationAnswer {
   readonly chunkLength: number;
   /** The record did not fit and is not in the chunk. */
   readonly sealed: boolean;
+  /** Of zeros, if this server found out by applying them: so many bytes were data before. */
+  readonly zeroedBytes?: number;
 }
 
 /** What became of a request. `answer` may go out once every serial up to and with `serial` is committed. */

@@ -2,7 +2,7 @@ import { assert } from '../base/assert.ts';
 import { CHECKSUM_BLOCK_BYTES, CHUNK_SIZE_BYTES_MAX } from '../base/constants.ts';
 import { type Refusal, refuse } from '../base/result.ts';
 import { BlockChecksums } from './replica-checksums.ts';
-import { SegmentMap } from './replica-map.ts';
+import { bytesIn, SegmentMap } from './replica-map.ts';
 import type { BaseRecord, ChangeRecord, WriteRecord } from './replica-records.ts';
 import {
   APPEND_ENTRIES_MAX,
@@ -15,6 +15,9 @@ import {
 
 /** A chunk up to this length lives wholly in its log: one file to create, one to read. */
 export const INLINE_CHUNK_BYTES_MAX = CHECKSUM_BLOCK_BYTES;
+
+/** A hole that is smaller is filled, when the log is begun anew, rather than listed. */
+export const ZERO_SEGMENT_BYTES_MIN = CHECKSUM_BLOCK_BYTES;
 
 const MIXTURE: SerialStream = { version: 0, nextSerial: 0 };
 
@@ -41,6 +44,7 @@ export class ReplicaContent {
    */
   #settledLength: number | undefined;
   #inlineBytes = 0;
+  #zeroedBytes = 0;
   #mended = false;
   /**
    * The length of the longest replica that a loss of power could bring back: that at the last mark, or after any record
@@ -121,6 +125,10 @@ export class ReplicaContent {
   /** Bytes of data that were put into the log since its base, and with it: what a fold could free. */
   get inlineBytes(): number {
     return this.#inlineBytes;
+  }
+  /** Bytes of the data file that became part of a hole since the base: what a fold could give back. */
+  get zeroedBytes(): number {
+    return this.#zeroedBytes;
   }
   /** Since the base: what was bad may lie in this log, where a restart would stumble over it. */
   get mended(): boolean {
@@ -282,7 +290,10 @@ export class ReplicaContent {
     if (length > 0) {
       const source = change.place;
       const at = source === 'log' ? inlineAt : 0;
-      this.#map.put({ start: chunkOffset, end: chunkOffset + length, source, at });
+      const end = chunkOffset + length;
+      if (source === 'zero' && length >= ZERO_SEGMENT_BYTES_MIN)
+        this.#zeroedBytes += bytesIn(this.#map.within(chunkOffset, end), (there) => there === 'data');
+      this.#map.put({ start: chunkOffset, end, source, at });
     }
     this.#map.setLength(this.length);
     if (change.place === 'log') this.#inlineBytes += length;

@@ -100,6 +100,11 @@ export class SegmentMap {
   }
 }
 
+/** How many bytes of these segments have such a source. */
+export function bytesIn(segments: readonly Segment[], isMeant: (source: SegmentSource) => boolean): number {
+  return segments.reduce((sum, { start, end, source }) => sum + (isMeant(source) ? end - start : 0), 0);
+}
+
 function part(segment: Segment, start: number, end: number): Segment {
   if (start === segment.start && end === segment.end) return segment;
   const at = segment.source === 'log' ? segment.at + start - segment.start : 0;

@@ -179,11 +179,11 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
     },
 
     allocate: async ({ message }) => {
-      const { length, start, end, holeSince } = message;
+      const { length, start, end, holeSince, zeroedBytes } = message;
       const inode = inodeId(message.inode);
       const context = contextIn(message.context);
       checkWriteByInode(parts.access, context, inode);
-      const body = { inode, length, start, end, holeSince };
+      const body = { inode, length, start, end, holeSince, zeroedBytes };
       const allocated = unwrap(await metadata.execute(context, 'allocate', body));
       const { attributes } = allocated;
       if (length > 0 && attributes.length === length)

@@ -1,6 +1,6 @@
 import * as fs from 'node:fs';
 import { dirname } from 'node:path';
-import { flock, preadNowait } from '../../native/index.ts';
+import { flock, preadNowait, punchHole } from '../../native/index.ts';
 import { assert } from '../base/assert.ts';
 import { lengthOf } from '../base/bytes.ts';
 import type { Disk, DiskFile, DiskLock, DiskSpace, OpenMode } from '../base/disk.ts';
@@ -180,6 +180,17 @@ class NodeDiskFile implements DiskFile {
     }
   }
 
+  async punch(position: number, lengthBytes: number): Promise<void> {
+    this.#begin();
+    try {
+      await punchHole(this.#fd, position, lengthBytes);
+    } catch (error) {
+      if (errnoOf(error) !== 'EOPNOTSUPP') throw diskError('punch', this.#path, error);
+    } finally {
+      this.#end();
+    }
+  }
+
   async dataSync(): Promise<void> {
     this.#begin();
     try {
@@ -323,7 +334,12 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
   EDQUOT: 'NO_SPACE',
 };
 
+function errnoOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
+}
+
 function diskError(operation: string, path: string, cause: unknown): GfsError {
-  const errno = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
-  return new GfsError(CODES[errno] ?? 'IO_ERROR', `${operation} ${path}: ${messageOf(cause)}`, { cause });
+  return new GfsError(CODES[errnoOf(cause)] ?? 'IO_ERROR', `${operation} ${path}: ${messageOf(cause)}`, {
+    cause,
+  });
 }

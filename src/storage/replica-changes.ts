@@ -7,6 +7,7 @@ import { hex } from '../base/ids.ts';
 import type { Refusal } from '../base/result.ts';
 import { blockCountOf, poisoned } from '../core/replica-checksums.ts';
 import type { ReplicaContent } from '../core/replica-content.ts';
+import { bytesIn } from '../core/replica-map.ts';
 import type { ChangeRecord } from '../core/replica-records.ts';
 import type { AppendEntry, LostBlock, Mutation, TableCut, ZeroMutation } from '../core/replica-types.ts';
 import type { ReplicaFiles } from './replica-files.ts';
@@ -31,9 +32,10 @@ const SUM_BYTES = 4;
 
 /**
  * Plans an ordered mutation: everything is checked first, then the records to write are put behind what is planned,
- * and the content is as if they were written. Whoever refuses here has changed nothing.
+ * and the content is as if they were written. Whoever refuses here has changed nothing. Resolves to how many bytes were data
+ * and are zeros then.
  */
-export async function planMutation(context: ChangeContext, mutation: Mutation, data: Bytes): Promise<void> {
+export async function planMutation(context: ChangeContext, mutation: Mutation, data: Bytes): Promise<number> {
   const { chunk, content, nowMs } = context;
   assertTaken(chunk, content.refusalOf(mutation, lengthOf(data)));
   const { serial } = mutation;
@@ -44,8 +46,7 @@ export async function planMutation(context: ChangeContext, mutation: Mutation, d
       break;
     }
     case 'zero':
-      await planZeros(context, mutation);
-      break;
+      return await planZeros(context, mutation);
     case 'append': {
       const { chunkOffset, checksums, writer, number, recordChecksum } = mutation;
       const append = { writer, number, chunkOffset, length: lengthOf(data), checksum: recordChecksum };
@@ -65,6 +66,7 @@ export async function planMutation(context: ChangeContext, mutation: Mutation, d
     default:
       unreachable(mutation);
   }
+  return 0;
 }
 
 export interface PlannedWrite {
@@ -108,13 +110,15 @@ export async function planWrite(context: ChangeContext, write: PlannedWrite): Pr
 async function planZeros(
   context: ChangeContext,
   { serial, chunkOffset, length }: Pick<ZeroMutation, 'serial' | 'chunkOffset' | 'length'>,
-): Promise<void> {
-  const { checksums } = context.content;
+): Promise<number> {
+  const { checksums, map } = context.content;
   const space = context.takeSpace(RECORD_BYTES + SUM_BYTES * blockCountOf(length));
   if (space !== undefined) await space;
   const sums = checksums.afterZeros(chunkOffset, length, await mergedBytes(context, chunkOffset, length));
+  const dataBytes = bytesIn(map.within(chunkOffset, chunkOffset + length), (source) => source !== 'zero');
   const record = { kind: 'write', serial, chunkOffset, length, place: 'zero', sums } as const;
   plan(context, { ...record, append: undefined, writtenAtMs: context.nowMs });
+  return dataBytes;
 }
 
 /** Verified, of the blocks of which a change leaves a part as it is. */

@@ -120,6 +120,10 @@ export class ReplicaFiles {
   get diskBytes(): number {
     return this.#logEnd + this.#dataBytes;
   }
+  /** How long the data file is. */
+  get dataBytes(): number {
+    return this.#dataBytes;
+  }
   /** Of the log, behind its base. */
   get changeBytes(): number {
     return this.#logEnd - this.#baseBytes;
@@ -261,6 +265,14 @@ export class ReplicaFiles {
     if (this.#dataBytes <= length) return;
     await this.#dataFile().truncate(length);
     this.#dataBytes = length;
+  }
+
+  /** Gives back what of a range lies in the data file; no content may lie there any more, durably. */
+  async punchData(start: number, end: number): Promise<void> {
+    const length = Math.min(end, this.#dataBytes) - start;
+    if (length <= 0) return;
+    this.#dataUnsynced = true;
+    await this.#dataFile().punch(start, length);
   }
 
   /** See `gatherBytes`. */

@@ -1,23 +1,25 @@
-import { KiB, MiB } from '../base/units.ts';
-import { INLINE_CHUNK_BYTES_MAX, ReplicaContent } from '../core/replica-content.ts';
+import { MiB } from '../base/units.ts';
+import { INLINE_CHUNK_BYTES_MAX, ReplicaContent, ZERO_SEGMENT_BYTES_MIN } from '../core/replica-content.ts';
 import type { Segment } from '../core/replica-map.ts';
 import type { ReplicaFiles } from './replica-files.ts';
 import { chainSeed, encodeRecord } from './replica-format.ts';
 
 /** A fragmented replica is slow to read. */
 const SEGMENTS_MAX = 4096;
-/** A hole this small is filled rather than listed. */
-const ZERO_SEGMENT_BYTES_MIN = 64 * KiB;
 const SETTLE_BYTES_MAX = 1 * MiB;
+/** So much of the data file, or a quarter of it, is worth a fold that gives its room back. */
+const ZEROED_BYTES_MAX = 1 * MiB;
 
 /** Whether the replica had better begin a new log; `failedAtBytes`: how long the old one was when that failed, 0: it did not. */
 export function isTimeToFold(
-  { map, inlineBytes }: ReplicaContent,
-  { changeBytes }: ReplicaFiles,
+  { map, inlineBytes, zeroedBytes }: ReplicaContent,
+  { changeBytes, dataBytes }: ReplicaFiles,
   { logBytesMax, failedAtBytes }: { readonly logBytesMax: number; readonly failedAtBytes: number },
 ): boolean {
   if (changeBytes - failedAtBytes > logBytesMax) return true;
-  return map.segmentCount > SEGMENTS_MAX && inlineBytes > 0 && failedAtBytes === 0;
+  if (failedAtBytes > 0) return false;
+  if (zeroedBytes > 0 && zeroedBytes >= Math.min(ZEROED_BYTES_MAX, dataBytes / 4)) return true;
+  return map.segmentCount > SEGMENTS_MAX && inlineBytes > 0;
 }
 
 /**
@@ -67,6 +69,8 @@ export async function foldReplica(
   await synced(() => files.syncData());
   await begin(content, files, folded, [], switched);
   await files.trimData(folded.reduce((end, { source, end: to }) => (source === 'data' ? to : end), 0));
+  // The base is durable: nothing speaks of the data file's bytes there any more.
+  for (const { source, start, end } of folded) if (source === 'zero') await files.punchData(start, end);
 }
 
 async function settle(

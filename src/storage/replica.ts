@@ -138,17 +138,17 @@ export class Replica {
    * A seal, and all before it, is on disk when it resolves: what comes next begins in another chunk, at this one's true
    * length, and if the end went with the power of all members, there would be zeros in the middle of a file (P14, P16).
    *
-   * `lesson`: what a learner takes orders in; a member has none.
+   * `lesson`: what a learner takes orders in; a member has none. Resolves to how many bytes were data and are zeros now.
    */
-  apply(mutation: Mutation, data: Bytes, lesson?: string): Promise<void> {
+  apply(mutation: Mutation, data: Bytes, lesson?: string): Promise<number> {
     const applied = this.#queue.add('change', async () => {
       const context = this.#context();
       this.#check(this.#standing.refusalOfOrder(context.content, lesson));
       const { stream, record } = context.content;
       const repeat = mutation.version === record.version && mutation.serial < stream.nextSerial;
-      if (!repeat) await planMutation(context, mutation, data);
+      return repeat ? 0 : await planMutation(context, mutation, data);
     });
-    return mutation.kind === 'seal' ? Promise.all([applied, this.sync()]).then(() => undefined) : applied;
+    return mutation.kind === 'seal' ? Promise.all([applied, this.sync()]).then(() => 0) : applied;
   }
 
   /** Every byte is verified; shorter than asked where the chunk ends. The buffers are the caller's. */

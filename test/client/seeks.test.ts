@@ -147,6 +147,40 @@ test('the master knows how much of a file was never written, and never takes dat
     await other.close();
   }));
 
+test('what becomes zeros is data no more, and a file with data has some', (t) =>
+  inRealCluster(6, async ({ client }) => {
+    const { file } = await client.create(client.rootInode, Buffer.from('f'), WRITING, ME);
+    const HOLES_AFTER = [
+      [100 * KiB, 300 * KiB, 300 * KiB],
+      // A part of it was zeros before.
+      [0, 200 * KiB, 400 * KiB],
+      [500 * KiB, 900 * KiB, 900 * KiB],
+    ] as const;
+    await file.write(0, [pattern(1000 * KiB)]);
+    t.deepEqual(await holesOf(client, file), [1000 * KiB, 0]);
+    for (const [offset, length, holes] of HOLES_AFTER) {
+      await file.allocate(offset, length, HOLE);
+      t.deepEqual(await holesOf(client, file), [1000 * KiB, holes], `${offset}+${length}`);
+    }
+    await file.allocate(0, 1000 * KiB, HOLE);
+    t.deepEqual(
+      await holesOf(client, file),
+      [1000 * KiB, 1000 * KiB - 1],
+      'nobody looked whether any is left',
+    );
+    await file.write(0, [pattern(10)]);
+    t.deepEqual(await holesOf(client, file), [1000 * KiB, 1000 * KiB - 11]);
+    // A copy of a hole over data, and in its middle.
+    const { file: source } = await client.create(client.rootInode, Buffer.from('s'), WRITING, ME);
+    await source.write(90 * KiB, [pattern(10)]);
+    await file.write(0, [pattern(100 * KiB)]);
+    const before = (await holesOf(client, file))[1];
+    await file.copyFrom(source, { sourceOffset: 0, fileOffset: 0, length: 90 * KiB + 10 });
+    t.deepEqual(await holesOf(client, file), [1000 * KiB, before + 90 * KiB - 10]);
+    await source.close();
+    await file.close();
+  }));
+
 test('what one open file is just telling the master, another that is closed meanwhile does not tell again', (t) =>
   inRealCluster(5, async ({ client }) => {
     const { file } = await client.create(client.rootInode, Buffer.from('f'), WRITING, ME);

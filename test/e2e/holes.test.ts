@@ -100,6 +100,20 @@ test('blocks tell sparse files from others, and a file with data has some', asyn
   t.is(await cluster.shell(`cd ${here} && exec 3<> ${there}/h && printf x >&3 && stat -c %b h`), '1\n');
 });
 
+test('a hole that is punched gives room on the servers back', async (t, { cluster, here, at }) => {
+  const path = join(here, 'f');
+  const usedKiB = async () => Number((await cluster.shell(`du -sk ${cluster.data} | cut -f1`)).trim());
+  await cluster.shell(`head -c 24000000 /dev/urandom > ${path} && sync ${path}`);
+  const before = await usedKiB();
+  t.deepEqual(await at(path, 'rw', `fallocate,${PUNCH},1000,20000000`, 'blocks', 'sync'), ['0', '7813', '0']);
+  // All chunks have three copies. A server does it when it has answered.
+  const wanted = before - (3 * 19_000_000) / 1024;
+  for (const endMs = Date.now() + 30_000; (await usedKiB()) > wanted && Date.now() < endMs; );
+  const after = await usedKiB();
+  t.true(after <= wanted, `${before} KiB before, ${after} KiB after`);
+  t.deepEqual(await at(path, 'r', 'data,1000', 'read,2000,100'), ['20001000', '100x.']);
+});
+
 test('cp and tar keep files sparse, and whole', async (t, { cluster, here, there }) => {
   await cluster.shell(`cd ${here}
     truncate -s 20M sparse && printf data | dd of=sparse bs=1 seek=9000000 conv=notrunc status=none

@@ -231,6 +231,7 @@ function otherwise(file: DiskFile, calls: Partial<DiskFile>): DiskFile {
     write: (buffers, position) => file.write(buffers, position),
     size: () => file.size(),
     truncate: (length) => file.truncate(length),
+    punch: (position, length) => file.punch(position, length),
     dataSync: () => file.dataSync(),
     close: () => file.close(),
     ...calls,

@@ -339,6 +339,15 @@ class SimOpenFile implements DiskFile {
     });
   }
 
+  /** To the disk it is as if zeros were written. */
+  punch(position: number, lengthBytes: number): Promise<void> {
+    return this.#perform('truncate', () => {
+      this.#mustBeWritable();
+      const length = Math.min(lengthBytes, this.#file.length - position);
+      if (length > 0) this.#file.write(Buffer.alloc(length), position);
+    });
+  }
+
   async dataSync(): Promise<void> {
     if (ignored(this.#disk, this.#path, 'data')) return;
     const point = this.#file.syncPoint();

@@ -62,6 +62,22 @@ export function diskCompliance(test: TestFn, name: string, withDisk: WithDisk): 
     await file.close();
   });
 
+  check('a punched range reads as zeros, and the file stays as long', async (t, disk, at) => {
+    const file = await disk.open(`${at}/a`, 'create');
+    const data = Buffer.alloc(300_000, 1);
+    await file.write([data], 0);
+    await file.punch(70_000, 100_000);
+    await file.punch(299_000, 5000);
+    data.fill(0, 70_000, 170_000);
+    data.fill(0, 299_000);
+    t.true((await contents(file)).equals(data));
+    await file.dataSync();
+    await file.close();
+    const reader = await disk.open(`${at}/a`, 'read');
+    t.is(await codeFrom(reader.punch(0, 1)), 'IO_ERROR');
+    await reader.close();
+  });
+
   check('each open mode wants what it says', async (t, disk, at) => {
     t.is(await codeFrom(disk.open(`${at}/a`, 'read')), 'NOT_FOUND');
     t.is(await codeFrom(disk.open(`${at}/a`, 'existing')), 'NOT_FOUND');

@@ -302,7 +302,7 @@ export class Workload {
     await this.#read(model, replica);
   }
 
-  #fly(work: Promise<void>, reached: () => void): void {
+  #fly(work: Promise<unknown>, reached: () => void): void {
     const flight: Promise<void> = work.then(reached, (error) => {
       this.#error ??= error;
     });

@@ -3,7 +3,7 @@ import { type Result, refuse } from '../../base/result.ts';
 import { badNewChunk, badRaise, dropExtent, putNewExtent, raised, useChunkId } from './chunk-rows.ts';
 import type { CommandContext, Committed } from './commands.ts';
 import { endOf, FILE_LENGTH_MAX, gridStart } from './extents.ts';
-import { dataBytesOf, holesAt } from './holes.ts';
+import { dataAfterZeros, holesAt } from './holes.ts';
 import { withoutSetIds } from './permissions.ts';
 import { type Prepare, ready } from './prepared.ts';
 import { FileType, type Inode, sameTime, type Time } from './rows.ts';
@@ -34,7 +34,7 @@ export const prepareCommitLength: Prepare<'commitLength'> = (
 /** As Linux's file systems do it, all kinds of fallocate(2) change the times, also where nothing else changes. */
 export const prepareAllocate: Prepare<'allocate'> = (
   state,
-  { inode, length, start, end, holeSince },
+  { inode, length, start, end, holeSince, zeroedBytes },
   { context, time },
 ) => {
   const file = regularFile(state, inode);
@@ -47,6 +47,7 @@ export const prepareAllocate: Prepare<'allocate'> = (
   const counts = {
     writtenBytes: holeSince === undefined ? rangeBytes : 0,
     holeBytesMin: isHole ? rangeBytes : 0,
+    zeroedBytes,
   };
   return ready(() => changed(state, before, { length, ...counts, mtime: time, ctime: time, context }));
 };
@@ -59,18 +60,19 @@ function changed(
     length: number;
     writtenBytes: number;
     holeBytesMin?: number;
+    zeroedBytes?: number | undefined;
     mtime: Time;
     ctime: Time;
     context: CommandContext;
   },
 ): Committed {
-  const { writtenBytes, holeBytesMin = 0, mtime, ctime, context } = change;
+  const { writtenBytes, holeBytesMin = 0, zeroedBytes = 0, mtime, ctime, context } = change;
   // A lower bound: another session's later word may be here already.
   const length = Math.max(before.length, change.length);
   const attributes: Inode = {
     ...withoutXattr(state, before, CAPABILITY),
     length,
-    holeBytes: Math.max(holeBytesMin, holesAt(length, dataBytesOf(before) + writtenBytes)),
+    holeBytes: Math.max(holeBytesMin, holesAt(length, dataAfterZeros(before, zeroedBytes) + writtenBytes)),
     mode: context.caller.uid === 0 ? before.mode : withoutSetIds(before, context.caller),
     mtime,
     ctime,

@@ -168,6 +168,8 @@ export interface CommandBodies {
     readonly end: number;
     /** A hole, if nobody changed the file since this was its ctime. */
     readonly holeSince: Time | undefined;
+    /** Bytes of it that were data and became zeros. */
+    readonly zeroedBytes?: number | undefined;
   };
   addChunk: {
     readonly inode: InodeId;

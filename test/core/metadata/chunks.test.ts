@@ -264,6 +264,21 @@ test('a committed length never shortens a file', async (t) => {
   t.is(world.code('commitLength', { inode: ROOT, length: 1, mtime: undefined }), 'IS_DIRECTORY');
 });
 
+test('bytes that became zeros are holes, but for one while there may be data', async (t) => {
+  const world = await newWorld();
+  const inode = world.file(ROOT, 'a');
+  const range = { start: 0, end: 0, holeSince: undefined };
+  const zeros = (zeroedBytes: number | undefined, length = 0) =>
+    unwrap(world.run('allocate', { inode, length, ...range, zeroedBytes })).attributes.holeBytes;
+  t.is(zeros(undefined, 100), 100);
+  t.is(zeros(50), 100, 'there is no data');
+  unwrap(world.run('commitLength', { inode, length: 100, mtime: undefined, writtenBytes: 30 }));
+  t.is(zeros(10), 80);
+  t.is(zeros(5, 200), 185);
+  t.is(zeros(15), 199);
+  t.is(zeros(2 ** 53 - 1), 199);
+});
+
 test('a length from before a truncation is not believed after it', async (t) => {
   const world = await newWorld();
   const inode = world.file(ROOT, 'a');
