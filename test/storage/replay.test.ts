@@ -231,7 +231,7 @@ test('the tables equal a replay of the log, in both stores, however it is cut in
     }
     for (const { body } of world.log) kinds.add(body.$case);
   }
-  t.is(kinds.size, 21, [...kinds].join());
+  t.is(kinds.size, 22, [...kinds].join());
 });
 
 test('a record that is no command is CORRUPT, or at least nothing worse', (t) => {
