@@ -2,8 +2,21 @@ import { constants } from 'node:os';
 import { unreachable } from '../src/base/assert.ts';
 import { codeOf, type ErrorCode } from '../src/base/errors.ts';
 
-export const { EILSEQ, EINTR, EINVAL, EIO, ENODATA, ENODEV, ENOENT, ENOSYS, ENXIO, EPROTO, ERANGE, ESTALE } =
-  constants.errno;
+export const {
+  EILSEQ,
+  EINTR,
+  EINVAL,
+  EIO,
+  ENODATA,
+  ENODEV,
+  ENOENT,
+  ENOSYS,
+  ENXIO,
+  EOPNOTSUPP,
+  EPROTO,
+  ERANGE,
+  ESTALE,
+} = constants.errno;
 
 /** An answer that only the kernel understands. */
 export class ErrnoError extends Error {

@@ -77,8 +77,8 @@ export interface Namespace {
 
 /** Extended attributes. */
 export interface Xattrs {
-  /** It is known without asking anybody that there is none of that name, whoever asks: it is answered at once. */
-  hasNoXattr(operation: GetXattr): boolean;
+  /** The error, if it is known without asking anybody that there is none of that name, whoever asks: it is answered at once. */
+  absentXattr(operation: GetXattr): number | undefined;
   getXattr(operation: GetXattr, caller: Caller): Promise<Uint8Array>;
   /** All names, each with a zero byte behind it. */
   listXattrs(operation: ListXattrs, caller: Caller): Promise<Uint8Array>;

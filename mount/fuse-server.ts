@@ -6,19 +6,7 @@ import { codeOf, GfsError, messageOf } from '../src/base/errors.ts';
 import type { Logger } from '../src/base/log.ts';
 import { TaskGroup } from '../src/base/task-group.ts';
 import { isBeingKilled } from './being-killed.ts';
-import {
-  EINTR,
-  EINVAL,
-  EIO,
-  ENODATA,
-  ENODEV,
-  ENOENT,
-  ENOSYS,
-  EPROTO,
-  ERANGE,
-  ErrnoError,
-  errnoOf,
-} from './errno.ts';
+import { EINTR, EINVAL, EIO, ENODEV, ENOENT, ENOSYS, EPROTO, ERANGE, ErrnoError, errnoOf } from './errno.ts';
 import type { Caller, FileSystem } from './file-system.ts';
 import { IdleFlushes } from './idle-flushes.ts';
 import { InFlight, type Waiting } from './in-flight.ts';
@@ -192,13 +180,15 @@ export class FuseServer {
         }
         this.#begin({ unique, kind: 'flush', reader, pid: header.pid }, request, header, buffer);
         break;
-      case 'getXattr':
-        if (this.#fileSystem.hasNoXattr(request)) {
-          this.#answer(unique, reader, ENODATA);
+      case 'getXattr': {
+        const errno = this.#fileSystem.absentXattr(request);
+        if (errno !== undefined) {
+          this.#answer(unique, reader, errno);
           break;
         }
         this.#begin({ unique, kind: 'getXattr', reader, pid: header.pid }, request, header, buffer);
         break;
+      }
       case 'unsupported':
         this.#answer(unique, reader, ENOSYS);
         break;

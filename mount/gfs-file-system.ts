@@ -75,8 +75,8 @@ export class GfsFileSystem implements FileSystem {
     return this.#namespace.statFilesystem();
   }
 
-  hasNoXattr(operation: requests.GetXattr): boolean {
-    return this.#xattrs.hasNoXattr(operation);
+  absentXattr(operation: requests.GetXattr): number | undefined {
+    return this.#xattrs.absentXattr(operation);
   }
   getXattr(operation: requests.GetXattr, caller: Caller): Promise<Uint8Array> {
     return this.#xattrs.getXattr(operation, caller);

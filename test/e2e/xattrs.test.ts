@@ -1,5 +1,6 @@
 // Extended attributes and ACLs with the programs that people use for them, on a mount and on a plain directory: both say the same.
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -177,6 +178,25 @@ onCluster(
     await sees(t, /^$/, ['getfattr', '-m', '-', a]);
   },
 );
+
+onCluster('without SELinux no file has a label, unless it was given one', async (t, running) => {
+  if (existsSync('/sys/fs/selinux')) {
+    t.log('skipped: SELinux labels the files of mounts by itself');
+    t.pass();
+    return;
+  }
+  const file = join(running.mount, 'labelled');
+  await fs.writeFile(file, '');
+  const label = ['getfattr', '-n', 'security.selinux', file];
+  await sees(t, /Operation not supported/, label);
+  await sees(t, /No such attribute/, ['getfattr', '-n', 'security.other', file]);
+  await sees(t, /Operation not supported/, label);
+  await run('setfattr', ['-n', 'security.selinux', '-v', 'mine', file]);
+  await sees(t, /"mine"/, label);
+  await sees(t, /No such attribute/, ['getfattr', '-n', 'security.other', file]);
+  await run('setfattr', ['-x', 'security.selinux', file]);
+  await sees(t, /Operation not supported/, label);
+});
 
 onCluster('rsync -aHAX and a restart keep what there is', async (t, running) => {
   const plain = await plainDirectory(t);

@@ -136,8 +136,8 @@ export class MemoryFileSystem implements FileSystem {
     return this.#entry(linked);
   }
 
-  hasNoXattr(): boolean {
-    return false;
+  absentXattr(): undefined {
+    return undefined;
   }
 
   async getXattr({ node, name }: requests.GetXattr): Promise<Uint8Array> {
