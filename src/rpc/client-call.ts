@@ -2,7 +2,8 @@ import type { Env } from '../base/env.ts';
 import { codeOf, GfsError } from '../base/errors.ts';
 import { programOf, type Route } from './contract.ts';
 import type { Deadlines } from './deadlines.ts';
-import type { StreamOptions } from './network.ts';
+import type { Inbox } from './inbox.ts';
+import type { Incoming, StreamOptions } from './network.ts';
 
 /** What calls need of their connection. */
 export interface CallHome {
@@ -57,6 +58,10 @@ export abstract class ClientCall {
     this.cancelWith(new GfsError('DEADLINE_EXCEEDED', `${fullName} at ${this.home.address} took too long`));
   }
 
+  cancel(reason?: unknown): void {
+    this.cancelWith(new GfsError('CANCELLED', `${this.route.fullName} was cancelled`, { cause: reason }));
+  }
+
   /** Ends it from this side; the server is told. */
   cancelWith(error: GfsError): void {
     if (this.#over) return;
@@ -94,6 +99,13 @@ export abstract class ClientCall {
     return true;
   }
 
+  /** Of a stream that has one. */
+  protected async onlyAnswer(inbox: Inbox<unknown>): Promise<Incoming<unknown>> {
+    const answer = await inbox.next();
+    if (answer.done) throw new GfsError('INTERNAL', `${this.route.fullName} ended without an answer`);
+    return answer.value;
+  }
+
   /** What the server said, in words that fit this side: it does not know under which address it was asked. */
   protected asSeenHere(error: GfsError): GfsError {
     if (error.code !== 'WRONG_SERVICE') return error;
@@ -103,8 +115,5 @@ export abstract class ClientCall {
     });
   }
 
-  readonly #onAbort = () => {
-    const { fullName } = this.route;
-    this.cancelWith(new GfsError('CANCELLED', `${fullName} was cancelled`, { cause: this.#signal?.reason }));
-  };
+  readonly #onAbort = () => this.cancel(this.#signal?.reason);
 }

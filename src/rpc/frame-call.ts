@@ -1,6 +1,7 @@
 import type { Bytes } from '../base/bytes.ts';
 import { GfsError } from '../base/errors.ts';
 import { type CallHome, ClientCall } from './client-call.ts';
+import type { Asker } from './client-connection.ts';
 import type { Route } from './contract.ts';
 import { errorOfDetail } from './failure.ts';
 import {
@@ -57,8 +58,7 @@ export abstract class FrameCall extends ClientCall {
 
 export class UnaryCall extends FrameCall {
   readonly #request: Encoded;
-  readonly #resolve: (reply: Reply<unknown>) => void;
-  readonly #reject: (error: unknown) => void;
+  readonly #asker: Asker;
   /** The request's payload lies in the socket's queue: its owner may not have it back yet. */
   #borrowed = false;
   #rejection: { error: unknown } | undefined;
@@ -68,12 +68,12 @@ export class UnaryCall extends FrameCall {
     route: Route,
     requestId: string,
     options: StreamOptions,
-    work: { request: Encoded; resolve: (reply: Reply<unknown>) => void; reject: (error: unknown) => void },
+    request: Encoded,
+    asker: Asker,
   ) {
     super(home, route, requestId, false, options);
-    this.#request = work.request;
-    this.#resolve = work.resolve;
-    this.#reject = work.reject;
+    this.#request = request;
+    this.#asker = asker;
   }
 
   protected override start(writer: FrameWriter): void {
@@ -96,17 +96,17 @@ export class UnaryCall extends FrameCall {
       this.fail(new GfsError('INTERNAL', 'the answer cannot be read', { cause: error }));
       return;
     }
-    if (this.finish()) this.#resolve(reply);
+    if (this.finish()) this.#asker.resolve(reply);
   }
 
   protected override failed(error: unknown): void {
     if (this.#borrowed) this.#rejection = { error };
-    else this.#reject(error);
+    else this.#asker.reject(error);
   }
 
   #sent(): void {
     this.#borrowed = false;
-    if (this.#rejection !== undefined) this.#reject(this.#rejection.error);
+    if (this.#rejection !== undefined) this.#asker.reject(this.#rejection.error);
   }
 }
 
@@ -136,14 +136,8 @@ export class StreamCall extends FrameCall implements ClientStream<unknown, unkno
     this.#sender.end();
   }
 
-  async finished(): Promise<Incoming<unknown>> {
-    const answer = await this.#inbox.next();
-    if (answer.done) throw new GfsError('INTERNAL', `${this.route.fullName} ended without an answer`);
-    return answer.value;
-  }
-
-  cancel(reason?: unknown): void {
-    this.cancelWith(new GfsError('CANCELLED', `${this.route.fullName} was cancelled`, { cause: reason }));
+  finished(): Promise<Incoming<unknown>> {
+    return this.onlyAnswer(this.#inbox);
   }
 
   protected override start(writer: FrameWriter): void {

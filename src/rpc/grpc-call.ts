@@ -12,6 +12,7 @@ import {
 import type { Bytes } from '../base/bytes.ts';
 import { GfsError } from '../base/errors.ts';
 import { type CallHome, ClientCall } from './client-call.ts';
+import type { Asker } from './client-connection.ts';
 import type { Route } from './contract.ts';
 import { lostError, unreachableError } from './failure.ts';
 import { STREAM_WINDOW_BYTES } from './frame-format.ts';
@@ -80,20 +81,19 @@ function isForeign(details: string): boolean {
 
 export class GrpcUnaryCall extends GrpcCall {
   readonly #request: Buffer;
-  readonly #resolve: (reply: Reply<unknown>) => void;
-  readonly #reject: (error: unknown) => void;
+  readonly #asker: Asker;
 
   constructor(
     home: CallHome,
     route: Route,
     requestId: string,
     options: StreamOptions,
-    work: { request: Buffer; resolve: (reply: Reply<unknown>) => void; reject: (error: unknown) => void },
+    request: Buffer,
+    asker: Asker,
   ) {
     super(home, route, requestId, false, options);
-    this.#request = work.request;
-    this.#resolve = work.resolve;
-    this.#reject = work.reject;
+    this.#request = request;
+    this.#asker = asker;
   }
 
   protected override start({ client }: Channel): ClientUnaryCall {
@@ -113,7 +113,7 @@ export class GrpcUnaryCall extends GrpcCall {
   }
 
   protected override failed(error: unknown): void {
-    this.#reject(error);
+    this.#asker.reject(error);
   }
 
   #answered(bytes: Buffer): void {
@@ -124,7 +124,7 @@ export class GrpcUnaryCall extends GrpcCall {
       this.fail(new GfsError('INTERNAL', 'the answer cannot be read', { cause: error }));
       return;
     }
-    if (this.finish()) this.#resolve(reply);
+    if (this.finish()) this.#asker.resolve(reply);
   }
 }
 
@@ -167,14 +167,8 @@ export class GrpcStreamCall extends GrpcCall implements ClientStream<unknown, un
     if (!this.over) this.#up?.end();
   }
 
-  async finished(): Promise<Incoming<unknown>> {
-    const answer = await this.#inbox.next();
-    if (answer.done) throw new GfsError('INTERNAL', `${this.route.fullName} ended without an answer`);
-    return answer.value;
-  }
-
-  cancel(reason?: unknown): void {
-    this.cancelWith(new GfsError('CANCELLED', `${this.route.fullName} was cancelled`, { cause: reason }));
+  finished(): Promise<Incoming<unknown>> {
+    return this.onlyAnswer(this.#inbox);
   }
 
   protected override start({ client }: Channel): { cancel(): void } {

@@ -1,113 +1,60 @@
 import { Client, connectivityState, credentials } from '@grpc/grpc-js';
 import type { Env, Timer } from '../base/env.ts';
-import { GfsError } from '../base/errors.ts';
-import { parseAddress } from './address.ts';
-import type { CallHome } from './client-call.ts';
-import { routeOf } from './contract.ts';
-import type { Deadlines } from './deadlines.ts';
+import type { GfsError } from '../base/errors.ts';
+import { type Asker, ClientConnection } from './client-connection.ts';
+import type { Route } from './contract.ts';
 import { lostError, silenceWords } from './failure.ts';
-import type { ConnectionParts } from './frame-connection.ts';
 import { type GrpcCall, GrpcStreamCall, GrpcUnaryCall } from './grpc-call.ts';
 import { channelOptions, encodeWhole } from './grpc-wire.ts';
 import type { Limits } from './limits.ts';
-import type { CallOptions, ClientStream, Connection, Method, Reply, StreamOptions } from './network.ts';
-import type { RequestIds } from './request-ids.ts';
+import type { CallOptions, StreamOptions } from './network.ts';
 
 /** `Connection` over gRPC: a channel, and a new one once it was lost, so that grpc-js's own backoff never holds up a call. */
-export class GrpcConnection implements Connection, CallHome {
-  readonly address: string;
-  readonly env: Env;
-  readonly deadlines: Deadlines;
-  readonly #requestIds: RequestIds;
-  readonly #limits: Limits;
-  readonly #lossListeners: ((error: Error) => void)[] = [];
+export class GrpcConnection extends ClientConnection<GrpcCall> {
   readonly #calls = new Set<GrpcCall>();
   #channel: Channel | undefined;
-  #closed = false;
-  #closing: Promise<void> | undefined;
-  #onQuiet: (() => void) | undefined;
 
-  constructor(address: string, { env, deadlines, requestIds, limits }: ConnectionParts) {
-    // What is no address is the caller's mistake: said at once, not at the first call.
-    parseAddress(address);
-    this.address = address;
-    this.env = env;
-    this.deadlines = deadlines;
-    this.#requestIds = requestIds;
-    this.#limits = limits;
+  protected override newCall(
+    route: Route,
+    request: unknown,
+    requestId: string,
+    options: CallOptions,
+    asker: Asker,
+  ): GrpcUnaryCall {
+    const bytes = encodeWhole(route.method.requestType, request, options.payload);
+    return new GrpcUnaryCall(this, route, requestId, options, bytes, asker);
   }
 
-  call<Req, Res>(method: Method<Req, Res>, request: Req, options: CallOptions = {}): Promise<Reply<Res>> {
-    return new Promise((resolve, reject) => {
-      const bytes = encodeWhole(method.requestType, request, options.payload);
-      const requestId = options.requestId ?? this.#requestIds.next();
-      this.#begin(
-        new GrpcUnaryCall(this, routeOf(method), requestId, options, {
-          request: bytes,
-          resolve: resolve as (reply: Reply<unknown>) => void,
-          reject,
-        }),
-      );
-    });
+  protected override newStream(route: Route, requestId: string, options: StreamOptions): GrpcStreamCall {
+    return new GrpcStreamCall(this, route, requestId, options);
   }
 
-  stream<Req, Res>(method: Method<Req, Res>, options: StreamOptions = {}): ClientStream<Req, Res> {
-    const requestId = options.requestId ?? this.#requestIds.next();
-    const call = new GrpcStreamCall(this, routeOf(method), requestId, options);
-    this.#begin(call);
-    return call as unknown as ClientStream<Req, Res>;
-  }
-
-  onLost(listener: (error: Error) => void): void {
-    this.#lossListeners.push(listener);
-  }
-
-  close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
-  }
-
-  ended(call: GrpcCall): void {
-    this.#calls.delete(call);
-    if (this.#calls.size === 0) this.#onQuiet?.();
-  }
-
-  #begin(call: GrpcCall): void {
-    if (this.#closed) {
-      call.fail(new GfsError('CANCELLED', `the connection to ${this.address} was closed`));
-      return;
-    }
+  protected override begin(call: GrpcCall): void {
     this.#calls.add(call);
-    call.watch();
-    if (call.over) return;
     this.#channel ??= this.#newChannel();
     call.begin(this.#channel);
   }
 
-  #newChannel(): Channel {
-    const channel: Channel = new Channel(this.env, this.address, this.#limits, (wasReady) => {
-      if (this.#channel === channel) this.#channel = undefined;
-      if (!wasReady || this.#closed) return;
-      const error = lostError(this.address, new Error('closed by the other side'));
-      for (const listener of this.#lossListeners) listener(error);
-    });
-    return channel;
+  protected override left(call: GrpcCall): void {
+    this.#calls.delete(call);
   }
 
-  async #close(): Promise<void> {
-    this.#closed = true;
-    if (this.#calls.size > 0) {
-      await new Promise<void>((resolve) => {
-        const timer = this.env.setTimer(this.#limits.closeGraceMs, resolve);
-        this.#onQuiet = () => {
-          timer.cancel();
-          resolve();
-        };
-      });
-    }
-    const error = new GfsError('CANCELLED', `the connection to ${this.address} was closed`);
+  protected override get quiet(): boolean {
+    return this.#calls.size === 0;
+  }
+
+  protected override cutOff(error: GfsError): void {
     for (const call of [...this.#calls]) call.cancelWith(error);
     this.#channel?.close();
+  }
+
+  #newChannel(): Channel {
+    const channel: Channel = new Channel(this.env, this.address, this.limits, (wasReady) => {
+      if (this.#channel === channel) this.#channel = undefined;
+      if (!wasReady || this.closed) return;
+      this.tellLoss(lostError(this.address, new Error('closed by the other side')));
+    });
+    return channel;
   }
 }
 
