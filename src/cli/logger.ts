@@ -1,5 +1,5 @@
+import { createRequire } from 'node:module';
 import { type Logger as Pino, pino } from 'pino';
-import { PinoPretty } from 'pino-pretty';
 import type { LogFields, Logger } from '../base/log.ts';
 import { MiB } from '../base/units.ts';
 
@@ -16,12 +16,16 @@ const WAITING_BYTES_MAX = 1 * MiB;
 export function createLogger(options: { name: string; level: LogLevel; pretty?: boolean }): Logger {
   const pretty = options.pretty ?? process.stderr.isTTY;
   // Synchronous, so that the last line of a process that ends is there.
-  const destination = pretty
-    ? PinoPretty({ destination: 2, sync: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss.l' })
-    : linesTo(2);
+  const destination = pretty ? prettyLinesTo(2) : linesTo(2);
   return new PinoLogger(
     pino({ name: options.name, level: options.level, timestamp: pino.stdTimeFunctions.isoTime }, destination),
   );
+}
+
+function prettyLinesTo(fd: number) {
+  // No daemon writes for a person: it is loaded when somebody does.
+  const { PinoPretty } = createRequire(import.meta.url)('pino-pretty') as typeof import('pino-pretty');
+  return PinoPretty({ destination: fd, sync: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss.l' });
 }
 
 function linesTo(fd: number) {

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { parse as parseYaml } from 'yaml';
 import { GfsError, messageOf } from '../base/errors.ts';
 import { parseSize, parseSpan } from '../base/units.ts';
 import { VERSION } from './version.ts';
@@ -30,7 +29,7 @@ export function createProgram(name: string, description: string): Command {
   const program = new Command(name).description(description);
   program.version(VERSION, '--version', 'print the version and end');
   program.helpOption('--help', 'show this help and end');
-  program.configureHelp({ helpWidth: 100, sortOptions: false });
+  program.configureHelp({ helpWidth: 80, sortOptions: false });
   program.configureOutput({ writeErr: () => undefined, outputError: () => undefined });
   program.exitOverride();
   return program;
@@ -43,7 +42,7 @@ export function addKey<T = string>(
   description: string,
   options: KeyOptions<T> = {},
 ): void {
-  const option = new Option(flags, description);
+  const option = new Option(flags, options.required ? `${description} (required)` : description);
   option.env(options.env ?? `GFS_${option.name().replace(/-/g, '_').toUpperCase()}`);
   if (options.default !== undefined) option.default(options.default, options.defaultText);
   if (options.required) REQUIRED.add(option);
@@ -77,8 +76,8 @@ export async function runProgram(
   program: Command,
   argv: readonly string[] = process.argv.slice(2),
 ): Promise<void> {
-  program.hook('preAction', (_, command) => {
-    applyConfigFile(command);
+  program.hook('preAction', async (_, command) => {
+    await applyConfigFile(command);
     checkRequired(command);
   });
   try {
@@ -106,10 +105,10 @@ function oneLine(text: string): string {
   return text.trim().replace(/\s*\n\s*/g, ' ');
 }
 
-function applyConfigFile(command: Command): void {
+async function applyConfigFile(command: Command): Promise<void> {
   const file = command.opts().config as string | undefined;
   if (file === undefined) return;
-  for (const [key, value] of Object.entries(readConfigFile(file))) {
+  for (const [key, value] of Object.entries(await readConfigFile(file))) {
     const option = command.options.find((known) => known.name() === key || known.attributeName() === key);
     if (option === undefined || option.name() === 'config') {
       throw new UsageError(`unknown key "${key}" in ${file}`);
@@ -128,7 +127,9 @@ function checkRequired(command: Command): void {
   }
 }
 
-function readConfigFile(file: string): Record<string, unknown> {
+async function readConfigFile(file: string): Promise<Record<string, unknown>> {
+  // Few have such a file, and all would wait for the package at each start.
+  const { parse: parseYaml } = await import('yaml');
   let content: unknown;
   try {
     content = parseYaml(readFileSync(file, 'utf8'));

@@ -1,13 +1,12 @@
-import {
-  type ClientDuplexStream,
-  type ClientReadableStream,
-  type ClientUnaryCall,
-  type ClientWritableStream,
-  type CallOptions as GrpcCallOptions,
+import type {
+  ClientDuplexStream,
+  ClientReadableStream,
+  ClientUnaryCall,
+  ClientWritableStream,
+  CallOptions as GrpcCallOptions,
   Metadata,
-  type ServiceError,
-  type StatusObject,
-  status,
+  ServiceError,
+  StatusObject,
 } from '@grpc/grpc-js';
 import type { Bytes } from '../base/bytes.ts';
 import { GfsError } from '../base/errors.ts';
@@ -17,6 +16,7 @@ import type { Route } from './contract.ts';
 import { lostError, unreachableError } from './failure.ts';
 import { STREAM_WINDOW_BYTES } from './frame-format.ts';
 import type { Channel } from './grpc-connection.ts';
+import { grpcJs } from './grpc-js.ts';
 import { definitionOf, encodeWhole, errorOfStatus, REQUEST_ID_KEY } from './grpc-wire.ts';
 import { Inbox } from './inbox.ts';
 import type { ClientStream, Incoming, Reply, StreamOptions } from './network.ts';
@@ -42,7 +42,7 @@ export abstract class GrpcCall extends ClientCall {
   }
 
   protected metadata(): Metadata {
-    const metadata = new Metadata();
+    const metadata = new (grpcJs().Metadata)();
     metadata.set(REQUEST_ID_KEY, this.requestId);
     return metadata;
   }
@@ -55,6 +55,7 @@ export abstract class GrpcCall extends ClientCall {
 
   /** What grpc-js reports, as every transport reports it. */
   protected errorOf(found: StatusObject | ServiceError): GfsError {
+    const { status } = grpcJs();
     const { error, typed } = errorOfStatus(found);
     if (typed) return this.asSeenHere(error);
     const { address } = this.home;

@@ -1,10 +1,11 @@
-import { Client, connectivityState, credentials } from '@grpc/grpc-js';
+import type { Client } from '@grpc/grpc-js';
 import type { Env, Timer } from '../base/env.ts';
 import type { GfsError } from '../base/errors.ts';
 import { type Asker, ClientConnection } from './client-connection.ts';
 import type { Route } from './contract.ts';
 import { lostError, silenceWords } from './failure.ts';
 import { type GrpcCall, GrpcStreamCall, GrpcUnaryCall } from './grpc-call.ts';
+import { grpcJs } from './grpc-js.ts';
 import { channelOptions, encodeWhole } from './grpc-wire.ts';
 import type { Limits } from './limits.ts';
 import type { CallOptions, StreamOptions } from './network.ts';
@@ -74,6 +75,7 @@ export class Channel {
       this.#reason = silenceWords(dialTimeoutMs);
       this.#leave();
     });
+    const { Client, credentials } = grpcJs();
     this.client = new Client(address, credentials.createInsecure(), {
       ...channelOptions(limits),
       // Each connection is its own: one that is lost or closed must not be shared behind our back.
@@ -101,6 +103,7 @@ export class Channel {
   }
 
   #watch(): void {
+    const { connectivityState } = grpcJs();
     const channel = this.client.getChannel();
     const state = channel.getConnectivityState(false);
     switch (state) {

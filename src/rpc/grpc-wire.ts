@@ -1,6 +1,6 @@
 /** What gRPC needs of us: descriptions of the methods, messages as single buffers, errors as status. */
 import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
-import { Metadata, type MethodDefinition, type StatusObject } from '@grpc/grpc-js';
+import type { MethodDefinition, StatusObject } from '@grpc/grpc-js';
 import { assert } from '../base/assert.ts';
 import { type Bytes, joined, NO_BYTES } from '../base/bytes.ts';
 import { MESSAGE_BYTES_MAX } from '../base/constants.ts';
@@ -8,6 +8,7 @@ import { GfsError } from '../base/errors.ts';
 import { KiB, MiB } from '../base/units.ts';
 import type { Route } from './contract.ts';
 import { detailOf, errorOfDetail } from './failure.ts';
+import { grpcJs } from './grpc-js.ts';
 import type { Limits } from './limits.ts';
 import { ErrorDetail } from './messages.ts';
 import type { MessageType } from './network.ts';
@@ -76,7 +77,7 @@ export function statusOfError(error: GfsError): StatusObject {
     .tag(3, WireType.LengthDelimited)
     .bytes(any)
     .finish();
-  const metadata = new Metadata();
+  const metadata = new (grpcJs().Metadata)();
   metadata.set(DETAILS_KEY, asBuffer(status));
   return { code, details: error.message, metadata };
 }

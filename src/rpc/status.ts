@@ -1,9 +1,11 @@
-import { status } from '@grpc/grpc-js';
+import type { status as Status } from '@grpc/grpc-js';
 import { unreachable } from '../base/assert.ts';
 import type { ErrorCode } from '../base/errors.ts';
+import { grpcJs } from './grpc-js.ts';
 
 /** What gRPC programs see as the status; the exact code is in the status details. */
-export function statusOf(code: ErrorCode): status {
+export function statusOf(code: ErrorCode): Status {
+  const { status } = grpcJs();
   switch (code) {
     case 'INVALID_ARGUMENT':
     case 'NAME_TOO_LONG':
@@ -72,7 +74,8 @@ export function statusOf(code: ErrorCode): status {
 }
 
 /** Of a failure without our details: made by gRPC itself, or by somebody in between. */
-export function codeOfStatus(value: status): ErrorCode {
+export function codeOfStatus(value: Status): ErrorCode {
+  const { status } = grpcJs();
   switch (value) {
     case status.CANCELLED:
       return 'CANCELLED';

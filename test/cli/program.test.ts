@@ -1,9 +1,15 @@
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
+import { silentLogger } from '../../src/base/log.ts';
+import { NodeEnv } from '../../src/base/node-env.ts';
 import { NODE_FLAGS } from '../../src/base/node-flags.ts';
+import { createLogger } from '../../src/cli/logger.ts';
+import { createProgram } from '../../src/cli/program.ts';
+import { NodeNetwork } from '../../src/rpc/node-network.ts';
 
 const DAEMONS = ['src/cli/gfs-master.js', 'src/cli/gfs-chunkserver.js', 'mount/gfs-mount.js'];
 const PROGRAM = new URL('./fixture-program.js', import.meta.url).pathname;
@@ -88,4 +94,18 @@ test('a daemon that is started by its own name gets the same Node.js flags', (t)
     const [firstLine] = readFileSync(new URL(`../../${daemon}`, import.meta.url), 'utf8').split('\n', 1);
     t.is(firstLine, `#!/usr/bin/env -S node ${NODE_FLAGS.join(' ')}`, daemon);
   }
+});
+
+test('a program starts without gRPC, YAML and colours, which few need and all would wait for', async (t) => {
+  createProgram('fixture', 'does nothing');
+  createLogger({ name: 'fixture', level: 'error', pretty: false });
+  const network = new NodeNetwork({ env: new NodeEnv(silentLogger) });
+  await network.connect('127.0.0.1:1').close();
+  await (await network.listen('127.0.0.1:0', [])).close();
+  const loaded = Object.keys(createRequire(import.meta.url).cache);
+  t.true(loaded.some((path) => path.includes('/node_modules/commander/')));
+  t.deepEqual(
+    loaded.filter((path) => /\/node_modules\/(@grpc|yaml|pino-pretty)\//.test(path)),
+    [],
+  );
 });
