@@ -38,13 +38,7 @@ export class ServerPool {
     request: Req,
     options: CallOptions,
   ): Promise<Reply<Res>> {
-    const entry = this.#entry(address);
-    entry.inUse += 1;
-    try {
-      return await entry.connection.call(method, request, options);
-    } finally {
-      entry.inUse -= 1;
-    }
+    return await this.#using(address, (connection) => connection.call(method, request, options));
   }
 
   /**
@@ -80,13 +74,7 @@ export class ServerPool {
     options: Omit<CallOptions, 'payload'>,
     work: (stream: ClientStream<Req, Res>) => Promise<T>,
   ): Promise<T> {
-    const entry = this.#entry(address);
-    entry.inUse += 1;
-    try {
-      return await work(entry.connection.stream(method, options));
-    } finally {
-      entry.inUse -= 1;
-    }
+    return await this.#using(address, (connection) => work(connection.stream(method, options)));
   }
 
   /** This server did not answer, or answered nonsense: others are asked first for a while. */
@@ -109,6 +97,17 @@ export class ServerPool {
     this.#entries.clear();
     await Promise.all(connections.map((connection) => connection.close()));
     await this.#closing.drain();
+  }
+
+  /** Keeps the connection open until `work` settles. */
+  async #using<T>(address: string, work: (connection: Connection) => Promise<T>): Promise<T> {
+    const entry = this.#entry(address);
+    entry.inUse += 1;
+    try {
+      return await work(entry.connection);
+    } finally {
+      entry.inUse -= 1;
+    }
   }
 
   #entry(address: string): Entry {
