@@ -67,22 +67,33 @@ program.addHelpText(
   'after',
   `
 Mount options:
-  ro, rw, nosuid, suid, nodev, dev, noexec, exec, sync, dirsync: as for other file systems
-  relatime, noatime, nodiratime: which reads move times of access (default: relatime, which strictatime is taken for)
-  allow_other            users other than the one who mounts may use it
-  no_default_permissions leave all permission checks, by modes and ACLs, to the master. It is not asked for FIFOs,
-                         sockets and devices, which are open to all then, nor for access(2) and chdir(2)
-  attr_timeout=SPAN      how long the kernel believes attributes (default: 1s)
-  entry_timeout=SPAN     how long the kernel believes what a name means (default: 1s)
-  io_timeout=SPAN        how long an operation is tried while the cluster does not answer (default: 60s)
-  fsname=NAME            what df and mount show as the device (default: the masters)
-  readers=N              threads that take requests from the kernel (default: 2)
-  What /etc/fstab says to others (defaults, noauto, user, _netdev, x-...) is passed over.
+  ro, rw, nosuid, suid, nodev, dev, noexec, exec, sync, dirsync
+                          as for other file systems
+  relatime, noatime, nodiratime
+                          which reads move times of access (default: relatime,
+                          which strictatime is taken for)
+  allow_other             users other than the one who mounts may use it
+  no_default_permissions  leave all permission checks, by modes and ACLs, to the
+                          master. It is not asked for FIFOs, sockets and
+                          devices, which are open to all then, nor for
+                          access(2) and chdir(2)
+  attr_timeout=SPAN       how long the kernel believes attributes (default: 1s)
+  entry_timeout=SPAN      how long the kernel believes what a name means
+                          (default: 1s)
+  io_timeout=SPAN         how long an operation is tried while the cluster does
+                          not answer (default: 60s)
+  fsname=NAME             what df and mount show as the device (default: the
+                          masters)
+  readers=N               threads that take requests from the kernel
+                          (default: 2)
+  SPAN is 500ms, 5s, 10min or 1h; a bare number is seconds. What /etc/fstab
+  says to others (defaults, noauto, user, _netdev, x-...) is passed over.
 
 ${DRIVER_HELP}
 Signals:
-  SIGUSR2                logs how often the kernel asked for each operation, and how many nodes it knows (level info; driver "kernel")
-  SIGTERM                unmounts, when all that was written is at the cluster
+  SIGUSR2   logs how often the kernel asked for each operation, and how many
+            nodes it knows (level info; driver "kernel")
+  SIGTERM   unmounts, when all that was written is at the cluster
 
 Examples:
   gfs-mount --master 10.0.0.1:7400 /mnt/gfs

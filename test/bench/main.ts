@@ -1,4 +1,3 @@
-// npm run bench [-- NAME...]: all benchmarks, or those named.
 import { benchAppend } from './append.ts';
 import { benchMetadata } from './metadata.ts';
 import { benchMount } from './mount.ts';
@@ -13,7 +12,24 @@ const BENCHES: Readonly<Record<string, () => Promise<void>>> = {
   takeover: benchTakeover,
 };
 
+const HELP = `npm run bench -- [NAME...]
+
+Figures, and ratios to a plain directory: all of them, or those named.
+
+  rpc        calls and bytes a second, over frames and gRPC
+  metadata   commands a second at the master, without and with log and fsync
+  mount      everyday work on a mount
+  append     records that one and many programs append to a file on mounts
+  takeover   how long a writer waits when a server of its chunk dies or stops
+
+The last three need root and /dev/fuse.
+`;
+
 const wanted = process.argv.slice(2);
+if (wanted.includes('--help')) {
+  process.stdout.write(HELP);
+  process.exit(0);
+}
 for (const name of wanted) {
   if (!(name in BENCHES)) {
     process.stderr.write(`bench: there is no "${name}", but ${Object.keys(BENCHES).join(', ')}\n`);

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { gone, kill, ROOT, TestCluster } from '../e2e/cluster.ts';
 import { printTable } from './figures.ts';
 
-const ROUNDS = Number(process.env['GFS_BENCH_ROUNDS'] ?? 5);
+const ROUNDS = Number(process.env.GFS_BENCH_ROUNDS ?? 5);
 const BLOCK = Buffer.alloc(64 * 1024, 7);
 const BEFORE_MS = 500;
 /** Longer than a stall lasts. */

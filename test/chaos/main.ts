@@ -5,21 +5,27 @@ import { ACKNOWLEDGED_PER_MINUTE_MIN, KILLS_PER_MINUTE_MIN } from './verdict.ts'
 
 const HELP = `npm run chaos -- [--minutes M] [--seed N] [--keep]
 
-A master, four chunkservers and three mounts, all real, on chunks of 256 KiB. Programs append lines to one log (some keep it
-open, shells open it for each line, one is interrupted by a timer 100 times a second), overwrite and sync records, make
-files, and follow the log on all mounts. Meanwhile daemons and mounts are killed with -9, stand still and start again, and
-each, in a network namespace of its own, is cut off from some or all of the others, in one direction or both.
+A master, four chunkservers and three mounts, all real, on chunks of 256 KiB.
+Programs append lines to one log (some keep it open, shells open it for each
+line, one is interrupted by a timer 100 times a second), overwrite and sync
+records, make files, and follow the log on all mounts. Meanwhile daemons and
+mounts are killed with -9, stand still and start again, and each, in a network
+namespace of its own, is cut off from some or all of the others, in one
+direction or both.
 
-Then: each acknowledged line is in the log once, whole, in the order of its writer, others at most once; what was synced is
-there; readers saw whole lines that stayed, and are less than a second behind when it is quiet; stat was never behind an
-acknowledged append; the members of each chunk are identical; all of it also after everybody was killed, through a new mount.
-A run with less than ${ACKNOWLEDGED_PER_MINUTE_MIN} acknowledged operations or ${KILLS_PER_MINUTE_MIN} kills a minute fails.
+Then: each acknowledged line is in the log once, whole, in the order of its
+writer, others at most once; what was synced is there; readers saw whole lines
+that stayed, and are less than a second behind when it is quiet; stat was never
+behind an acknowledged append; the members of each chunk are identical; all of
+it also after everybody was killed, through a new mount. A run with less than
+${ACKNOWLEDGED_PER_MINUTE_MIN} acknowledged operations or ${KILLS_PER_MINUTE_MIN} kills a minute fails.
 
   --minutes M   how long things go wrong (default: 10)
   --seed N      which accidents, in which order
   --keep        data, logs and manifests stay, as they do after a failure
 
-Needs root and /dev/fuse. Without \`ip\` and \`nsenter\` the network is not split; that is said.
+Needs root and /dev/fuse. Without \`ip\` and \`nsenter\` the network is not split;
+that is said.
 `;
 
 function print(line: string): void {

@@ -141,9 +141,9 @@ test('a steady stream of appends asks the master about the end of the file once 
       await sleep(20);
     }
     const counts = cluster.counts();
-    t.is(counts['Mutate'], 100);
-    t.true((counts['FindChunks'] ?? 0) <= 3, String(counts['FindChunks']));
-    t.is(counts['ChunkLength'], undefined);
+    t.is(counts.Mutate, 100);
+    t.true((counts.FindChunks ?? 0) <= 3, String(counts.FindChunks));
+    t.is(counts.ChunkLength, undefined);
     await file.close();
   }));
 

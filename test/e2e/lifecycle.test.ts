@@ -70,10 +70,15 @@ test('wrong flags of every program: one line that names the key, exit 2', async 
     t.regex(done.stderr, expected);
     t.is(done.stderr.trim().split('\n').length, 1, done.stderr);
   }
-  for (const program of [MASTER, CHUNKSERVER, MOUNT, GFS]) {
-    const help = await run(process.execPath, [program, '--help']);
+});
+
+test('--help of every program fits a terminal of 80 columns', async (t) => {
+  for (const program of [[MASTER], [CHUNKSERVER], [MOUNT], [GFS], [GFS, 'up']]) {
+    const help = await run(process.execPath, [...program, '--help']);
     t.is(help.code, 0);
     t.regex(help.stdout, /Usage:/);
+    const tooLong = help.stdout.split('\n').filter((line) => line.length > 80);
+    t.deepEqual(tooLong, []);
   }
 });
 

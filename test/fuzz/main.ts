@@ -4,19 +4,25 @@ import { SCHEMES } from './plan.ts';
 
 const OPERATIONS_DEFAULT = 20_000;
 
-const HELP = `npm run fuzz -- [--only data|handover|tree] [--operations N] [--seed S] [--reduce]
+const HELP = `npm run fuzz -- [--only data|handover|tree] [--operations N] [--seed S]
+                [--reduce]
 
-Random system calls on a mount of a real cluster (chunks of 256 KiB), and the same ones on a plain directory: the answers have
-to be the same, to the errno. After every 100 operations all that is there is compared: open files, and, through another
-mount whose kernel remembers nothing, names, attributes, contents and the order of times.
+Random system calls on a mount of a real cluster (chunks of 256 KiB), and the
+same ones on a plain directory: the answers have to be the same, to the errno.
+After every 100 operations all that is there is compared: open files, and,
+through another mount whose kernel remembers nothing, names, attributes,
+contents and the order of times.
 
   tree        names and attributes, by several users
-  data        the bytes of two files, around the ends of chunks, blocks, pages and of the file
-  handover    both, by two mounts in turns: data by close-to-open ("handover of data", "handover of a tree": one of them)
+  data        the bytes of two files, around the ends of chunks, blocks, pages
+              and of the file
+  handover    both, by two mounts in turns: data by close-to-open ("handover of
+              data", "handover of a tree": one of them)
 
   --operations N   of each (default: ${OPERATIONS_DEFAULT})
   --seed S         which operations; the same seed gives the same ones
-  --reduce         when something differs, look for fewer operations that show it
+  --reduce         when something differs, look for fewer operations that show
+                   it
 
 Needs root, /dev/fuse and a C++ compiler.
 `;

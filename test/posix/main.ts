@@ -7,8 +7,9 @@ import { runList } from './posix.ts';
 
 const HELP = `npm run posix -- [--only TEXT] [--plain DIRECTORY] [--mount DIRECTORY] [--list]
 
-What programs expect of a file system, ${Object.keys(POSIX_CHECKS).length} checks, on the mount of a cluster of its own and on an ordinary
-directory. What fails on the ordinary directory is a wrong check, what fails on the mount is a bug of ours; the table has both.
+What programs expect of a file system, ${Object.keys(POSIX_CHECKS).length} checks, on the mount of a cluster
+of its own and on an ordinary directory. What fails on the ordinary directory
+is a wrong check, what fails on the mount is a bug of ours; the table has both.
 
   --only TEXT         only the checks with this in their names
   --plain DIRECTORY   on ext4 or xfs, not mounted with noatime (default: ${tmpdir()})

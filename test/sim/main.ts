@@ -8,21 +8,24 @@ import { hashOf } from './random.ts';
 import { isRule, RULES, seedsUntilMissed } from './rules.ts';
 import { type RunResult, runSeed, type WorkloadName, workloadNames } from './story.ts';
 
-const HELP = `npm run sim -- [--seed N | --from A --count N | --minutes M] [--twice] [--trace] [--workload NAME,...]
+const HELP = `npm run sim -- [--seed N | --from A --count N | --minutes M] [--twice] [--trace]
+               [--workload NAME,...]
 npm run sim -- --without RULE [--from A] [--count N]
 
-Seeds of the simulated cluster, on all processors. Prints a digest of all traces, and how often each fault came; a seed that
-fails is printed with the command that repeats it.
+Seeds of the simulated cluster, on all processors. Prints a digest of all
+traces, and how often each fault came; a seed that fails is printed with the
+command that repeats it.
 
-  --seed N        this one only, twice
-  --from A        the first seed (default: 0)
-  --count N       how many (default: 100, with --without 200)
-  --minutes M     as many as that takes
-  --twice         each seed twice, with equal traces
-  --trace         with --seed: a line for each event
-  --workload W    only these of ${workloadNames.join(', ')}
-  --without RULE  leaves a rule out, and says after how many seeds that is noticed; one of
-                  ${RULES.join(', ')}
+  --seed N         this one only, twice
+  --from A         the first seed (default: 0)
+  --count N        how many (default: 100, with --without 200)
+  --minutes M      as many as that takes
+  --twice          each seed twice, with equal traces
+  --trace          with --seed: a line for each event
+  --workload NAME  only these of ${workloadNames.join(', ')}
+  --without RULE   leaves a rule out, and says after how many seeds that is
+                   noticed; one of
+                   ${RULES.join(' ')}
 
 Ctrl-C ends a run of many seeds after those that are under way.
 `;
