@@ -46,6 +46,8 @@ export class LinkEnd {
   readonly machine: string;
   /** "machine:port" of this end. */
   readonly address: string;
+  /** Both ends' addresses, the same at both. */
+  connection = '';
   /** When the last frame to this end arrives: none overtakes it. */
   lastArrivalMs = 0;
   /** Frames to this end that a partition holds up. */
@@ -68,6 +70,8 @@ export class LinkEnd {
   static join(one: LinkEnd, other: LinkEnd): void {
     one.#peer = other;
     other.#peer = one;
+    one.connection = [one.address, other.address].sort().join(' ');
+    other.connection = one.connection;
   }
 
   get open(): boolean {

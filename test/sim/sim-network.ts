@@ -427,6 +427,5 @@ function requestText({ route, data }: Extract<Frame, { kind: 'open' }>): string 
 }
 
 function passing(from: LinkEnd, to: LinkEnd, frame: Frame): Passing {
-  const connection = [from.address, to.address].sort().join(' ');
-  return { from: from.machine, to: to.machine, connection, frame };
+  return { from: from.machine, to: to.machine, connection: from.connection, frame };
 }
