@@ -40,6 +40,10 @@ test('a sealed extent ends at its length, and the next begins there', (t) => {
   t.is(at(map, 4), 'c2');
   t.is(at(map, 13), 'c2');
   t.is(at(map, 14), '?');
+  map.learn(4, 12, [extent(4, 2, 3)], 0);
+  t.is(at(map, 6), 'c2');
+  t.is(at(map, 7), 'hole');
+  t.is(at(map, 12), '?');
 });
 
 test('a chunk added in a hole leaves the rest of the hole', (t) => {
