@@ -141,6 +141,7 @@ export class FileWork {
     owner: Owner | undefined,
   ): void {
     state.writeBehind ??= this.#newWriteBehind(state);
+    if (state.writeAccess !== access) this.#dropUnheld(state);
     // It may add an extent behind the one that was the last.
     state.appendedTo = undefined;
     // The latest writer's right is good: an open file's writes are out before it is given back.
@@ -475,6 +476,16 @@ export class FileWork {
         await this.close(state, access, mayWrite, this.patience(undefined));
       }
     });
+  }
+
+  /** What was taken by an open file whose session ended is not written by the right of the next one: others had their turn. */
+  #dropUnheld({ writeAccess, writeBehind }: FileState): void {
+    if (writeAccess === undefined) return;
+    try {
+      this.mustHold(writeAccess);
+    } catch (error) {
+      writeBehind?.dropWaiting(error);
+    }
   }
 
   #newWriteBehind(state: FileState): WriteBehind {

@@ -180,7 +180,11 @@ export class Locations {
     for (let suspicion = complaint; ; ) {
       const span = this.cached(access.inode, fileOffset);
       if (span !== undefined && !isExtent(span)) return undefined;
-      if (isExtent(span) && isWritable(span.location, suspicion)) return span;
+      if (isExtent(span) && isWritable(span.location, suspicion)) {
+        // What it says may be newer than a session that ended, whose writes were kept from arriving by an older version.
+        this.#session.mustHold(access.openId);
+        return span;
+      }
       const suspected = isExtent(span) && span.location.chunk === suspicion?.chunk ? suspicion.version : 0;
       await this.#once(this.#writeKey(access, fileOffset), async () => {
         const found = await this.#find(

@@ -46,7 +46,7 @@ export class Session {
   readonly #options: SessionOptions;
   readonly #tasks: TaskGroup;
   readonly #openFiles = new Map<number, HeldFile>();
-  /** Open for writing in a session that ended, and not closed yet. */
+  /** Open for writing, or locked, in a session that ended, and not closed yet. */
   readonly #expired = new Set<number>();
   /** Lost a lock that was taken by them: nothing is done by them any more, but they are open. */
   readonly #lockless = new Set<number>();
@@ -199,10 +199,12 @@ export class Session {
   }
 
   #mustBeOpen(openId: number): void {
-    if (!this.#expired.has(openId)) return;
+    if (openId === 0 || this.#openFiles.has(openId)) return;
     throw new GfsError(
       'SESSION_EXPIRED',
-      'the master heard nothing of this client for too long: open the file anew',
+      this.#expired.has(openId)
+        ? 'the master heard nothing of this client for too long: open the file anew'
+        : 'the open file was given back meanwhile',
     );
   }
 

@@ -123,6 +123,13 @@ export class WriteBehind {
     this.#pump();
   }
 
+  /** What is not in flight yet is given up. */
+  dropWaiting(error: unknown): void {
+    if (this.#dirty.bytes === 0) return;
+    this.#dirty.dropAll();
+    this.#options.onFailed(error);
+  }
+
   /** Resolves when all that was taken so far is at the cluster, or given up. */
   async drained(): Promise<void> {
     if (this.isIdle) return;

@@ -1,6 +1,8 @@
 import test from 'ava';
+import { must } from '../../src/base/assert.ts';
 import { GfsError } from '../../src/base/errors.ts';
-import { KiB, MiB } from '../../src/base/units.ts';
+import { KiB, MINUTE_MS, MiB, SECOND_MS } from '../../src/base/units.ts';
+import type { GfsFile } from '../../src/client/api.ts';
 import type { MutateRequest } from '../../src/rpc/messages.ts';
 import { codeFrom, inWorld, ME, pattern, readAll, type World, WRITING } from './world.ts';
 
@@ -182,6 +184,77 @@ test('a read that its session did not outlive does not deny what was written bef
     t.is(reads, 1);
     cluster.onCall = undefined;
     t.is(await codeFrom(file.close()), 'SESSION_EXPIRED', 'the write is told');
+  }));
+
+test('a write that its session did not outlive stays away, whatever a later session was told of the chunk', (t) =>
+  inWorld({}, async ({ client, cluster, create }) => {
+    const { file } = await create('f');
+    await file.write(0, [pattern(200 * KiB)]);
+    await file.flush();
+    // Nothing arrives any more under the version that is known here.
+    cluster.master.raise(cluster.master.node(file.inode).extents[0]?.chunk ?? 0);
+    const theirs = pattern(200 * KiB, 2);
+    let again: GfsFile | undefined;
+    cluster.onCall = async ({ method }) => {
+      // One of the two writes asks for the new version, the other waits for that.
+      if (method !== 'FindChunks' || again !== undefined) return;
+      cluster.master.sessions.clear();
+      cluster.master.openFiles.clear();
+      cluster.master.overwrite(file.inode, 0, theirs);
+      again = (await client.open(file.inode, WRITING, ME)).file;
+    };
+    await file.write(0, [pattern(10, 1)]);
+    await file.write(100 * KiB, [pattern(10, 1)]);
+    t.is(await codeFrom(file.flush()), 'SESSION_EXPIRED');
+    t.true(cluster.contents(file.inode).equals(theirs));
+    await file.close();
+    t.is(await codeFrom(must(again, 'it was opened meanwhile').close()), 'SESSION_EXPIRED', 'both are told');
+  }));
+
+test('what was taken in a session that ended does not go out with the writes of the next one', (t) =>
+  inWorld({}, async ({ client, cluster, create }) => {
+    const { file } = await create('f');
+    await file.write(0, [pattern(200 * KiB)]);
+    await file.flush();
+    const theirs = pattern(200 * KiB, 2);
+    await file.write(0, [pattern(10, 1)]);
+    cluster.master.sessions.clear();
+    cluster.master.openFiles.clear();
+    cluster.master.overwrite(file.inode, 0, theirs);
+    const { file: again } = await client.open(file.inode, WRITING, ME);
+    await again.write(100 * KiB, [pattern(10, 3)]);
+    t.is(await codeFrom(again.flush()), 'SESSION_EXPIRED');
+    t.is(await codeFrom(file.close()), 'SESSION_EXPIRED');
+    pattern(10, 3).copy(theirs, 100 * KiB);
+    t.true(cluster.contents(file.inode).equals(theirs));
+    await again.close();
+  }));
+
+test('a write that is still on its way when its file was given back at last does not arrive behind that', (t) =>
+  inWorld({ ioTimeoutMs: 30 * SECOND_MS }, async ({ clientEnv, cluster, create, sleep }) => {
+    const { file } = await create('f');
+    await file.write(0, [pattern(100)]);
+    await file.flush();
+    const readyMs = clientEnv.monotonicMs() + 26 * SECOND_MS;
+    let arrived = false;
+    let closed = false;
+    cluster.onCall = ({ method, request }) => {
+      if (method === 'Close') closed = true;
+      if (method !== 'Mutate') return;
+      // The first one arrives before it is given up, and the second, which waits for it, has its own patience.
+      const isFirst = (request as MutateRequest).length === 10;
+      if (clientEnv.monotonicMs() < readyMs || (!isFirst && !closed)) throw new GfsError('NOT_READY', 'soon');
+      if (!isFirst) arrived = true;
+    };
+    await file.write(0, [pattern(10, 1)]);
+    const flushed = codeFrom(file.flush({ deadlineMs: clientEnv.monotonicMs() + SECOND_MS }));
+    await file.write(0, [pattern(20, 2)]);
+    t.is(await flushed, 'DEADLINE_EXCEEDED');
+    const deadlineMs = clientEnv.monotonicMs() + SECOND_MS;
+    t.is(await codeFrom(file.close({ deadlineMs })), 'DEADLINE_EXCEEDED');
+    await sleep(MINUTE_MS);
+    t.true(closed);
+    t.false(arrived);
   }));
 
 test('a session that ended is replaced: what was only read goes on, what was open for writing is refused', (t) =>
