@@ -4,7 +4,7 @@ import { GfsError } from '../../src/base/errors.ts';
 import type { InodeId } from '../../src/base/ids.ts';
 import { keyedName, type NameKey, nameKey } from '../../src/base/name-key.ts';
 import type { GfsClient } from '../../src/client/api.ts';
-import type { Attributes } from '../../src/rpc/messages.ts';
+import { type Attributes, FileType } from '../../src/rpc/messages.ts';
 import {
   deletedEntry,
   dropPages,
@@ -14,6 +14,7 @@ import {
 } from '../wire/notifications.ts';
 import type { Entry, TimedAttributes } from '../wire/replies.ts';
 import { NO_TIME, nodeAttributes, type Timeouts } from './attributes.ts';
+import { Doubts } from './doubts.ts';
 import type { OpenFiles } from './open-files.ts';
 import { SecondWords } from './second-words.ts';
 
@@ -61,6 +62,7 @@ export class KernelBelief {
   readonly #timeouts: Timeouts;
   readonly #openFiles: OpenFiles;
   readonly #secondWords: SecondWords<number | NameKey>;
+  readonly #doubts: Doubts;
   #kernel = NOBODY;
   /** Until when the kernel believes what it was told of nodes, and of names; the oldest first. */
   readonly #nodes = new Map<number, number>();
@@ -74,6 +76,7 @@ export class KernelBelief {
     this.#client = client;
     this.#timeouts = timeouts;
     this.#openFiles = openFiles;
+    this.#doubts = new Doubts(env);
     this.#secondWords = new SecondWords(env, (key) => this.#sayAgain(key));
   }
 
@@ -88,23 +91,46 @@ export class KernelBelief {
     });
   }
 
-  /** Before a question whose answer goes to the kernel. `node`: it is about this one. */
-  asking(node?: number): Moment {
-    if (node !== undefined) this.#secondWords.asked(node);
+  /** Before a question whose answer goes to the kernel. */
+  asking(): Moment {
     return this.#client.changes.now();
+  }
+
+  /** The kernel looks at a node. */
+  async look(node: number, answer: () => Promise<Attributes>): Promise<TimedAttributes> {
+    using _ = this.#secondWords.hold(node);
+    const asked = this.asking();
+    const reply = this.attributes(await answer(), asked);
+    const open = this.#openFiles.nodes.get(node);
+    // Whoever looks is going to read.
+    if (open?.hasHiddenNews) {
+      open.hasHiddenNews = false;
+      if (this.#pagesAreOld(node)) await this.#passedOn(['pages']);
+      else this.#tellAll();
+    }
+    return reply;
   }
 
   attributes(attributes: Attributes, asked: Moment): TimedAttributes {
     const { inode } = attributes;
-    const { attributeTimeoutMs } = this.#timeouts;
-    const old = this.#client.changes.changedSince(inode, asked);
-    if (!old) {
-      const open = this.#openFiles.nodes.get(inode);
-      if (open !== undefined) open.isUnseen = false;
-      this.#secondWords.asked(inode);
-      this.#told(this.#nodes, inode, attributeTimeoutMs);
+    const attributeTimeoutMs = this.#isBelieved(attributes, asked) ? this.#timeouts.attributeTimeoutMs : 0;
+    this.#told(this.#nodes, inode, attributeTimeoutMs);
+    return { attributes: nodeAttributes(attributes), attributeTimeoutMs };
+  }
+
+  #isBelieved(attributes: Attributes, asked: Moment): boolean {
+    const { inode } = attributes;
+    if (this.#client.changes.changedSince(inode, asked)) return false;
+    this.#secondWords.asked(inode);
+    // The length of a file is what a program goes by that did not ask for it: other answers are handed to who asked.
+    if (attributes.type !== FileType.FILE_TYPE_REGULAR) this.#doubts.forget(inode);
+    const { believe, pages } = this.#doubts.answering(attributes);
+    const open = this.#openFiles.nodes.get(inode);
+    if (open !== undefined) {
+      open.isUnseen = false;
+      open.hasHiddenNews ||= pages;
     }
-    return { attributes: nodeAttributes(attributes), attributeTimeoutMs: old ? 0 : attributeTimeoutMs };
+    return believe;
   }
 
   /**
@@ -168,6 +194,12 @@ export class KernelBelief {
   }
 
   #inodeChanged(inode: InodeId): void {
+    const isDoubted = this.#doubts.has(inode);
+    this.#doubts.note(inode);
+    if (isDoubted) {
+      this.#unseen(inode);
+      return;
+    }
     const isForgotten = this.#forgetNode(inode);
     const isTold = this.#pagesAreOld(inode);
     if (!isForgotten || !isTold) this.#tellAll();
@@ -178,6 +210,14 @@ export class KernelBelief {
     const gone = removed === 0 ? undefined : deletedEntry(parent, removed, name);
     const key = nameKey(parent, name);
     if (!this.#forget(this.#names, key, entryTimeoutMs, expireName, gone)) this.#tellAll();
+  }
+
+  /** Its pages go with the next look, or a second later, if there is none: sendfile(2) does not look. */
+  #unseen(node: number): void {
+    const open = this.#openFiles.nodes.get(node);
+    if (open === undefined) return;
+    open.isUnseen = true;
+    this.#secondWords.firstWord(node, this.#env.monotonicMs());
   }
 
   #everythingChanged(): void {

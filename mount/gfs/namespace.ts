@@ -33,9 +33,9 @@ export class GfsNamespace implements Namespace {
   async getAttributes({ node }: requests.GetAttributes, caller: Caller): Promise<TimedAttributes> {
     const { belief, removed } = this.#context;
     const call = await this.#call(caller);
-    const asked = belief.asking(node);
-    const answer = this.#client.attributes(inodeId(node), call);
-    return belief.attributes(await removed.attributes(node, answer), asked);
+    return await belief.look(node, () =>
+      removed.attributes(node, this.#client.attributes(inodeId(node), call)),
+    );
   }
 
   async setAttributes(operation: requests.SetAttributes, caller: Caller): Promise<TimedAttributes> {

@@ -16,6 +16,8 @@ export interface OpenNode {
   mappableCount: number;
   /** Others may have changed it since the kernel last looked at it, and what it has read since then nobody tells to be old. */
   isUnseen: boolean;
+  /** Its pages may be old, and the answers that it got do not tell it so: they have the same length and mtime. */
+  hasHiddenNews: boolean;
   /** The kernel is still to be told that its pages are old. */
   hasOldPages: boolean;
 }
@@ -62,5 +64,5 @@ export class OpenFiles {
 }
 
 function newNode(isUnseen: boolean): OpenNode {
-  return { openCount: 0, mappableCount: 0, isUnseen, hasOldPages: false };
+  return { openCount: 0, mappableCount: 0, isUnseen, hasHiddenNews: false, hasOldPages: false };
 }

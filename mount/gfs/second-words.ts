@@ -15,6 +15,8 @@ export class SecondWords<K> {
   readonly #say: (key: K) => boolean;
   /** When each is to be told; the earliest first. */
   readonly #due = new Map<K, number>();
+  /** How many questions there are about each. */
+  readonly #held = new Map<K, number>();
   #isTimerSet = false;
 
   /** `say`: false when it has to be tried again. */
@@ -28,12 +30,25 @@ export class SecondWords<K> {
     if (toldMs + SECOND_WORD_MS > this.#env.monotonicMs()) this.#schedule(key);
   }
 
-  /**
-   * Of this the kernel asks anew, or is answered. It ignores an answer that a word about the same thing has overtaken, and who
-   * asked goes on with what was known before the news: so the second word waits.
-   */
+  /** Of this the kernel is answered: a second word would have it ignore that. */
   asked(key: K): void {
     if (this.#due.has(key)) this.#schedule(key);
+  }
+
+  /**
+   * Of this the kernel asks anew, until it is disposed of. It ignores an answer that a word about the same thing has overtaken, and
+   * who asked goes on with what was known before the news: so the second word waits.
+   */
+  hold(key: K): Disposable {
+    this.#held.set(key, (this.#held.get(key) ?? 0) + 1);
+    return {
+      [Symbol.dispose]: () => {
+        const count = (this.#held.get(key) ?? 1) - 1;
+        if (count > 0) this.#held.set(key, count);
+        else this.#held.delete(key);
+        this.asked(key);
+      },
+    };
   }
 
   #schedule(key: K): void {
@@ -54,6 +69,10 @@ export class SecondWords<K> {
   #sayDue(): void {
     const nowMs = this.#env.monotonicMs();
     for (const [key, dueMs] of this.#due) {
+      if (dueMs <= nowMs && this.#held.has(key)) {
+        this.#schedule(key);
+        continue;
+      }
       const isSaid = dueMs <= nowMs && this.#say(key);
       if (!isSaid) {
         this.#setTimer(Math.max(dueMs - nowMs, RETRY_DELAY_MS));

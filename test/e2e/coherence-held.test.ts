@@ -81,6 +81,33 @@ between(
   },
 );
 
+between(
+  mounts,
+  'a read sees what was appended before it, also when news overtake the answer that tells it how long the file is',
+  async (t, { a, b }) => {
+    await writeFile(join(a, 'f'), 'one');
+    // Nobody writes: its kernel reads by pages, up to where it believes the file to end.
+    const reader = await open(join(b, 'f'));
+    const read = async () => (await reader.read(Buffer.alloc(100), 0, 100, 0)).bytesRead;
+    t.is(await read(), 3);
+    const log = await open(join(a, 'f'), 'a');
+    await log.write('two');
+    const before = await mounts.b.requests();
+    const servers = mounts.cluster.file.chunkservers.map(({ pid }) => pid);
+    let length = Promise.resolve(0);
+    await whileStopped(servers, async () => {
+      length = read();
+      await asked(mounts.b, 'getAttributes', before);
+      await chmod(join(a, 'f'), 0o600);
+    });
+    t.is(await length, 6);
+    await log.write('three');
+    t.is(await read(), 11);
+    await reader.close();
+    await log.close();
+  },
+);
+
 between(mounts, 'a master that stands still while both mounts ask it', async (t, { a, b }) => {
   for (const name of ['kept', 'gone']) await writeFile(join(a, name), name);
   for (const name of ['kept', 'gone']) await stat(join(b, name));

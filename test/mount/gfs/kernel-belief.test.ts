@@ -19,6 +19,8 @@ class World {
   readonly belief: KernelBelief;
   /** Notifications that the kernel takes. */
   room = Number.POSITIVE_INFINITY;
+  type: FileType = FileType.FILE_TYPE_REGULAR;
+  length = 0;
   #told: string[] = [];
   #nowMs = 0;
   readonly #timers = new Set<{ readonly atMs: number; readonly task: () => void }>();
@@ -60,8 +62,26 @@ class World {
   }
 
   /** The kernel looks, and is answered. */
-  looks() {
-    return this.belief.attributes(this.#attributes(), this.belief.asking(NODE));
+  looks(): Promise<string> {
+    return this.looksAt(() => undefined);
+  }
+
+  /** And something happens before the answer comes. */
+  async looksAt(meanwhile: () => void): Promise<string> {
+    const { attributeTimeoutMs } = await this.belief.look(NODE, async () => {
+      meanwhile();
+      return this.#attributes();
+    });
+    return attributeTimeoutMs === 0 ? 'look anew' : 'believe it';
+  }
+
+  /** It looks, and looks again when that answer is surely in its caches. */
+  async looksAndSettles(): Promise<void> {
+    await this.looks();
+    this.pass(1000);
+    await this.looks();
+    this.pass(1000);
+    this.#told = [];
   }
 
   /** What the answer to a change of attributes says: the mtime as it is, or another one that is not to be believed. */
@@ -101,55 +121,58 @@ class World {
   }
 
   #attributes(): Attributes {
-    return { inode: NODE, type: FileType.FILE_TYPE_REGULAR, mtime: MTIME } as unknown as Attributes;
+    return { inode: NODE, type: this.type, length: this.length, mtime: MTIME } as unknown as Attributes;
   }
 }
 
 const BOTH = ['attributes are old', 'pages are old'];
 
-test('of a file that is open the kernel drops the pages, too, when others changed it', (t) => {
+test('of a file that is open the kernel drops the pages, too, when others changed it', async (t) => {
   const world = new World();
   world.othersChange();
   t.deepEqual(world.told, ['attributes are old'], 'what is opened later is read anew then');
   const first = world.open();
   const second = world.open();
+  await world.looksAndSettles();
   world.othersChange();
   t.deepEqual(world.told, BOTH);
   world.openFiles.remove(first);
+  await world.looksAndSettles();
   world.othersChange();
   t.deepEqual(world.told, BOTH);
   world.openFiles.remove(second);
+  await world.looksAndSettles();
   world.othersChange();
   t.deepEqual(world.told, ['attributes are old']);
 });
 
-test('a change of attributes hides no change by others that the kernel has not seen', (t) => {
+test('a change of attributes hides no change by others that the kernel has not seen', async (t) => {
   const world = new World();
   world.open();
-  world.looks();
+  await world.looks();
   t.is(world.answerToChange(), 'real mtime, believe it');
   world.othersChange();
   t.is(world.answerToChange(), 'other mtime, look anew');
   t.is(world.answerToChange(), 'other mtime, look anew', 'it has not looked yet');
-  world.looks();
+  await world.looksAndSettles();
   t.is(world.answerToChange(), 'real mtime, believe it');
   world.everythingChanges();
   t.is(world.answerToChange(), 'other mtime, look anew');
 });
 
-test('while nobody tells what others change, a change of attributes is always followed by a look', (t) => {
+test('while nobody tells what others change, a change of attributes is always followed by a look', async (t) => {
   const world = new World();
   world.changes.goBlind();
   world.open();
   t.is(world.answerToChange(), 'other mtime, look anew');
-  world.looks();
+  await world.looks();
   world.changes.see();
   t.is(world.answerToChange(), 'other mtime, look anew', 'what was answered before may be old by now');
-  world.looks();
+  await world.looks();
   t.is(world.answerToChange(), 'real mtime, believe it');
 });
 
-test('what the notifier has no room for is told later', (t) => {
+test('what the notifier has no room for is told later', async (t) => {
   const world = new World();
   world.open();
   world.room = 1;
@@ -167,20 +190,20 @@ test('what the notifier has no room for is told later', (t) => {
   t.deepEqual(world.told, ['pages are old']);
 });
 
-test('what the kernel was told just before it changed it is told to be old again, a second after it last asked', (t) => {
+test('what the kernel was told just before it changed it is told to be old again, a second after it last asked', async (t) => {
   const world = new World();
   world.open();
-  world.looks();
+  await world.looks();
   world.pass(999);
   world.othersChange();
   t.deepEqual(world.told, BOTH);
   world.pass(999);
-  world.looks();
+  await world.looks();
   world.pass(999);
   t.deepEqual(world.told, [], 'a word now would have the kernel ignore the answer');
   world.pass(1);
   t.deepEqual(world.told, BOTH);
-  world.looks();
+  await world.looksAndSettles();
   world.pass(1000);
   world.othersChange();
   t.deepEqual(world.told, BOTH);
@@ -188,10 +211,10 @@ test('what the kernel was told just before it changed it is told to be old again
   t.deepEqual(world.told, [], 'the answer was written into its caches long ago');
 });
 
-test('the second word waits for its turn also when the notifier is full', (t) => {
+test('the second word waits for its turn also when the notifier is full', async (t) => {
   const world = new World();
   world.open();
-  world.looks();
+  await world.looks();
   world.othersChange();
   t.deepEqual(world.told, BOTH);
   world.room = 0;
@@ -202,4 +225,64 @@ test('the second word waits for its turn also when the notifier is full', (t) =>
   t.deepEqual(world.told, BOTH);
   world.pass(10_000);
   t.deepEqual(world.told, []);
+});
+
+test('between news and an answer that the kernel has taken it looks each time, and hears no more words', async (t) => {
+  const world = new World();
+  world.open();
+  world.othersChange();
+  t.deepEqual(world.told, BOTH);
+  for (let round = 0; round < 3; round += 1) {
+    world.length += 1;
+    world.othersChange();
+    t.is(await world.looks(), 'look anew');
+    world.pass(900);
+  }
+  // The latest of them knows all the news, and is not a second old.
+  t.is(await world.looks(), 'look anew');
+  world.pass(100);
+  t.deepEqual(world.told, [], 'a word would take answers from it that are on their way');
+  t.is(await world.looks(), 'believe it');
+  world.othersChange();
+  t.deepEqual(world.told, BOTH);
+});
+
+test('a look that is overtaken by news is answered, and no word about it comes before that', async (t) => {
+  const world = new World();
+  world.open();
+  await world.looks();
+  world.othersChange();
+  t.deepEqual(world.told, BOTH);
+  const answer = await world.looksAt(() => {
+    world.othersChange();
+    world.pass(5000);
+  });
+  t.is(answer, 'look anew');
+  t.deepEqual(world.told, []);
+  world.pass(1000);
+  t.deepEqual(world.told, BOTH, 'the second word');
+});
+
+test('what the kernel has read is old where an answer after news names the mtime and the length from before', async (t) => {
+  const world = new World();
+  world.open();
+  world.othersChange();
+  await world.looks();
+  t.deepEqual(world.told, BOTH);
+  world.othersChange();
+  await world.looks();
+  t.deepEqual(world.told, ['pages are old']);
+  await world.looks();
+  t.deepEqual(world.told, []);
+  world.length += 1;
+  world.othersChange();
+  await world.looks();
+  t.deepEqual(world.told, [], 'it drops them by itself');
+});
+
+test('of a directory an answer is believed at once: nothing is read by what it says', async (t) => {
+  const world = new World();
+  world.type = FileType.FILE_TYPE_DIRECTORY;
+  world.othersChange();
+  t.is(await world.looks(), 'believe it');
 });
