@@ -389,7 +389,8 @@ const std::map<std::string, Call> CALLS = {
        ssize_t count = pread(file, bytes.data(), length, offset);
        return count < 0 ? failed() : std::to_string(count) + " " + runs_of(bytes.data(), count, offset);
      }},
-    // Where holes end, a copy may: it is gone on with until there is nothing more.
+    // Where holes end, a copy may: it is gone on with until there is nothing more of what the source had at first, as `cp` does. A
+    // copy of a file behind its own end would have no end.
     {"copy_range",
      [](Arguments &a) {
        int source = a.slot();
