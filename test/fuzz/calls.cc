@@ -398,6 +398,10 @@ const std::map<std::string, Call> CALLS = {
        int target = a.slot();
        off_t to = a.number();
        long length = a.number(), done = 0;
+       struct stat status;
+       if (fstat(source, &status) == 0 && S_ISREG(status.st_mode)) {
+         length = std::min(length, std::max<long>(status.st_size - from, 1));
+       }
        while (done < length) {
          ssize_t count = copy_file_range(source, &from, target, &to, length - done, 0);
          if (count < 0) return failed();

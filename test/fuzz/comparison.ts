@@ -71,10 +71,11 @@ export class Comparison {
     if (withoutTimes(expected) !== withoutTimes(found)) {
       return { stepCount, what: 'the tree', ...firstDifference(withoutTimes(expected), withoutTimes(found)) };
     }
-    // The ctime of a write may be when what was written became known: files have none to compare.
+    // The ctime of a write may be when what was written became known: files have none to compare. What is written to a FIFO
+    // its file system is not told of.
     for (const [time, types] of [
-      ['mtime', 'dflpsc'],
-      ['ctime', 'dlpsc'],
+      ['mtime', 'dflsc'],
+      ['ctime', 'dlsc'],
     ] as const) {
       const disorder = timeDisorder(timesOf(expected, time, types), timesOf(found, time, types));
       if (disorder !== undefined) return { stepCount, what: `the order of ${time}`, ...disorder };

@@ -56,6 +56,10 @@ export const TREE: OperationTable = {
   lstat: { weight: 3, call: (c) => ['lstat', c.path()] },
   fstat: { weight: 2, call: (c) => ['fstat', c.slot()] },
   access: { weight: 2, call: (c) => ['access', c.path(), c.below(8)] },
+  'copy range': {
+    weight: 2,
+    call: (c) => ['copy_range', c.slot(), c.smallOffset(), c.slot(), c.smallOffset(), c.smallLength()],
+  },
   readlink: { weight: 2, call: (c) => ['readlink', c.path()] },
   readdir: { weight: 3, call: (c) => ['readdir', c.directory()] },
 };
