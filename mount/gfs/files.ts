@@ -12,8 +12,8 @@ import type { Entry, LockReply, OpenReply } from '../wire/replies.ts';
 import type * as requests from '../wire/requests.ts';
 import { permissionBits } from './attributes.ts';
 import type { GfsContext } from './context.ts';
-import { waitsForOpenFileLock } from './open-file-locks.ts';
 import { staleWhenGone } from './stale.ts';
+import { waitsForOpenFileLock } from './waiting-threads.ts';
 
 /** A buffer of the device is a whole request's: below this a copy is cheaper than having one less. */
 const KEPT_BYTES_MIN = 64 * KiB;

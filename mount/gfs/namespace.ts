@@ -2,6 +2,7 @@ import { codeOf, GfsError } from '../../src/base/errors.ts';
 import { type InodeId, inodeId } from '../../src/base/ids.ts';
 import type { AttributeChanges, Call, GfsClient, NodeDescription } from '../../src/client/api.ts';
 import { timeOf } from '../../src/client/file-state.ts';
+import { mayNameNobody } from '../../src/core/metadata/permissions.ts';
 import { type Attributes, FileType } from '../../src/rpc/messages.ts';
 import type { Caller, Namespace } from '../file-system.ts';
 import { RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT } from '../wire/numbers.ts';
@@ -11,6 +12,7 @@ import { fileTypeOf, permissionBits } from './attributes.ts';
 import type { GfsContext } from './context.ts';
 import type { Moment } from './kernel-belief.ts';
 import { staleWhenGone } from './stale.ts';
+import { waitsForChangeOfOwner } from './waiting-threads.ts';
 
 const SET_ID_BITS = 0o6000;
 
@@ -44,7 +46,7 @@ export class GfsNamespace implements Namespace {
     const { belief, changes, env, removed } = this.#context;
     const asked = belief.asking();
     try {
-      const answer = this.#change(inode, operation, call);
+      const answer = this.#change(inode, operation, call, caller.pid);
       const how = { changes: changesOf(operation), caller: call.caller, now: timeOf(env.nowMs()) };
       return belief.changed(await removed.changed(inode, answer, how), asked);
     } finally {
@@ -52,10 +54,15 @@ export class GfsNamespace implements Namespace {
     }
   }
 
-  async #change(inode: InodeId, operation: requests.SetAttributes, call: Call): Promise<Attributes> {
+  async #change(
+    inode: InodeId,
+    operation: requests.SetAttributes,
+    call: Call,
+    thread: number,
+  ): Promise<Attributes> {
     const { size, openFile } = operation;
     const changes = changesOf(operation);
-    if (size === undefined && Object.keys(changes).length === 0) return this.#touch(inode, call);
+    if (size === undefined && Object.keys(changes).length === 0) return this.#touch(inode, call, thread);
     if (size === undefined) return this.#client.setAttributes(inode, changes, call);
     if (openFile === undefined) return this.#client.setAttributes(inode, { ...changes, length: size }, call);
     // ftruncate(2): allowed by how the file was opened, not by its mode now.
@@ -70,11 +77,16 @@ export class GfsNamespace implements Namespace {
   /**
    * What a kernel means that wants nothing changed: it is about to write or to allocate for somebody who may not leave set-id bits
    * behind, or an owner was given who is nobody: a change all the same, by the ctime. Who is not allowed to by the mode may still
-   * write: a write takes those bits, too.
+   * write: a write takes those bits, too. What the caller is at tells which it is.
    */
-  async #touch(inode: InodeId, call: Call): Promise<Attributes> {
+  async #touch(inode: InodeId, call: Call, thread: number): Promise<Attributes> {
     const attributes = await this.#client.attributes(inode, call);
-    if ((attributes.mode & SET_ID_BITS) === 0) return await this.#client.setAttributes(inode, {}, call);
+    const losesBits =
+      (attributes.mode & SET_ID_BITS) !== 0 && attributes.type !== FileType.FILE_TYPE_DIRECTORY;
+    if (!losesBits) return await this.#client.setAttributes(inode, {}, call);
+    if (!mayNameNobody(attributes, call.caller) && (await waitsForChangeOfOwner(thread))) {
+      throw new GfsError('NOT_PERMITTED', 'only the owner changes the mode');
+    }
     try {
       return await this.#client.setAttributes(inode, { dropSetIds: true }, call);
     } catch (error) {

@@ -18,6 +18,9 @@ export const MODE_PERMISSIONS = 0o777;
 export const MODE_ALL = 0o7777;
 const ALL = 7;
 
+/** As much of a caller as these rules ask about. */
+type Person = Pick<Caller, 'uid' | 'gid'> & { readonly groups: readonly number[] };
+
 /** Root may read, write and search everything, and execute what anybody may execute. */
 export function mayAccess(
   state: Pick<MetadataState, 'tables'>,
@@ -54,11 +57,11 @@ function aclAllows(acl: Acl, caller: Caller, gid: number, wanted: number): boole
   return acl.some(({ tag, permissions }) => tag === AclTag.OTHER && (permissions & wanted) === wanted);
 }
 
-export function isInGroup(caller: Caller, gid: number): boolean {
+export function isInGroup(caller: Person, gid: number): boolean {
   return caller.gid === gid || caller.groups.includes(gid);
 }
 
-export function isOwner(caller: Caller, inode: Attributes): boolean {
+export function isOwner(caller: Person, inode: Pick<Attributes, 'uid'>): boolean {
   return caller.uid === 0 || caller.uid === inode.uid;
 }
 
@@ -72,7 +75,7 @@ export function denied(inode: Attributes): Result<never> {
 }
 
 /** Who is not in the file's group may not make it run with that group's rights. */
-export function withoutForeignSetgid(mode: number, caller: Caller, gid: number): number {
+export function withoutForeignSetgid(mode: number, caller: Person, gid: number): number {
   return caller.uid === 0 || isInGroup(caller, gid) ? mode : mode & ~MODE_SETGID;
 }
 
@@ -80,9 +83,14 @@ export function withoutForeignSetgid(mode: number, caller: Caller, gid: number):
  * After a change of contents or owner, a file no longer runs with its owner's rights. Without group execution, the set-group-id
  * bit means mandatory locking, not rights: it goes only when somebody else's hands were on the file.
  */
-export function withoutSetIds({ mode, gid }: Attributes, caller: Caller): number {
+export function withoutSetIds({ mode, gid }: Pick<Attributes, 'mode' | 'gid'>, caller: Person): number {
   const groupRuns = (mode & MODE_GROUP_EXECUTE) !== 0;
   return withoutForeignSetgid(mode & ~MODE_SETUID & (groupRuns ? ~MODE_SETGID : MODE_ALL), caller, gid);
+}
+
+/** A chown that names nobody is allowed to everybody, unless it takes bits away: that is a change of mode. */
+export function mayNameNobody(inode: Pick<Attributes, 'mode' | 'uid' | 'gid'>, caller: Person): boolean {
+  return isOwner(caller, inode) || withoutSetIds(inode, caller) === inode.mode;
 }
 
 /** Whether there is anything to take away, for somebody at least. */

@@ -1,6 +1,7 @@
 import test from 'ava';
 import { unwrap } from '../../../src/base/result.ts';
 import { ROOT_CALLER } from '../../../src/core/metadata/commands.ts';
+import { mayNameNobody } from '../../../src/core/metadata/permissions.ts';
 import { FileType } from '../../../src/core/metadata/rows.ts';
 import { ALICE, BOB, bytes, codeOf, newWorld, ROOT } from './world.ts';
 
@@ -117,6 +118,17 @@ test('a setgid bit that gives no rights stays for those in the group, and goes f
   t.is(world.attributes(inode).mode, 0o2766);
   world.as(BOB).run('commitLength', { inode, length: 2, mtime: undefined });
   t.is(world.attributes(inode).mode, 0o766);
+});
+
+test('a chown that names nobody is allowed to all, unless it takes bits away from what is not theirs', (t) => {
+  const check = (mode: number, caller: typeof BOB, expected: boolean) =>
+    t.is(mayNameNobody({ mode, uid: ALICE.uid, gid: ALICE.gid }, caller), expected, mode.toString(8));
+  check(0o777, BOB, true);
+  check(0o4644, BOB, false);
+  check(0o2755, BOB, false);
+  check(0o2745, BOB, false);
+  check(0o2745, { ...BOB, groups: [ALICE.gid] }, true);
+  for (const owner of [ALICE, ROOT_CALLER]) check(0o6777, owner, true);
 });
 
 test('times: given ones and one alone need the owner, the present for both only write permission', async (t) => {

@@ -130,6 +130,16 @@ export const CHOWN: Checks = {
     lstat f mode -> 711`,
   'set-id bits: cleared by a chown that names nobody':
     'create f\nchmod f 6755\nchown f - -\nlstat f mode -> 755',
+  'set-id bits: a chown that names nobody is refused to others, who may write': `
+    ann: create f
+    ann: chmod f 6777
+    bob: open x f rdonly
+    bob: chown f - - -> EPERM
+    bob: fchown x - - -> EPERM
+    lstat f mode -> 6777
+    bob: open y f wronly
+    bob: write y data -> 4
+    lstat f mode -> 777`,
   'set-id bits: cleared by fchown': `
     create f
     open x f rdonly
@@ -153,6 +163,13 @@ export const CHOWN: Checks = {
     lstat d mode -> 6775
     ann: chown d - @ann
     lstat d mode -> 6775`,
+  'set-id bits: a chown that names nobody leaves them to a directory, and is allowed to others': `
+    mkdir d
+    chmod d 6755
+    mark d
+    bob: chown d - -
+    lstat d mode -> 6755
+    moved d ctime`,
   'set-id bits: a FIFO loses them': 'mkfifo p\nchmod p 6755\nchown p @ann @ann\nlstat p mode -> 755',
   'set-id bits: a chown that is refused clears nothing': `
     ann: create f
