@@ -269,11 +269,13 @@ const std::map<std::string, Call> CALLS = {
      [](Arguments &a) {
        std::string from = a.text(), to = a.text();
        long flags = a.number();
+       struct stat status;
+       // A whiteout that ext4 takes back, for the new name is a directory with something in it, has moved its directory's mtime.
+       if (lstat(to.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) flags &= ~RENAME_WHITEOUT;
        int outcome = renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), flags);
        if (outcome == 0 || errno != ESTALE) return result(outcome);
        // A directory that was moved elsewhere while something in it is open here: Linux cannot move its own idea of it while
        // it renames, only when it looks.
-       struct stat status;
        lstat(from.c_str(), &status);
        lstat(to.c_str(), &status);
        return result(renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), flags));
