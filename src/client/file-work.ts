@@ -5,6 +5,7 @@ import type { Env } from '../base/env.ts';
 import { codeOf, GfsError } from '../base/errors.ts';
 import type { InodeId } from '../base/ids.ts';
 import { GiB } from '../base/units.ts';
+import { hasSetIds } from '../core/metadata/permissions.ts';
 import {
   type AllocateRequest,
   type Attributes,
@@ -300,6 +301,14 @@ export class FileWork {
     await this.setAttributes(state, access, { dropSetIds: true }, true, patience);
   }
 
+  /**
+   * Set-id bits or capabilities are about to be given. A write takes them away, and so does the word of one that the master has not
+   * been told of: it comes first.
+   */
+  async tellBeforeRights(state: FileState | undefined, access: Access, patience: Patience): Promise<void> {
+    if (state?.isUncommitted) await this.#settle(state, access, patience);
+  }
+
   /** All but the length of what is known here: that is for `setLength`. */
   async setAttributes(
     state: FileState | undefined,
@@ -308,6 +317,8 @@ export class FileWork {
     byOpenFile: boolean,
     patience: Patience,
   ): Promise<Attributes> {
+    const { mode } = changes;
+    if (mode !== undefined && hasSetIds({ mode })) await this.tellBeforeRights(state, access, patience);
     const { attributes, asked } = await this.#setAtMaster(access, changes, byOpenFile, patience);
     this.#options.known.changed(attributes, asked);
     return state?.attributesSet(attributes, changes.mtime !== undefined) ?? attributes;

@@ -2,6 +2,7 @@ import { MUTATION_BYTES_MAX } from '../base/constants.ts';
 import { type InodeId, inodeId, type SessionId } from '../base/ids.ts';
 import { TaskGroup } from '../base/task-group.ts';
 import { MiB, SECOND_MS } from '../base/units.ts';
+import { CAPABILITY } from '../core/metadata/xattrs.ts';
 import { NO_RULES } from '../core/rules.ts';
 import {
   type Attributes,
@@ -271,14 +272,18 @@ class Client implements Api {
     return this.#xattrs.list(inode, call);
   }
 
-  setXattr(
+  async setXattr(
     inode: InodeId,
     name: Uint8Array,
     value: Uint8Array,
     options: XattrOptions,
     call: Call,
   ): Promise<Attributes> {
-    return this.#xattrs.set(inode, name, value, options, call);
+    if (CAPABILITY.equals(name)) {
+      const access = { inode, caller: call.caller, openId: 0 };
+      await this.#work.tellBeforeRights(this.#states.find(inode), access, this.#patience(call));
+    }
+    return await this.#xattrs.set(inode, name, value, options, call);
   }
 
   removeXattr(inode: InodeId, name: Uint8Array, call: Call): Promise<Attributes> {

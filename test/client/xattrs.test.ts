@@ -124,6 +124,24 @@ test('set-id bits are taken away once, where there are any', (t) =>
     t.like(sent?.request, { inode: file.inode, dropSetIds: true, byOpenFile: true, mode: undefined });
   }));
 
+test('rights that are given after a write are not taken away by it, though the master hears of it later', (t) =>
+  inRealCluster(1, async ({ client }) => {
+    const person = { caller: { uid: 1000, gid: 1000, groups: [] } };
+    await client.setAttributes(client.rootInode, { mode: 0o777 }, ME);
+    const { file } = await client.create(client.rootInode, Buffer.from('f'), WRITING, person);
+    const { inode } = file;
+    await file.write(0, [pattern(100)]);
+    t.is((await client.setAttributes(inode, { mode: 0o6755 }, person)).mode, 0o6755);
+    await file.sync();
+    t.is((await client.attributes(inode, ME)).mode, 0o6755);
+    await file.write(100, [pattern(100)]);
+    const value = Buffer.from('0100000200000000', 'hex');
+    await client.setXattr(inode, CAPABILITY, value, {}, ME);
+    await file.sync();
+    t.deepEqual(await client.getXattr(inode, CAPABILITY, ME), value);
+    await file.close();
+  }));
+
 test('that there is nothing is known until a command or somebody else may have changed it', async (t) => {
   const known = new KnownXattrs();
   t.false(known.hasNone(FILE));
