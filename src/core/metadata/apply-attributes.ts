@@ -130,12 +130,12 @@ function newMode(inode: Inode, { mode = 0, gid = inode.gid }: Body, caller: Call
   return withoutForeignSetgid(mode & MODE_ALL, caller, gid);
 }
 
-/** An ACL follows the mode; a file with other contents or another owner has no capabilities. */
+/** An ACL follows the mode; a file with other contents or another owner has no capabilities, while a directory keeps what it has. */
 function withItsXattrs(state: MetadataState, inode: Inode, { mode, uid, gid, length }: Body): Inode {
   const acl = mode === undefined ? undefined : aclOf(state, inode, ACCESS_ACL);
   if (acl !== undefined) withAcl(state, inode, ACCESS_ACL, withMode(acl, inode.mode));
   const changesHands = uid !== undefined || gid !== undefined || length !== undefined;
-  return changesHands ? withoutXattr(state, inode, CAPABILITY) : inode;
+  return changesHands && inode.type !== FileType.DIRECTORY ? withoutXattr(state, inode, CAPABILITY) : inode;
 }
 
 /** `inode` is as it will be. Extents behind the new end go, the one it lies in is cut, and a sealed one is shorter then. */

@@ -138,6 +138,10 @@ test('a file loses its capabilities when it is written, cut or given away, and b
   check('open', () => world.create(ROOT, 'a', { exclusive: false }), 'cap');
   check('its writer', () => world.as(ALICE).removeXattr(inode, CAPABILITY), 'NO_DATA');
   check('somebody', () => world.as(BOB).removeXattr(inode, CAPABILITY), 'cap');
+  const directory = world.as(ROOT_CALLER).directory(ROOT, 'd', 0o755);
+  unwrap(world.setXattr(directory, CAPABILITY, 'cap'));
+  unwrap(world.setAttributes(directory, { uid: 7 }));
+  t.is(get(world, ROOT_CALLER, directory, CAPABILITY), 'cap', 'a directory');
   check('who has it open', () => world.as(BOB).removeXattr(inode, CAPABILITY, true), 'NO_DATA');
   unwrap(world.as(ROOT_CALLER).setXattr(inode, 'security.other', 'x'));
   t.is(codeOf(world.as(ALICE).removeXattr(inode, 'security.other', true)), 'NOT_PERMITTED');
