@@ -50,7 +50,7 @@ export type Moment = number;
 
 /**
  * How long the kernel may believe an answer, and what it has to be told when that is over sooner. An answer that was
- * overtaken by a change while it was on its way, or of a file that another machine may be writing, is good for one look.
+ * overtaken by a change by others while it was on its way, or of a file that another machine may be writing, is good for one look.
  *
  * The kernel drops pages by itself when a look shows another mtime or length. That is not enough for a file that is open here:
  * a look that a further word of the file has overtaken is ignored, and the answer to a change of attributes sets the times
@@ -111,16 +111,17 @@ export class KernelBelief {
     return reply;
   }
 
-  attributes(attributes: Attributes, asked: Moment): TimedAttributes {
+  attributes(answer: Attributes, asked: Moment): TimedAttributes {
+    const attributes = this.#current(answer, asked);
+    if (attributes === undefined) return { attributes: nodeAttributes(answer), attributeTimeoutMs: 0 };
     const { inode } = attributes;
-    const attributeTimeoutMs = this.#isBelieved(attributes, asked) ? this.#timeouts.attributeTimeoutMs : 0;
+    const attributeTimeoutMs = this.#isBelieved(attributes) ? this.#timeouts.attributeTimeoutMs : 0;
     this.#told(this.#nodes, inode, attributeTimeoutMs);
     return { attributes: nodeAttributes(attributes), attributeTimeoutMs };
   }
 
-  #isBelieved(attributes: Attributes, asked: Moment): boolean {
+  #isBelieved(attributes: Attributes): boolean {
     const { inode } = attributes;
-    if (this.#client.changes.changedSince(inode, asked)) return false;
     this.#secondWords.asked(inode);
     // The length of a file is what a program goes by that did not ask for it: other answers are handed to who asked.
     if (attributes.type !== FileType.FILE_TYPE_REGULAR) this.#doubts.forget(inode);
@@ -131,6 +132,12 @@ export class KernelBelief {
       open.hasHiddenNews ||= pages;
     }
     return believe;
+  }
+
+  /** What may be believed of an answer. When something has changed since it was asked for, the client may know what came of it. */
+  #current(answer: Attributes, asked: Moment): Attributes | undefined {
+    const inode = answer.inode as InodeId;
+    return this.#client.changes.changedSince(inode, asked) ? this.#client.known(inode) : answer;
   }
 
   /**
@@ -149,7 +156,8 @@ export class KernelBelief {
   entry(attributes: Attributes, asked: Moment, parent: InodeId, name: Uint8Array): Entry {
     const { entryTimeoutMs } = this.#timeouts;
     const key = nameKey(parent, name);
-    const old = this.#client.changes.changedSince(key, asked);
+    const isOvertaken = this.#client.changes.changedSince(key, asked);
+    const old = isOvertaken && this.#client.knownName({ parent, name }) !== attributes.inode;
     if (!old) this.#told(this.#names, key, entryTimeoutMs);
     return { ...this.attributes(attributes, asked), entryTimeoutMs: old ? 0 : entryTimeoutMs };
   }

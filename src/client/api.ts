@@ -144,6 +144,11 @@ export interface GfsClient {
   readonly kernelWalksPaths: boolean;
   onChange(listener: ChangeListener): void;
 
+  /** What `attributes` would answer without asking anybody; undefined: it would ask. */
+  known(inode: InodeId): Attributes | undefined;
+  /** What a name is known to mean, likewise. */
+  knownName(place: Place): InodeId | undefined;
+
   lookup(parent: InodeId, name: Uint8Array, call: Call): Promise<Attributes>;
   attributes(inode: InodeId, call: Call): Promise<Attributes>;
   readSymlink(inode: InodeId, call: Call): Promise<Buffer>;

@@ -216,6 +216,14 @@ class Client implements Api {
     this.#listeners.push(listener);
   }
 
+  known(inode: InodeId): Attributes | undefined {
+    return this.#known.attributes(inode);
+  }
+
+  knownName(place: Place): InodeId | undefined {
+    return this.#known.name(place);
+  }
+
   lookup(parent: InodeId, name: Uint8Array, call: Call): Promise<Attributes> {
     return this.#names.lookup(parent, name, call);
   }

@@ -97,14 +97,16 @@ export class KnownEntries implements ChangeListener {
   lookup({ parent, name }: Place): Attributes | 'absent' | undefined {
     if (!this.#heard) return undefined;
     const key = nameKey(parent, name);
-    const known = this.#names.get(key);
-    if (known !== undefined && !this.#options.changes.changedSince(key, known.moment)) {
-      return this.attributes(known.inode);
-    }
+    const inode = this.#inodeOf(key);
+    if (inode !== undefined) return this.attributes(inode);
     const names = this.#whole.get(parent);
     if (names === undefined || names.has(key) || isDots(name)) return undefined;
     // One that no entry can have is refused as that, by the master.
     return name.length > NAME_BYTES_MAX ? undefined : 'absent';
+  }
+
+  name({ parent, name }: Place): InodeId | undefined {
+    return this.#heard ? this.#inodeOf(nameKey(parent, name)) : undefined;
   }
 
   /** What this client last knew of what the name meant, however old that is by now. */
@@ -271,6 +273,12 @@ export class KnownEntries implements ChangeListener {
 
   get #heard(): boolean {
     return this.#options.env.monotonicMs() - this.#options.heardMs() <= HEARD_MS_MAX;
+  }
+
+  #inodeOf(key: NameKey): InodeId | undefined {
+    const known = this.#names.get(key);
+    if (known === undefined || this.#options.changes.changedSince(key, known.moment)) return undefined;
+    return known.inode;
   }
 
   #changedSince({ inode }: Attributes, { moment }: Asked): boolean {

@@ -3,12 +3,15 @@ import { KernelBelief } from '../../../mount/gfs/kernel-belief.ts';
 import { type MountedFile, OpenFiles } from '../../../mount/gfs/open-files.ts';
 import { dropPages, expireNode } from '../../../mount/wire/notifications.ts';
 import type { Env } from '../../../src/base/env.ts';
-import { inodeId } from '../../../src/base/ids.ts';
+import { type InodeId, inodeId } from '../../../src/base/ids.ts';
+import { nameKey } from '../../../src/base/name-key.ts';
 import type { ChangeListener, GfsClient } from '../../../src/client/api.ts';
 import { RecentChanges } from '../../../src/client/recent-changes.ts';
 import { type Attributes, FileType } from '../../../src/rpc/messages.ts';
 
 const NODE = inodeId(7);
+const PARENT = inodeId(6);
+const NAME = Buffer.from('name');
 const MTIME = { seconds: 1000, nanos: 5_000_000 };
 const HOUR_MS = 3_600_000;
 
@@ -17,6 +20,9 @@ class World {
   readonly openFiles = new OpenFiles();
   readonly changes = new RecentChanges();
   readonly belief: KernelBelief;
+  /** What the client knows now of the node, and of the name. */
+  known: Attributes | undefined;
+  knownName: InodeId | undefined;
   /** Notifications that the kernel takes. */
   room = Number.POSITIVE_INFINITY;
   type: FileType = FileType.FILE_TYPE_REGULAR;
@@ -38,6 +44,8 @@ class World {
     } as unknown as Env;
     const client = {
       changes: this.changes,
+      known: () => this.known,
+      knownName: () => this.knownName,
       onChange: (listener: ChangeListener) => {
         this.#listener = listener;
       },
@@ -91,6 +99,17 @@ class World {
     return `${isReal ? 'real' : 'other'} mtime, ${attributeTimeoutMs === 0 ? 'look anew' : 'believe it'}`;
   }
 
+  /** The node is made here, and something of it and of its name changes before the kernel is answered. */
+  answerToMaking(): string {
+    const asked = this.belief.asking();
+    this.changes.note(NODE);
+    this.changes.note(nameKey(PARENT, NAME));
+    const entry = this.belief.entry(this.#attributes(), asked, PARENT, NAME);
+    const { attributes, attributeTimeoutMs, entryTimeoutMs } = entry;
+    const believed = { name: entryTimeoutMs > 0, node: attributeTimeoutMs > 0 };
+    return `mode ${attributes.mode & 0o777}, ${JSON.stringify(believed)}`;
+  }
+
   othersChange(): void {
     this.changes.note(NODE);
     this.#listener?.inodeChanged(NODE);
@@ -123,6 +142,10 @@ class World {
   #attributes(): Attributes {
     return { inode: NODE, type: this.type, length: this.length, mtime: MTIME } as unknown as Attributes;
   }
+}
+
+function attributes(mode: number): Attributes {
+  return { inode: NODE, type: FileType.FILE_TYPE_REGULAR, mode, mtime: MTIME } as unknown as Attributes;
 }
 
 const BOTH = ['attributes are old', 'pages are old'];
@@ -158,6 +181,23 @@ test('a change of attributes hides no change by others that the kernel has not s
   t.is(world.answerToChange(), 'real mtime, believe it');
   world.everythingChanges();
   t.is(world.answerToChange(), 'other mtime, look anew');
+});
+
+test('what this mount made and changed is believed as the client knows it; what others changed meanwhile is not', (t) => {
+  const world = new World();
+  t.is(world.answerToMaking(), 'mode 0, {"name":false,"node":false}');
+  world.known = attributes(3);
+  world.knownName = NODE;
+  t.is(
+    world.answerToMaking(),
+    'mode 3, {"name":true,"node":true}',
+    'it knows more by now than it was answered',
+  );
+  world.knownName = inodeId(8);
+  t.is(world.answerToMaking(), 'mode 3, {"name":false,"node":true}');
+  world.known = undefined;
+  world.knownName = NODE;
+  t.is(world.answerToMaking(), 'mode 0, {"name":true,"node":false}');
 });
 
 test('while nobody tells what others change, a change of attributes is always followed by a look', async (t) => {
