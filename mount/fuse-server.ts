@@ -16,7 +16,13 @@ import { BUFFER_COUNT, Performer } from './performer.ts';
 import { decodeHeader, decodeRequest } from './wire/decode.ts';
 import type { Notification } from './wire/notifications.ts';
 import { KERNEL_MAJOR } from './wire/numbers.ts';
-import { OUT_HEADER_BYTES, writeInitialise } from './wire/replies.ts';
+import {
+  ATTRIBUTES_BYTES,
+  OUT_HEADER_BYTES,
+  type TimedAttributes,
+  writeAttributes,
+  writeInitialise,
+} from './wire/replies.ts';
 import type { Flush, Initialise, Operation, RequestHeader } from './wire/requests.ts';
 
 /** Who gets a signal while he waits is looked at so often: the kernel does not tell of the next one. */
@@ -53,6 +59,7 @@ export class FuseServer {
   readonly #performer: Performer;
   readonly #tasks: TaskGroup;
   readonly #requestCounts = new Map<string, number>();
+  readonly #readyBytes = Buffer.alloc(ATTRIBUTES_BYTES);
   #looksForKilled = false;
   #onInitialised: (error?: Error) => void = () => undefined;
 
@@ -97,8 +104,15 @@ export class FuseServer {
 
   /** What the kernel has asked for so far, by operation; what it answers by itself is not among it. */
   get requestCounts(): Readonly<Record<string, number>> {
-    const flush = (this.#requestCounts.get('flush') ?? 0) + this.#device.settled.answeredCount;
-    return { ...Object.fromEntries(this.#requestCounts), ...(flush === 0 ? {} : { flush }) };
+    const counts = new Map(this.#requestCounts);
+    const { settled, readyAnswerCount } = this.#device;
+    for (const [kind, count] of [
+      ['flush', settled.answeredCount],
+      ['getAttributes', readyAnswerCount],
+    ] as const) {
+      if (count > 0) counts.set(kind, (counts.get(kind) ?? 0) + count);
+    }
+    return Object.fromEntries(counts);
   }
 
   /** How many nodes the kernel knows: it will say so when it has forgotten one. */
@@ -117,6 +131,16 @@ export class FuseServer {
   /** Resolves when the kernel has been told all that it was to be told so far in these lanes, or in all; undefined: it has. */
   notified(lanes?: readonly NotificationLane[]): Promise<void> | undefined {
     return this.#device.notified(lanes);
+  }
+
+  /** See `FuseDevice`. */
+  ready(reply: TimedAttributes, forMs: number): void {
+    writeAttributes(this.#readyBytes, 0, reply);
+    this.#device.ready(reply.attributes.node, this.#readyBytes, forMs);
+  }
+
+  unready(node?: number): void {
+    this.#device.unready(node);
   }
 
   #onRequest({ bytes, buffer, reader }: DeviceRequest): void {

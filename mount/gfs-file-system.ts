@@ -29,8 +29,9 @@ export class GfsFileSystem implements FileSystem {
 
   /** From now on the kernel hears of what others change. */
   attach(kernel: KernelNotifier): void {
-    const { belief, removed, client } = this.#context;
+    const { belief, ready, removed, client } = this.#context;
     belief.attach(kernel);
+    ready.attach(kernel);
     removed.attach(client);
   }
 

@@ -20,6 +20,9 @@ export interface Binding {
     onWake: (count: number, ended: boolean, errno: number, ...written: number[]) => void,
   ): { readonly handle: DeviceHandle; readonly memory: ArrayBuffer };
   releaseBuffer(device: DeviceHandle, index: number): void;
+  ready(device: DeviceHandle, node: number, attributes: Uint8Array, milliseconds: number): void;
+  unready(device: DeviceHandle, node: number): void;
+  readyAnswers(device: DeviceHandle): number;
   reply(
     device: DeviceHandle,
     reader: number,

@@ -40,6 +40,14 @@ bool leave_descriptors(int but) {
   return true;
 }
 
+static_assert(sizeof(fuse_attr_out) == Device::kAttributesBytes, "as the kernel has it");
+
+// When the kernel waits for it no more, or is gone, the next read tells.
+void write_reply(int fd, const void* reply, size_t length) {
+  while (write(fd, reply, length) < 0 && errno == EINTR) {
+  }
+}
+
 }  // namespace
 
 int Device::clone(int fd) {
@@ -97,7 +105,8 @@ void Device::read_requests(uint32_t reader) {
     ssize_t length = 0;
     do {
       length = read(fd, request, options_.buffer_bytes);
-    } while (length >= 0 && answer_settled(fd, request, static_cast<size_t>(length)));
+    } while (length >= 0 && (answer_settled(fd, request, static_cast<size_t>(length)) ||
+                             answer_ready(fd, request, static_cast<size_t>(length))));
     const int error = errno;
     lock.lock();
     if (length >= 0) {
@@ -134,11 +143,48 @@ bool Device::answer_settled(int fd, const uint8_t* request, size_t length) {
   const uint32_t* entry = settled() + open_file % options_.settled_count;
   if (__atomic_load_n(entry, __ATOMIC_SEQ_CST) != open_file) return false;
   const fuse_out_header reply = {sizeof(reply), 0, whole.header.unique};
-  // When the kernel waits for it no more, or is gone, the next read tells.
-  while (write(fd, &reply, sizeof(reply)) < 0 && errno == EINTR) {
-  }
+  write_reply(fd, &reply, sizeof(reply));
   __atomic_fetch_add(answered(), 1, __ATOMIC_RELAXED);
   return true;
+}
+
+bool Device::answer_ready(int fd, const uint8_t* request, size_t length) {
+  fuse_in_header header;
+  if (length != sizeof(header) + sizeof(fuse_getattr_in)) return false;
+  memcpy(&header, request, sizeof(header));
+  if (header.opcode != FUSE_GETATTR || header.nodeid == 0) return false;
+  std::lock_guard<std::mutex> lock(ready_mutex_);
+  const ReadyNode& ready = ready_nodes_[header.nodeid % kReadyCount];
+  if (ready.node != header.nodeid || std::chrono::steady_clock::now() >= ready.until) return false;
+  uint8_t reply[sizeof(fuse_out_header) + kAttributesBytes];
+  const fuse_out_header head = {sizeof(reply), 0, header.unique};
+  memcpy(reply, &head, sizeof(head));
+  memcpy(reply + sizeof(head), ready.attributes, kAttributesBytes);
+  write_reply(fd, reply, sizeof(reply));
+  ready_answers_ += 1;
+  return true;
+}
+
+void Device::ready(uint64_t node, const uint8_t (&attributes)[kAttributesBytes], uint32_t milliseconds) {
+  std::lock_guard<std::mutex> lock(ready_mutex_);
+  ReadyNode& ready = ready_nodes_[node % kReadyCount];
+  ready.node = node;
+  ready.until = std::chrono::steady_clock::now() + std::chrono::milliseconds(milliseconds);
+  memcpy(ready.attributes, attributes, kAttributesBytes);
+}
+
+void Device::unready(uint64_t node) {
+  std::lock_guard<std::mutex> lock(ready_mutex_);
+  if (node == 0) {
+    for (ReadyNode& ready : ready_nodes_) ready.node = 0;
+  } else if (ReadyNode& ready = ready_nodes_[node % kReadyCount]; ready.node == node) {
+    ready.node = 0;
+  }
+}
+
+uint64_t Device::ready_answers() {
+  std::lock_guard<std::mutex> lock(ready_mutex_);
+  return ready_answers_;
 }
 
 size_t Device::take(Ready* out, bool* ended, int* error) {

@@ -12,6 +12,7 @@
 
 #include <sys/uio.h>
 
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -26,6 +27,9 @@ namespace gfs {
 class Device {
  public:
   static constexpr uint32_t kLaneCount = 3;
+  // Of a fuse_attr_out.
+  static constexpr size_t kAttributesBytes = 104;
+  static constexpr size_t kReadyCount = 256;
 
   // A request that lies in a buffer of the pool until the buffer is released. Its reply goes to the reader's
   // descriptor: with cloned queues the kernel looks for the request there and nowhere else.
@@ -76,6 +80,13 @@ class Device {
   size_t take(Ready* out, bool* ended, int* error);
   // Gives a buffer back to the readers.
   bool release(uint32_t buffer);
+  // From now on the readers answer by themselves what a node is like: with these bytes, a fuse_attr_out, until so many
+  // milliseconds are over, `unready` is called, or another node takes the place.
+  void ready(uint64_t node, const uint8_t (&attributes)[kAttributesBytes], uint32_t milliseconds);
+  // What is asked after this is delivered; nothing is being answered any more. 0: of all nodes.
+  void unready(uint64_t node);
+  // How many such questions the readers answered.
+  uint64_t ready_answers();
   // Writes one reply; 0 or an errno. Never waits: the kernel copies and goes on.
   int reply(uint32_t reader, const struct iovec* parts, int count);
   // Hands a notification to the thread of its lane; false when too many are waiting there.
@@ -90,6 +101,8 @@ class Device {
   void read_requests(uint32_t reader);
   // Whether the request was a flush that has nothing to do: then it is answered.
   bool answer_settled(int fd, const uint8_t* request, size_t length);
+  // Whether it was about a node that is ready: then it is answered.
+  bool answer_ready(int fd, const uint8_t* request, size_t length);
   struct Lane;
   void write_notifications(Lane& lane, int fd);
   // Wakes the JavaScript thread for the lanes: their threads have no descriptor to do it by.
@@ -127,6 +140,16 @@ class Device {
     bool stopped = false;
   };
   Lane lanes_[kLaneCount];
+
+  struct ReadyNode {
+    uint64_t node = 0;
+    std::chrono::steady_clock::time_point until;
+    uint8_t attributes[kAttributesBytes];
+  };
+  std::mutex ready_mutex_;
+  // Guarded by ready_mutex_. Each at its remainder by the count; 0 stands for none.
+  ReadyNode ready_nodes_[kReadyCount];
+  uint64_t ready_answers_ = 0;
 };
 
 }  // namespace gfs

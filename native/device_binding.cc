@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <iterator>
 
 #include "napi.h"
@@ -150,6 +151,51 @@ napi_value release_buffer(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+// ready(handle, node, attributes: Uint8Array, milliseconds)
+napi_value ready(napi_env env, napi_callback_info info) {
+  napi_value arguments[4];
+  double node = 0;
+  uint32_t milliseconds = 0;
+  uint8_t* data = nullptr;
+  size_t length = 0;
+  if (!get_arguments(env, info, arguments)) return nullptr;
+  Handle* handle = get_handle(env, arguments[0]);
+  if (handle == nullptr || !get_double(env, arguments[1], &node) || !get_bytes(env, arguments[2], &data, &length) ||
+      !get_uint32(env, arguments[3], &milliseconds)) {
+    return nullptr;
+  }
+  uint8_t attributes[Device::kAttributesBytes];
+  if (length != sizeof(attributes)) {
+    throw_error(env, "native: the attributes of a node were expected");
+    return nullptr;
+  }
+  memcpy(attributes, data, sizeof(attributes));
+  handle->device->ready(static_cast<uint64_t>(node), attributes, milliseconds);
+  return nullptr;
+}
+
+// unready(handle, node), 0: all
+napi_value unready(napi_env env, napi_callback_info info) {
+  napi_value arguments[2];
+  double node = 0;
+  if (!get_arguments(env, info, arguments)) return nullptr;
+  Handle* handle = get_handle(env, arguments[0]);
+  if (handle == nullptr || !get_double(env, arguments[1], &node)) return nullptr;
+  handle->device->unready(static_cast<uint64_t>(node));
+  return nullptr;
+}
+
+// readyAnswers(handle) -> how many questions were answered by what was ready
+napi_value ready_answers(napi_env env, napi_callback_info info) {
+  napi_value arguments[1];
+  if (!get_arguments(env, info, arguments)) return nullptr;
+  Handle* handle = get_handle(env, arguments[0]);
+  if (handle == nullptr) return nullptr;
+  napi_value result = nullptr;
+  napi_create_int64(env, static_cast<int64_t>(handle->device->ready_answers()), &result);
+  return result;
+}
+
 // reply(handle, reader, outLength, parts?: Uint8Array[]) -> errno or 0
 napi_value reply(napi_env env, napi_callback_info info) {
   napi_value arguments[4];
@@ -211,6 +257,9 @@ napi_value notify(napi_env env, napi_callback_info info) {
 void register_device(napi_env env, napi_value exports) {
   export_function(env, exports, "openDevice", open_device);
   export_function(env, exports, "releaseBuffer", release_buffer);
+  export_function(env, exports, "ready", ready);
+  export_function(env, exports, "unready", unready);
+  export_function(env, exports, "readyAnswers", ready_answers);
   export_function(env, exports, "reply", reply);
   export_function(env, exports, "notify", notify);
 }

@@ -16,6 +16,8 @@ const BUFFER_COUNT_DEFAULT = 32;
 /** One system call takes so many pieces; longer lists are joined before. */
 const PART_COUNT_MAX = 1023;
 
+const NODES = { min: 1, max: Number.MAX_SAFE_INTEGER };
+
 /** Notifications of one lane are written one after another; the kernel may keep those of names and of pages waiting. */
 export type NotificationLane = 'nodes' | 'names' | 'pages';
 /** As the addon numbers them. */
@@ -96,6 +98,24 @@ export class FuseDevice {
   /** Gives a request's buffer back to the readers. */
   release(buffer: number): void {
     binding().releaseBuffer(this.#handle, checkInteger(buffer, 'a buffer', { min: 0, max: 0xffffffff }));
+  }
+
+  /**
+   * From now on what the kernel asks about a node's attributes is answered by the readers, with these bytes (struct
+   * fuse_attr_out), without being delivered: for so long at most. Of two nodes the earlier one may give way.
+   */
+  ready(node: number, attributes: Uint8Array, forMs: number): void {
+    binding().ready(this.#handle, checkInteger(node, 'a node', NODES), attributes, Math.floor(forMs));
+  }
+
+  /** What is asked about the node, or about any, is delivered again; nothing else is being answered any more. */
+  unready(node?: number): void {
+    binding().unready(this.#handle, node === undefined ? 0 : checkInteger(node, 'a node', NODES));
+  }
+
+  /** How many questions about attributes the readers answered. */
+  get readyAnswerCount(): number {
+    return binding().readyAnswers(this.#handle);
   }
 
   /**

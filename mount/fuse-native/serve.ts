@@ -1,4 +1,5 @@
 import type { GfsClient } from '../../src/client/gfs-client.ts';
+import { NOBODY } from '../gfs/kernel-belief.ts';
 import { GfsFileSystem } from '../gfs-file-system.ts';
 import { accessTimesBy, syncsNamesBy } from '../mount-options.ts';
 import type { Mounted, ServeOptions } from '../serve.ts';
@@ -16,8 +17,8 @@ export async function serveByLibfuse(
   const fileSystem = new GfsFileSystem({ env, client, timeouts: options, syncsNames, accessTimes });
   const server = new NativeServer({ env, fileSystem, log, onFatal });
   fileSystem.attach({
+    ...NOBODY,
     notify: (notification) => server.notified(notification),
-    notified: () => undefined,
   });
   const source = options.source ?? masters.join(',');
   const { ended, unmount } = await mountByLibfuse({ env, path, source, options, server, log });

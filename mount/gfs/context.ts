@@ -6,6 +6,7 @@ import { Callers } from './callers.ts';
 import { type AccessTimeRules, CountedReads, RELATIME } from './counted-reads.ts';
 import { KernelBelief } from './kernel-belief.ts';
 import { OpenFiles } from './open-files.ts';
+import { ReadyDirectories } from './ready-directories.ts';
 import { RemovedNodes } from './removed-nodes.ts';
 
 /** What the parts of a mounted file system share. */
@@ -14,6 +15,7 @@ export interface GfsContext {
   readonly client: GfsClient;
   readonly timeouts: Timeouts;
   readonly belief: KernelBelief;
+  readonly ready: ReadyDirectories;
   readonly reads: CountedReads;
   readonly callers: Callers;
   readonly changes: RecentChanges;
@@ -36,10 +38,12 @@ export interface ContextOptions {
 export function createContext(options: ContextOptions): GfsContext {
   const { env, client, timeouts, syncsNames = false, accessTimes = RELATIME } = options;
   const openFiles = new OpenFiles();
+  const belief = new KernelBelief({ env, client, timeouts, openFiles });
   return {
     ...{ env, client, timeouts, syncsNames, callers: new Callers(env), changes: client.changes },
     reads: new CountedReads(client, accessTimes),
-    belief: new KernelBelief({ env, client, timeouts, openFiles }),
+    belief,
+    ready: new ReadyDirectories({ client, belief }),
     openFiles,
     removed: new RemovedNodes(),
   };

@@ -26,8 +26,9 @@ export class CountedReads {
     if (counts(this.#rules.ofFiles, flags)) this.#client.noteRead(inodeId(node));
   }
 
-  directory(node: number, flags: number): void {
-    if (counts(this.#rules.ofDirectories, flags)) this.#client.noteRead(inodeId(node));
+  /** True: its time of access has moved. */
+  directory(node: number, flags: number): boolean {
+    return counts(this.#rules.ofDirectories, flags) && this.#client.noteRead(inodeId(node));
   }
 
   /** Whether reading the file now would move its time. */

@@ -37,7 +37,7 @@ export class GfsDirectories implements Directories {
     const { node, openFile, flags } = operation;
     const reader = must(this.#readers.get(openFile), `the kernel has open directory ${openFile} from us`);
     const items = await reader.read(operation);
-    this.#context.reads.directory(node, flags);
+    if (this.#context.reads.directory(node, flags)) this.#context.ready.drop(inodeId(node));
     return items;
   }
 

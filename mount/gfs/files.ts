@@ -37,7 +37,7 @@ export class GfsFiles implements Files {
 
   async create(operation: requests.Create, caller: Caller): Promise<Entry & OpenReply> {
     const { parent, name, mode, umask, flags } = operation;
-    const { client, callers, belief } = this.#context;
+    const { client, callers, belief, ready } = this.#context;
     const call = await callers.call(caller);
     const how = {
       ...openMode(flags),
@@ -48,6 +48,7 @@ export class GfsFiles implements Files {
     const asked = belief.asking();
     const created = await client.create(inodeId(parent), name, how, call);
     const entry = belief.entry(created.attributes, asked, inodeId(parent), name);
+    ready.changed(inodeId(parent));
     if (how.truncate) this.#truncated(inodeId(created.attributes.inode), caller);
     return { ...entry, ...this.#opened(created.attributes.inode, created, how) };
   }

@@ -34,9 +34,18 @@ export interface KernelNotifier {
   notify(notification: Notification): boolean;
   /** Resolves when the kernel has all that was given so far in these lanes, or in all; undefined: it has. */
   notified(lanes?: readonly NotificationLane[]): Promise<void> | undefined;
+  /** What it asks about this node is answered so, for so long at most, without asking us. */
+  ready(reply: TimedAttributes, forMs: number): void;
+  /** That is over, of this node or of all. */
+  unready(node?: number): void;
 }
 
-const NOBODY: KernelNotifier = { notify: () => true, notified: () => undefined };
+export const NOBODY: KernelNotifier = {
+  notify: () => true,
+  notified: () => undefined,
+  ready: () => undefined,
+  unready: () => undefined,
+};
 
 export interface KernelBeliefOptions {
   readonly env: Env;
@@ -111,12 +120,13 @@ export class KernelBelief {
     return reply;
   }
 
-  attributes(answer: Attributes, asked: Moment): TimedAttributes {
+  /** `laterMs`: it may have the answer so much later. */
+  attributes(answer: Attributes, asked: Moment, laterMs = 0): TimedAttributes {
     const attributes = this.#current(answer, asked);
     if (attributes === undefined) return { attributes: nodeAttributes(answer), attributeTimeoutMs: 0 };
     const { inode } = attributes;
     const attributeTimeoutMs = this.#isBelieved(attributes) ? this.#timeouts.attributeTimeoutMs : 0;
-    this.#told(this.#nodes, inode, attributeTimeoutMs);
+    this.#told(this.#nodes, inode, attributeTimeoutMs === 0 ? 0 : attributeTimeoutMs + laterMs);
     return { attributes: nodeAttributes(attributes), attributeTimeoutMs };
   }
 

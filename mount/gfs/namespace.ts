@@ -122,19 +122,28 @@ export class GfsNamespace implements Namespace {
     const asked = this.#context.belief.asking();
     const { file, attributes } = await this.#client.create(inodeId(parent), name, regular, call);
     await file.close();
+    this.#context.ready.changed(inodeId(parent));
     return this.#entry(attributes, asked, parent, name);
   }
 
   async unlink({ parent, name }: requests.Unlink, caller: Caller): Promise<void> {
-    const gone = await this.#client.unlink(inodeId(parent), name, await this.#call(caller));
-    this.#context.removed.add(gone);
-    if (this.#context.syncsNames) await this.#client.syncNames();
+    const directory = inodeId(parent);
+    await this.#removed(directory, await this.#client.unlink(directory, name, await this.#call(caller)));
   }
 
   async removeDirectory({ parent, name }: requests.RemoveDirectory, caller: Caller): Promise<void> {
-    const gone = await this.#client.removeDirectory(inodeId(parent), name, await this.#call(caller));
-    this.#context.removed.add(gone);
-    if (this.#context.syncsNames) await this.#client.syncNames();
+    const directory = inodeId(parent);
+    await this.#removed(
+      directory,
+      await this.#client.removeDirectory(directory, name, await this.#call(caller)),
+    );
+  }
+
+  async #removed(directory: InodeId, gone: Attributes | undefined): Promise<void> {
+    const { removed, ready, syncsNames } = this.#context;
+    removed.add(gone);
+    if (syncsNames) await this.#client.syncNames();
+    ready.changed(directory);
   }
 
   async rename(operation: requests.Rename, caller: Caller): Promise<void> {
@@ -150,12 +159,15 @@ export class GfsNamespace implements Namespace {
     const call = await this.#call(caller);
     this.#context.removed.add(await this.#client.rename(from, to, { noReplace, exchange, whiteout }, call));
     this.#context.belief.renamed(to.parent, newName);
+    this.#context.ready.changed(from.parent);
+    if (to.parent !== from.parent) this.#context.ready.changed(to.parent);
   }
 
   async makeLink({ node, newParent, newName }: requests.MakeLink, caller: Caller): Promise<Entry> {
     const call = await this.#call(caller);
     const asked = this.#context.belief.asking();
     const attributes = await this.#client.makeLink(inodeId(node), inodeId(newParent), newName, call);
+    this.#context.ready.changed(inodeId(newParent));
     return this.#entry(attributes, asked, newParent, newName);
   }
 
@@ -173,8 +185,11 @@ export class GfsNamespace implements Namespace {
 
   async #make(parent: number, name: Buffer, node: NodeDescription, caller: Caller): Promise<Entry> {
     const call = await this.#call(caller);
-    const asked = this.#context.belief.asking();
-    return this.#entry(await this.#client.makeNode(inodeId(parent), name, node, call), asked, parent, name);
+    const { belief, ready } = this.#context;
+    const asked = belief.asking();
+    const attributes = await this.#client.makeNode(inodeId(parent), name, node, call);
+    ready.changed(inodeId(parent));
+    return this.#entry(attributes, asked, parent, name);
   }
 
   #entry(attributes: Attributes, asked: Moment, parent: number, name: Buffer): Entry {

@@ -109,6 +109,7 @@ export function writeAttributes(out: Buffer, at: number, reply: TimedAttributes)
   out.writeUInt32LE(0, at + 12);
   return writeNodeAttributes(out, at + 16, reply.attributes);
 }
+export const ATTRIBUTES_BYTES = 104;
 
 /**
  * struct fuse_attr: ino u64, size u64, blocks u64, atime u64, mtime u64, ctime u64, atimensec u32, mtimensec u32,

@@ -146,6 +146,8 @@ export interface GfsClient {
 
   /** What `attributes` would answer without asking anybody; undefined: it would ask. */
   known(inode: InodeId): Attributes | undefined;
+  /** For how long that is so at most, unless `changes` tells that it is not, or the master is heard again. */
+  readonly knownForMs: number;
   /** What a name is known to mean, likewise. */
   knownName(place: Place): InodeId | undefined;
 

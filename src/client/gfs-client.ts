@@ -220,6 +220,10 @@ class Client implements Api {
     return this.#known.attributes(inode);
   }
 
+  get knownForMs(): number {
+    return this.#known.forMs;
+  }
+
   knownName(place: Place): InodeId | undefined {
     return this.#known.name(place);
   }

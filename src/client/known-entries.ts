@@ -81,6 +81,12 @@ export class KnownEntries implements ChangeListener {
     return this.#options.remembers;
   }
 
+  /** For how long what is known may be believed if the master is not heard again, and nothing is noted. */
+  get forMs(): number {
+    const { env, heardMs } = this.#options;
+    return Math.max(0, heardMs() + HEARD_MS_MAX - env.monotonicMs());
+  }
+
   asking(): Asked {
     const { env, changes, states } = this.#options;
     return { moment: changes.now(), tick: states.now, atMs: env.monotonicMs() };

@@ -18,6 +18,12 @@ export class RecentChanges {
   /** Changes up to this moment are forgotten: anything may have been among them. */
   #forgottenUntil = 0;
   #blind = true;
+  #onNoted: (item: Item | undefined) => void = () => undefined;
+
+  /** Calls it with what is noted; undefined: anything may have changed, or nobody tells any more. */
+  onNoted(listener: (item: Item | undefined) => void): void {
+    this.#onNoted = listener;
+  }
 
   /** To ask later what changed since. */
   now(): number {
@@ -32,11 +38,13 @@ export class RecentChanges {
     this.#moment += 1;
     const forgotten = putLast(this.#lastChange, item, this.#moment, ITEM_COUNT_MAX);
     if (forgotten !== undefined) this.#forgottenUntil = forgotten[1];
+    this.#onNoted(item);
   }
 
   /** From now on nobody tells what others change: nothing that is asked may be believed for longer. */
   goBlind(): void {
     this.#blind = true;
+    this.#onNoted(undefined);
   }
 
   /** From now on what others change is told; what they changed before is not known. */
@@ -49,6 +57,7 @@ export class RecentChanges {
     this.#moment += 1;
     this.#forgottenUntil = this.#moment;
     this.#lastChange.clear();
+    this.#onNoted(undefined);
   }
 
   changedSince(item: Item, moment: number): boolean {

@@ -1,10 +1,13 @@
 // The device threads, the codec and the server, by real system calls on a mounted file system in memory.
-import { execFileSync, spawn } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
+import { must } from '../../src/base/assert.ts';
 import { skipsLibfuse } from './fuse-native/libfuse.ts';
 import { mountDirectory, mountedAt, startServer, whyNoMount } from './mount-helper.ts';
 
@@ -15,7 +18,7 @@ const LIBFUSE = 'fuse-native';
 /** A test on a mount, by the kernel driver's readers or by libfuse; without /dev/fuse or libfuse it says so and passes. */
 function mounted(
   title: string,
-  { how = '1' }: { how?: string },
+  { how = '1', timeoutMs = 1000 }: { how?: string; timeoutMs?: number },
   body: (t: ExecutionContext, path: string, server: Awaited<ReturnType<typeof startServer>>) => Promise<void>,
 ): void {
   test(title, async (t) => {
@@ -26,7 +29,7 @@ function mounted(
     }
     if (how === LIBFUSE && skipsLibfuse(t)) return;
     const path = mountDirectory(t);
-    await body(t, path, await startServer(t, [SCRIPT, path, how]));
+    await body(t, path, await startServer(t, [SCRIPT, path, how, String(timeoutMs)]));
   });
 }
 
@@ -148,4 +151,28 @@ for (const how of ['1', '2']) {
     // All that came are the writer's: processes begun by other tests close his descriptor, too.
     t.true(calls.lastIndexOf('flush') < calls.indexOf('release'));
   });
+}
+
+for (const how of ['1', '2']) {
+  const answered = { how, timeoutMs: 0 };
+  mounted(
+    `what is ready is answered by the device, with ${how} readers`,
+    answered,
+    async (t, path, server) => {
+      // (What this process asks for itself, a time of birth too, is always delivered.)
+      const mode = async () => (await promisify(execFile)('stat', ['-c', '%a', path])).stdout.trim();
+      const modeAfter = async (signal: NodeJS.Signals) => {
+        const heard = once(must(server.process.stdout, 'it is piped'), 'data');
+        server.process.kill(signal);
+        await heard;
+        return await mode();
+      };
+      const own = await mode();
+      t.not(own, '711');
+      t.is(await modeAfter('SIGUSR1'), '711');
+      t.is(await modeAfter('SIGHUP'), own, 'it is ready no more');
+      t.is(await modeAfter('SIGUSR1'), '711');
+      t.is(await modeAfter('SIGUSR2'), own, 'its time is over');
+    },
+  );
 }

@@ -1,19 +1,22 @@
 // A process that mounts a MemoryFileSystem where it is told to, says "serving", and ends when it is unmounted. Tests make their
 // system calls in another process: one that waits in the kernel for its own answers would wait for ever.
-//   node serve-memory.js PATH [READERS | fuse-native]
+// Signals: SIGUSR1 has the device answer that the root's mode is 0711, for an hour, SIGUSR2 for no time, SIGHUP not any more.
+//   node serve-memory.js PATH [READERS | fuse-native] [TIMEOUT_MS]
 import { mountByLibfuse } from '../../mount/fuse-native/mount.ts';
 import { NativeServer } from '../../mount/fuse-native/server.ts';
 import { FuseServer } from '../../mount/fuse-server.ts';
 import { MountPoint } from '../../mount/mount-point.ts';
 import type { Mounted } from '../../mount/serve.ts';
+import { ROOT_NODE, TYPE } from '../../mount/wire/numbers.ts';
 import { must } from '../../src/base/assert.ts';
 import { silentLogger as log } from '../../src/base/log.ts';
 import { NodeEnv } from '../../src/base/node-env.ts';
+import { HOUR_MS } from '../../src/base/units.ts';
 import { MemoryFileSystem } from './memory-file-system.ts';
 
 const path = must(process.argv[2], 'the mount point is the first argument');
 const how = process.argv[3] ?? '1';
-const fileSystem = new MemoryFileSystem();
+const fileSystem = new MemoryFileSystem({ timeoutMs: Number(process.argv[4] ?? 1000) });
 const onFatal = (error: unknown) => {
   process.stderr.write(`${error instanceof Error ? error.stack : error}\n`);
   process.exit(70);
@@ -39,6 +42,21 @@ async function byKernel(): Promise<Mounted> {
     ...{ env, fd, readerCount: Number(how), defaultPermissions: false, fileSystem, log, onFatal },
   });
   await server.initialised;
+  const commands = {
+    SIGUSR1: () => ready(HOUR_MS),
+    SIGUSR2: () => ready(0),
+    SIGHUP: async () => server.unready(),
+  };
+  const ready = async (forMs: number) => {
+    const { attributes } = await fileSystem.getAttributes({ kind: 'getAttributes', node: ROOT_NODE });
+    const mode = TYPE.DIRECTORY | 0o711;
+    server.ready({ attributes: { ...attributes, mode }, attributeTimeoutMs: 0 }, forMs);
+  };
+  for (const [signal, command] of Object.entries(commands)) {
+    process.on(signal, () => {
+      command().then(() => process.stdout.write(`${signal}\n`), onFatal);
+    });
+  }
   return { ended: server.ended, unmount: () => mountPoint.unmount(), drain: () => server.drain() };
 }
 

@@ -2,6 +2,7 @@ import test from 'ava';
 import { createContext } from '../../../mount/gfs/context.ts';
 import type { AccessTimeRules } from '../../../mount/gfs/counted-reads.ts';
 import { GfsFiles } from '../../../mount/gfs/files.ts';
+import { NOBODY } from '../../../mount/gfs/kernel-belief.ts';
 import { dropPages } from '../../../mount/wire/notifications.ts';
 import { FOPEN, OPEN } from '../../../mount/wire/numbers.ts';
 import type { LockRequest } from '../../../mount/wire/requests.ts';
@@ -90,6 +91,7 @@ function recorded({
     ...(accessTimes === undefined ? {} : { accessTimes }),
   });
   context.belief.attach({
+    ...NOBODY,
     notify: ({ bytes }) => {
       calls.push(['notify', bytes.toString()]);
       return true;

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { KernelBelief } from '../../../mount/gfs/kernel-belief.ts';
+import { KernelBelief, NOBODY } from '../../../mount/gfs/kernel-belief.ts';
 import { type MountedFile, OpenFiles } from '../../../mount/gfs/open-files.ts';
 import { dropPages, expireNode } from '../../../mount/wire/notifications.ts';
 import type { Env } from '../../../src/base/env.ts';
@@ -53,6 +53,7 @@ class World {
     const timeouts = { attributeTimeoutMs: HOUR_MS, entryTimeoutMs: HOUR_MS };
     this.belief = new KernelBelief({ env, client, timeouts, openFiles: this.openFiles });
     this.belief.attach({
+      ...NOBODY,
       notify: ({ bytes }) => {
         if (this.room === 0) return false;
         this.room -= 1;
@@ -61,7 +62,6 @@ class World {
         this.#told.push(kind?.[0] ?? 'something else');
         return true;
       },
-      notified: () => undefined,
     });
   }
 
