@@ -9,6 +9,11 @@ export interface Disk {
   /** `create` makes it if missing, `exclusive` makes it and refuses an existing one, `existing` wants it there. */
   open(path: string, mode: OpenMode): Promise<DiskFile>;
   rename(from: string, to: string): Promise<void>;
+  /**
+   * A new file with what another one holds, which nobody writes to meanwhile; the two share their room where the file system
+   * can do that. EXISTS. Until a sync it is as certain as a write.
+   */
+  copy(from: string, to: string): Promise<void>;
   /** A missing file is fine. */
   remove(path: string): Promise<void>;
   /** Names in the directory, sorted; a missing directory is NOT_FOUND. */

@@ -12,7 +12,7 @@ import type { ReplicaStore } from '../storage/replica-store.ts';
 import type { LeftFlights } from './flights.ts';
 import { HeldChunk } from './held-chunk.ts';
 import { PrimaryRole, type RoleParts } from './primary-role.ts';
-import { isMember, wrongVersion } from './wire.ts';
+import { isMember, noSuchChunk, wrongVersion } from './wire.ts';
 
 /** A role that nobody used this long is released: the next writer asks the master, who raises the version. */
 const ROLE_IDLE_MS_MAX = 15 * SECOND_MS;
@@ -38,6 +38,7 @@ export class ChunkTable {
   readonly #held = new Map<number, HeldChunk>();
   readonly #opening = new Map<number, Promise<HeldChunk | undefined>>();
   readonly #deleting = new Set<number>();
+  readonly #cloning = new Map<number, Promise<void>>();
   /** Lately. Handles are not reused. */
   readonly #deleted = boundedCache<number, true>(DELETED_COUNT_MAX);
   /** Replicas that came, went or changed their version since the last report. */
@@ -100,6 +101,33 @@ export class ChunkTable {
   }
 
   /**
+   * Makes a chunk of this record from the one that the server has under another handle, at the same version (P20); durable when it
+   * resolves. Ordered again, or while it is being made, it is the same one.
+   */
+  async clone(record: VersionRecord, source: number): Promise<void> {
+    const { chunk } = record;
+    const { self } = this.#registered();
+    if (!isMember(record, self)) throw notHere(chunk, self);
+    let cloning = this.#cloning.get(chunk);
+    if (cloning === undefined) {
+      cloning = this.#clone(record, source).finally(() => this.#cloning.delete(chunk));
+      this.#cloning.set(chunk, cloning);
+    }
+    await cloning;
+  }
+
+  async #clone(record: VersionRecord, source: number): Promise<void> {
+    const { chunk, version } = record;
+    if (await this.hold(chunk)) return;
+    const held = await this.hold(source);
+    if (held === undefined) throw noSuchChunk(source);
+    held.checkVersion(version);
+    if (this.#deleting.has(chunk) || this.#deleted.has(chunk)) throw noSuchChunk(chunk);
+    await this.#store.clone(held.replica, record);
+    this.#changed.add(chunk);
+  }
+
+  /**
    * Begins a lesson here (P9), whatever there was of the chunk: under a lower version, of an earlier lesson, or damaged.
    * Returns the checksums of its blocks, at the lesson's length.
    */
@@ -153,6 +181,7 @@ export class ChunkTable {
     this.#deleted.set(chunk, true);
     try {
       await this.#opening.get(chunk);
+      await this.#cloning.get(chunk)?.catch(() => undefined);
       this.#held.get(chunk)?.endVersion(new GfsError('NO_SUCH_CHUNK', `chunk ${hex(chunk)} is deleted`));
       this.#held.delete(chunk);
       await this.#store.delete(chunk);
@@ -293,10 +322,7 @@ export class ChunkTable {
 
   #add(record: VersionRecord, kind: 'first' | 'copy'): HeldChunk {
     const { self } = this.#registered();
-    if (!isMember(record, self)) {
-      // Another server had this address before: whoever asks has an old word of where the chunk is.
-      throw new GfsError('NO_SUCH_CHUNK', `server ${self} is no member of chunk ${hex(record.chunk)}`);
-    }
+    if (!isMember(record, self)) throw notHere(record.chunk, self);
     const held = new HeldChunk(this.#store.create(record, kind), this.#env.monotonicMs(), this.#withoutRules);
     this.#held.set(record.chunk, held);
     this.#changed.add(record.chunk);
@@ -323,6 +349,11 @@ export class ChunkTable {
         : PrimaryRole.raised(parts, held.replica, left),
     );
   }
+}
+
+/** Another server had this address before: whoever asks has an old word of where the chunk is. */
+function notHere(chunk: number, self: number): GfsError {
+  return new GfsError('NO_SUCH_CHUNK', `server ${self} is no member of chunk ${hex(chunk)}`);
 }
 
 function sameRecord(a: VersionRecord, b: VersionRecord): boolean {

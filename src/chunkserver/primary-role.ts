@@ -406,10 +406,10 @@ export class PrimaryRole {
     table,
     lostBlocks,
   }: Pick<Reconciled, 'length' | 'sealed' | 'table' | 'lostBlocks'>): void {
-    const { chunk, version, members } = this.record;
+    const { chunk, version, members, frozen } = this.record;
     const { chunkSizeBytes, withoutRules } = this.#parts;
     const memberCount = members.length;
-    const start = { length, sealed, table, lostBlocks };
+    const start = { length, sealed, table, lostBlocks, frozen };
     const primary = new Primary({ chunk, version, memberCount, chunkSizeBytes, withoutRules, ...start });
     const requiredFrom = this.#lesson?.requiredFrom;
     if (requiredFrom !== undefined) primary.requireLearner(requiredFrom);

@@ -10,6 +10,7 @@ type VersionMethods =
   | 'setVersion'
   | 'checkVersion'
   | 'clone'
+  | 'cloneHere'
   | 'delete'
   | 'deleteStrays'
   | 'systemReport';
@@ -25,10 +26,7 @@ export function versionHandlers(parts: ServerParts): Pick<ChunkserverHandlers, V
 
     /** Each record by itself: one that is refused does not keep the others back. */
     setVersion: async ({ message }) => {
-      if (message.incarnation !== parts.incarnation) {
-        // Meant for a process that is gone; what it would have promised, this one cannot (P2).
-        throw new GfsError('WRONG_SERVICE', 'this order is for another incarnation of this server');
-      }
+      checkIncarnation(parts, message);
       return {
         message: { results: await Promise.all(message.records.map((record) => setVersion(parts, record))) },
       };
@@ -52,6 +50,14 @@ export function versionHandlers(parts: ServerParts): Pick<ChunkserverHandlers, V
       return { message: { length: await cloneReplica(parts, recordOf(record), source.address) } };
     },
 
+    cloneHere: async ({ message }) => {
+      // One that comes late would be a chunk that nobody deletes any more.
+      checkIncarnation(parts, message);
+      if (message.record === undefined) throw new GfsError('INVALID_ARGUMENT', 'a clone without a record');
+      await parts.chunks.clone(recordOf(message.record), message.source);
+      return { message: {} };
+    },
+
     delete: async ({ message }) => {
       await Promise.all(message.chunks.map((chunk) => parts.chunks.delete(chunk)));
       return { message: {} };
@@ -70,6 +76,12 @@ export function versionHandlers(parts: ServerParts): Pick<ChunkserverHandlers, V
       return { message: { report: { ...report, chunkCount: parts.chunkCount() } } };
     },
   };
+}
+
+/** Meant for a process that is gone; what that would have promised, this one cannot (P2). */
+function checkIncarnation({ incarnation }: ServerParts, order: { readonly incarnation: string }): void {
+  if (order.incarnation === incarnation) return;
+  throw new GfsError('WRONG_SERVICE', 'this order is for another incarnation of this server');
 }
 
 async function stateOf(parts: ServerParts, chunk: number): Promise<ChunkState | undefined> {

@@ -13,14 +13,14 @@ import {
 /** The contract's messages and the core's shapes, one into the other. */
 
 export function recordOf(message: VersionRecordMessage): VersionRecord {
-  const { chunk, version, members, primary, cutVersion, cutLength, loss } = message;
+  const { chunk, version, members, primary, cutVersion, cutLength, loss, frozen } = message;
   if (version < 1 || members.length === 0 || members.length > MEMBERS_MAX) {
     throw new GfsError(
       'INVALID_ARGUMENT',
       `version ${version} of chunk ${hex(chunk)} with ${members.length} members`,
     );
   }
-  return { chunk, version, members, primary, cutVersion, cutLength, loss };
+  return { chunk, version, members, primary, cutVersion, cutLength, loss, frozen };
 }
 
 export function messageOfRecord(record: VersionRecord): VersionRecordMessage {
@@ -29,6 +29,7 @@ export function messageOfRecord(record: VersionRecord): VersionRecordMessage {
     members: record.members.map((member) => ({ ...member, incarnation: member.incarnation ?? '' })),
     cutVersion: record.cutVersion,
     cutLength: record.cutLength,
+    frozen: record.frozen === true,
   };
 }
 

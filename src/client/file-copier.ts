@@ -12,10 +12,16 @@ import type { FileState } from './file-state.ts';
 import type { Access, Locations } from './locations.ts';
 import { nearestFirst } from './nearness.ts';
 import { Patience } from './patience.ts';
+import type { RangeSharer } from './range-sharer.ts';
 import type { ServerPool } from './server-pool.ts';
 
 /** Enough to keep every server busy. */
 const IN_FLIGHT_COUNT_MAX = 8;
+/**
+ * Less than this of an extent is copied: the first write to what is shared costs a clone and two versions, which takes as long as
+ * copying so much. Of smaller chunks, half is enough: whoever has these, wants to see it happen.
+ */
+const SHARE_BYTES_MIN = 1 * MiB;
 /** Of data, in one go: whoever waits for it holds others up meanwhile. Holes cost nothing. */
 const DATA_BYTES_MAX = 64 * MiB;
 
@@ -28,6 +34,8 @@ export interface FileCopierOptions {
   readonly writer: ChunkWriter;
   readonly pusher: ChunkPusher;
   readonly finder: DataFinder;
+  readonly sharer: RangeSharer;
+  readonly chunkSizeBytes: number;
   /** A mutation ends where a multiple of it begins in the file. */
   readonly unitBytes: number;
 }
@@ -48,7 +56,7 @@ export interface Copied {
 }
 
 /**
- * Copies parts of files at the cluster: a member of the source's chunk pushes what it has to the target's members, as a client
+ * Copies parts of files at the cluster. Whole extents become both files', if they lie alike in them (P20). Otherwise a member of the source's chunk pushes what it has to the target's members, as a client
  * pushes what it writes, and is then mutated with (§3.2). The bytes pass this client only where that fails. Holes stay holes.
  */
 export class FileCopier {
@@ -68,11 +76,19 @@ export class FileCopier {
     let endsInHole = false;
     let dataBytes = 0;
     let zeroedBytes = 0;
+    let mayShare = true;
     try {
       while (position < end && dataBytes < DATA_BYTES_MAX) {
         const run = await this.#runAt(source, position, end, patience);
         const from = { ...source, start: position };
         const to = { ...target, start: target.start + position - source.start };
+        if (mayShare && run.isData && (await this.#isWorthSharing(from, to, end, patience))) {
+          const shared = await this.#options.sharer.share(from, to, end - position, patience);
+          position += shared;
+          if (shared > 0) endsInHole = false;
+          mayShare = shared > 0;
+          continue;
+        }
         if (!run.isData) {
           zeroedBytes += await this.#zero(to, run.end - position, patience);
           position = run.end;
@@ -96,6 +112,20 @@ export class FileCopier {
   #stopped(error: unknown): void {
     const fields = { code: codeOf(error), error: messageOf(error) };
     this.#options.env.log.debug(fields, 'a copy came to an end on its way');
+  }
+
+  /** The range begins with an extent, which is large enough, and may have the same place in the target. */
+  async #isWorthSharing(
+    { access, start }: CopyPlace,
+    target: CopyPlace,
+    end: number,
+    patience: Patience,
+  ): Promise<boolean> {
+    const { locations, chunkSizeBytes } = this.#options;
+    const bytesMin = Math.min(SHARE_BYTES_MIN, chunkSizeBytes / 2);
+    if (end - start < bytesMin || (target.start - start) % chunkSizeBytes !== 0) return false;
+    const span = await locations.forRead(access, start, patience);
+    return isExtent(span) && span.start === start && span.end - start >= bytesMin;
   }
 
   async #runAt(

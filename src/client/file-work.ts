@@ -383,6 +383,8 @@ export class FileWork {
     using _hold = state.writeBehind.hold();
     // It may add an extent behind the one that was the last.
     state.appendedTo = undefined;
+    // Extents that the target gets whole take the place of all that it has there.
+    await this.commit(state, access, patience);
     const copied = await this.#options.copier.copy(source, target, wanted, patience);
     const { length: copiedLength, zeroedBytes, endsInHole } = copied;
     if (endsInHole || zeroedBytes > 0) {

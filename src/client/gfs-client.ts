@@ -51,6 +51,7 @@ import { MasterLink } from './master-link.ts';
 import { Namespace } from './namespace.ts';
 import { NewsChannel } from './news-channel.ts';
 import { Patience } from './patience.ts';
+import { RangeSharer } from './range-sharer.ts';
 import { ReadaheadBudget } from './read-stream.ts';
 import { RecentChanges } from './recent-changes.ts';
 import { nameOf } from './requests.ts';
@@ -174,7 +175,8 @@ class Client implements Api {
       finder,
       reader,
       copier: new FileCopier({
-        ...{ env, pool, locations, host, reader, writer, finder },
+        ...{ env, pool, locations, host, reader, writer, finder, chunkSizeBytes },
+        sharer: new RangeSharer(session, locations, this.#known),
         pusher: new ChunkPusher({ env, pool, host }, () => writer.newId()),
         unitBytes: Math.min(MUTATION_BYTES_MAX, chunkSizeBytes),
       }),

@@ -175,12 +175,12 @@ export class Locations {
     fileOffset: number,
     complaint: Suspicion | undefined,
     patience: Patience,
-    purpose: { forWrite: true } | { forSync: true },
+    purpose: { forWrite?: true; forSync?: true },
   ): Promise<ExtentSpan | undefined> {
     for (let suspicion = complaint; ; ) {
       const span = this.cached(access.inode, fileOffset);
       if (span !== undefined && !isExtent(span)) return undefined;
-      if (isExtent(span) && isWritable(span.location, suspicion)) {
+      if (isExtent(span) && isUsable(span.location, suspicion, purpose)) {
         // What it says may be newer than a session that ended, whose writes were kept from arriving by an older version.
         this.#session.mustHold(access.openId);
         return span;
@@ -200,7 +200,7 @@ export class Locations {
         // The master heard the complaint and names a primary: it has asked that one, and it is worth another try (P12).
         suspicion = undefined;
         const first = found.extents[0];
-        if (first !== undefined && first.start <= fileOffset && !isWritable(first, suspicion)) {
+        if (first !== undefined && first.start <= fileOffset && !isUsable(first, suspicion, purpose)) {
           await patience.pause(new GfsError('NOT_READY', `chunk ${first.chunk} has no primary`));
         }
       });
@@ -264,7 +264,16 @@ export class Locations {
   firstRecord(location: ExtentLocation): VersionRecord | undefined {
     if (location.version !== 1 || this.#begun.has(location.chunk)) return undefined;
     const { chunk, version, members, primary } = location;
-    return { chunk, version, members, primary, cutVersion: undefined, cutLength: undefined, loss: 0 };
+    return {
+      chunk,
+      version,
+      members,
+      primary,
+      cutVersion: undefined,
+      cutLength: undefined,
+      loss: 0,
+      frozen: false,
+    };
   }
 
   /** Another chunk took its place: an acknowledgement that comes late is worth nothing (P23). */
@@ -432,7 +441,13 @@ interface Question {
   readonly fullServer?: number;
 }
 
-function isWritable(location: ExtentLocation, suspicion: Suspicion | undefined): boolean {
+function isUsable(
+  location: ExtentLocation,
+  suspicion: Suspicion | undefined,
+  purpose: { readonly forWrite?: boolean },
+): boolean {
+  // Its primary orders nothing: the master has another chunk put in its place for who writes.
+  if (purpose.forWrite && location.frozen) return false;
   const { members, primary } = location;
   if (!members.some(({ server }) => server === primary)) return false;
   // A restarted master has not heard of that member yet; without it no mutation completes.

@@ -65,6 +65,10 @@ function tell(teller: Teller, command: Command): void {
       teller.learn(value.inode);
       teller.inode(value.inode);
       return;
+    case 'shareExtents':
+      teller.learn(value.target);
+      teller.inode(value.target);
+      return;
     // Nobody waits for others to hear of it: who reads changes nothing for them.
     case 'setAccessTimes':
       for (const inode of teller.answer<'setAccessTimes'>().inodes) teller.accessTime(inode);
@@ -75,6 +79,9 @@ function tell(teller: Teller, command: Command): void {
     case 'sealExtent':
       teller.bytes(value.inode);
       return;
+    case 'cloneExtent':
+      teller.bytes(value.inode, value.session);
+      return;
     // Of these nobody is answered who would keep it: versions are checked by servers, and what is reaped had no name.
     case 'format':
     case 'openSession':
@@ -82,6 +89,7 @@ function tell(teller: Teller, command: Command): void {
     case 'addServer':
     case 'reserveWriters':
     case 'raiseVersion':
+    case 'beginClone':
     case 'reap':
     case 'forgetGarbage':
       return;
@@ -141,8 +149,9 @@ class Teller {
     this.#news.inodeChanged(inode, this.#by);
   }
 
-  bytes(inode: InodeId): void {
-    this.#news.inodeChanged(inode, this.#by);
+  /** `by`: the session that knows of it anyway. */
+  bytes(inode: InodeId, by = this.#by): void {
+    this.#news.inodeChanged(inode, by);
   }
 
   accessTime(inode: InodeId): void {

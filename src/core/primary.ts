@@ -65,6 +65,8 @@ export interface PrimaryOptions {
   readonly table: readonly AppendEntry[];
   /** What these held is gone: no record in them is there, whatever the table says. */
   readonly lostBlocks?: ReadonlySet<number>;
+  /** Nothing is ordered (P20); what was done before is answered. */
+  readonly frozen?: boolean | undefined;
   readonly withoutRules?: Rules;
 }
 
@@ -166,6 +168,13 @@ export class Primary {
    * sealed chunk answers, what is refused. Undefined: it is new.
    */
   recall(mutation: MutationRequest, version: number): Result<Repeat | undefined> {
+    const known = this.#recall(mutation, version);
+    const isNew = known.ok && known.value === undefined;
+    if (!isNew || !this.#options.frozen) return known;
+    return refuse('NOT_PRIMARY', `chunk ${this.#name()} is shared: its primary orders nothing`);
+  }
+
+  #recall(mutation: MutationRequest, version: number): Result<Repeat | undefined> {
     if (version !== this.#options.version) {
       return refuse(
         'VERSION_MISMATCH',

@@ -61,6 +61,17 @@ export class ReplicaStanding {
     return refuse('NOT_READY', 'it waits for a new version').error;
   }
 
+  /**
+   * Of a clone under another handle, at the same version (P20): it has to be what all members have, and under a frozen version that
+   * stays so from the reconcile on, whatever process it was in.
+   */
+  refusalOfCloning(content: ReplicaContent, version: number): Refusal | undefined {
+    const own = content.record.version;
+    if (version !== own) return otherVersion(own, `, not ${version}`);
+    if (content.lesson === undefined && this.isWhole(content) && content.reconciled) return undefined;
+    return refuse('NOT_READY', 'it is not known to be what the other members have').error;
+  }
+
   /** How long it is when it has recorded a version: a truncation that it missed is repeated (P19). */
   lengthUnder(content: ReplicaContent, { cutVersion, cutLength }: VersionRecord): number {
     const isBehind = content.record.version < (cutVersion ?? 0) && !this.#withoutRules.has('P19');

@@ -22,6 +22,8 @@ export interface VersionRecord {
   readonly cutLength?: number | undefined;
   /** The highest version whose unsynced acknowledgements may have been lost (P7, P14); 0: none. */
   readonly loss: number;
+  /** Its primary orders no mutations (P20). It is not kept: a role ends with its process. */
+  readonly frozen?: boolean | undefined;
 }
 
 /** The highest append of a writer that a replica holds (P15). */

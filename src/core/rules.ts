@@ -14,6 +14,7 @@
  *     P17  a record is pursued in its chunk until that is known not to have it
  *     P18  the table of appends is handed on when members are made equal
  *     P19  a replica that has missed a truncation makes up for it with the next version
+ *     P20  a chunk is shared when nobody can mutate it any more
  *     P21  after a restart of the master, any file may be under the pen of who has not told yet
  *     L1   after a restart of the master, nothing is locked before all have told what they hold
  *     L2   what a session that ended has locked and was writing passes on when nothing of it can arrive any more
@@ -31,6 +32,7 @@ export type Rule =
   | 'P17'
   | 'P18'
   | 'P19'
+  | 'P20'
   | 'P21'
   | 'L1'
   | 'L2';

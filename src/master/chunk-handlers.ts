@@ -20,7 +20,7 @@ const WRITERS_MAX = 1024;
 /** Where a file's bytes are, and who orders their mutations. */
 export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMethods> {
   const { env, metadata, servers, sessions, entries, locator, raiser, given, newChunks, garbage } = parts;
-  const { appendEnds, config } = parts;
+  const { appendEnds, cloner, config } = parts;
   const { state } = metadata;
 
   return {
@@ -123,9 +123,9 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
     const { last, fileOffset } = request;
     const [first, ...following] = extents;
     if (first === undefined || (!last && first.start > fileOffset)) return false;
-    const others = following.map(({ chunk }) => raiser.ensurePrimary(chunk).catch(() => undefined));
+    const others = following.map((extent) => givePrimary(request, extent, 0).catch(() => undefined));
     try {
-      await givePrimary(request, first);
+      await givePrimary(request, first, request.suspectVersion);
     } catch (error) {
       if (!isStuck(error) || !(await replace(request, first))) throw error;
     }
@@ -133,9 +133,19 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
     return true;
   }
 
-  async function givePrimary(request: FindChunksRequest, extent: Extent): Promise<void> {
-    const { suspectVersion, fullServer } = request;
-    const { chunk } = extent;
+  async function givePrimary(
+    request: FindChunksRequest,
+    extent: Extent,
+    suspectVersion: number,
+  ): Promise<void> {
+    const { fullServer, forWrite } = request;
+    const place = { inode: inodeId(request.inode), start: extent.start };
+    const chunk = forWrite ? await cloner.ownChunk(place, extent.chunk, request.session) : extent.chunk;
+    if (chunk !== extent.chunk) {
+      // Nothing that was complained of is its fault.
+      await raiser.ensurePrimary(chunk);
+      return;
+    }
     const row = state.chunk(chunk);
     const full = row?.members.find((member) => member === fullServer);
     if (full === undefined || row?.version !== suspectVersion) {

@@ -2,13 +2,13 @@ import { unreachable } from '../base/assert.ts';
 import type { Env } from '../base/env.ts';
 import { codeOf, GfsError, messageOf } from '../base/errors.ts';
 import { type ChunkHandle, hex, type ServerId } from '../base/ids.ts';
-import type { Result } from '../base/result.ts';
+import { type Result, unwrap } from '../base/result.ts';
 import { Accusations, Complaints } from '../core/complaints.ts';
 import type { LeaseTable } from '../core/lease-table.ts';
 import { versionAfter } from '../core/lost-log.ts';
 import type { MemberAnswer } from '../core/member-answers.ts';
 import { cutFor } from '../core/metadata/chunk-rows.ts';
-import { INTERNAL } from '../core/metadata/commands.ts';
+import { INTERNAL, type RaiseVersion } from '../core/metadata/commands.ts';
 import type { Chunk } from '../core/metadata/rows.ts';
 import { type OrderOutcome, Raise } from '../core/raise.ts';
 import type { NoRoom, RaiseOptions, RaisePlan } from '../core/raise-plan.ts';
@@ -39,7 +39,12 @@ type RaiseReason = Pick<
   'isBeyondLog' | 'keep' | 'avoid' | 'accusation' | 'noRoom' | 'forRepair' | 'admitted'
 >;
 
-type Decide = (row: Chunk) => RaiseReason | 'not needed';
+type RunReason = RaiseReason & {
+  /** Nobody orders mutations at the new version. */
+  readonly frozen?: boolean | undefined;
+};
+
+type Decide = (row: Chunk) => RunReason | 'not needed';
 
 /** Puts a raise into the log, perhaps with more in the same command. */
 export type LogRaise = (plan: RaisePlan) => Promise<Result<unknown>>;
@@ -78,7 +83,7 @@ export class ChunkRaiser {
   }
 
   /**
-   * Resolves when the chunk has a primary. `suspectVersion`: a client's mutation at this version was refused or lost. A
+   * Resolves when the chunk has a primary: of one that is shared, one that orders nothing (P20). `suspectVersion`: a client's mutation at this version was refused or lost. A
    * primary that says that it is in charge nevertheless is kept, the client tries again; unless complaints go on.
    * `full`: this member refused the mutation at that version for want of room, and nobody has applied it. It is left out,
    * with others that are known to be full; NO_SPACE when that leaves too few.
@@ -87,6 +92,8 @@ export class ChunkRaiser {
   async ensurePrimary(chunk: ChunkHandle, suspectVersion = 0, full?: ServerId): Promise<void> {
     await this.#raiseForWriter(chunk, (row) => {
       const { version, primary, members } = row;
+      // Frozen to be shared, and not shared (any more): it is to be written to again.
+      if (row.frozen && row.referenceCount === 1) return {};
       if (version !== suspectVersion && this.#hasPrimary(chunk, version)) return 'not needed';
       if (full !== undefined && version === suspectVersion && members.includes(full)) {
         return { noRoom: this.#noRoom(row, full, false) };
@@ -208,6 +215,24 @@ export class ChunkRaiser {
     await this.#raise(chunk, () => ({}), { log });
   }
 
+  /**
+   * For a chunk that is to be shared (P20): raises its version to one under which nobody orders mutations, unless it is shared already.
+   * Resolves to what the log has of it then.
+   */
+  async freeze(chunk: ChunkHandle): Promise<Chunk> {
+    if (this.#parts.withoutRules.has('P20')) await this.#freezeUntold(chunk);
+    else await this.#raise(chunk, (row) => (row.referenceCount > 1 ? 'not needed' : { frozen: true }));
+    return this.#rowOf(chunk);
+  }
+
+  /** Those who order and write go on. */
+  async #freezeUntold(chunk: ChunkHandle): Promise<void> {
+    const { version, members, primary, referenceCount } = this.#rowOf(chunk);
+    if (referenceCount > 1) return;
+    const plan = { version, members: [...members], primary, loss: false, recorded: 0 };
+    unwrap(await this.#logPlain(chunk, { ...plan, admitted: 0, frozen: true }));
+  }
+
   /** One raise of a chunk at a time; `decide` looks at what the one before left. The failure of that one is its owner's. */
   async #raise(
     chunk: ChunkHandle,
@@ -258,12 +283,13 @@ export class ChunkRaiser {
     return leases.primaryOf(chunk, version, env.monotonicMs()) !== undefined;
   }
 
-  async #run(chunk: ChunkHandle, row: Chunk, reason: RaiseReason, log: LogRaise): Promise<void> {
+  async #run(chunk: ChunkHandle, row: Chunk, reason: RunReason, log: LogRaise): Promise<void> {
     const { env, leases, metadata, minReplicas, withoutRules } = this.#parts;
     const random = () => env.random();
     const servers = metadata.state.servers().map(({ server }) => server);
     const raise = new Raise(chunk, row, { ...reason, minReplicas, servers, withoutRules, random });
-    let logNext = log;
+    const { frozen } = reason;
+    let logNext: LogRaise = frozen ? (plan) => this.#logPlain(chunk, { ...plan, frozen }) : log;
     for (;;) {
       const step = raise.next;
       switch (step.kind) {
@@ -273,7 +299,7 @@ export class ChunkRaiser {
         case 'log':
           await this.#log(chunk, { raise, plan: step.plan, log: logNext });
           // What came with the first raise is in the log now; another one only raises.
-          logNext = (plan) => this.#logPlain(chunk, plan);
+          logNext = (plan) => this.#logPlain(chunk, { ...plan, frozen });
           break;
         case 'order': {
           const { set, create, copy } = step.orders;
@@ -344,13 +370,13 @@ export class ChunkRaiser {
     raise.refused({ code: 'NOT_READY', message: `chunk ${hex(chunk)} has changed meanwhile` });
   }
 
-  #logPlain(chunk: ChunkHandle, plan: RaisePlan): Promise<Result<unknown>> {
+  #logPlain(chunk: ChunkHandle, plan: Omit<RaiseVersion, 'chunk'>): Promise<Result<unknown>> {
     return this.#parts.metadata.execute(INTERNAL, 'raiseVersion', { chunk, ...plan });
   }
 
   /** For a replica that has `recorded` an earlier version. */
   #recordOf(chunk: ChunkHandle, recorded: number): VersionRecord {
-    const { version, members, primary, cuts, loss } = this.#rowOf(chunk);
+    const { version, members, primary, cuts, loss, frozen } = this.#rowOf(chunk);
     const cut = cutFor(cuts, recorded);
     return {
       chunk,
@@ -360,6 +386,7 @@ export class ChunkRaiser {
       cutVersion: cut?.version,
       cutLength: cut?.length,
       loss,
+      frozen,
     };
   }
 

@@ -13,9 +13,11 @@ import {
   type VersionRecord,
 } from '../rpc/messages.ts';
 import type { Connection, Method, Network } from '../rpc/network.ts';
+import { watched } from '../rpc/watched-call.ts';
 
 const methods = ChunkserverDefinition.methods;
-const { checkVersion, chunkLength, create, delete: deleteMethod, deleteStrays, setVersion, teach } = methods;
+const { checkVersion, chunkLength, cloneHere, create, deleteStrays, setVersion, teach } = methods;
+const { delete: deleteMethod } = methods;
 
 /** A question is answered from memory or by opening a file; clients wait while a silent server is asked. */
 const ASK_MS_MAX = 750;
@@ -24,6 +26,8 @@ const ORDER_MS_MAX = 3 * SECOND_MS;
 const DELETE_MS_MAX = 30 * SECOND_MS;
 /** A whole chunk is copied, behind clients' work. One that takes longer goes on, and is asked for again. */
 const TEACH_MS_MAX = 10 * MINUTE_MS;
+/** A chunk is copied on one disk. */
+const CLONE_MS_MAX = 1 * MINUTE_MS;
 /** Chunks in one call: one sync of the server's disk for all of them, and a bound on how long it takes. */
 const BATCH_SIZE_MAX = 1000;
 
@@ -67,6 +71,20 @@ export class ChunkserverCalls {
 
   async create(server: ServerId, record: VersionRecord, copy: boolean): Promise<void> {
     await this.#call(server, create, { record, copy }, ORDER_MS_MAX);
+  }
+
+  /**
+   * Orders the process that is registered now to make a chunk of this record from another one that it has (P20), however long its
+   * disk takes for that; resolves when it is there. UNAVAILABLE: the server is silent.
+   */
+  async cloneHere(server: ServerId, record: VersionRecord, source: ChunkHandle): Promise<void> {
+    const incarnation = this.#servers.get(server)?.identity.incarnation ?? '';
+    const connection = this.#connectionTo(server);
+    const probe = (options: { deadlineMs: number; signal: AbortSignal }) =>
+      connection.call(checkVersion, { chunks: [] }, options);
+    await watched(this.#env, { probe }, (signal) =>
+      this.#call(server, cloneHere, { incarnation, record, source }, CLONE_MS_MAX, signal),
+    );
   }
 
   async delete(server: ServerId, chunks: ChunkHandle[]): Promise<void> {

@@ -13,27 +13,33 @@ interface DroppedChunk {
 }
 
 /**
- * Chunks that a truncation to `length` will drop while another session may be writing to them: it knows where they are,
- * and what their primary acknowledged afterwards would be nowhere. To be asked before the truncation is logged.
+ * Chunks of extents that begin from `start` on, and before `end`, and will be dropped while another session than the asker may be
+ * writing to them: it knows where they are, and what their primary acknowledged afterwards would be nowhere. To be asked before the
+ * command that drops them is logged.
  */
 export function chunksToFence(
   { env, metadata, leases, sessions }: Parts,
-  { inode, length, asker }: { inode: InodeId; length: number; asker: SessionId | 0 },
+  {
+    inode,
+    start: first,
+    end = Number.POSITIVE_INFINITY,
+    asker,
+  }: { inode: InodeId; start: number; end?: number; asker: SessionId | 0 },
 ): DroppedChunk[] {
   const { state } = metadata;
   const nowMs = env.monotonicMs();
   const isKnown = sessions.isComplete(nowMs);
   if (isKnown && !sessions.writersOf(inode).some((session) => session !== asker)) return [];
   const dropped: DroppedChunk[] = [];
-  for (let from = length, page = state.extents(inode, from, PAGE_SIZE); page.length > 0; ) {
+  for (let from = first, page = state.extents(inode, from, PAGE_SIZE); page.length > 0; ) {
     for (const { start, chunk } of page) {
-      const row = start < length ? undefined : state.chunk(chunk);
+      const row = start < first || start >= end ? undefined : state.chunk(chunk);
       if (row === undefined || row.referenceCount > 1) continue;
       const isLeased = leases.primaryOf(chunk, row.version, nowMs) !== undefined;
       if (isLeased || !isKnown) dropped.push({ chunk, members: row.members });
     }
     from = (page.at(-1)?.start ?? from) + 1;
-    page = page.length < PAGE_SIZE ? [] : state.extents(inode, from, PAGE_SIZE);
+    page = page.length < PAGE_SIZE || from >= end ? [] : state.extents(inode, from, PAGE_SIZE);
   }
   return dropped;
 }

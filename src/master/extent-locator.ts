@@ -42,6 +42,7 @@ export class ExtentLocator {
       primary: this.#leases.primaryOf(chunk, row.version, nowMs) ?? 0,
       sealed: sealedLength !== undefined,
       sealedLength: sealedLength ?? 0,
+      frozen: row.frozen,
     };
   }
 

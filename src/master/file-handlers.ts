@@ -71,7 +71,7 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
       const body = { parent, name, ...file, exclusive, read, write, truncate };
       const there = truncate ? state.lookup(context.caller, parent, name) : undefined;
       const asker = context.session;
-      const dropped = there?.ok ? chunksToFence(parts, { inode: there.value.inode, length: 0, asker }) : [];
+      const dropped = there?.ok ? chunksToFence(parts, { inode: there.value.inode, start: 0, asker }) : [];
       const reach = () => unreachable(parts.access, context, [parent]);
       const { attributes, created } = unwrap(await metadata.execute(context, 'createFile', body, reach));
       if (truncate && !created) {

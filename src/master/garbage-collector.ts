@@ -27,6 +27,7 @@ export class GarbageCollector {
   readonly #metadata: Metadata;
   readonly #servers: ServerTable<SystemReport>;
   readonly #calls: ChunkserverCalls;
+  readonly #isMaking: (chunk: ChunkHandle) => boolean;
   readonly #work: Background;
   /** Where the walk through the table goes on; a member that is away must not hold up the chunks behind. */
   #after: ChunkHandle | 0 = 0;
@@ -40,11 +41,14 @@ export class GarbageCollector {
     metadata: Metadata;
     servers: ServerTable<SystemReport>;
     calls: ChunkserverCalls;
+    /** It may become a chunk (P20). */
+    isMaking: (chunk: ChunkHandle) => boolean;
   }) {
     this.#env = parts.env;
     this.#metadata = parts.metadata;
     this.#servers = parts.servers;
     this.#calls = parts.calls;
+    this.#isMaking = parts.isMaking;
     this.#work = new Background(parts.env, {
       name: 'deleting chunks of no use',
       retryDelayMs: RETRY_DELAY_MS,
@@ -62,10 +66,13 @@ export class GarbageCollector {
   }
 
   async #round(): Promise<number | undefined> {
-    const page = this.#metadata.state.garbage(this.#after, PAGE_SIZE);
-    const isLast = page.length < PAGE_SIZE;
+    const { state } = this.#metadata;
+    const found = state.garbage(this.#after, PAGE_SIZE);
+    const isLast = found.length < PAGE_SIZE;
     // A removal that a loss of power may still undo must not have cost the bytes.
-    if (page.length > 0) await this.#metadata.synced();
+    if (found.length > 0) await this.#metadata.synced();
+    // What is being made now is no garbage yet, and what was made meanwhile none any more.
+    const page = found.filter(({ chunk }) => !this.#isMaking(chunk) && state.isGarbage(chunk));
     const nowMs = this.#env.monotonicMs();
     const orders = new Map<ServerId, ChunkHandle[]>();
     for (const { chunk, members } of page) {
@@ -87,7 +94,7 @@ export class GarbageCollector {
       unwrap(await this.#metadata.execute(INTERNAL, 'forgetGarbage', { chunks }));
       for (const chunk of chunks) this.#acknowledged.delete(chunk);
     }
-    this.#after = isLast ? 0 : (page.at(-1)?.chunk ?? 0);
+    this.#after = isLast ? 0 : (found.at(-1)?.chunk ?? 0);
     if (!isLast) return PAUSE_MS;
     // Members that are away wake the collector when they register; a refused order is tried again.
     const again = this.#refused;

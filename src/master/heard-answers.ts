@@ -25,6 +25,7 @@ export function heardAnswers({ channels }: Pick<MasterParts, 'channels'>, handle
     close: whenHeard(handlers.close),
     commitLength: whenHeard(handlers.commitLength),
     allocate: whenHeard(handlers.allocate),
+    shareRange: whenHeard(handlers.shareRange),
     setAttributes: whenHeard(handlers.setAttributes),
     makeNode: whenHeard(handlers.makeNode),
     makeLink: whenHeard(handlers.makeLink),

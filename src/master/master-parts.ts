@@ -10,6 +10,7 @@ import type { MasterDefinition, SystemReport } from '../rpc/messages.ts';
 import type { Handlers } from '../rpc/network.ts';
 import type { BadReplicas } from './bad-replicas.ts';
 import type { ChunkCensus } from './chunk-census.ts';
+import type { ChunkCloner } from './chunk-cloner.ts';
 import type { ChunkRaiser } from './chunk-raiser.ts';
 import type { ChunkserverCalls } from './chunkserver-calls.ts';
 import type { EntryAnswers } from './entry-answers.ts';
@@ -64,6 +65,7 @@ export interface MasterParts {
   readonly locks: LockKeeper;
   readonly calls: ChunkserverCalls;
   readonly raiser: ChunkRaiser;
+  readonly cloner: ChunkCloner;
   readonly mender: Mender;
   readonly repairer: Repairer;
   readonly strayCopies: StrayCopies;

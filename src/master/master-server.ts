@@ -6,7 +6,7 @@ import {
   SERVER_SILENCE_MS,
   SESSION_TIMEOUT_MS,
 } from '../base/constants.ts';
-import { chunkHandle } from '../base/ids.ts';
+import { type ChunkHandle, chunkHandle } from '../base/ids.ts';
 import { SECOND_MS } from '../base/units.ts';
 import { AppendEnds } from '../core/append-ends.ts';
 import { ChunkLocations } from '../core/chunk-locations.ts';
@@ -21,6 +21,7 @@ import { bindService, type Listener } from '../rpc/network.ts';
 import { accessTimeHandlers } from './access-time-handlers.ts';
 import { BadReplicas } from './bad-replicas.ts';
 import { ChunkCensus } from './chunk-census.ts';
+import { ChunkCloner } from './chunk-cloner.ts';
 import { chunkHandlers } from './chunk-handlers.ts';
 import { ChunkRaiser } from './chunk-raiser.ts';
 import { ChunkserverCalls } from './chunkserver-calls.ts';
@@ -46,6 +47,7 @@ import { Repairer } from './repairer.ts';
 import { serverHandlers } from './server-handlers.ts';
 import { sessionHandlers } from './session-handlers.ts';
 import { SessionKeeper } from './session-keeper.ts';
+import { shareHandlers } from './share-handlers.ts';
 import { StrayCopies } from './stray-copies.ts';
 import { xattrHandlers } from './xattr-handlers.ts';
 
@@ -81,6 +83,7 @@ export class MasterServer implements RunningMaster {
         ...fileHandlers(parts),
         ...accessTimeHandlers(parts),
         ...chunkHandlers(parts),
+        ...shareHandlers(parts),
         ...lockHandlers(parts),
         ...serverHandlers(parts),
         ...peopleHandlers(parts),
@@ -190,7 +193,13 @@ function assemble(metadata: MetadataEngine, options: MasterOptions): MasterParts
     fence: (inode, known) => fenceFile({ metadata, raiser }, inode, known),
   });
   const settler = new LengthSettler({ env, metadata, sessions, locations, leases, raiser, calls, locks });
-  const garbage = new GarbageCollector({ env, metadata, servers, calls });
+  const cloner: ChunkCloner = new ChunkCloner({
+    ...{ metadata, raiser, calls, locator, minReplicas },
+    onTooFew: (chunk) => repairer.neededNow(chunk),
+    onGarbage: () => garbage.wake(),
+  });
+  const isMaking = (chunk: ChunkHandle) => cloner.isMaking(chunk);
+  const garbage = new GarbageCollector({ env, metadata, servers, calls, isMaking });
   const reaper = new OrphanReaper({ env, metadata, sessions, onReaped: () => garbage.wake() });
   return {
     env,
@@ -212,6 +221,7 @@ function assemble(metadata: MetadataEngine, options: MasterOptions): MasterParts
     entries: new EntryAnswers({ env, metadata, sessions, channels, locator, raiser }),
     calls,
     raiser,
+    cloner,
     mender: new Mender({ env, state: metadata.state, locations, raiser }),
     repairer,
     strayCopies,

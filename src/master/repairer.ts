@@ -79,6 +79,7 @@ export class Repairer {
   /** A command was carried out: a version may have been raised with fewer members. */
   commandApplied({ body: { $case, value } }: Command): void {
     if ($case === 'raiseVersion') this.#consider(value.chunk);
+    else if ($case === 'cloneExtent') this.#consider(value.clone);
     else if ($case === 'setAttributes' && value.cut !== undefined) this.#consider(value.cut.chunk);
   }
 

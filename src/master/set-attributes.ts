@@ -14,6 +14,7 @@ type Parts = Pick<
   | 'access'
   | 'appendEnds'
   | 'calls'
+  | 'cloner'
   | 'config'
   | 'env'
   | 'garbage'
@@ -54,7 +55,7 @@ export async function setAttributes(parts: Parts, change: Change): Promise<Attri
       return unwrap(before) as Attributes;
     }
     const asker = context.session;
-    const dropped = length === undefined ? [] : chunksToFence(parts, { inode, length, asker });
+    const dropped = length === undefined ? [] : chunksToFence(parts, { inode, start: length, asker });
     try {
       const attributes = await changed(parts, straddled, change);
       await fenceChunks(parts, dropped);
@@ -77,8 +78,8 @@ async function changed(parts: Parts, straddled: Extent | undefined, change: Chan
 }
 
 async function cutAt(
-  { metadata, access, raiser }: Parts,
-  { chunk }: Extent,
+  { metadata, access, cloner, raiser }: Parts,
+  extent: Extent,
   { context, changes, signal }: Change,
 ): Promise<Attributes> {
   const { state } = metadata;
@@ -86,6 +87,8 @@ async function cutAt(
   // Nobody makes servers work on what he may not change. The command itself checks again.
   checkReach(access, context, inode);
   if (!byOpenFile) unwrap(state.access(context.caller, inode, { write: true }));
+  const place = { inode, start: extent.start };
+  const chunk = await cloner.ownChunk(place, extent.chunk, context.session);
   let attributes: Attributes | undefined;
   await raiser.raiseWith(chunk, async (plan) => {
     // The members were waited for. Whoever asked may be dead since, and another have gone on from what he saw.

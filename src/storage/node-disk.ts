@@ -7,7 +7,7 @@ import type { Disk, DiskFile, DiskLock, DiskSpace, OpenMode } from '../base/disk
 import { type ErrorCode, GfsError, messageOf } from '../base/errors.ts';
 import { KiB } from '../base/units.ts';
 
-const { O_CREAT, O_EXCL, O_RDONLY, O_RDWR } = fs.constants;
+const { COPYFILE_EXCL, COPYFILE_FICLONE, O_CREAT, O_EXCL, O_RDONLY, O_RDWR } = fs.constants;
 
 const OPEN_FLAGS: Readonly<Record<OpenMode, number>> = {
   read: O_RDONLY,
@@ -33,6 +33,11 @@ export class NodeDisk implements Disk {
 
   rename(from: string, to: string): Promise<void> {
     return finished(`rename to ${to}`, from, (done) => fs.rename(from, to, done));
+  }
+
+  copy(from: string, to: string): Promise<void> {
+    const mode = COPYFILE_EXCL | COPYFILE_FICLONE;
+    return finished(`copy to ${to}`, from, (done) => fs.copyFile(from, to, mode, done));
   }
 
   async remove(path: string): Promise<void> {

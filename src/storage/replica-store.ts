@@ -174,9 +174,7 @@ export class ReplicaStore {
   create(record: VersionRecord, kind: 'first' | 'copy' | 'learner'): Replica {
     this.#assertOpen();
     const { chunk, version } = record;
-    if (this.#unseen.has(chunk) || this.#replicas.has(chunk)) {
-      throw new GfsError('EXISTS', `there is a replica of chunk ${hex(chunk)}`);
-    }
+    if (this.#unseen.has(chunk) || this.#replicas.has(chunk)) throw alreadyThere(chunk);
     const isFirst = kind === 'first';
     const initial: BaseRecord = {
       kind: 'base',
@@ -198,6 +196,18 @@ export class ReplicaStore {
     const replica = Replica.create(this.#host, this.#placeOf(chunk), initial);
     this.#replicas.set(chunk, replica);
     return replica;
+  }
+
+  /**
+   * A replica of another chunk with what this one has, on disk when it resolves. It is as one that an earlier process left: a higher
+   * version has to be recorded before it takes orders (P6). EXISTS if there is one; otherwise as `Replica.cloneTo`.
+   */
+  async clone(source: Replica, record: VersionRecord): Promise<void> {
+    this.#assertOpen();
+    const { chunk } = record;
+    if (this.#unseen.has(chunk) || this.#replicas.has(chunk)) throw alreadyThere(chunk);
+    await source.cloneTo(this.#placeOf(chunk), record);
+    this.#unseen.add(chunk);
   }
 
   /** Undefined: this server holds none. Throws CORRUPT when its files cannot be used (then it is lost, not absent). */
@@ -389,4 +399,8 @@ export class ReplicaStore {
   #assertOpen(): void {
     if (this.#closing !== undefined) throw new GfsError('UNAVAILABLE', 'the storage of replicas is closing');
   }
+}
+
+function alreadyThere(chunk: number): GfsError {
+  return new GfsError('EXISTS', `there is a replica of chunk ${hex(chunk)}`);
 }

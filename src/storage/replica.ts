@@ -32,6 +32,7 @@ import {
   planWrite,
   sumAfterCut,
 } from './replica-changes.ts';
+import { cloneReplica } from './replica-clone.ts';
 import type { ReplicaPlace } from './replica-files.ts';
 import { type KeeperHost, ReplicaKeeper } from './replica-keeper.ts';
 import { ReplicaQueue } from './replica-queue.ts';
@@ -336,6 +337,21 @@ export class Replica {
       await planLength(context, end.length);
       const { sealed, table } = end;
       await this.#keeper.commit({ kind: 'finish', version, epoch: this.#host.epoch, sealed, table });
+    });
+  }
+
+  /**
+   * Makes, durably, a replica of another chunk from it, with this record: of the same version, as no other is to know what this one
+   * has (P20). NOT_READY unless it is what all members have.
+   */
+  cloneTo(place: ReplicaPlace, record: VersionRecord): Promise<void> {
+    return this.#queue.add('alone', async () => {
+      const { content } = this.#context();
+      this.#check(this.#standing.refusalOfCloning(content, record.version));
+      await this.#keeper.sync();
+      const kept = this.#keeper.use();
+      await this.#host.takeSpace(kept.files.diskBytes);
+      await cloneReplica(kept, place, record);
     });
   }
 

@@ -243,6 +243,7 @@ export class Cluster implements AsyncDisposable {
       cutVersion: undefined,
       cutLength: undefined,
       loss: 0,
+      frozen: false,
     };
   }
 

@@ -7,7 +7,8 @@ const CHUNK = 10;
 
 function extent(start: number, chunk: number, sealedLength?: number): ExtentLocation {
   const sealed = sealedLength !== undefined;
-  return { start, chunk, version: 1, members: [], primary: 0, sealed, sealedLength: sealedLength ?? 0 };
+  const place = { version: 1, members: [], primary: 0, frozen: false };
+  return { start, chunk, ...place, sealed, sealedLength: sealedLength ?? 0 };
 }
 
 /** "c7" for chunk 7, "hole", or "?" where nothing is known. */

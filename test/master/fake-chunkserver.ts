@@ -30,16 +30,19 @@ export interface FakeChunkserverOptions {
   readonly device: number;
 }
 
+type Refused = 'setVersion' | 'create' | 'delete' | 'checkVersion' | 'teach' | 'cloneHere';
+
 /** What a master sees of a chunkserver: it records versions, and says what it holds. It keeps no bytes. */
 export class FakeChunkserver {
   readonly #options: FakeChunkserverOptions;
   /** What it holds; a test may put in what it likes. */
   readonly replicas = new Map<number, ChunkState>();
   readonly records: VersionRecord[] = [];
+  readonly cloned: { record: VersionRecord; source: number }[] = [];
   readonly created: { record: VersionRecord; copy: boolean }[] = [];
   readonly deleted: number[] = [];
   /** Methods that are refused now. */
-  readonly refuses = new Set<'setVersion' | 'create' | 'delete' | 'checkVersion' | 'teach'>();
+  readonly refuses = new Set<Refused>();
   readonly taught: TeachRequest[] = [];
   readonly strays: StrayCopy[] = [];
   /** What is done before a lesson is answered. */
@@ -177,7 +180,7 @@ export class FakeChunkserver {
     const unused = async (): Promise<never> => {
       throw new GfsError('UNIMPLEMENTED', 'no bytes here');
     };
-    const mayRefuse = (method: 'setVersion' | 'create' | 'delete' | 'checkVersion' | 'teach') => {
+    const mayRefuse = (method: Refused) => {
       if (this.refuses.has(method)) throw new GfsError('UNAVAILABLE', `${method} is refused`);
     };
     return {
@@ -193,6 +196,17 @@ export class FakeChunkserver {
       readBlock: unused,
       reconcile: unused,
       clone: unused,
+      cloneHere: async ({ message: { incarnation, record, source } }) => {
+        mayRefuse('cloneHere');
+        if (incarnation !== this.incarnation) throw new GfsError('WRONG_SERVICE', 'another incarnation');
+        const there = this.replicas.get(source);
+        if (record === undefined || there === undefined) throw new GfsError('NO_SUCH_CHUNK', `${source}`);
+        if (there.version !== record.version) throw new GfsError('VERSION_MISMATCH', `${there.version}`);
+        this.cloned.push({ record, source });
+        const began = { restarted: true, inCharge: false, reconciled: true };
+        this.holds(record.chunk, { ...there, chunk: record.chunk, record, ...began });
+        return { message: {} };
+      },
       learn: unused,
       teach: async ({ message }) => {
         mayRefuse('teach');

@@ -156,6 +156,13 @@ export const MASTER_SAMPLES: Samples<MasterDefinition> = {
     { context, inode: 5, length: 2 ** 40, start: 9, end: 2 ** 40, holeSince: time },
     { attributes, previousCtime: time },
   ],
+  shareRange: [
+    {
+      ...{ context, source: 5, sourceOpenId: 9, sourceStart: 2 ** 40, inode: 6, openId: 10 },
+      ...{ start: 2 ** 41, length: 2 ** 30 },
+    },
+    { length: 2 ** 30, attributes, previousCtime: time, beingWritten: true, extents: [extent] },
+  ],
   findChunks: [
     { caller, inode: 5, fileOffset: 1, count: 8, forWrite: true, session: 12, suspectVersion: 7 },
     { extents: [extent, extent], fileLength: 2 ** 40 },
@@ -253,6 +260,7 @@ export const CHUNKSERVER_SAMPLES: Samples<ChunkserverDefinition> = {
   teach: [{ chunk: 99, version: 7, learner: replica }, {}],
   checkVersion: [{ chunks: [1, 2, 2 ** 53 - 1] }, { chunks: [state] }],
   clone: [{ record, source: replica }, { length: 10 }],
+  cloneHere: [{ incarnation: 'x', record, source: 98 }, {}],
   delete: [{ chunks: [1, 2] }, {}],
   systemReport: [{}, { report }],
 };

@@ -214,6 +214,17 @@ class ProcessView implements Disk {
     return this.#changeNames(`${from} -> ${to}`, (names) => names.rename(from, to));
   }
 
+  /** To the disk it is as if another file were written. */
+  async copy(from: string, to: string): Promise<void> {
+    const source = await this.open(from, 'read');
+    const bytes = Buffer.alloc(await source.size());
+    await source.read(bytes, 0);
+    await source.close();
+    const target = await this.open(to, 'exclusive');
+    await target.write([bytes], 0);
+    await target.close();
+  }
+
   remove(path: string): Promise<void> {
     return this.#changeNames(path, (names) => names.remove(path));
   }

@@ -1,6 +1,14 @@
 import { type Result, refuse } from '../../base/result.ts';
 import { ACCESS_ACL, aclOf, withMode } from './acl.ts';
-import { badCut, badNewChunk, dropExtentsFrom, putFirstChunk, raised, useChunkId } from './chunk-rows.ts';
+import {
+  badCut,
+  badNewChunk,
+  chunkOf,
+  dropExtentsFrom,
+  putFirstChunk,
+  raised,
+  useChunkId,
+} from './chunk-rows.ts';
 import type { Caller, CommandBodies } from './commands.ts';
 import { FILE_LENGTH_MAX } from './extents.ts';
 import { dataBytesOf, holesAt } from './holes.ts';
@@ -92,6 +100,8 @@ function badTruncation(state: MetadataState, inode: Inode, body: Body): Result<n
   }
   if (straddled?.chunk !== cut.chunk)
     return refuse('VERSION_MISMATCH', `chunk ${cut.chunk} is not the one to cut`);
+  if (chunkOf(state, straddled).referenceCount > 1)
+    return refuse('VERSION_MISMATCH', `chunk ${cut.chunk} is shared, and has to be cloned first`);
   return badCut(state, cut);
 }
 

@@ -53,7 +53,7 @@ export const prepareAllocate: Prepare<'allocate'> = (
 };
 
 /** The file has other contents now, and is at least so long. */
-function changed(
+export function changed(
   state: MetadataState,
   before: Inode,
   change: {
@@ -136,7 +136,7 @@ export const prepareSealExtent: Prepare<'sealExtent'> = (state, { inode, start, 
   });
 };
 
-function regularFile(state: MetadataState, inode: InodeId): Result<Inode> {
+export function regularFile(state: MetadataState, inode: InodeId): Result<Inode> {
   const row = state.tables.inode(inode);
   if (row === undefined) return refuse('NOT_FOUND', `no inode ${inode}`);
   if (row.type === FileType.DIRECTORY) return refuse('IS_DIRECTORY', `inode ${inode} is a directory`);

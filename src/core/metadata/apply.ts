@@ -12,6 +12,7 @@ import { prepareCreateFile, prepareCreateUnnamed, prepareMakeLink, prepareMakeNo
 import { prepareForgetGarbage, prepareReap } from './apply-reap.ts';
 import { prepareRemoveDirectory, prepareUnlink } from './apply-remove.ts';
 import { prepareRename } from './apply-rename.ts';
+import { prepareBeginClone, prepareCloneExtent, prepareShareExtents } from './apply-shares.ts';
 import {
   prepareAddServer,
   prepareCloseSession,
@@ -47,6 +48,9 @@ const PREPARE: { readonly [K in CommandCase]: Prepare<K> } = {
   addChunk: prepareAddChunk,
   raiseVersion: prepareRaiseVersion,
   sealExtent: prepareSealExtent,
+  shareExtents: prepareShareExtents,
+  beginClone: prepareBeginClone,
+  cloneExtent: prepareCloneExtent,
   reap: prepareReap,
   forgetGarbage: prepareForgetGarbage,
 };

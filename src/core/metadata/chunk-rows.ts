@@ -23,7 +23,7 @@ export function badNewChunk(
   return badMembers(chunk);
 }
 
-function badMembers({
+export function badMembers({
   members,
   primary,
 }: Pick<NewChunk, 'members' | 'primary'>): { ok: false; error: Refusal } | undefined {
@@ -53,6 +53,7 @@ export function putNewExtent(
     cuts: [],
     loss: 0,
     referenceCount: 1,
+    frozen: false,
     goal: inode.goal,
   };
   const extent: Extent = { start, chunk: chunk.chunk, sealedLength: undefined };
@@ -79,7 +80,7 @@ export function dropExtentsFrom(state: MetadataState, inode: InodeId, start: num
 /** Lets go of its chunk: when nothing else refers to it, its replicas are garbage. */
 export function dropExtent(state: MetadataState, inode: InodeId, extent: Extent): void {
   state.tables.removeExtent(inode, extent.start);
-  const row = must(state.chunk(extent.chunk), `chunk ${extent.chunk} of an extent exists`);
+  const row = chunkOf(state, extent);
   if (row.referenceCount > 1) {
     state.tables.putChunk(extent.chunk, { ...row, referenceCount: row.referenceCount - 1 });
     return;
@@ -87,6 +88,10 @@ export function dropExtent(state: MetadataState, inode: InodeId, extent: Extent)
   state.tables.removeChunk(extent.chunk);
   state.tables.putGarbage(extent.chunk, { members: row.members });
   state.progress.chunkCount -= 1;
+}
+
+export function chunkOf(state: MetadataState, { chunk }: Pick<Extent, 'chunk'>): Chunk {
+  return must(state.chunk(chunk), `chunk ${chunk} of an extent exists`);
 }
 
 /** Why a raise is not possible (P2: compare-and-set on the version; P3: members come from the last logged set and P9). */
@@ -143,6 +148,8 @@ export function raised(state: MetadataState, raise: RaiseVersion, cutLength?: nu
     primary: raise.primary,
     cuts,
     loss: raise.loss ? version : Math.max(row.loss, lostLoss),
+    // What several files have, nobody may change for one of them (P20).
+    frozen: raise.frozen === true || row.referenceCount > 1,
   };
   state.tables.putChunk(raise.chunk, next);
   return next;

@@ -53,6 +53,16 @@ export interface RaiseVersion {
   readonly lostLoss?: number | undefined;
   /** A learner that becomes a member (P9); 0: nobody. */
   readonly admitted: ServerId | 0;
+  /** Nobody orders mutations at the new version: the chunk is to be shared (P20). */
+  readonly frozen?: boolean | undefined;
+}
+
+/** An extent of which another file gets the chunk. */
+export interface SharedExtent {
+  readonly start: number;
+  readonly chunk: ChunkHandle;
+  /** At which it was frozen, where it is not shared already. */
+  readonly version: number;
 }
 
 /** In one command: what is applied without a pause is little. */
@@ -186,6 +196,27 @@ export interface CommandBodies {
     readonly length: number;
     readonly version: number;
   };
+  shareExtents: {
+    readonly source: InodeId;
+    readonly sourceStart: number;
+    readonly target: InodeId;
+    readonly targetStart: number;
+    readonly length: number;
+    readonly extents: SharedExtent[];
+    /** Nothing of the target lies behind them: what extents it has from `targetStart` on go. */
+    readonly toEnd: boolean;
+  };
+  beginClone: { readonly chunk: ChunkHandle; readonly members: ServerId[] };
+  cloneExtent: {
+    readonly inode: InodeId;
+    readonly start: number;
+    readonly chunk: ChunkHandle;
+    readonly version: number;
+    readonly clone: ChunkHandle;
+    readonly members: ServerId[];
+    /** Whose write it is for. */
+    readonly session: SessionId | 0;
+  };
   reap: { readonly inodes: InodeId[] };
   forgetGarbage: { readonly chunks: ChunkHandle[] };
 }
@@ -218,6 +249,9 @@ export interface CommandResults {
   addChunk: Extent;
   raiseVersion: Chunk;
   sealExtent: Extent;
+  shareExtents: Shared;
+  beginClone: Done;
+  cloneExtent: Extent;
   reap: Done;
   forgetGarbage: Done;
 }
@@ -230,6 +264,10 @@ export interface Committed {
   readonly attributes: Attributes;
   /** By which the writer sees whether anybody changed the file before this hid it. */
   readonly previousCtime: Time;
+}
+export interface Shared extends Committed {
+  /** So many bytes. */
+  readonly length: number;
 }
 /** Those whose time of access is another now. */
 export interface AccessTimesSet {

@@ -6,6 +6,7 @@ const LATE: ReadonlySet<CommandCase> = new Set<CommandCase>([
   'reap',
   'forgetGarbage',
   'setAccessTimes',
+  'beginClone',
 ]);
 
 /**

@@ -77,6 +77,11 @@ const committed: Shape<CommandResults['commitLength']> = {
   read: (row) => ({ previousCtime: readTime(row), attributes: attributes.read(row) }),
 };
 
+const shared: Shape<CommandResults['shareExtents']> = {
+  write: (row, value) => committed.write(row.number(value.length), value),
+  read: (row) => ({ length: row.number(), ...committed.read(row) }),
+};
+
 const removed: Shape<CommandResults['unlink']> = {
   write: (row, value) => attributes.write(row, value.inode),
   read: (row) => ({ inode: attributes.read(row) }),
@@ -130,6 +135,9 @@ const SHAPES: { readonly [K in CommandCase]: Shape<CommandResults[K]> } = {
   addChunk: extent,
   raiseVersion: { write: writeChunk, read: readChunk },
   sealExtent: extent,
+  shareExtents: shared,
+  beginClone: done,
+  cloneExtent: extent,
   reap: done,
   forgetGarbage: done,
 };

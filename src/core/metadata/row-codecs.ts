@@ -118,11 +118,12 @@ const HAS_CUT = 1;
 const HAS_LOSS = 2;
 /** More than one: their number comes before them. */
 const HAS_CUTS = 4;
+const IS_FROZEN = 8;
 
 export function writeChunk(row: RowWriter, chunk: Chunk): RowWriter {
   const { cuts } = chunk;
   const cutFlag = cuts.length > 1 ? HAS_CUTS : cuts.length;
-  row.byte(cutFlag | (chunk.loss > 0 ? HAS_LOSS : 0));
+  row.byte(cutFlag | (chunk.loss > 0 ? HAS_LOSS : 0) | (chunk.frozen ? IS_FROZEN : 0));
   row.number(chunk.version).number(chunk.primary).number(chunk.referenceCount).byte(chunk.goal);
   writeIds(row, chunk.members);
   if (cuts.length > 1) row.number(cuts.length);
@@ -141,6 +142,7 @@ export function readChunk(row: RowReader): Chunk {
     members: readIds<ServerId>(row),
     cuts: readCuts(row, flags & HAS_CUTS ? row.number() : flags & HAS_CUT),
     loss: flags & HAS_LOSS ? row.number() : 0,
+    frozen: (flags & IS_FROZEN) !== 0,
   };
 }
 

@@ -86,6 +86,8 @@ export interface Chunk {
   readonly loss: number;
   /** Extents that refer to it. */
   readonly referenceCount: number;
+  /** Nobody orders mutations at this version (P20): the chunk is shared, or was to be. */
+  readonly frozen: boolean;
   /** Copies wanted. */
   readonly goal: number;
 }

@@ -46,6 +46,7 @@ test('P16: a new extent lies on the grid, and whoever comes second gets the same
     cuts: [],
     loss: 0,
     referenceCount: 1,
+    frozen: false,
     goal: 3,
   });
   checkInvariants(world.state);

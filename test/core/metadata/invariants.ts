@@ -60,6 +60,7 @@ export function checkInvariants(state: MetadataState): void {
   assert(chunks.length === references.size, 'every chunk is referred to');
   for (const { chunk, row } of chunks) {
     assert(row.referenceCount === references.get(chunk), `reference count of ${chunk}`);
+    assert(row.frozen || row.referenceCount === 1, `nobody orders mutations of shared chunk ${chunk}`);
     assert(!state.isGarbage(chunk), `chunk ${chunk} in use is no garbage`);
   }
 }
