@@ -17,6 +17,7 @@ import type { Process } from './node.ts';
 import type { Random } from './random.ts';
 import { Simulation } from './simulation.ts';
 import { Appends } from './workloads/appends.ts';
+import { Copies } from './workloads/copies.ts';
 import { Locks } from './workloads/locks.ts';
 import { Namespace } from './workloads/namespace.ts';
 import { RandomWrites } from './workloads/random-writes.ts';
@@ -32,6 +33,7 @@ const WORKLOADS = {
   namespace: Namespace,
   turns: Turns,
   locks: Locks,
+  copies: Copies,
 } as const;
 
 /** What a seed chooses from; all of them together are too much for the interesting parts of each to meet. */
@@ -43,6 +45,7 @@ const MIXTURES: readonly (readonly WorkloadName[])[] = [
   ['random-writes', 'appends'],
   ['turns'],
   ['locks'],
+  ['copies'],
 ];
 
 export type WorkloadName = keyof typeof WORKLOADS;
