@@ -123,9 +123,9 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
     const { last, fileOffset } = request;
     const [first, ...following] = extents;
     if (first === undefined || (!last && first.start > fileOffset)) return false;
-    const others = following.map((extent) => givePrimary(request, extent, 0).catch(() => undefined));
+    const others = following.map(({ chunk }) => raiser.ensurePrimary(chunk).catch(() => undefined));
     try {
-      await givePrimary(request, first, request.suspectVersion);
+      await givePrimary(request, first);
     } catch (error) {
       if (!isStuck(error) || !(await replace(request, first))) throw error;
     }
@@ -133,12 +133,8 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
     return true;
   }
 
-  async function givePrimary(
-    request: FindChunksRequest,
-    extent: Extent,
-    suspectVersion: number,
-  ): Promise<void> {
-    const { fullServer, forWrite } = request;
+  async function givePrimary(request: FindChunksRequest, extent: Extent): Promise<void> {
+    const { suspectVersion, fullServer, forWrite } = request;
     const place = { inode: inodeId(request.inode), start: extent.start };
     const chunk = forWrite ? await cloner.ownChunk(place, extent.chunk, request.session) : extent.chunk;
     if (chunk !== extent.chunk) {

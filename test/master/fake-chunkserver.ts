@@ -38,6 +38,7 @@ export class FakeChunkserver {
   /** What it holds; a test may put in what it likes. */
   readonly replicas = new Map<number, ChunkState>();
   readonly records: VersionRecord[] = [];
+  onClone: (() => Promise<void>) | undefined;
   readonly cloned: { record: VersionRecord; source: number }[] = [];
   readonly created: { record: VersionRecord; copy: boolean }[] = [];
   readonly deleted: number[] = [];
@@ -203,6 +204,7 @@ export class FakeChunkserver {
         if (record === undefined || there === undefined) throw new GfsError('NO_SUCH_CHUNK', `${source}`);
         if (there.version !== record.version) throw new GfsError('VERSION_MISMATCH', `${there.version}`);
         this.cloned.push({ record, source });
+        await this.onClone?.();
         const began = { restarted: true, inCharge: false, reconciled: true };
         this.holds(record.chunk, { ...there, chunk: record.chunk, record, ...began });
         return { message: {} };

@@ -136,6 +136,9 @@ const ATTEMPTS: Partial<Record<MethodName, (bob: Client, at: Private) => Promise
         reads: [{ inode, atime: LATER, knownAtime: LONG_AGO }],
       }),
     ),
+  shareRange: (bob, { file }) => [
+    bob.call(methods.shareRange, { context: bob.context(BOB), source: file, inode: file, length: 2 ** 20 }),
+  ],
   allocate: (bob, { file }) => [
     bob.call(methods.allocate, { context: bob.context(BOB), inode: file, length: 9 }),
     bob.call(methods.allocate, { context: bob.context(BOB), inode: file, length: 0 }),

@@ -26,7 +26,7 @@ const PLANS: Readonly<Record<Rule, Partial<Plan>>> = {
   P17: appends('answers lost'),
   P18: appends('kill a server', 'lost connections'),
   P19: writes('kill a server', 'kill all'),
-  P20: writes('kill a server'),
+  P20: { workloads: ['copies'], faultsMs: 6 * SECOND_MS, faults: faultsOf('slow network') },
   P21: appends('kill the master', 'kill a client'),
   // A client tells late what it holds.
   L1: often(locks(MINUTE_MS, 'kill the master', 'partition', 'pause')),

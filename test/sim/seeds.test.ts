@@ -20,6 +20,7 @@ const WORK = [
   'extended attributes found',
   'extended attributes refused',
   'chunks ordered to be deleted',
+  'extents shared',
 ];
 const counts = new Map<string, number>();
 

@@ -193,8 +193,13 @@ export class Copies implements Workload {
       done += copied;
     }
     to.taken(event);
+    // Not each time, for then all places would be known anew before the next write.
+    if (dice.chance(0.2)) await this.#countShared(client, openOf(open.files, from), file);
+  }
+
+  async #countShared(client: GfsClient, ...files: readonly [GfsFile, GfsFile]): Promise<void> {
     const [one, other] = await Promise.all(
-      [openOf(open.files, from), file].map(async ({ inode }) => (await client.statFile(inode, ROOT)).extents),
+      files.map(async ({ inode }) => (await client.statFile(inode, ROOT)).extents),
     );
     const chunks = new Set(one?.map(({ chunk }) => chunk));
     this.#stage.simulation.count(
