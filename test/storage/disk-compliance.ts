@@ -52,6 +52,21 @@ export function diskCompliance(test: TestFn, name: string, withDisk: WithDisk): 
     await file.close();
   });
 
+  check('a copy holds the same, and is a file of its own', async (t, disk, at) => {
+    const file = await disk.open(`${at}/a`, 'create');
+    const bytes = Buffer.alloc(300_000, 'abcdefg');
+    await file.write([bytes], 0);
+    await disk.copy(`${at}/a`, `${at}/b`);
+    await file.write([Buffer.from('later')], 0);
+    const copy = await disk.open(`${at}/b`, 'existing');
+    t.true((await contents(copy)).equals(bytes));
+    await copy.write([Buffer.from('other')], 0);
+    t.is((await contents(file)).toString('latin1', 0, 5), 'later');
+    t.is(await codeFrom(disk.copy(`${at}/a`, `${at}/b`)), 'EXISTS');
+    t.is(await codeFrom(disk.copy(`${at}/none`, `${at}/c`)), 'NOT_FOUND');
+    await Promise.all([file.close(), copy.close()]);
+  });
+
   check('truncating cuts, and lengthens with zeros', async (t, disk, at) => {
     const file = await disk.open(`${at}/a`, 'create');
     await file.write([Buffer.from('abcdef')], 0);
