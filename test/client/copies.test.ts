@@ -218,3 +218,65 @@ test('copies are whole after servers are killed and started again', async (t) =>
     });
   }
 });
+
+test('what others write to the source after a copy, or to the copy, does not show in the other file', async (t) => {
+  let sharedCount = 0;
+  for (const seed of [1, 2, 3, 4]) {
+    await inRealCluster(seed, async ({ client, connect, sleep }) => {
+      const length = 512 * KiB;
+      const source = await create(client, 's');
+      const target = await create(client, 't');
+      await source.write(0, [Buffer.alloc(length)]);
+      await source.flush();
+      const other = await connect();
+      const writers = await Promise.all(
+        [source, target].map(
+          async ({ inode }) => (await other.open(inode, { read: true, write: true }, ME)).file,
+        ),
+      );
+      // Numbers that rise, at the begin of each chunk, with the places in its cache of whoever writes them.
+      let last = 0;
+      let isOver = false;
+      const work = (async () => {
+        while (!isOver) {
+          last += 1;
+          for (const at of [0, 256 * KiB]) await writers[0]?.write(at, [numbers(last)]);
+          await writers[1]?.write(1000, [numbers(last)]);
+          for (const file of writers) await file.sync();
+          await sleep(5);
+        }
+      })();
+      for (let round = 0; round < 8; round += 1) {
+        const before = last - 1;
+        t.is(await copyAll(source, target, [0, 0, length]), length);
+        const found = await readNumbers(target);
+        for (const number of found) t.true(number >= before && number <= last, `${before} ${found} ${last}`);
+        const handles = new Set((await client.statFile(source.inode, ME)).extents.map(({ chunk }) => chunk));
+        const { extents } = await client.statFile(target.inode, ME);
+        sharedCount += extents.filter(({ chunk }) => handles.has(chunk)).length;
+        await sleep(100);
+        t.deepEqual(await readNumbers(target), found, 'the source was written to since');
+        const { file: theirs } = await other.open(target.inode, { read: true }, ME);
+        t.deepEqual(await readNumbers(theirs), found);
+        await theirs.close();
+      }
+      isOver = true;
+      await work;
+      t.deepEqual(await readNumbers(source), [last, last]);
+      for (const file of [source, target, ...writers]) await file.close();
+      await other.close();
+    });
+  }
+  t.true(sharedCount > 0);
+});
+
+function numbers(value: number): Buffer {
+  return Buffer.from(new Uint32Array(4).fill(value).buffer);
+}
+
+/** What was written to the begin of each chunk. */
+async function readNumbers(file: GfsFile): Promise<number[]> {
+  const found: number[] = [];
+  for (const at of [0, 256 * KiB]) found.push(Buffer.concat(await file.read(at, 16)).readUInt32LE(0));
+  return found;
+}
