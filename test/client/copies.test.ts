@@ -154,6 +154,35 @@ test('a range of a file is copied within it', (t) =>
     await file.close();
   }));
 
+test('a copy that fails on its way tells how far it came, and the next one why', (t) =>
+  inRealCluster(
+    8,
+    async ({ connect, kill }) => {
+      const client = await connect({ ioTimeoutMs: 3000 });
+      const source = await create(client, 's');
+      const target = await create(client, 't');
+      const [before, copied] = [pattern(512 * KiB, 1), pattern(256 * KiB, 2)];
+      await source.write(0, [copied]);
+      await target.write(0, [before]);
+      await Promise.all([source.sync(), target.sync()]);
+      const serversOf = async ({ inode }: GfsFile) =>
+        (await client.statFile(inode, ME)).extents.map(({ members }) => members[0]?.address.split(':')[0]);
+      const [first, second = ''] = await serversOf(target);
+      t.false([first, ...(await serversOf(source))].includes(second), 'only the end of the copy is there');
+      kill(second);
+      const range = { sourceOffset: 0, fileOffset: 100 * KiB, length: 256 * KiB };
+      t.is(await target.copyFrom(source, range), 156 * KiB);
+      const rest = { sourceOffset: 156 * KiB, fileOffset: 256 * KiB, length: 100 * KiB };
+      t.is(await codeFrom(target.copyFrom(source, rest)), 'DEADLINE_EXCEEDED');
+      const expected = [before.subarray(0, 100 * KiB), copied.subarray(0, 156 * KiB)];
+      t.true(Buffer.concat(await target.read(0, 256 * KiB)).equals(Buffer.concat(expected)));
+      await source.close();
+      await target.close();
+      await client.close();
+    },
+    { serverCount: 6, replication: 1 },
+  ));
+
 test('what is no copy is refused, and changes nothing', (t) =>
   inRealCluster(6, async ({ client, connect }) => {
     const file = await create(client, 'f');
