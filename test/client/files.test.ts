@@ -246,8 +246,8 @@ test('sync asks each primary with unsynced mutations once', (t) =>
     await file.write(0, [pattern(600 * KiB)]);
     await file.sync();
     const counts = cluster.counts();
-    t.is(counts['Sync'], 3);
-    t.is(counts['CommitLength'], 1);
+    t.is(counts.Sync, 3);
+    t.is(counts.CommitLength, 1);
     await file.sync();
     t.deepEqual(cluster.counts(), {});
     await file.write(0, [pattern(1)]);

@@ -40,8 +40,7 @@ export async function inRealCluster(
   { serverCount = 3, replication }: RealClusterOptions = {},
 ): Promise<void> {
   const simulation = new Simulation(seed);
-  if (process.env['GFS_TRACE'] !== undefined)
-    simulation.onTrace = (line) => process.stderr.write(`${line}\n`);
+  if (process.env.GFS_TRACE !== undefined) simulation.onTrace = (line) => process.stderr.write(`${line}\n`);
   const network = new SimNetwork(simulation);
   const disks = new Map<string, SimDisk>();
   const running = new Map<string, { env: SimEnv; close: () => Promise<void> }>();

@@ -49,7 +49,7 @@ test('a file that a living master does not know as open is told so once, and is 
     await file.write(300 * KiB, [pattern(100, 1)]);
     t.is(await codeFrom(file.flush()), 'BAD_FILE');
     t.true(simulation.nowMs - startMs < SECOND_MS);
-    t.deepEqual([cluster.counts()['AddChunk'], cluster.counts()['RenewSession']], [2, undefined]);
+    t.deepEqual([cluster.counts().AddChunk, cluster.counts().RenewSession], [2, undefined]);
     cluster.onCall = undefined;
     await file.close();
   }));

@@ -130,7 +130,7 @@ export class DaemonCluster {
   /** The server with that id, as the daemon that it is. */
   async serverOf(id: number): Promise<Daemon> {
     for (const daemon of this.servers) {
-      if (daemon.running && (await daemon.ready())['id'] === id) return daemon;
+      if (daemon.running && (await daemon.ready()).id === id) return daemon;
     }
     throw new Error(`there is no server ${id}`);
   }

@@ -36,7 +36,7 @@ function killed(title: string, program: string, name: string, needsWatch: boolea
       for (const known of ['changes', 'stays']) await readFile(cluster.path(`place/${known}`, 1));
       const [, victim] = cluster.mounts;
       const daemon = victim?.daemon;
-      const pid = Number((await daemon?.ready())?.['pid']);
+      const pid = Number((await daemon?.ready())?.pid);
 
       // In the directory from before: on the way there it would hold other locks.
       const asking = spawn('sh', ['-c', `read -r go; exec ${program} ${name}`], {

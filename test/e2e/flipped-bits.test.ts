@@ -23,7 +23,7 @@ test.serial('bits that flip below running servers are read past, reported, and w
     t.is(await reported(cluster), 0);
 
     const [server] = cluster.servers;
-    const id = (await server?.ready())?.['id'];
+    const id = (await server?.ready())?.id;
     const holding = (await cluster.extents('file')).filter(({ replicas }) =>
       replicas.some((replica) => replica.server === id),
     );

@@ -18,7 +18,7 @@ test.serial(
       await writeFile(cluster.path('file'), content);
       await writeFile(cluster.path('log'), 'begun\n');
       const [dying] = cluster.servers;
-      const dead = (await dying?.ready())?.['id'];
+      const dead = (await dying?.ready())?.id;
       const lacking = async () =>
         (await cluster.extents('file')).filter(({ replicas }) => isOn(replicas, dead));
       t.true((await lacking()).length > 0, 'it holds copies');

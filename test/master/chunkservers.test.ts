@@ -44,7 +44,7 @@ test('a copied data directory is refused while the original lives', async (t) =>
   const copy = registration({ server: server.server, filesystemId: server.filesystemId });
   const refusal = await t.throwsAsync(client.call(methods.register, copy), { instanceOf: GfsError });
   t.is(refusal?.code, 'ALREADY_RUNNING');
-  t.is(refusal?.fields['incarnation'], server.incarnation, 'who is in its place');
+  t.is(refusal?.fields.incarnation, server.incarnation, 'who is in its place');
   await server.kill();
   await eventually(t, 'the end is noticed', async () => !(await isAlive(client, server.server)));
   t.is(await codeFrom(client.call(methods.register, copy)), 'OK');
