@@ -9,7 +9,7 @@ const LINES = 400;
 
 /** Lines of a shell each: their lengths differ, so that chunks end at every possible place in one. */
 function script(writer: string, file: string): string {
-  const pad = 'p=$(printf "%0*d" $((i * 37 % 900 + 1)) 0)';
+  const pad = 'printf -v p "%0*d" $((i * 37 % 900 + 1)) 0';
   return `for i in $(seq ${LINES}); do ${pad}; echo "${writer} $i $p" >> ${file}; done`;
 }
 
