@@ -11,9 +11,11 @@ export const DRIVER_HELP = `Drivers:
   - a write is 128 KiB at most: a longer one with O_APPEND is several records
   - times are kept to the millisecond from 1970 on; both of a file are set or
     none, so "touch -m" does nothing
-  - names and targets of links are UTF-8, inode numbers have 32 bits
-  - no flags of renameat2, no O_TMPFILE, locks hold on this machine alone, no
-    extended attributes
+  - names, of attributes too, and targets of links are UTF-8, inode numbers
+    have 32 bits
+  - no flags of renameat2, no O_TMPFILE, locks hold on this machine alone
+  - ACLs are checked by the master alone, and the umask counts where a
+    directory has a default ACL, too
   - a file that is open and was removed is lost when its directory is removed,
     too; to replace one takes two steps
   - more than ten programs at a time cost memory that is not given back; no

@@ -8,6 +8,7 @@ import { detachDeadMount } from '../dead-mount.ts';
 import type { MountOptions } from '../mount-options.ts';
 import { textOptions } from '../mount-point.ts';
 import { UTIMENS, withBothTimes } from './mended-times.ts';
+import { mendXattrs } from './mended-xattrs.ts';
 import { deviceAt, isMountedAt, unmountByCommand } from './mounted-here.ts';
 import { type FuseNative, loadFuseNative, type NativeMount } from './package.ts';
 import type { NativeServer } from './server.ts';
@@ -81,6 +82,7 @@ function libfuseMount(mount: LibfuseMountOptions, Fuse: FuseNative): NativeMount
   fuse._fuseOptions = () => `-o${options}`;
   const utimens = must(fuse._handlers[UTIMENS], 'the package numbers its operations so');
   fuse._handlers[UTIMENS] = withBothTimes(utimens);
+  mendXattrs(fuse, mount.server.operations);
   return fuse;
 }
 

@@ -15,7 +15,12 @@ export interface NativeMount {
   _fuseOptions: () => string;
   /** What the binding calls, by the package's numbers of the operations. */
   readonly _handlers: NativeHandler[];
+  /** What its handlers call. The signal wakes libfuse, and gives it back the memory that a buffer lies in. */
+  _op_getxattr: (signal: NativeSignal, path: string, name: string, into: Buffer) => void;
+  _op_listxattr: (signal: NativeSignal, path: string, into: Buffer) => void;
 }
+
+export type NativeSignal = (result: number, memory: ArrayBufferLike) => void;
 
 /** `record` is the calling thread's, a struct of the binding that lies in a buffer. */
 export type NativeHandler = (record: Buffer, operation: number, path: string, ...numbers: number[]) => void;
@@ -43,6 +48,12 @@ export interface NativeOperations {
   rmdir(path: string, done: Done): void;
   rename(from: string, to: string, done: Done): void;
   link(from: string, to: string, done: Done): void;
+  /** `position` is 0 but on macOS. The buffers are libfuse's, and good until `done`. */
+  setxattr(path: string, name: string, value: Buffer, position: number, flags: number, done: Done): void;
+  /** Otherwise than the package has it: with where to put it, and the length for an answer (`mendXattrs`). */
+  getxattr(path: string, name: string, into: Buffer, done: Done): void;
+  listxattr(path: string, into: Buffer, done: Done): void;
+  removexattr(path: string, name: string, done: Done): void;
   open(path: string, flags: number, done: Done<number>): void;
   /** The buffer is libfuse's, and good until `done`. */
   read(path: string, openFile: number, buffer: Buffer, length: number, offset: number, done: Done): void;

@@ -14,6 +14,7 @@ import type { Done, NativeOperations } from './package.ts';
 import { linuxFlags, PathFiles } from './path-files.ts';
 import { PathNamespace } from './path-namespace.ts';
 import { PathWalker } from './path-walker.ts';
+import { PathXattrs } from './path-xattrs.ts';
 
 /** chown(2) with it leaves an owner as it is. */
 const NOBODY_NEW = 0xffffffff;
@@ -30,6 +31,7 @@ export interface NativeServerOptions {
 export class NativeServer {
   readonly #names: PathNamespace;
   readonly #files: PathFiles;
+  readonly #xattrs: PathXattrs;
   readonly #walker: PathWalker;
   readonly #tasks: TaskGroup;
   readonly #log: Logger;
@@ -46,6 +48,7 @@ export class NativeServer {
     const context = { fileSystem, caller, walker: this.#walker, handles: new Handles(), fresh };
     this.#names = new PathNamespace(context);
     this.#files = new PathFiles(context);
+    this.#xattrs = new PathXattrs(context);
   }
 
   /** Takes what the kernel of another driver would be told. */
@@ -81,6 +84,11 @@ export class NativeServer {
     rmdir: (path, done) => this.#do(done, path, () => this.#names.removeDirectory(path)),
     rename: (from, to, done) => this.#do(done, from, () => this.#names.rename(from, to)),
     link: (from, to, done) => this.#do(done, from, () => this.#names.makeLink(from, to)),
+    setxattr: (path, name, value, position, flags, done) =>
+      this.#do(done, path, () => this.#xattrs.set(path, name, value, position, flags)),
+    getxattr: (path, name, into, done) => this.#count(done, path, () => this.#xattrs.get(path, name, into)),
+    listxattr: (path, into, done) => this.#count(done, path, () => this.#xattrs.list(path, into)),
+    removexattr: (path, name, done) => this.#do(done, path, () => this.#xattrs.remove(path, name)),
     open: (path, flags, done) =>
       this.#tell(done, path, () => this.#files.open(path, linuxFlags(flags, constants))),
     read: (path, openFile, buffer, length, offset, done) =>

@@ -4,6 +4,7 @@ import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { gone, isMounted, run, skips, TestCluster } from '../../e2e/cluster.ts';
+import { whyNoPython } from '../../e2e/lock-program.ts';
 import { GFS_MOUNT, mountInBackground, sigtermWritesOut } from '../background-mount.ts';
 import { mountDirectory, startServer } from '../mount-helper.ts';
 import { POSIX_LIST, placesIn } from '../posix-list.ts';
@@ -115,6 +116,45 @@ mounted(
     t.is(await fs.readFile(join(first.mount, 'log'), 'utf8'), lines.join(''));
   },
 );
+
+/** Asks with little room first, as Python does: what does not fit is refused. */
+const XATTRS_PYTHON = `
+import os, sys
+path, value = sys.argv[1], bytes(range(256)) * 250
+os.setxattr(path, 'user.long', value, os.XATTR_CREATE)
+assert os.getxattr(path, 'user.long') == value
+for number in range(100): os.setxattr(path, 'user.' + str(number).zfill(20), b'')
+assert len(os.listxattr(path)) == 101, os.listxattr(path)
+assert os.getxattr(path, 'user.' + '7'.zfill(20)) == b''
+for number in range(100): os.removexattr(path, 'user.' + str(number).zfill(20))
+assert os.listxattr(path) == ['user.long']
+os.removexattr(path, 'user.long')
+`;
+
+mounted('extended attributes are those of all mounts, whatever room there is for them', async (t, first) => {
+  const [here, there] = [join(path, 'attributes'), join(first.mount, 'attributes')];
+  await fs.writeFile(here, '');
+  const shell = async (script: string) => {
+    const { stdout, stderr } = await run('sh', ['-c', `cd ${path}; ${script}`]);
+    return stdout + stderr;
+  };
+  if ((await run('sh', ['-c', 'command -v setfattr getfattr'])).code === 0) {
+    const set = 'setfattr -n user.a -v one attributes; setfattr -n user.empty attributes';
+    const shown = '# file: attributes\nuser.a="one"\nuser.empty\n\n';
+    t.is(await shell(`${set}; getfattr -d attributes`), shown.replace('empty', 'empty=""'));
+    t.regex(await shell('getfattr -n user.none attributes'), /No such attribute/);
+    t.regex(await shell('setfattr -x user.none attributes'), /No such attribute/);
+    const { stdout } = await run('getfattr', ['--only-values', '-n', 'user.a', there]);
+    t.is(stdout, 'one');
+    t.is(await shell('setfattr -x user.a attributes; setfattr -x user.empty attributes; getfattr -d .'), '');
+  } else {
+    t.log('without setfattr and getfattr (Debian: attr)');
+  }
+  const missing = whyNoPython();
+  if (missing !== undefined) return t.log(missing);
+  const { code, stderr } = await run('python3', ['-c', XATTRS_PYTHON, here]);
+  t.is(code, 0, stderr);
+});
 
 mounted('a wrong call says in one line what is wrong', async (t, first) => {
   const place = mountDirectory(t);

@@ -3,9 +3,10 @@ import { constants } from 'node:os';
 import test from 'ava';
 import { ErrnoError, ESTALE } from '../../../mount/errno.ts';
 import type { NativeOperations, NativeStat } from '../../../mount/fuse-native/package.ts';
+import { linuxXattrFlags } from '../../../mount/fuse-native/path-xattrs.ts';
 import { NativeServer } from '../../../mount/fuse-native/server.ts';
 import { deletedEntry, expireEntry, expireNode } from '../../../mount/wire/notifications.ts';
-import { OPEN, ROOT_NODE, TYPE } from '../../../mount/wire/numbers.ts';
+import { OPEN, ROOT_NODE, TYPE, XATTR_CREATE, XATTR_REPLACE } from '../../../mount/wire/numbers.ts';
 import type { TimedAttributes } from '../../../mount/wire/replies.ts';
 import type * as requests from '../../../mount/wire/requests.ts';
 import type { Env } from '../../../src/base/env.ts';
@@ -14,7 +15,7 @@ import { silentLogger } from '../../../src/base/log.ts';
 import { NodeEnv } from '../../../src/base/node-env.ts';
 import { MemoryFileSystem } from '../memory-file-system.ts';
 
-const { ENOENT, EILSEQ, EOPNOTSUPP } = constants.errno;
+const { EEXIST, EINVAL, ENODATA, ENOENT, EILSEQ, EOPNOTSUPP, ERANGE } = constants.errno;
 const REGULAR = TYPE.REGULAR | 0o644;
 const HIDDEN = '/d/.fuse_hidden0000000200000001';
 
@@ -167,4 +168,34 @@ test('owners that are not named stay, both times are set', async (t) => {
   await result('utimens', '/f', 1_000_250, 2_000_500);
   const { uid, gid, atime, mtime } = await stat('/f');
   t.deepEqual([uid, gid, atime, mtime], [7, 9, 1_000_250, 2_000_500]);
+});
+
+test('an extended attribute is put where there is room for all of it', async (t) => {
+  const { result } = world();
+  await result('mknod', '/f', REGULAR, 0);
+  const borrowed = Buffer.from('value');
+  t.is(await result('setxattr', '/f', 'user.a', borrowed, 0, 0), 0);
+  borrowed.fill(0);
+  t.is(await result('setxattr', '/f', 'user.empty', Buffer.alloc(0), 0, 0), 0);
+  t.is(await result('setxattr', '/f', 'user.a', borrowed, 0, XATTR_CREATE), -EEXIST);
+  t.is(await result('setxattr', '/f', 'user.b', borrowed, 0, XATTR_REPLACE), -ENODATA);
+  t.is(await result('setxattr', '/f', 'user.a', borrowed, 5, 0), -EINVAL, 'the rest of it would be lost');
+  t.is(await result('getxattr', '/f', 'user.a', Buffer.alloc(0)), 5);
+  const small = Buffer.alloc(4);
+  t.is(await result('getxattr', '/f', 'user.a', small), -ERANGE);
+  t.is(small.toString(), '\0\0\0\0');
+  const into = Buffer.alloc(8);
+  t.is(await result('getxattr', '/f', 'user.a', into), 5);
+  t.is(into.toString(), 'value\0\0\0');
+  t.is(await result('getxattr', '/f', 'user.empty', into), 0);
+  t.is(await result('getxattr', '/f', 'user.none', into), -ENODATA);
+  const names = Buffer.alloc(100);
+  t.is(await result('listxattr', '/f', Buffer.alloc(0)), 18);
+  t.is(await result('listxattr', '/f', Buffer.alloc(17)), -ERANGE);
+  t.is(await result('listxattr', '/f', names), 18);
+  t.is(names.toString('utf8', 0, 18), 'user.a\0user.empty\0');
+  t.is(await result('removexattr', '/f', 'user.a'), 0);
+  t.is(await result('removexattr', '/f', 'user.a'), -ENODATA);
+  t.is(await result('getxattr', '/f', 'user.\ufffd', into), -EILSEQ);
+  t.deepEqual([linuxXattrFlags(2, 'darwin'), linuxXattrFlags(4, 'darwin')], [XATTR_CREATE, XATTR_REPLACE]);
 });
