@@ -12,6 +12,7 @@ import {
   type Time,
 } from '../rpc/messages.ts';
 import type { AccessTimes } from './access-times.ts';
+import type { Identity } from './api.ts';
 import { type BlockCache, type Contents, PAGE_BYTES } from './block-cache.ts';
 import type { ExtentSpan } from './extent-map.ts';
 import type { Access } from './locations.ts';
@@ -115,6 +116,7 @@ export class FileState implements Contents {
   #writtenAfter = 0;
   /** Of the last write that the master has not been told of, or what was set since. */
   #mtime: Time | undefined;
+  #writer: Identity | undefined;
   #errorCount = 0;
   #lastError: unknown;
   /** Chunks with acknowledged mutations that were not synced since. */
@@ -174,6 +176,11 @@ export class FileState implements Contents {
   /** When this client last wrote what the master has not been told of. */
   get untoldMtime(): Time | undefined {
     return this.#mtime;
+  }
+
+  /** In whose name the master is told of writes, whoever has it told: it takes rights away from a file that a person wrote. */
+  get untoldWriter(): Identity | undefined {
+    return this.#writer;
   }
 
   get errorCount(): number {
@@ -261,6 +268,11 @@ export class FileState implements Contents {
   modeMayHaveChanged(): void {
     this.#setIds = 'unknown';
     this.#setIdsAt = this.#options.clock.advance();
+  }
+
+  /** Somebody's write is about to be taken. Where root and a person wrote, it is the person's. */
+  writtenBy(writer: Identity): void {
+    if (this.#writer === undefined || this.#writer.uid === 0) this.#writer = writer;
   }
 
   /** A write was taken. */
@@ -426,6 +438,7 @@ export class FileState implements Contents {
   /** The master knows of all writes. A length that it is told of again would undo what others cut since. */
   #nothingToTell(): void {
     this.#mtime = undefined;
+    this.#writer = undefined;
     this.#writtenEnd = 0;
   }
 

@@ -147,6 +147,7 @@ export class FileWork {
     state.appendedTo = undefined;
     // The latest writer's right is good: an open file's writes are out before it is given back.
     state.writeAccess = access;
+    state.writtenBy(access.caller);
     state.wrote(fileOffset, fileOffset + bytes.length);
     state.writeBehind.accept(fileOffset, bytes, owner);
   }
@@ -196,6 +197,7 @@ export class FileWork {
     // One writer's records follow one another.
     if (fileOffset < writer.endIn(state.inode)) state.cutElsewhere(fileOffset);
     writer.appendedTo(state.inode, fileOffset + lengthOf(bytes));
+    state.writtenBy(access.caller);
     state.appended(fileOffset, bytes, truncations);
     return fileOffset;
   }
@@ -205,11 +207,19 @@ export class FileWork {
     if (!state.isUncommitted) return;
     using _ = await state.committing.acquire();
     const { session } = this.#options;
-    const { caller, openId } = access;
+    const { openId } = access;
     const { inode } = state;
-    await this.#telling(state, access, patience, (commit) =>
-      session.command(commitLength, { context: undefined, inode, commit }, caller, patience, true, openId),
-    );
+    await this.#telling(state, access, patience, (commit) => {
+      const caller = state.untoldWriter ?? access.caller;
+      return session.command(
+        commitLength,
+        { context: undefined, inode, commit },
+        caller,
+        patience,
+        true,
+        openId,
+      );
+    });
   }
 
   /**
@@ -356,6 +366,7 @@ export class FileWork {
     let zeroedBytes = 0;
     if (zeros) {
       // From here on the master is told in any case, if need be with a later commit.
+      state.writtenBy(access.caller);
       told = state.overwriting(start, end);
       const { writer } = this.#options;
       zeroedBytes = await writer.zero(access, start, end, patience, (span) => state.acknowledged(span));
@@ -385,6 +396,7 @@ export class FileWork {
     state.appendedTo = undefined;
     // Extents that the target gets whole take the place of all that it has there.
     await this.commit(state, access, patience);
+    state.writtenBy(access.caller);
     const copied = await this.#options.copier.copy(source, target, wanted, patience);
     const { length: copiedLength, zeroedBytes, endsInHole } = copied;
     if (endsInHole || zeroedBytes > 0) {
@@ -465,12 +477,21 @@ export class FileWork {
   async #tellClosed(state: FileState, access: Access, mayWrite: boolean, patience: Patience): Promise<void> {
     const { session } = this.#options;
     const { inode } = state;
-    const { caller, openId } = access;
+    const { openId } = access;
     const tells = mayWrite && state.isUncommitted;
     // What a commit of another open file is just telling is not told twice.
     using _ = tells ? await state.committing.acquire() : undefined;
-    const tell = (commit: LengthCommit | undefined) =>
-      session.command(close, { context: undefined, inode, openId, commit }, caller, patience, true, openId);
+    const tell = (commit: LengthCommit | undefined) => {
+      const caller = state.untoldWriter ?? access.caller;
+      return session.command(
+        close,
+        { context: undefined, inode, openId, commit },
+        caller,
+        patience,
+        true,
+        openId,
+      );
+    };
     try {
       const isTold = tells && (await this.#telling(state, access, patience, tell));
       if (!isTold) await tell(undefined);

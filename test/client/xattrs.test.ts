@@ -142,6 +142,27 @@ test('rights that are given after a write are not taken away by it, though the m
     await file.close();
   }));
 
+test('a write is told in the name of who wrote, whoever closes the file', (t) =>
+  inRealCluster(1, async ({ client }) => {
+    const person = { caller: { uid: 1000, gid: 1000, groups: [] } };
+    const { file: roots } = await client.create(client.rootInode, Buffer.from('f'), WRITING, ME);
+    const { inode } = roots;
+    await client.setAttributes(inode, { uid: 1000 }, ME);
+    await client.setAttributes(inode, { mode: 0o6777 }, ME);
+    const modeAfter = async (close: () => Promise<void>) => {
+      await close();
+      return (await client.attributes(inode, ME)).mode;
+    };
+    const { file: persons } = await client.open(inode, { read: true, write: true }, person);
+    await roots.write(0, [pattern(100)]);
+    t.is(await modeAfter(() => persons.close()), 0o6777);
+    const { file: again } = await client.open(inode, { read: true, write: true }, person);
+    await again.write(0, [pattern(100)]);
+    await roots.write(0, [pattern(100)]);
+    t.is(await modeAfter(() => roots.close()), 0o777);
+    await again.close();
+  }));
+
 test('that there is nothing is known until a command or somebody else may have changed it', async (t) => {
   const known = new KnownXattrs();
   t.false(known.hasNone(FILE));
