@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
-#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,11 +17,12 @@
 #include "calls/data.h"
 #include "calls/names.h"
 #include "calls/state.h"
+#include "calls/xattrs.h"
 
 namespace {
 
 const Call *found(const std::string &name) {
-  for (const Calls *calls : {&NAME_CALLS, &ATTRIBUTE_CALLS, &DATA_CALLS, &STATE_CALLS}) {
+  for (const Calls *calls : {&NAME_CALLS, &ATTRIBUTE_CALLS, &DATA_CALLS, &XATTR_CALLS, &STATE_CALLS}) {
     auto call = calls->find(name);
     if (call != calls->end()) return &call->second;
   }
@@ -55,11 +55,10 @@ int main(int argc, char **argv) {
       std::cerr << "cannot do: " << line << std::endl;
       return 2;
     }
-    setfsgid(user);
-    setfsuid(user);
+    // Without root's privileges: of those that have nothing to do with files, too, some decide about extended attributes.
+    if (setegid(user) < 0 || seteuid(user) < 0) return 2;
     std::string answer = (*call)(arguments);
-    setfsuid(0);
-    setfsgid(0);
+    if (seteuid(0) < 0 || setegid(0) < 0) return 2;
     std::cout << answer << "\n";
     if (std::cin.rdbuf()->in_avail() <= 0) std::cout.flush();
   }

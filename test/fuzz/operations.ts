@@ -1,5 +1,6 @@
 import { constants } from 'node:fs';
 import type { Choices } from './choices.ts';
+import { XATTRS } from './xattrs.ts';
 
 /** A kind of operation: how often it comes, and the words of a call of calls.cc. */
 export interface OperationKind {
@@ -18,7 +19,14 @@ const RENAME_NOREPLACE = 1;
 const RENAME_EXCHANGE = 2;
 const RENAME_WHITEOUT = 4;
 
+const KEEP_SIZE = 1;
+const PUNCH_HOLE = 2;
+const ZERO_RANGE = 16;
+
 const RENAME_FLAGS = [0, 0, 0, RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT];
+
+/** All that a mount takes: nothing is moved within a file. */
+const ALLOCATIONS = [0, KEEP_SIZE, PUNCH_HOLE | KEEP_SIZE, ZERO_RANGE, ZERO_RANGE | KEEP_SIZE];
 
 /** What is done to names and attributes. */
 export const TREE: OperationTable = {
@@ -60,6 +68,20 @@ export const TREE: OperationTable = {
     weight: 2,
     call: (c) => ['copy_range', c.slot(), c.smallOffset(), c.slot(), c.smallOffset(), c.smallLength()],
   },
+  allocate: {
+    weight: 3,
+    call: (c) => ['fallocate', c.slot(), c.pick(ALLOCATIONS), c.smallOffset(), c.smallLength()],
+  },
+  // Of another's hands on it a mount says no more than of a write.
+  'write mapped': {
+    weight: 2,
+    call: (c) =>
+      c.user === 0
+        ? ['mwrite', c.slot(), c.smallOffset(), c.smallLength() + 1, c.tag()]
+        : ['mread', c.slot(), c.smallOffset(), c.smallLength() + 1],
+  },
+  holes: { weight: 1, call: (c) => ['seek_holes', c.slot()] },
+  ...XATTRS,
   readlink: { weight: 2, call: (c) => ['readlink', c.path()] },
   readdir: { weight: 3, call: (c) => ['readdir', c.directory()] },
 };
@@ -125,6 +147,16 @@ export const DATA: OperationTable = {
       return ['copy_range', source.slot, from, target.slot, to, length];
     },
   },
+  allocate: {
+    weight: 8,
+    call: (c) => {
+      const { slot, file } = c.opened();
+      const [mode, offset, length] = [c.pick(ALLOCATIONS), c.offset(file), c.length()];
+      if ((mode & KEEP_SIZE) === 0 && length > 0) c.reached(file, offset + length);
+      return ['fallocate', slot, mode, offset, length];
+    },
+  },
+  holes: { weight: 2, call: (c) => ['seek_holes', c.slot()] },
   'read mapped': {
     weight: 5,
     call: (c) => onFile(c, (slot, file) => ['mread', slot, c.offset(file), c.length() + 1]),

@@ -36,6 +36,27 @@ inline std::string mapped(int file, long offset, long length, int protection,
   return answer;
 }
 
+inline std::string holes_in(int file) {
+  struct stat status;
+  if (fstat(file, &status) < 0) return failed();
+  off_t at = 0;
+  while (at < status.st_size) {
+    off_t data = lseek(file, at, SEEK_DATA);
+    if (data < 0 && errno != ENXIO) return failed();
+    off_t hole_end = data < 0 ? status.st_size : data;
+    if (hole_end < at) return "data at " + std::to_string(data) + " behind " + std::to_string(at);
+    std::vector<unsigned char> bytes(hole_end - at);
+    ssize_t count = pread(file, bytes.data(), bytes.size(), at);
+    if (count < 0) return failed();
+    auto isData = [](unsigned char byte) { return byte != 0; };
+    if (std::any_of(bytes.begin(), bytes.end(), isData)) return "data in the hole at " + std::to_string(at);
+    if (data < 0) break;
+    at = lseek(file, data, SEEK_HOLE);
+    if (at <= data) return at < 0 ? failed() : "no data at " + std::to_string(data);
+  }
+  return "holes up to " + std::to_string(status.st_size);
+}
+
 inline const Calls DATA_CALLS = {
     {"open",
      [](Arguments &a) {
@@ -105,6 +126,21 @@ inline const Calls DATA_CALLS = {
          done += count;
        }
        return std::to_string(done);
+     }},
+    {"fallocate",
+     [](Arguments &a) {
+       int file = a.slot();
+       long mode = a.number(), offset = a.number();
+       return result(fallocate(file, mode, offset, a.number()));
+     }},
+    // Where holes lie is the file system's own affair, but what it calls one has to be, up to the end of the file.
+    {"seek_holes",
+     [](Arguments &a) {
+       int file = a.slot();
+       off_t position = lseek(file, 0, SEEK_CUR);
+       std::string answer = holes_in(file);
+       lseek(file, position, SEEK_SET);
+       return answer;
      }},
     {"mread",
      [](Arguments &a) {

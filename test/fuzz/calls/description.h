@@ -3,16 +3,20 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/limits.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "call.h"
 #include "contents.h"
+#include "xattrs.h"
 
 inline char type_of(mode_t mode) {
   switch (mode & S_IFMT) {
@@ -58,7 +62,31 @@ inline std::vector<std::string> names_in(const std::string &path, bool typed) {
   return names;
 }
 
-// Everything below a directory, an entry for each name: its path, what it is, what is in it, its mtime and ctime.
+// Names and values, of a path or of an open file.
+inline std::string xattrs_of(const std::function<ssize_t(char *, size_t)> &list_all,
+                             const std::function<ssize_t(const char *, char *, size_t)> &get) {
+  std::vector<char> list(XATTR_LIST_MAX);
+  ssize_t length = list_all(list.data(), list.size());
+  if (length < 0) return " xattrs: " + failed();
+  std::string answer;
+  for (const std::string &name : sorted_names(list, length)) {
+    std::vector<char> value(XATTR_SIZE_MAX);
+    answer += " " + encoded(name) + "=" + value_of(get(name.c_str(), value.data(), value.size()), value);
+  }
+  return answer;
+}
+
+inline std::string xattrs_of(const std::string &path) {
+  return xattrs_of([&](char *list, size_t size) { return llistxattr(path.c_str(), list, size); },
+                   [&](const char *name, char *value, size_t size) { return lgetxattr(path.c_str(), name, value, size); });
+}
+
+inline std::string xattrs_of(int file) {
+  return xattrs_of([&](char *list, size_t size) { return flistxattr(file, list, size); },
+                   [&](const char *name, char *value, size_t size) { return fgetxattr(file, name, value, size); });
+}
+
+// Everything below a directory, an entry for each name: its path, what it is, what is in it, extended attributes, mtime and ctime.
 inline void walk(const std::string &path, std::map<ino_t, std::string> &first_names, std::string &answer) {
   for (const std::string &name : names_in(path, false)) {
     std::string child = path + "/" + name;
@@ -81,7 +109,7 @@ inline void walk(const std::string &path, std::map<ino_t, std::string> &first_na
     if (status.st_nlink > 1 && !S_ISDIR(status.st_mode)) {
       answer += " same as " + encoded(first_names.emplace(status.st_ino, child).first->second);
     }
-    answer += " mtime=" + std::to_string(nanoseconds(status.st_mtim));
+    answer += xattrs_of(child) + " mtime=" + std::to_string(nanoseconds(status.st_mtim));
     answer += " ctime=" + std::to_string(nanoseconds(status.st_ctim)) + "|";
     if (S_ISDIR(status.st_mode)) walk(child, first_names, answer);
   }

@@ -11,6 +11,7 @@
 #include "call.h"
 #include "contents.h"
 #include "description.h"
+#include "xattrs.h"
 
 inline const Calls STATE_CALLS = {
     // For the comparison of everything: what was written is where others see it, the files stay open.
@@ -23,7 +24,7 @@ inline const Calls STATE_CALLS = {
          if (fsync(file) < 0 && errno != EINVAL) answer += failed();
          answer += fstat(file, &status) < 0 ? failed() : described(status) + " ";
          if (S_ISREG(status.st_mode) && (fcntl(file, F_GETFL) & O_ACCMODE) != O_WRONLY) answer += contents(file, status.st_size);
-         answer += "|";
+         answer += (is_regular(file) ? xattrs_of(file) : "") + "|";
        }
        return answer;
      }},
