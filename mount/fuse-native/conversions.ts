@@ -42,8 +42,3 @@ export function statfsOf(statistics: FilesystemStatistics): NativeStatfs {
 export function millisecondsOf({ seconds, nanos }: Time): number {
   return Math.max(0, seconds * 1000 + Math.floor(nanos / 1e6));
 }
-
-export function timeOf(milliseconds: number): Time {
-  const seconds = Math.floor(milliseconds / 1000);
-  return { seconds, nanos: (milliseconds - seconds * 1000) * 1e6 };
-}

@@ -1,8 +1,8 @@
 import { codeOf, GfsError } from '../../src/base/errors.ts';
 import { type InodeId, inodeId } from '../../src/base/ids.ts';
 import type { AttributeChanges, Call, GfsClient, NodeDescription } from '../../src/client/api.ts';
-import { timeOf } from '../../src/client/file-state.ts';
 import { mayNameNobody } from '../../src/core/metadata/permissions.ts';
+import { timeOf } from '../../src/core/metadata/times.ts';
 import { type Attributes, FileType } from '../../src/rpc/messages.ts';
 import type { Caller, Namespace } from '../file-system.ts';
 import { RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT } from '../wire/numbers.ts';

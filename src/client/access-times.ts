@@ -5,10 +5,10 @@ import type { InodeId } from '../base/ids.ts';
 import { sharedAbort } from '../base/shared-abort.ts';
 import type { TaskGroup } from '../base/task-group.ts';
 import { SECOND_MS } from '../base/units.ts';
-import { accessTimeOfRead, compareTimes, laterTime } from '../core/metadata/access-times.ts';
+import { accessTimeOfRead } from '../core/metadata/access-times.ts';
 import { READS_PER_COMMAND_MAX, ROOT_CALLER } from '../core/metadata/commands.ts';
+import { compareTimes, laterTime, timeOf } from '../core/metadata/times.ts';
 import { type Attributes, MasterDefinition, type Time } from '../rpc/messages.ts';
-import { timeOf } from './file-state.ts';
 import { isTransient, Patience } from './patience.ts';
 import type { Session } from './session.ts';
 

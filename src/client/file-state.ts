@@ -3,7 +3,7 @@ import type { Env } from '../base/env.ts';
 import type { InodeId } from '../base/ids.ts';
 import { Mutex } from '../base/mutex.ts';
 import { hasSetIds } from '../core/metadata/permissions.ts';
-import { sameTime } from '../core/metadata/rows.ts';
+import { laterTime, sameTime, timeOf } from '../core/metadata/times.ts';
 import {
   type Attributes,
   type CommitLengthResponse,
@@ -444,7 +444,8 @@ export class FileState implements Contents {
 
   /** What is still to be told of was written before the file was truncated then, or since: it does not turn the time back. */
   #writtenBefore(truncatedAt: Time | undefined): void {
-    if (this.#mtime !== undefined && truncatedAt !== undefined) this.#mtime = later(this.#mtime, truncatedAt);
+    if (this.#mtime !== undefined && truncatedAt !== undefined)
+      this.#mtime = laterTime(this.#mtime, truncatedAt);
   }
 
   /** One more change that the master has to be told of. */
@@ -455,8 +456,9 @@ export class FileState implements Contents {
   }
 
   #merged(attributes: Attributes): Attributes {
-    const mtime = this.#mtime ?? attributes.mtime;
-    const ctime = this.#mtime === undefined ? attributes.ctime : later(attributes.ctime, this.#mtime);
+    const written = this.#mtime;
+    const mtime = written ?? attributes.mtime;
+    const ctime = written && attributes.ctime ? laterTime(attributes.ctime, written) : attributes.ctime;
     return { ...attributes, length: this.#length, holeBytes: this.#holesOf(attributes), mtime, ctime };
   }
 
@@ -498,17 +500,6 @@ export class FileState implements Contents {
 
 function setIdsOf(attributes: Attributes): SetIds {
   return hasSetIds(attributes) ? 'some' : 'none';
-}
-
-export function timeOf(ms: number): Time {
-  const seconds = Math.floor(ms / 1000);
-  return { seconds, nanos: Math.floor((ms - seconds * 1000) * 1e6) };
-}
-
-function later(first: Time | undefined, second: Time): Time {
-  if (first === undefined) return second;
-  if (first.seconds !== second.seconds) return first.seconds > second.seconds ? first : second;
-  return first.nanos > second.nanos ? first : second;
 }
 
 function sameStamp(a: Stamp, b: Stamp): boolean {

@@ -4,7 +4,7 @@ import type { Env } from '../base/env.ts';
 import type { InodeId } from '../base/ids.ts';
 import { type NameKey, nameKey } from '../base/name-key.ts';
 import { SECOND_MS } from '../base/units.ts';
-import { compareTimes } from '../core/metadata/access-times.ts';
+import { compareTimes } from '../core/metadata/times.ts';
 import { type Attributes, FileType } from '../rpc/messages.ts';
 import type { AccessTimes, Move } from './access-times.ts';
 import type { ChangeListener, Place } from './api.ts';

@@ -28,6 +28,7 @@ import { isFrugal } from '../core/metadata/frugal.ts';
 import { isSyncedLate } from '../core/metadata/late-sync.ts';
 import type { Counters, Filesystem, Time } from '../core/metadata/rows.ts';
 import type { MetadataState } from '../core/metadata/state.ts';
+import { timeOf } from '../core/metadata/times.ts';
 import { firstNumber } from '../core/session-numbers.ts';
 import type { Checkpoints } from '../storage/checkpoints.ts';
 import type { MetaStoreFile, OpenMetaStore, RoomUse } from '../storage/meta-store-files.ts';
@@ -337,8 +338,8 @@ export class MetadataEngine implements Metadata {
       this.#lastMs = nowMs;
       this.#lastNanos = 0;
     }
-    const seconds = Math.floor(this.#lastMs / 1000);
-    return { seconds, nanos: (this.#lastMs - seconds * 1000) * 1_000_000 + this.#lastNanos };
+    const { seconds, nanos } = timeOf(this.#lastMs);
+    return { seconds, nanos: nanos + this.#lastNanos };
   }
 
   #mustRun(): void {

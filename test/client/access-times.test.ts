@@ -1,7 +1,7 @@
 import test, { type ExecutionContext } from 'ava';
 import { type InodeId, inodeId } from '../../src/base/ids.ts';
 import type { GfsClient } from '../../src/client/api.ts';
-import { compareTimes } from '../../src/core/metadata/access-times.ts';
+import { compareTimes } from '../../src/core/metadata/times.ts';
 import { FileType, type Time } from '../../src/rpc/messages.ts';
 import { inRealCluster, type RealCluster } from './real-cluster.ts';
 import { codeFrom, ME, pattern, readAll, WRITING } from './world.ts';

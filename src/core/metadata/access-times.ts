@@ -1,6 +1,7 @@
 import type { InodeId } from '../../base/ids.ts';
 import { DAY_MS, SECOND_MS } from '../../base/units.ts';
 import type { Attributes, Time } from './rows.ts';
+import { compareTimes, laterTime } from './times.ts';
 
 /** Reading moves a time of access that is so old, whatever else became of the file. */
 const AGE_SECONDS_MAX = DAY_MS / SECOND_MS;
@@ -42,15 +43,6 @@ export function countsAsRead(
 ): boolean {
   if (atime === undefined || knownAtime === undefined) return false;
   return compareTimes(old, knownAtime) === 0 && compareTimes(atime, old) > 0;
-}
-
-/** Below zero: the first is earlier. */
-export function compareTimes(first: Time, second: Time): number {
-  return first.seconds === second.seconds ? first.nanos - second.nanos : first.seconds - second.seconds;
-}
-
-export function laterTime(first: Time, second: Time): Time {
-  return compareTimes(first, second) >= 0 ? first : second;
 }
 
 function justBehind({ seconds, nanos }: Time): Time {

@@ -6,8 +6,9 @@ import { endOf, FILE_LENGTH_MAX, gridStart } from './extents.ts';
 import { dataAfterZeros, holesAt } from './holes.ts';
 import { withoutSetIds } from './permissions.ts';
 import { type Prepare, ready } from './prepared.ts';
-import { FileType, type Inode, sameTime, type Time } from './rows.ts';
+import { FileType, type Inode, type Time } from './rows.ts';
 import type { MetadataState } from './state.ts';
+import { sameTime } from './times.ts';
 import { CAPABILITY, withoutXattr } from './xattrs.ts';
 
 /**

@@ -23,10 +23,6 @@ export interface Time {
   readonly nanos: number;
 }
 
-export function sameTime(one: Time | undefined, other: Time | undefined): boolean {
-  return one?.seconds === other?.seconds && one?.nanos === other?.nanos;
-}
-
 export interface Attributes {
   readonly inode: InodeId;
   readonly type: FileType;

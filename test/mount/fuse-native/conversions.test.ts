@@ -1,15 +1,10 @@
 import test from 'ava';
 import { isAllowed } from '../../../mount/fuse-native/access.ts';
-import {
-  millisecondsOf,
-  shortInode,
-  statfsOf,
-  statOf,
-  timeOf,
-} from '../../../mount/fuse-native/conversions.ts';
+import { millisecondsOf, shortInode, statfsOf, statOf } from '../../../mount/fuse-native/conversions.ts';
 import { withBothTimes } from '../../../mount/fuse-native/mended-times.ts';
 import { whyNotLoaded } from '../../../mount/fuse-native/package.ts';
 import { TYPE } from '../../../mount/wire/numbers.ts';
+import { timeOf } from '../../../src/core/metadata/times.ts';
 
 const time = { seconds: 1, nanos: 2_999_999 };
 const attributes = {

@@ -1,0 +1,23 @@
+import { SECOND_MS } from '../../base/units.ts';
+import type { Time } from './rows.ts';
+
+const NANOS_PER_MS = 1e6;
+
+/** Of a clock that counts from 1970 on. */
+export function timeOf(ms: number): Time {
+  const seconds = Math.floor(ms / SECOND_MS);
+  return { seconds, nanos: Math.floor((ms - seconds * SECOND_MS) * NANOS_PER_MS) };
+}
+
+export function sameTime(one: Time | undefined, other: Time | undefined): boolean {
+  return one?.seconds === other?.seconds && one?.nanos === other?.nanos;
+}
+
+/** Below zero: the first is earlier. */
+export function compareTimes(first: Time, second: Time): number {
+  return first.seconds === second.seconds ? first.nanos - second.nanos : first.seconds - second.seconds;
+}
+
+export function laterTime(first: Time, second: Time): Time {
+  return compareTimes(first, second) >= 0 ? first : second;
+}
