@@ -64,7 +64,7 @@ export class Entries {
   /** The file was truncated while the master was not told of what this client wrote: what of it is still there is learnt. */
   async learnCut(state: FileState, caller: Identity, patience: Patience): Promise<Attributes> {
     const question: Question = { inode: state.inode, caller, ownWrites: true };
-    const { commit } = state;
+    const { commit } = state.untold;
     const attributes = await this.#found(await this.#ask(question, 0, 0, patience), question, patience);
     state.truncatedElsewhere(attributes, commit);
     return attributes;

@@ -4,19 +4,13 @@ import type { InodeId } from '../base/ids.ts';
 import { Mutex } from '../base/mutex.ts';
 import { hasSetIds } from '../core/metadata/permissions.ts';
 import { laterTime, sameTime, timeOf } from '../core/metadata/times.ts';
-import {
-  type Attributes,
-  type CommitLengthResponse,
-  FileType,
-  type LengthCommit,
-  type Time,
-} from '../rpc/messages.ts';
+import { type Attributes, type CommitLengthResponse, FileType, type LengthCommit } from '../rpc/messages.ts';
 import type { AccessTimes } from './access-times.ts';
-import type { Identity } from './api.ts';
 import { type BlockCache, type Contents, PAGE_BYTES } from './block-cache.ts';
 import type { ExtentSpan } from './extent-map.ts';
 import type { Access } from './locations.ts';
 import type { ReadStream } from './read-stream.ts';
+import { UntoldWrites } from './untold-writes.ts';
 import type { WriteBehind } from './write-behind.ts';
 
 /** By what one sees whether somebody else changed a file. */
@@ -77,6 +71,8 @@ export class FileState implements Contents {
   writeAccess: Access | undefined;
   /** Readers of open files: what they fetched ahead goes when it is overwritten. */
   readonly streams = new Set<ReadStream>();
+  /** Of this client's. */
+  readonly untold = new UntoldWrites();
   /** Open files of this client. */
   openCount = 0;
   /** The extent that this client's last append went to, and when it learnt that it is the last one. */
@@ -100,23 +96,10 @@ export class FileState implements Contents {
   /** When this client last changed the file, on its change clock. */
   #changedAt = 0;
   #changeCount = 0;
-  /** Writes taken, and how many of them the master has been told of. */
-  #writeCount = 0;
-  #committedCount = 0;
-  /** The file is at least this long by what the cluster acknowledged to us. */
-  #writtenEnd = 0;
-  /** Acknowledged to us since the master was told; when a write failed, nobody knows what of it arrived. */
-  #writtenBytes = 0;
-  #hasFailed = false;
   #truncations = 0;
   #setIds: SetIds = 'unknown';
   /** What was asked for before says nothing of them. */
   #setIdsAt = 0;
-  /** How many were known when the first write was taken that the master was not told of. */
-  #writtenAfter = 0;
-  /** Of the last write that the master has not been told of, or what was set since. */
-  #mtime: Time | undefined;
-  #writer: Identity | undefined;
   #errorCount = 0;
   #lastError: unknown;
   /** Chunks with acknowledged mutations that were not synced since. */
@@ -170,17 +153,7 @@ export class FileState implements Contents {
    * one has to follow.
    */
   get writesToTell(): number {
-    return this.isIdle ? this.#writeCount : 0;
-  }
-
-  /** When this client last wrote what the master has not been told of. */
-  get untoldMtime(): Time | undefined {
-    return this.#mtime;
-  }
-
-  /** In whose name the master is told of writes, whoever has it told: it takes rights away from a file that a person wrote. */
-  get untoldWriter(): Identity | undefined {
-    return this.#writer;
+    return this.isIdle ? this.untold.count : 0;
   }
 
   get errorCount(): number {
@@ -197,18 +170,12 @@ export class FileState implements Contents {
 
   /** The master has not been told of all writes. */
   get isUncommitted(): boolean {
-    return this.#committedCount < this.#writeCount;
+    return this.untold.areThere;
   }
 
   /** Since these attributes are what they are, what the master was not told of yet may have been cut off. */
   mayBeCut({ truncations }: Attributes): boolean {
-    return this.isUncommitted && truncations > this.#writtenAfter;
-  }
-
-  /** What the master is to be told: only what was acknowledged, lest a failed write leave a tail of zeros. */
-  get commit(): LengthCommit {
-    const writtenBytes = this.#hasFailed ? undefined : this.#writtenBytes;
-    return { length: this.#writtenEnd, mtime: this.#mtime, truncations: this.#writtenAfter, writtenBytes };
+    return this.isUncommitted && truncations > this.untold.truncations;
   }
 
   /**
@@ -270,11 +237,6 @@ export class FileState implements Contents {
     this.#setIdsAt = this.#options.clock.advance();
   }
 
-  /** Somebody's write is about to be taken. Where root and a person wrote, it is the person's. */
-  writtenBy(writer: Identity): void {
-    if (this.#writer === undefined || this.#writer.uid === 0) this.#writer = writer;
-  }
-
   /** A write was taken. */
   wrote(start: number, end: number): void {
     this.#taken();
@@ -289,15 +251,14 @@ export class FileState implements Contents {
   appended(start: number, bytes: Bytes, truncations: number): void {
     this.#grow(start);
     this.wrote(start, start + lengthOf(bytes));
-    this.#writtenAfter = Math.min(this.#writtenAfter, truncations);
+    this.untold.sentAfter(truncations);
     this.written(start, bytes);
   }
 
   /** Bytes are at the cluster. A reader may have been given what lay there before, up to this moment. */
   written(start: number, bytes: Bytes): void {
     const end = start + lengthOf(bytes);
-    this.#writtenEnd = Math.max(this.#writtenEnd, end);
-    this.#writtenBytes += lengthOf(bytes);
+    this.untold.arrived(end, lengthOf(bytes));
     this.#changed(start, end);
     // A small file is often read soon after it was written, and its copy costs nothing.
     if (start === 0 && end === this.#length && end <= PAGE_BYTES) {
@@ -313,7 +274,7 @@ export class FileState implements Contents {
     const isNext = !this.isUncommitted;
     this.#taken();
     this.#changed(start, end);
-    return isNext ? this.#writeCount : 0;
+    return isNext ? this.untold.count : 0;
   }
 
   /** A range has changed at the cluster. A reader may have been given what lay there before, up to this moment. */
@@ -324,9 +285,8 @@ export class FileState implements Contents {
   /** A range is at the cluster that was copied there, when so many truncations were known. */
   copied(start: number, end: number, truncations: number): void {
     this.wrote(start, end);
-    this.#writtenAfter = Math.min(this.#writtenAfter, truncations);
-    this.#writtenEnd = Math.max(this.#writtenEnd, end);
-    this.#writtenBytes += end - start;
+    this.untold.sentAfter(truncations);
+    this.untold.arrived(end, end - start);
   }
 
   /** Somebody cut the file: what this client wrote behind this offset is not there any more. */
@@ -344,10 +304,9 @@ export class FileState implements Contents {
    */
   truncatedElsewhere({ length, truncations, mtime }: Attributes, untold: LengthCommit): void {
     this.#truncations = Math.max(this.#truncations, truncations);
-    this.#writtenBefore(mtime);
-    if (this.#writtenEnd !== untold.length) return;
-    this.#writtenAfter = truncations;
-    this.#writtenEnd = Math.min(this.#writtenEnd, length);
+    this.untold.notBefore(mtime);
+    if (this.untold.end !== untold.length) return;
+    this.untold.cut(length, truncations);
     this.cutElsewhere(length);
   }
 
@@ -371,23 +330,17 @@ export class FileState implements Contents {
   /** Writes were given up: the file is as long as what arrived, or was there before. */
   failed(error: unknown): void {
     this.#errorCount += 1;
-    this.#hasFailed = true;
+    this.untold.failed();
     this.#lastError = error;
-    this.#length = Math.max(this.#masterLength, this.#writtenEnd, this.writeBehind?.end ?? 0);
+    this.#length = Math.max(this.#masterLength, this.untold.end, this.writeBehind?.end ?? 0);
     this.#contentsChanged();
   }
 
   /** The master was told of the first `writeCount` writes, with this commit if there was one, and answered so. */
   committed({ attributes, previousCtime }: Committed, writeCount: number, commit?: LengthCommit): void {
-    if (commit !== undefined) {
-      this.#writtenBytes -= commit.writtenBytes ?? this.#writtenBytes;
-      if (commit.writtenBytes === undefined) this.#hasFailed = false;
-    }
-    this.#committedCount = Math.max(this.#committedCount, writeCount);
-    if (!this.isUncommitted) {
-      this.#masterLength = Math.max(this.#masterLength, this.#writtenEnd);
-      this.#nothingToTell();
-    }
+    const { end } = this.untold;
+    this.untold.told(writeCount, commit);
+    if (!this.isUncommitted) this.#masterLength = Math.max(this.#masterLength, end);
     this.#changedAt = this.#options.clock.advance();
     if (attributes === undefined) return;
     this.#options.accessTimes.observed(attributes);
@@ -400,9 +353,7 @@ export class FileState implements Contents {
 
   /** The master found out by itself what was acknowledged: there is nothing to tell it, and all is to be learnt anew. */
   leftToTheMaster(): void {
-    this.#committedCount = this.#writeCount;
-    this.#writtenBytes = 0;
-    this.#nothingToTell();
+    this.untold.drop();
     this.changedElsewhere();
   }
 
@@ -410,7 +361,7 @@ export class FileState implements Contents {
   truncated(attributes: Attributes): void {
     this.appendedTo = undefined;
     this.#truncations = Math.max(this.#truncations, attributes.truncations);
-    this.#writtenBefore(attributes.mtime);
+    this.untold.notBefore(attributes.mtime);
     this.#cutAt = this.#options.clock.advance();
     this.#contentsChanged();
     this.#options.forgetLocations(this.inode);
@@ -427,7 +378,7 @@ export class FileState implements Contents {
     this.#changedAt = this.#options.clock.advance();
     this.#setIds = setIdsOf(attributes);
     this.#setIdsAt = this.#changedAt;
-    if (mtimeWasSet && this.isUncommitted) this.#mtime = attributes.mtime;
+    if (mtimeWasSet) this.untold.timeWasSet(attributes.mtime);
     // Only what we changed may differ from what we knew; otherwise the next look drops what is cached.
     const stamp = this.#stamp;
     if (stamp?.length === attributes.length && sameTime(stamp.mtime, attributes.mtime))
@@ -435,28 +386,13 @@ export class FileState implements Contents {
     return this.#merged(attributes);
   }
 
-  /** The master knows of all writes. A length that it is told of again would undo what others cut since. */
-  #nothingToTell(): void {
-    this.#mtime = undefined;
-    this.#writer = undefined;
-    this.#writtenEnd = 0;
-  }
-
-  /** What is still to be told of was written before the file was truncated then, or since: it does not turn the time back. */
-  #writtenBefore(truncatedAt: Time | undefined): void {
-    if (this.#mtime !== undefined && truncatedAt !== undefined)
-      this.#mtime = laterTime(this.#mtime, truncatedAt);
-  }
-
   /** One more change that the master has to be told of. */
   #taken(): void {
-    if (!this.isUncommitted) this.#writtenAfter = this.#truncations;
-    this.#writeCount += 1;
-    this.#mtime = timeOf(this.#options.env.nowMs());
+    this.untold.taken(timeOf(this.#options.env.nowMs()), this.#truncations);
   }
 
   #merged(attributes: Attributes): Attributes {
-    const written = this.#mtime;
+    const { mtime: written } = this.untold;
     const mtime = written ?? attributes.mtime;
     const ctime = written && attributes.ctime ? laterTime(attributes.ctime, written) : attributes.ctime;
     return { ...attributes, length: this.#length, holeBytes: this.#holesOf(attributes), mtime, ctime };
@@ -464,7 +400,7 @@ export class FileState implements Contents {
 
   /** With what was written here and the master was not told of. */
   #holesOf({ length, holeBytes }: Attributes): number {
-    const taken = this.#writtenBytes + (this.writeBehind?.bytes ?? 0);
+    const taken = this.untold.bytes + (this.writeBehind?.bytes ?? 0);
     const some = this.isUncommitted ? Math.max(1, taken) : 0;
     return Math.max(0, this.#length - (length - holeBytes) - some);
   }

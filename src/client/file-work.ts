@@ -147,7 +147,7 @@ export class FileWork {
     state.appendedTo = undefined;
     // The latest writer's right is good: an open file's writes are out before it is given back.
     state.writeAccess = access;
-    state.writtenBy(access.caller);
+    state.untold.by(access.caller);
     state.wrote(fileOffset, fileOffset + bytes.length);
     state.writeBehind.accept(fileOffset, bytes, owner);
   }
@@ -197,7 +197,7 @@ export class FileWork {
     // One writer's records follow one another.
     if (fileOffset < writer.endIn(state.inode)) state.cutElsewhere(fileOffset);
     writer.appendedTo(state.inode, fileOffset + lengthOf(bytes));
-    state.writtenBy(access.caller);
+    state.untold.by(access.caller);
     state.appended(fileOffset, bytes, truncations);
     return fileOffset;
   }
@@ -210,7 +210,7 @@ export class FileWork {
     const { openId } = access;
     const { inode } = state;
     await this.#telling(state, access, patience, (commit) => {
-      const caller = state.untoldWriter ?? access.caller;
+      const caller = state.untold.writer ?? access.caller;
       return session.command(
         commitLength,
         { context: undefined, inode, commit },
@@ -236,7 +236,7 @@ export class FileWork {
     const { known, entries } = this.#options;
     while (state.isUncommitted) {
       const told = state.writesToTell;
-      const { commit } = state;
+      const { commit } = state.untold;
       const asked = known.asking();
       try {
         const answer = await tell(commit);
@@ -366,7 +366,7 @@ export class FileWork {
     let zeroedBytes = 0;
     if (zeros) {
       // From here on the master is told in any case, if need be with a later commit.
-      state.writtenBy(access.caller);
+      state.untold.by(access.caller);
       told = state.overwriting(start, end);
       const { writer } = this.#options;
       zeroedBytes = await writer.zero(access, start, end, patience, (span) => state.acknowledged(span));
@@ -396,7 +396,7 @@ export class FileWork {
     state.appendedTo = undefined;
     // Extents that the target gets whole take the place of all that it has there.
     await this.commit(state, access, patience);
-    state.writtenBy(access.caller);
+    state.untold.by(access.caller);
     const copied = await this.#options.copier.copy(source, target, wanted, patience);
     const { length: copiedLength, zeroedBytes, endsInHole } = copied;
     if (endsInHole || zeroedBytes > 0) {
@@ -482,7 +482,7 @@ export class FileWork {
     // What a commit of another open file is just telling is not told twice.
     using _ = tells ? await state.committing.acquire() : undefined;
     const tell = (commit: LengthCommit | undefined) => {
-      const caller = state.untoldWriter ?? access.caller;
+      const caller = state.untold.writer ?? access.caller;
       return session.command(
         close,
         { context: undefined, inode, openId, commit },

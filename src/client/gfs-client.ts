@@ -321,11 +321,11 @@ class Client implements Api {
   }
 
   noteRead(inode: InodeId): boolean {
-    return this.#accessTimes.read(inode, this.#states.find(inode)?.untoldMtime);
+    return this.#accessTimes.read(inode, this.#states.find(inode)?.untold.mtime);
   }
 
   wouldMoveAccessTime(inode: InodeId): boolean {
-    return this.#accessTimes.moved(inode, this.#states.find(inode)?.untoldMtime) !== undefined;
+    return this.#accessTimes.moved(inode, this.#states.find(inode)?.untold.mtime) !== undefined;
   }
 
   create(parent: InodeId, name: Uint8Array, mode: CreateMode, call: Call): Promise<CreatedFile> {
