@@ -6,13 +6,7 @@ import { codeOf, GfsError } from '../base/errors.ts';
 import type { InodeId } from '../base/ids.ts';
 import { GiB } from '../base/units.ts';
 import { hasSetIds } from '../core/metadata/permissions.ts';
-import {
-  type AllocateRequest,
-  type Attributes,
-  type CommitLengthResponse,
-  type LengthCommit,
-  MasterDefinition,
-} from '../rpc/messages.ts';
+import { type Attributes, MasterDefinition } from '../rpc/messages.ts';
 import type { Allocation, AttributeChanges, Waiting } from './api.ts';
 import { AppendQueue } from './append-queue.ts';
 import type { Appender } from './appender.ts';
@@ -23,20 +17,21 @@ import type { DataFinder } from './data-finder.ts';
 import type { Owner } from './dirty-ranges.ts';
 import type { Entries } from './entries.ts';
 import type { CopyPlace, FileCopier } from './file-copier.ts';
+import { FileReports } from './file-reports.ts';
 import type { FileState } from './file-state.ts';
 import type { FileStates } from './file-states.ts';
 import type { Asked, KnownEntries } from './known-entries.ts';
 import type { Access } from './locations.ts';
 import { Locks } from './locks.ts';
 import type { MasterLink } from './master-link.ts';
-import { isTransient, Patience, within } from './patience.ts';
+import { Patience, within } from './patience.ts';
 import { type ReadaheadBudget, ReadStream } from './read-stream.ts';
 import { attributesRequest } from './requests.ts';
 import type { Session } from './session.ts';
 import { WriteBehind, type WriteBehindShare } from './write-behind.ts';
 import type { Writer, Writers } from './writers.ts';
 
-const { allocate, close, commitLength, setAttributes } = MasterDefinition.methods;
+const { setAttributes } = MasterDefinition.methods;
 
 /**
  * Of `ioTimeoutMs`: a write may go out when a `sync` begins to wait for it, and its error has to be there before that gives
@@ -75,11 +70,13 @@ export interface FileWorkOptions {
 /** What open files have done for them: their state, the cluster and the master brought together. */
 export class FileWork {
   readonly locks: Locks;
+  readonly reports: FileReports;
   readonly #options: FileWorkOptions;
 
   constructor(options: FileWorkOptions) {
     this.#options = options;
     const { env, link, session, states, share, onChanged } = options;
+    this.reports = new FileReports(options);
     this.locks = new Locks({
       ...{ env, link, session, states, onChanged, tasks: share.tasks },
       patience: (waiting) => this.patience(waiting),
@@ -161,7 +158,7 @@ export class FileWork {
   /** What was written here is at the cluster, and the master was told how long the file is. */
   async #settle(state: FileState, access: Access, patience: Patience): Promise<void> {
     await this.drained(state, patience);
-    await this.commit(state, access, patience);
+    await this.reports.commit(state, access, patience);
   }
 
   /** By this open file something is locked, which closing it unlocks: what was written before is to be where others look. */
@@ -202,67 +199,6 @@ export class FileWork {
     return fileOffset;
   }
 
-  /** Tells the master of acknowledged writes, if it was not told yet. */
-  async commit(state: FileState, access: Access, patience: Patience): Promise<void> {
-    if (!state.isUncommitted) return;
-    using _ = await state.committing.acquire();
-    const { session } = this.#options;
-    const { openId } = access;
-    const { inode } = state;
-    await this.#telling(state, access, patience, (commit) => {
-      const caller = state.untold.writer ?? access.caller;
-      return session.command(
-        commitLength,
-        { context: undefined, inode, commit },
-        caller,
-        patience,
-        true,
-        openId,
-      );
-    });
-  }
-
-  /**
-   * What the master is told of is a lower bound of the length, and it believes it unless the file was truncated since it was
-   * known last. Then it is told no more than what is there now, lest bytes that were cut off come back as zeros. False: there
-   * was nothing to tell.
-   */
-  async #telling(
-    state: FileState,
-    access: Access,
-    patience: Patience,
-    tell: (commit: LengthCommit) => Promise<CommitLengthResponse>,
-  ): Promise<boolean> {
-    const { known, entries } = this.#options;
-    while (state.isUncommitted) {
-      const told = state.writesToTell;
-      const { commit } = state.untold;
-      const asked = known.asking();
-      try {
-        const answer = await tell(commit);
-        this.#committed(state, answer, told, asked, commit);
-        return true;
-      } catch (error) {
-        if (codeOf(error) !== 'TRUNCATED') throw error;
-      }
-      await entries.learnCut(state, access.caller, patience);
-    }
-    return false;
-  }
-
-  #committed(
-    state: FileState,
-    answer: CommitLengthResponse,
-    told: number,
-    asked: Asked,
-    commit?: LengthCommit,
-  ): void {
-    const { known } = this.#options;
-    state.committed(answer, told, commit);
-    if (answer.attributes === undefined || answer.beingWritten) known.unknown(state.inode);
-    else known.changed(answer.attributes, asked);
-  }
-
   /** All members of all chunks with unsynced mutations of this client sync them. */
   async sync(state: FileState, access: Access, patience: Patience): Promise<void> {
     using _ = await state.syncing.acquire();
@@ -297,7 +233,7 @@ export class FileWork {
     await this.drained(state, patience);
     using _hold = state.writeBehind?.hold();
     // The master cuts the chunks of a file as long as it knows it to be.
-    await this.commit(state, access, patience);
+    await this.reports.commit(state, access, patience);
     const { attributes, asked } = await this.#setAtMaster(access, changes, byOpenFile, patience);
     state.truncated(attributes);
     this.#options.known.changed(attributes, asked);
@@ -360,7 +296,7 @@ export class FileWork {
     while (!state.isIdle) await this.drained(state, patience);
     state.writeBehind ??= this.#newWriteBehind(state);
     using _hold = state.writeBehind.hold();
-    await this.commit(state, access, patience);
+    await this.reports.commit(state, access, patience);
     const holeSince = hole ? (await this.attributes(state, access, patience)).ctime : undefined;
     let told = 0;
     let zeroedBytes = 0;
@@ -373,7 +309,13 @@ export class FileWork {
       state.overwritten(start, end);
     }
     const length = keepLength ? 0 : end;
-    await this.#allocated(state, access, { length, start, end, holeSince, zeroedBytes }, told, patience);
+    await this.reports.allocated(
+      state,
+      access,
+      { length, start, end, holeSince, zeroedBytes },
+      told,
+      patience,
+    );
     // It ends elsewhere than at the last record.
     if (!keepLength) state.appendedTo = undefined;
   }
@@ -401,26 +343,9 @@ export class FileWork {
     const { length: copiedLength, zeroedBytes, endsInHole } = copied;
     if (endsInHole || zeroedBytes > 0) {
       const change = { length: endsInHole ? target.start + copiedLength : 0, ...NO_RANGE, zeroedBytes };
-      await this.#allocated(state, access, change, 0, patience);
+      await this.reports.allocated(state, access, change, 0, patience);
     }
     return copiedLength;
-  }
-
-  /** The master is told what became of the file without a byte written. `told`: so many changes it hears of by that. */
-  async #allocated(
-    state: FileState,
-    access: Access,
-    change: Omit<AllocateRequest, 'context' | 'inode'>,
-    told: number,
-    patience: Patience,
-  ): Promise<void> {
-    const { session, known } = this.#options;
-    const { caller, openId } = access;
-    const { inode } = state;
-    const asked = known.asking();
-    const request = { context: undefined, inode, ...change };
-    const answer = await session.command(allocate, request, caller, patience, true, openId);
-    this.#committed(state, answer, told, asked);
   }
 
   /** Of what was taken here, too: it is at the cluster first. */
@@ -444,70 +369,13 @@ export class FileWork {
     return state.observe(attributes, askedAt);
   }
 
-  /**
-   * Gives the open file back, with what the master does not know yet of its writes. It is closed when this fails, too: the
-   * session tells the master when it can.
-   */
-  async close(state: FileState, access: Access, mayWrite: boolean, patience: Patience): Promise<void> {
-    const { session, states } = this.#options;
-    // With it go its locks; the master hears of them by this.
-    session.locks.closed(state.inode, access.openId);
-    if (session.isExpired(access.openId)) {
-      // The master has closed it. What was acknowledged is there; what was not is told as an error. Who has opened it since speaks
-      // for all that was written here.
-      session.closed(access.openId);
-      if (!session.isWriting(state.inode)) state.leftToTheMaster();
-      states.release(state);
-      return;
-    }
-    try {
-      await this.#tellClosed(state, access, mayWrite, patience);
-      session.closed(access.openId);
-    } catch (error) {
-      const mayBeTold = isTransient(error) || codeOf(error) === 'CANCELLED';
-      if (mayBeTold)
-        session.closeLater(access.openId, (again) => this.#tellClosed(state, access, mayWrite, again));
-      else session.closed(access.openId);
-      throw error;
-    } finally {
-      states.release(state);
-    }
-  }
-
-  async #tellClosed(state: FileState, access: Access, mayWrite: boolean, patience: Patience): Promise<void> {
-    const { session } = this.#options;
-    const { inode } = state;
-    const { openId } = access;
-    const tells = mayWrite && state.isUncommitted;
-    // What a commit of another open file is just telling is not told twice.
-    using _ = tells ? await state.committing.acquire() : undefined;
-    const tell = (commit: LengthCommit | undefined) => {
-      const caller = state.untold.writer ?? access.caller;
-      return session.command(
-        close,
-        { context: undefined, inode, openId, commit },
-        caller,
-        patience,
-        true,
-        openId,
-      );
-    };
-    try {
-      const isTold = tells && (await this.#telling(state, access, patience, tell));
-      if (!isTold) await tell(undefined);
-    } catch (error) {
-      // The master that forgot it has nothing to close.
-      if (codeOf(error) !== 'BAD_FILE' || tells) throw error;
-    }
-  }
-
   /** Gives the open file back, in the background, when all its writes have arrived or were given up. */
   closeLater(state: FileState, access: Access, mayWrite: boolean): void {
     this.#options.share.tasks.run(async () => {
       try {
         await this.drained(state, this.patience(undefined));
       } finally {
-        await this.close(state, access, mayWrite, this.patience(undefined));
+        await this.reports.close(state, access, mayWrite, this.patience(undefined));
       }
     });
   }

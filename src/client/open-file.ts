@@ -192,7 +192,7 @@ export class OpenFile implements GfsFile {
     const patience = this.#work.patience(waiting);
     await this.#work.drained(this.#state, patience);
     this.#tellError();
-    await this.#work.commit(this.#state, this.#access, patience);
+    await this.#work.reports.commit(this.#state, this.#access, patience);
   }
 
   async sync(waiting?: Waiting): Promise<void> {
@@ -202,7 +202,7 @@ export class OpenFile implements GfsFile {
     this.#tellError();
     await Promise.all([
       this.#work.sync(this.#state, this.#access, patience),
-      this.#work.commit(this.#state, this.#access, patience),
+      this.#work.reports.commit(this.#state, this.#access, patience),
     ]);
     // Of writes that were acknowledged and lost since.
     this.#tellError();
@@ -251,7 +251,7 @@ export class OpenFile implements GfsFile {
       await Promise.all([...this.#appendQueues].map((queue) => queue.close()));
       if (this.#mayWrite) await this.#work.drained(state, patience);
       await this.#work.settleLocked(state, this.#access, patience);
-      given = this.#work.close(state, this.#access, this.#mayWrite, patience);
+      given = this.#work.reports.close(state, this.#access, this.#mayWrite, patience);
     } finally {
       state.streams.delete(this.#stream);
       this.#stream.close();
