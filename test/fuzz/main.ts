@@ -11,9 +11,9 @@ Random system calls on a mount of a real cluster (chunks of 256 KiB), and the
 same ones on a plain directory: the answers have to be the same, to the errno.
 After every 100 operations all that is there is compared: open files, and,
 through another mount whose kernel remembers nothing, names, attributes,
-contents and the order of times.
+contents, extended attributes and the order of times.
 
-  tree        names and attributes, by several users
+  tree        names and attributes, extended ones and ACLs too, by several users
   data        the bytes of two files, around the ends of chunks, blocks, pages
               and of the file
   handover    both, by two mounts in turns: data by close-to-open ("handover of

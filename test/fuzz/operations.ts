@@ -72,7 +72,7 @@ export const TREE: OperationTable = {
     weight: 3,
     call: (c) => ['fallocate', c.slot(), c.pick(ALLOCATIONS), c.smallOffset(), c.smallLength()],
   },
-  // Of another's hands on it a mount says no more than of a write.
+  // By root: from what a person writes so, ext4 takes no set-id bits.
   'write mapped': {
     weight: 2,
     call: (c) =>
