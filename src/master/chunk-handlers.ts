@@ -134,9 +134,11 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
   }
 
   async function givePrimary(request: FindChunksRequest, extent: Extent): Promise<void> {
-    const { suspectVersion, fullServer, forWrite } = request;
+    const { suspectVersion, fullServer, session } = request;
     const place = { inode: inodeId(request.inode), start: extent.start };
-    const chunk = forWrite ? await cloner.ownChunk(place, extent.chunk, request.session) : extent.chunk;
+    const chunk = mayChange(request, extent)
+      ? await cloner.ownChunk(place, extent.chunk, session)
+      : extent.chunk;
     if (chunk !== extent.chunk) {
       // Nothing that was complained of is its fault.
       await raiser.ensurePrimary(chunk);
@@ -159,6 +161,12 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
       const elsewhere = newChunks.hasRoom(row.goal) ? 'yes' : 'no';
       throw new GfsError('NO_SPACE', error.message, { cause: error, fields: { ...error.fields, elsewhere } });
     }
+  }
+
+  /** Who appends goes on behind a last extent that is full. */
+  function mayChange({ inode, forWrite, last }: FindChunksRequest, extent: Extent): boolean {
+    if (!forWrite || !last) return forWrite;
+    return takesAppends(extent, unwrap(state.attributes(inodeId(inode))).length);
   }
 
   /**

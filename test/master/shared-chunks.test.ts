@@ -148,3 +148,13 @@ test('a chunk is not shared while its members cannot be told', async (t) => {
   t.like(await share(client, source, target), { length: 0, extents: [] });
   t.notDeepEqual(await chunksOf(client, target), chunks);
 });
+
+test('who appends behind a shared chunk that is full needs no clone of it', async (t) => {
+  const { client, source, target, chunks } = await written(t);
+  await share(client, source, target);
+  const caller = { uid: 0, gid: 0, groups: [] };
+  const question = { caller, inode: target.inode, count: 1, forWrite: true, last: true };
+  const { extents, fileLength } = await client.call(methods.findChunks, question);
+  t.is(fileLength, 2 * CHUNK_SIZE);
+  t.like(extents[0], { chunk: chunks[1], frozen: true });
+});
