@@ -1,6 +1,5 @@
 import { LRUCache } from 'lru-cache';
 import { must } from '../base/assert.ts';
-import { boundedCache } from '../base/bounded.ts';
 import type { Env } from '../base/env.ts';
 import { GfsError } from '../base/errors.ts';
 import type { InodeId } from '../base/ids.ts';
@@ -13,6 +12,7 @@ import {
 } from '../rpc/messages.ts';
 import type { Identity } from './api.ts';
 import { ExtentMap, type ExtentSpan, isExtent, type Span } from './extent-map.ts';
+import { KnownChunks } from './known-chunks.ts';
 import { isTransient, Patience } from './patience.ts';
 import { callerMessage } from './requests.ts';
 import type { Session } from './session.ts';
@@ -58,12 +58,8 @@ export class Locations {
   });
   /** Questions under way: many readers and writers of one file ask once. */
   readonly #asking = new Map<string, Promise<void>>();
-  /** New chunks that took a mutation of ours: they need no creating any more. */
-  readonly #begun = boundedCache<number, true>(SPAN_COUNT_MAX);
-  /** Of chunks that mutations were answered under a later version than they were asked for: that one. */
-  readonly #versions = boundedCache<number, number>(SPAN_COUNT_MAX);
-  /** Chunks of ours that gave their place to others. */
-  readonly #replaced = boundedCache<number, true>(SPAN_COUNT_MAX);
+  /** Of chunks, whichever file they are of. */
+  readonly #chunks = new KnownChunks();
 
   constructor(env: Env, session: Session) {
     this.#env = env;
@@ -196,7 +192,7 @@ export class Locations {
           },
           patience,
         );
-        this.#noteReplaced(suspicion, found.extents[0]);
+        if (suspicion?.unacknowledged) this.#chunks.noteReplaced(suspicion.chunk, found.extents[0]);
         // The master heard the complaint and names a primary: it has asked that one, and it is worth another try (P12).
         suspicion = undefined;
         const first = found.extents[0];
@@ -262,37 +258,16 @@ export class Locations {
 
   /** What the first mutation of a new chunk tells its servers (P23); nothing once it has taken one of ours. */
   firstRecord(location: ExtentLocation): VersionRecord | undefined {
-    if (location.version !== 1 || this.#begun.has(location.chunk)) return undefined;
-    const { chunk, version, members, primary } = location;
-    return {
-      chunk,
-      version,
-      members,
-      primary,
-      cutVersion: undefined,
-      cutLength: undefined,
-      loss: 0,
-      frozen: false,
-    };
+    return this.#chunks.firstRecord(location);
   }
 
   /** Another chunk took its place: an acknowledgement that comes late is worth nothing (P23). */
   wasReplaced(location: ExtentLocation): boolean {
-    return this.#replaced.has(location.chunk);
-  }
-
-  #noteReplaced(suspicion: Suspicion | undefined, first: ExtentLocation | undefined): void {
-    if (suspicion?.unacknowledged !== true || first === undefined || first.chunk === suspicion.chunk) return;
-    this.#replaced.set(suspicion.chunk, true);
-    if (!this.#begun.has(suspicion.chunk)) return;
-    throw new GfsError(
-      'WRITES_LOST',
-      `chunk ${suspicion.chunk} was given up while a write to it was acknowledged`,
-    );
+    return this.#chunks.wasReplaced(location);
   }
 
   took(location: ExtentLocation): void {
-    if (location.version === 1) this.#begun.set(location.chunk, true);
+    this.#chunks.took(location);
   }
 
   /**
@@ -302,7 +277,7 @@ export class Locations {
   acknowledged(inode: InodeId, span: ExtentSpan, version: number): void {
     const { chunk } = span.location;
     if (version <= span.location.version) return;
-    if (version > (this.#versions.get(chunk) ?? 0)) this.#versions.set(chunk, version);
+    this.#chunks.noteVersion(chunk, version);
     const cached = this.cached(inode, span.start);
     if (isExtent(cached) && cached.location.chunk === chunk && cached.location.version < version) {
       this.forget(inode, cached);
@@ -423,7 +398,7 @@ export class Locations {
     extents: readonly ExtentLocation[],
     askedAtMs: number,
   ): boolean {
-    if (extents.some(({ chunk, version }) => version < (this.#versions.get(chunk) ?? 0))) return false;
+    if (extents.some((extent) => this.#chunks.isOld(extent))) return false;
     map.learn(from, to, extents, askedAtMs);
     this.#maps.set(inode, map); // its size has changed
     return true;

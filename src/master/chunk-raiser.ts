@@ -1,32 +1,21 @@
 import { unreachable } from '../base/assert.ts';
-import type { Env } from '../base/env.ts';
 import { codeOf, GfsError, messageOf } from '../base/errors.ts';
 import { type ChunkHandle, hex, type ServerId } from '../base/ids.ts';
 import { type Result, unwrap } from '../base/result.ts';
 import { Accusations, Complaints } from '../core/complaints.ts';
 import type { LeaseTable } from '../core/lease-table.ts';
 import { versionAfter } from '../core/lost-log.ts';
-import type { MemberAnswer } from '../core/member-answers.ts';
-import { cutFor } from '../core/metadata/chunk-rows.ts';
 import { INTERNAL, type RaiseVersion } from '../core/metadata/commands.ts';
 import type { Chunk } from '../core/metadata/rows.ts';
-import { type OrderOutcome, Raise } from '../core/raise.ts';
+import { Raise } from '../core/raise.ts';
 import type { NoRoom, RaiseOptions, RaisePlan } from '../core/raise-plan.ts';
 import type { Rules } from '../core/rules.ts';
-import type { ServerTable } from '../core/server-table.ts';
-import type { SystemReport, VersionRecord } from '../rpc/messages.ts';
-import type { ChunkserverCalls } from './chunkserver-calls.ts';
-import type { ExtentLocator } from './extent-locator.ts';
 import type { Metadata } from './metadata.ts';
-import { recordedVersionOf, replicaReportOf } from './wire.ts';
+import { RaiseCalls, type RaiseCallsParts } from './raise-calls.ts';
 
-export interface ChunkRaiserParts {
-  readonly env: Env;
+export interface ChunkRaiserParts extends RaiseCallsParts {
   readonly metadata: Metadata;
-  readonly servers: ServerTable<SystemReport>;
   readonly leases: LeaseTable;
-  readonly calls: ChunkserverCalls;
-  readonly locator: ExtentLocator;
   /** A version has no fewer members, or all of a lower goal (P3). */
   readonly minReplicas: number;
   readonly withoutRules: Rules;
@@ -72,6 +61,7 @@ export interface AdmissionRequest {
  */
 export class ChunkRaiser {
   readonly #parts: ChunkRaiserParts;
+  readonly #calls: RaiseCalls;
   readonly #running = new Map<ChunkHandle, Promise<void>>();
   readonly #complaints = new Complaints();
   readonly #accusations = new Accusations();
@@ -80,6 +70,7 @@ export class ChunkRaiser {
 
   constructor(parts: ChunkRaiserParts) {
     this.#parts = parts;
+    this.#calls = new RaiseCalls(parts);
   }
 
   /**
@@ -294,7 +285,9 @@ export class ChunkRaiser {
       const step = raise.next;
       switch (step.kind) {
         case 'ask':
-          await each(step.members, async (member) => raise.answered(member, await this.#ask(member, chunk)));
+          await each(step.members, async (member) =>
+            raise.answered(member, await this.#calls.ask(member, chunk)),
+          );
           break;
         case 'log':
           await this.#log(chunk, { raise, plan: step.plan, log: logNext });
@@ -303,12 +296,17 @@ export class ChunkRaiser {
           break;
         case 'order': {
           const { set, create, copy } = step.orders;
-          const record = this.#recordOf(chunk, 0);
+          const record = this.#calls.recordOf(chunk, this.#rowOf(chunk), 0);
           await Promise.all([
             each(set, async ({ member, recorded }) =>
-              raise.ordered(member, await this.#set(member, this.#recordOf(chunk, recorded))),
+              raise.ordered(
+                member,
+                await this.#calls.set(member, this.#calls.recordOf(chunk, this.#rowOf(chunk), recorded)),
+              ),
             ),
-            each(create, async (member) => raise.ordered(member, await this.#create(member, record, copy))),
+            each(create, async (member) =>
+              raise.ordered(member, await this.#calls.create(member, record, copy)),
+            ),
           ]);
           break;
         }
@@ -372,59 +370,6 @@ export class ChunkRaiser {
 
   #logPlain(chunk: ChunkHandle, plan: Omit<RaiseVersion, 'chunk'>): Promise<Result<unknown>> {
     return this.#parts.metadata.execute(INTERNAL, 'raiseVersion', { chunk, ...plan });
-  }
-
-  /** For a replica that has `recorded` an earlier version. */
-  #recordOf(chunk: ChunkHandle, recorded: number): VersionRecord {
-    const { version, members, primary, cuts, loss, frozen } = this.#rowOf(chunk);
-    const cut = cutFor(cuts, recorded);
-    return {
-      chunk,
-      version,
-      members: members.map((member) => this.#parts.locator.replica(member)),
-      primary,
-      cutVersion: cut?.version,
-      cutLength: cut?.length,
-      loss,
-      frozen,
-    };
-  }
-
-  /** Also one whose heartbeats ended: its process may live, or a new one be there that has not registered yet. */
-  async #ask(member: ServerId, chunk: ChunkHandle): Promise<MemberAnswer> {
-    const { env, servers, calls } = this.#parts;
-    try {
-      const { state, full } = await calls.checkVersion(member, chunk);
-      if (state === undefined) return { kind: 'absent', full };
-      if (state.lost) return { kind: 'lost' };
-      return { kind: 'holds', replica: replicaReportOf(state), recorded: recordedVersionOf(state), full };
-    } catch {
-      return { kind: 'silent', awaited: servers.isAwaited(member, env.monotonicMs()) };
-    }
-  }
-
-  async #set(member: ServerId, record: VersionRecord): Promise<OrderOutcome> {
-    try {
-      const { recorded, state } = await this.#parts.calls.setVersion(member, record);
-      // Recorded before, and only the answer was lost.
-      return recorded || state?.version === record.version ? 'recorded' : 'failed';
-    } catch {
-      return 'failed';
-    }
-  }
-
-  async #create(member: ServerId, record: VersionRecord, copy: boolean): Promise<OrderOutcome> {
-    try {
-      await this.#parts.calls.create(member, record, copy);
-      return 'recorded';
-    } catch (error) {
-      // A late first mutation may have made a replica meanwhile: the next raise finds it.
-      this.#parts.env.log.info(
-        { server: member, chunk: hex(record.chunk), code: codeOf(error) },
-        'no replica made',
-      );
-      return 'failed';
-    }
   }
 }
 

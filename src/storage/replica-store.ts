@@ -7,15 +7,17 @@ import { TaskGroup } from '../base/task-group.ts';
 import { MiB, SECOND_MS } from '../base/units.ts';
 import type { BaseRecord } from '../core/replica-records.ts';
 import type { ReplicaState, VersionRecord } from '../core/replica-types.ts';
-import { NO_RULES, type Rules } from '../core/rules.ts';
+import { NO_RULES } from '../core/rules.ts';
 import { Replica, type ReplicaHost } from './replica.ts';
 import { ReplicaDirectory, type ServerIdentity } from './replica-directory.ts';
 import { ReplicaFiles, type ReplicaPlace, replicaPaths } from './replica-files.ts';
+import type { ReplicaStoreOptions, StoreSpace } from './replica-store-options.ts';
 import { SpaceGuard } from './space-guard.ts';
 
 export type { ReadInTurn, Replica } from './replica.ts';
 export type { ServerIdentity } from './replica-directory.ts';
 export type { ReadAnswer } from './replica-reads.ts';
+export type { ReplicaStoreOptions, StoreSpace } from './replica-store-options.ts';
 
 export const OPEN_REPLICAS_MAX_DEFAULT = 500;
 export const LOG_BYTES_MAX_DEFAULT = 8 * MiB;
@@ -29,39 +31,6 @@ const UPKEEP_PAUSE_MS_MAX = 200;
 const CLOSES_AT_A_TIME_MAX = 16;
 /** A scan of all replicas lets others in after this many. */
 const SCAN_STEP = 32;
-
-export interface ReplicaStoreOptions {
-  readonly env: Env;
-  readonly disk: Disk;
-  /** Made if missing; locked while open (ALREADY_RUNNING when another has it). */
-  readonly directory: string;
-  /**
-   * Kept free for others, and for what has to be written on a full disk too: versions, seals, marks, and what makes a member
-   * equal to the others again. Mutations that would take it are refused with NO_SPACE.
-   */
-  readonly reserveBytes?: number | undefined;
-  readonly withoutRules?: Rules | undefined;
-  /** Replicas with open files (two each) and their records in memory. */
-  readonly openReplicasMax?: number | undefined;
-  /** A replica's log is folded when it has grown by this much. */
-  readonly logBytesMax?: number | undefined;
-  /** A block that does not match its checksum; called once per finding. */
-  readonly onCorrupt?:
-    | ((finding: { readonly chunk: number; readonly blockIndex: number }) => void)
-    | undefined;
-  /** A sync failed, or a bug: nothing may be assumed any more, the process must end and recover. */
-  readonly onFatal?: ((error: unknown) => void) | undefined;
-}
-
-export interface StoreSpace {
-  readonly device: number;
-  readonly totalBytes: number;
-  readonly freeBytes: number;
-  /** By replicas seen so far (all, once `states()` was called). */
-  readonly usedBytes: number;
-  readonly reserveBytes: number;
-  readonly chunkCount: number;
-}
 
 /**
  * All replicas of one chunkserver, in one data directory. A replica that was used once stays known with its state;

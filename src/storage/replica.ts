@@ -1,6 +1,6 @@
 import { assert } from '../base/assert.ts';
 import { type Bytes, lengthOf } from '../base/bytes.ts';
-import { CHECKSUM_BLOCK_BYTES, CHUNK_SIZE_BYTES_MAX } from '../base/constants.ts';
+import { CHECKSUM_BLOCK_BYTES } from '../base/constants.ts';
 import { GfsError } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
 import type { Refusal } from '../base/result.ts';
@@ -36,6 +36,7 @@ import { cloneReplica } from './replica-clone.ts';
 import type { ReplicaPlace } from './replica-files.ts';
 import { type KeeperHost, ReplicaKeeper } from './replica-keeper.ts';
 import { ReplicaQueue } from './replica-queue.ts';
+import { assertIsBlock, assertRange, assertReplaces } from './replica-ranges.ts';
 import { corruptBlock, type ReadAnswer } from './replica-reads.ts';
 
 /** What replicas need of the store that holds them. */
@@ -245,13 +246,7 @@ export class Replica {
       const context = this.#context();
       if (this.#ignoresStep(version)) return;
       const length = lengthOf(data);
-      if (
-        length === 0 ||
-        length > CHECKSUM_BLOCK_BYTES ||
-        length < context.content.checksums.blockLength(blockIndex)
-      ) {
-        throw new GfsError('INVALID_ARGUMENT', `${length} bytes do not replace block ${blockIndex}`);
-      }
+      assertReplaces(context.content, blockIndex, length);
       const chunkOffset = blockIndex * CHECKSUM_BLOCK_BYTES;
       await planWrite(context, { serial: undefined, chunkOffset, data, checksums: [checksum] });
     });
@@ -410,9 +405,7 @@ export class Replica {
     { blockIndex, length }: Pick<LostBlock, 'blockIndex' | 'length'>,
   ): void {
     this.#check(this.#standing.refusalOfLesson(content, lesson, serial));
-    if (length === 0 || length !== content.checksums.blockLength(blockIndex)) {
-      throw new GfsError('INVALID_ARGUMENT', `${length} bytes are not block ${blockIndex}`);
-    }
+    assertIsBlock(content, blockIndex, length);
   }
 
   #ignoresStep(version: number): boolean {
@@ -424,17 +417,4 @@ export class Replica {
   #check(refusal: Refusal | undefined): void {
     assertTaken(this.chunk, refusal);
   }
-}
-
-function assertRange(chunkOffset: number, lengthBytes: number): void {
-  const end = chunkOffset + lengthBytes;
-  if (
-    Number.isSafeInteger(chunkOffset) &&
-    chunkOffset >= 0 &&
-    lengthBytes >= 0 &&
-    end <= CHUNK_SIZE_BYTES_MAX
-  ) {
-    return;
-  }
-  throw new GfsError('INVALID_ARGUMENT', `no chunk has ${lengthBytes} bytes at ${chunkOffset}`);
 }
