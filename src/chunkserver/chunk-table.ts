@@ -101,8 +101,8 @@ export class ChunkTable {
   }
 
   /**
-   * Makes a chunk of this record from the one that the server has under another handle, at the same version (P20); durable when it
-   * resolves. Ordered again, or while it is being made, it is the same one.
+   * Makes a chunk of this record from the one that the server has under another handle, at the same version (P20); durable
+   * when it resolves. Ordered again, or while it is being made, it is the same one.
    */
   async clone(record: VersionRecord, source: number): Promise<void> {
     const { chunk } = record;

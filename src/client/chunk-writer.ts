@@ -298,8 +298,9 @@ export class ChunkWriter {
 
   /**
    * All members sync what they have of the extent at `start` (P14); WRITES_LOST when they do not have any more what they
-   * acknowledged. A hole has nothing to sync. Another chunk in the place of `writtenChunk` owes nothing for it if the file was truncated
-   * in between, and then begins with its first version; a clone, which has what was written before, goes on with its versions (P20).
+   * acknowledged. A hole has nothing to sync. Another chunk in the place of `writtenChunk` owes nothing for it if the file
+   * was truncated in between, and then begins with its first version; a clone, which has what was written before, goes on
+   * with its versions (P20).
    */
   async sync(
     access: Access,

@@ -18,8 +18,8 @@ import type { ServerPool } from './server-pool.ts';
 /** Enough to keep every server busy. */
 const IN_FLIGHT_COUNT_MAX = 8;
 /**
- * Less than this of an extent is copied: the first write to what is shared costs a clone and two versions, which takes as long as
- * copying so much. Of smaller chunks, half is enough: whoever has these, wants to see it happen.
+ * Less than this of an extent is copied: the first write to what is shared costs a clone and two versions, which takes as
+ * long as copying so much. Of smaller chunks, half is enough: whoever has these, wants to see it happen.
  */
 const SHARE_BYTES_MIN = 1 * MiB;
 /** Of data, in one go: whoever waits for it holds others up meanwhile. Holes cost nothing. */
@@ -56,8 +56,9 @@ export interface Copied {
 }
 
 /**
- * Copies parts of files at the cluster. Whole extents become both files', if they lie alike in them (P20). Otherwise a member of the source's chunk pushes what it has to the target's members, as a client
- * pushes what it writes, and is then mutated with (§3.2). The bytes pass this client only where that fails. Holes stay holes.
+ * Copies parts of files at the cluster. Whole extents become both files', if they lie alike in them (P20). Otherwise a
+ * member of the source's chunk pushes what it has to the target's members, as a client pushes what it writes, and is then
+ * mutated with (§3.2). The bytes pass this client only where that fails. Holes stay holes.
  */
 export class FileCopier {
   readonly #options: FileCopierOptions;

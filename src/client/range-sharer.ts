@@ -20,8 +20,8 @@ export class RangeSharer {
   }
 
   /**
-   * Shares some of `length` bytes that begin with an extent of the source; resolves to how many. 0: none of it can be shared. The master
-   * knows what was written to the target behind the range, and nothing of it is on its way.
+   * Shares some of `length` bytes that begin with an extent of the source; resolves to how many. 0: none of it can be
+   * shared. The master knows what was written to the target behind the range, and nothing of it is on its way.
    */
   async share(source: CopyPlace, target: CopyPlace, length: number, patience: Patience): Promise<number> {
     const { state, access, start } = target;

@@ -62,8 +62,8 @@ export class ReplicaStanding {
   }
 
   /**
-   * Of a clone under another handle, at the same version (P20): it has to be what all members have, and under a frozen version that
-   * stays so from the reconcile on, whatever process it was in.
+   * Of a clone under another handle, at the same version (P20): it has to be what all members have, and under a frozen
+   * version that stays so from the reconcile on, whatever process it was in.
    */
   refusalOfCloning(content: ReplicaContent, version: number): Refusal | undefined {
     const own = content.record.version;

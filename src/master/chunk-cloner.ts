@@ -30,9 +30,9 @@ interface Place {
 }
 
 /**
- * Copy on write (P20, §3.4): an extent whose chunk others have too gets one of its own before it is written to. The servers that hold
- * the chunk copy what they have, each on its own disk, and the clone takes the chunk's place in that extent. Its handle is garbage
- * in the log until then, so whatever becomes of the attempt, nothing is left of it.
+ * Copy on write (P20, §3.4): an extent whose chunk others have too gets one of its own before it is written to. The servers
+ * that hold the chunk copy what they have, each on its own disk, and the clone takes the chunk's place in that extent. Its
+ * handle is garbage in the log until then, so whatever becomes of the attempt, nothing is left of it.
  */
 export class ChunkCloner {
   readonly #parts: ChunkClonerParts;
@@ -49,8 +49,9 @@ export class ChunkCloner {
   }
 
   /**
-   * Resolves to the chunk that the extent has and no other extent does. Where there is no such extent any more, that is `chunk`, as it
-   * was before. `session`: for whose write it is, 0: nobody's. Throws NOT_READY, TOO_FEW_REPLICAS, NO_SPACE when there can be none now.
+   * Resolves to the chunk that the extent has and no other extent does. Where there is no such extent any more, that is
+   * `chunk`, as it was before. `session`: for whose write it is, 0: nobody's. Throws NOT_READY, TOO_FEW_REPLICAS, NO_SPACE
+   * when there can be none now.
    */
   async ownChunk({ inode, start }: Place, chunk: ChunkHandle, session: number): Promise<ChunkHandle> {
     const { state } = this.#parts.metadata;

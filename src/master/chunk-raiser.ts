@@ -74,11 +74,11 @@ export class ChunkRaiser {
   }
 
   /**
-   * Resolves when the chunk has a primary: of one that is shared, one that orders nothing (P20). `suspectVersion`: a client's mutation at this version was refused or lost. A
-   * primary that says that it is in charge nevertheless is kept, the client tries again; unless complaints go on.
-   * `full`: this member refused the mutation at that version for want of room, and nobody has applied it. It is left out,
-   * with others that are known to be full; NO_SPACE when that leaves too few.
-   * Throws NOT_READY or TOO_FEW_REPLICAS when there can be none now.
+   * Resolves when the chunk has a primary: of one that is shared, one that orders nothing (P20). `suspectVersion`: a
+   * client's mutation at this version was refused or lost. A primary that says that it is in charge nevertheless is kept,
+   * the client tries again; unless complaints go on. `full`: this member refused the mutation at that version for want of
+   * room, and nobody has applied it. It is left out, with others that are known to be full; NO_SPACE when that leaves too
+   * few. Throws NOT_READY or TOO_FEW_REPLICAS when there can be none now.
    */
   async ensurePrimary(chunk: ChunkHandle, suspectVersion = 0, full?: ServerId): Promise<void> {
     await this.#raiseForWriter(chunk, (row) => {
@@ -207,8 +207,8 @@ export class ChunkRaiser {
   }
 
   /**
-   * For a chunk that is to be shared (P20): raises its version to one under which nobody orders mutations, unless it is shared already.
-   * Resolves to what the log has of it then.
+   * For a chunk that is to be shared (P20): raises its version to one under which nobody orders mutations, unless it is
+   * shared already. Resolves to what the log has of it then.
    */
   async freeze(chunk: ChunkHandle): Promise<Chunk> {
     if (this.#parts.withoutRules.has('P20')) await this.#freezeUntold(chunk);

@@ -74,8 +74,8 @@ export class ChunkserverCalls {
   }
 
   /**
-   * Orders the process that is registered now to make a chunk of this record from another one that it has (P20), however long its
-   * disk takes for that; resolves when it is there. UNAVAILABLE: the server is silent.
+   * Orders the process that is registered now to make a chunk of this record from another one that it has (P20), however
+   * long its disk takes for that; resolves when it is there. UNAVAILABLE: the server is silent.
    */
   async cloneHere(server: ServerId, record: VersionRecord, source: ChunkHandle): Promise<void> {
     const incarnation = this.#servers.get(server)?.identity.incarnation ?? '';

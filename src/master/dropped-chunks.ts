@@ -13,9 +13,9 @@ interface DroppedChunk {
 }
 
 /**
- * Chunks of extents that begin from `start` on, and before `end`, and will be dropped while another session than the asker may be
- * writing to them: it knows where they are, and what their primary acknowledged afterwards would be nowhere. To be asked before the
- * command that drops them is logged.
+ * Chunks of extents that begin from `start` on, and before `end`, and will be dropped while another session than the asker
+ * may be writing to them: it knows where they are, and what their primary acknowledged afterwards would be nowhere. To be
+ * asked before the command that drops them is logged.
  */
 export function chunksToFence(
   { env, metadata, leases, sessions }: Parts,

@@ -34,9 +34,9 @@ export interface ShareRange {
 }
 
 /**
- * Makes chunks of one file another's too (P20): all that begin the range, as far as they lie in it whole and fit where they are to be.
- * Each is frozen first, so that nobody changes it for one file while the other has it. Undefined: there are none, or others write to
- * them all the time; copying bytes does it then.
+ * Makes chunks of one file another's too (P20): all that begin the range, as far as they lie in it whole and fit where they
+ * are to be. Each is frozen first, so that nobody changes it for one file while the other has it. Undefined: there are
+ * none, or others write to them all the time; copying bytes does it then.
  */
 export async function shareRange(
   parts: Parts,
@@ -75,8 +75,8 @@ const UNFIT: ReadonlySet<string> = new Set(['INVALID_ARGUMENT', 'VERSION_MISMATC
 
 /** Whoever asks has nothing on its way to them but appends, and those count, too. */
 function droppedBy(parts: Parts, { target, targetStart, length, toEnd }: Sharing) {
-  const end = toEnd ? undefined : targetStart + length;
-  return chunksToFence(parts, { inode: target, start: targetStart, ...(end && { end }), asker: 0 });
+  const end = toEnd ? Number.POSITIVE_INFINITY : targetStart + length;
+  return chunksToFence(parts, { inode: target, start: targetStart, end, asker: 0 });
 }
 
 /** What fits, with all its chunks frozen. */

@@ -6,11 +6,12 @@ import { chainSeed, encodeRecord } from './replica-format.ts';
 import type { Kept } from './replica-keeper.ts';
 
 /**
- * Makes another chunk's replica of what this one holds: bytes, checksums, table of appends. All of it is on disk when it resolves; a
- * crash before that leaves files that are nobody's. Nobody changes the replica meanwhile, and what is in its files was synced.
+ * Makes another chunk's replica of what this one holds: bytes, checksums, table of appends. All of it is on disk when it
+ * resolves; a crash before that leaves files that are nobody's. Nobody changes the replica meanwhile, and what is in its
+ * files was synced.
  *
- * The data file is copied as it is, bad blocks and all: checksums tell of them in the clone as they do here. What the log holds of
- * data goes behind the new log's base.
+ * The data file is copied as it is, bad blocks and all: checksums tell of them in the clone as they do here. What the log
+ * holds of data goes behind the new log's base.
  */
 export async function cloneReplica(
   { content, files }: Kept,

@@ -168,8 +168,9 @@ export class ReplicaStore {
   }
 
   /**
-   * A replica of another chunk with what this one has, on disk when it resolves. It is as one that an earlier process left: a higher
-   * version has to be recorded before it takes orders (P6). EXISTS if there is one; otherwise as `Replica.cloneTo`.
+   * A replica of another chunk with what this one has, on disk when it resolves. It is as one that an earlier process left:
+   * a higher version has to be recorded before it takes orders (P6). EXISTS if there is one; otherwise as
+   * `Replica.cloneTo`.
    */
   async clone(source: Replica, record: VersionRecord): Promise<void> {
     this.#assertOpen();

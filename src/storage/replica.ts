@@ -336,8 +336,8 @@ export class Replica {
   }
 
   /**
-   * Makes, durably, a replica of another chunk from it, with this record: of the same version, as no other is to know what this one
-   * has (P20). NOT_READY unless it is what all members have.
+   * Makes, durably, a replica of another chunk from it, with this record: of the same version, as no other is to know what
+   * this one has (P20). NOT_READY unless it is what all members have.
    */
   cloneTo(place: ReplicaPlace, record: VersionRecord): Promise<void> {
     return this.#queue.add('alone', async () => {

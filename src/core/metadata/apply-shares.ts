@@ -10,8 +10,8 @@ import type { Extent, Inode } from './rows.ts';
 import type { MetadataState } from './state.ts';
 
 /**
- * Chunks that several extents have (P20). Nobody orders mutations of one: it is frozen before it is shared, and stays so while it
- * is. Who writes to one of the extents has a clone put there first.
+ * Chunks that several extents have (P20). Nobody orders mutations of one: it is frozen before it is shared, and stays so
+ * while it is. Who writes to one of the extents has a clone put there first.
  */
 
 export type Sharing = CommandBodies['shareExtents'];
@@ -135,7 +135,10 @@ export const prepareBeginClone: Prepare<'beginClone'> = (state, { chunk, members
   });
 };
 
-/** It goes on with the shared chunk's versions, so that what was acknowledged under one of them is known to be older or not (P14). */
+/**
+ * It goes on with the shared chunk's versions, so that what was acknowledged under one of them is known to be older or not
+ * (P14).
+ */
 export const prepareCloneExtent: Prepare<'cloneExtent'> = (state, body) => {
   const { inode, start, chunk, version, clone, members } = body;
   const file = regularFile(state, inode);

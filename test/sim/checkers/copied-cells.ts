@@ -1,5 +1,5 @@
-// What files may hold that are copied to one another. They are made of cells, each filled with the number of the write that it is of; numbers
-// are dealt once for all files, so a cell tells which write it is, wherever it was copied to.
+// What files may hold that are copied to one another. They are made of cells, each filled with the number of the write that
+// it is of; numbers are dealt once for all files, so a cell tells which write it is, wherever it was copied to.
 import { assert } from '../../../src/base/assert.ts';
 import { KiB } from '../../../src/base/units.ts';
 import { WrongBytes } from './acknowledged-bytes.ts';

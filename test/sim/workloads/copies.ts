@@ -1,5 +1,6 @@
-// The workload `copies`: each client has some files of several chunks, writes to them, zeroes and cuts them, appends to others, and copies
-// whole chunks and files of them to one another, which are shared until one of the two is written to; the others read them.
+// The workload `copies`: each client has some files of several chunks, writes to them, zeroes and cuts them, appends to
+// others, and copies whole chunks and files of them to one another, which are shared until one of the two is written to;
+// the others read them.
 import { assert } from '../../../src/base/assert.ts';
 import { joined } from '../../../src/base/bytes.ts';
 import { codeOf, GfsError } from '../../../src/base/errors.ts';
