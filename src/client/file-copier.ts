@@ -115,9 +115,9 @@ export class FileCopier {
     this.#options.env.log.debug(fields, 'a copy came to an end on its way');
   }
 
-  /** The range begins with an extent, which is large enough, and may have the same place in the target. */
+  /** The range begins with an extent that is large enough, has all of it, and it may have the same place in the target. */
   async #isWorthSharing(
-    { access, start }: CopyPlace,
+    { state, access, start }: CopyPlace,
     target: CopyPlace,
     end: number,
     patience: Patience,
@@ -126,7 +126,8 @@ export class FileCopier {
     const bytesMin = Math.min(SHARE_BYTES_MIN, chunkSizeBytes / 2);
     if (end - start < bytesMin || (target.start - start) % chunkSizeBytes !== 0) return false;
     const span = await locations.forRead(access, start, patience);
-    return isExtent(span) && span.start === start && span.end - start >= bytesMin;
+    const isWhole = span.end <= end || state.length <= end;
+    return isExtent(span) && span.start === start && isWhole && span.end - start >= bytesMin;
   }
 
   async #runAt(
