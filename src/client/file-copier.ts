@@ -69,9 +69,16 @@ export class FileCopier {
 
   /**
    * Copies some of `length` bytes, all of which the source has, from its start on. Whoever calls it keeps changes of the target
-   * apart (P10). When it fails on the way, what was copied before counts, and the next call tells why.
+   * apart (P10). When it fails on the way, what was copied before counts, and the next call tells why. `commit` has the master
+   * know how long the target is: extents that it gets whole take the place of all that is there.
    */
-  async copy(source: CopyPlace, target: CopyPlace, length: number, patience: Patience): Promise<Copied> {
+  async copy(
+    source: CopyPlace,
+    target: CopyPlace,
+    length: number,
+    patience: Patience,
+    commit: () => Promise<void>,
+  ): Promise<Copied> {
     const end = source.start + length;
     let position = source.start;
     let endsInHole = false;
@@ -84,6 +91,7 @@ export class FileCopier {
         const from = { ...source, start: position };
         const to = { ...target, start: target.start + position - source.start };
         if (mayShare && run.isData && (await this.#isWorthSharing(from, to, end, patience))) {
+          await commit();
           const shared = await this.#options.sharer.share(from, to, end - position, patience);
           position += shared;
           if (shared > 0) endsInHole = false;
@@ -148,7 +156,7 @@ export class FileCopier {
   async #zero({ state, access, start }: CopyPlace, length: number, patience: Patience): Promise<number> {
     const end = start + length;
     const { writer } = this.#options;
-    state.overwriting(start, end);
+    state.overwriting(start, end, access.caller);
     const zeroed = await writer.zero(access, start, end, patience, (span) => state.acknowledged(span));
     state.overwritten(start, end);
     return zeroed;
@@ -157,7 +165,7 @@ export class FileCopier {
   /** Copies what is all data; returns up to where all of it is there, and throws when that is nothing. */
   async #copyData(source: CopyPlace, target: CopyPlace, length: number, patience: Patience): Promise<number> {
     const { unitBytes } = this.#options;
-    target.state.overwriting(target.start, target.start + length);
+    target.state.overwriting(target.start, target.start + length, target.access.caller);
     let next = 0;
     let reached = length;
     let failure: unknown;

@@ -6,6 +6,7 @@ import { hasSetIds } from '../core/metadata/permissions.ts';
 import { laterTime, sameTime, timeOf } from '../core/metadata/times.ts';
 import { type Attributes, type CommitLengthResponse, FileType, type LengthCommit } from '../rpc/messages.ts';
 import type { AccessTimes } from './access-times.ts';
+import type { Identity } from './api.ts';
 import { type BlockCache, type Contents, PAGE_BYTES } from './block-cache.ts';
 import type { ExtentSpan } from './extent-map.ts';
 import type { Access } from './locations.ts';
@@ -270,8 +271,9 @@ export class FileState implements Contents {
    * A range is to become zeros, or a copy: from now on bytes may have changed that the master was not told of. Returns how many
    * changes it knows of when it hears of this one alone; records may be appended meanwhile, and their length is told by a commit.
    */
-  overwriting(start: number, end: number): number {
+  overwriting(start: number, end: number, writer: Identity): number {
     const isNext = !this.isUncommitted;
+    this.untold.by(writer);
     this.#taken();
     this.#changed(start, end);
     return isNext ? this.untold.count : 0;

@@ -302,8 +302,7 @@ export class FileWork {
     let zeroedBytes = 0;
     if (zeros) {
       // From here on the master is told in any case, if need be with a later commit.
-      state.untold.by(access.caller);
-      told = state.overwriting(start, end);
+      told = state.overwriting(start, end, access.caller);
       const { writer } = this.#options;
       zeroedBytes = await writer.zero(access, start, end, patience, (span) => state.acknowledged(span));
       state.overwritten(start, end);
@@ -336,10 +335,8 @@ export class FileWork {
     using _hold = state.writeBehind.hold();
     // It may add an extent behind the one that was the last.
     state.appendedTo = undefined;
-    // Extents that the target gets whole take the place of all that it has there.
-    await this.commit(state, access, patience);
-    state.untold.by(access.caller);
-    const copied = await this.#options.copier.copy(source, target, wanted, patience);
+    const commit = () => this.reports.commit(state, access, patience);
+    const copied = await this.#options.copier.copy(source, target, wanted, patience, commit);
     const { length: copiedLength, zeroedBytes, endsInHole } = copied;
     if (endsInHole || zeroedBytes > 0) {
       const change = { length: endsInHole ? target.start + copiedLength : 0, ...NO_RANGE, zeroedBytes };

@@ -21,7 +21,7 @@ export class RangeSharer {
 
   /**
    * Shares some of `length` bytes that begin with an extent of the source; resolves to how many. 0: none of it can be
-   * shared. The master knows what was written to the target behind the range, and nothing of it is on its way.
+   * shared. The master knows how long the target is, and nothing of it is on its way.
    */
   async share(source: CopyPlace, target: CopyPlace, length: number, patience: Patience): Promise<number> {
     const { state, access, start } = target;
@@ -36,7 +36,7 @@ export class RangeSharer {
       start,
       length,
     };
-    const told = state.overwriting(start, start + length);
+    const told = state.overwriting(start, start + length, caller);
     const asked = this.#known.asking();
     const answer = await this.#session.command(shareRange, request, caller, patience, true, openId);
     // What is copied instead is told of later.
