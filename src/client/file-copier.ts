@@ -91,8 +91,7 @@ export class FileCopier {
         const from = { ...source, start: position };
         const to = { ...target, start: target.start + position - source.start };
         if (mayShare && run.isData && (await this.#isWorthSharing(from, to, end, patience))) {
-          await commit();
-          const shared = await this.#options.sharer.share(from, to, end - position, patience);
+          const shared = await this.#options.sharer.share(from, to, end - position, patience, commit);
           position += shared;
           if (shared > 0) endsInHole = false;
           mayShare = shared > 0;

@@ -7,6 +7,7 @@ import { laterTime, sameTime, timeOf } from '../core/metadata/times.ts';
 import { type Attributes, type CommitLengthResponse, FileType, type LengthCommit } from '../rpc/messages.ts';
 import type { AccessTimes } from './access-times.ts';
 import type { Identity } from './api.ts';
+import { AppendGate } from './append-gate.ts';
 import { type BlockCache, type Contents, PAGE_BYTES } from './block-cache.ts';
 import type { ExtentSpan } from './extent-map.ts';
 import type { Access } from './locations.ts';
@@ -82,6 +83,7 @@ export class FileState implements Contents {
   readonly truncating = new Mutex();
   readonly committing = new Mutex();
   readonly syncing = new Mutex();
+  readonly appends = new AppendGate();
 
   readonly #options: FileStateOptions;
   #generation = 0;

@@ -190,7 +190,8 @@ export class FileWork {
     if (!state.isIdle) await this.drained(state, patience);
     const record = { id: { writer: writer.id, number: writer.nextNumber() }, bytes };
     const { truncations } = state;
-    const fileOffset = await this.#options.appender.append(access, state, record, patience);
+    const { appender } = this.#options;
+    const fileOffset = await state.appends.pass(() => appender.append(access, state, record, patience));
     // One writer's records follow one another.
     if (fileOffset < writer.endIn(state.inode)) state.cutElsewhere(fileOffset);
     writer.appendedTo(state.inode, fileOffset + lengthOf(bytes));

@@ -21,31 +21,41 @@ export class RangeSharer {
 
   /**
    * Shares some of `length` bytes that begin with an extent of the source; resolves to how many. 0: none of it can be
-   * shared. The master knows how long the target is, and nothing of it is on its way.
+   * shared. `commit` has the master know how long the target is: what lies behind that goes, so no record is on its way
+   * there meanwhile, nor anything else.
    */
-  async share(source: CopyPlace, target: CopyPlace, length: number, patience: Patience): Promise<number> {
+  share(
+    source: CopyPlace,
+    target: CopyPlace,
+    length: number,
+    patience: Patience,
+    commit: () => Promise<void>,
+  ): Promise<number> {
+    return target.state.appends.whileClosed(async () => {
+      await commit();
+      return await this.#share(source, target, length, patience);
+    });
+  }
+
+  async #share(source: CopyPlace, target: CopyPlace, length: number, patience: Patience): Promise<number> {
     const { state, access, start } = target;
-    const { caller, openId } = access;
-    const request = {
-      context: undefined,
+    const { inode, caller, openId } = access;
+    const from = {
       source: source.access.inode,
       sourceOpenId: source.access.openId,
       sourceStart: source.start,
-      inode: access.inode,
-      openId,
-      start,
-      length,
     };
+    const request = { context: undefined, ...from, inode, openId, start, length };
     const told = state.overwriting(start, start + length, caller);
     const asked = this.#known.asking();
     const answer = await this.#session.command(shareRange, request, caller, patience, true, openId);
     // What is copied instead is told of later.
     if (answer.attributes === undefined) return 0;
-    this.#locations.forgetAll(access.inode);
-    const end = start + answer.length;
-    state.overwritten(start, end);
+    this.#locations.forgetAll(inode);
+    state.appendedTo = undefined;
+    state.overwritten(start, start + answer.length);
     state.committed(answer, told);
-    if (answer.beingWritten) this.#known.unknown(access.inode);
+    if (answer.beingWritten) this.#known.unknown(inode);
     else this.#known.changed(answer.attributes, asked);
     for (const { chunk, version, start: extentStart } of answer.extents)
       state.stillUnsynced(chunk, { start: extentStart, version });

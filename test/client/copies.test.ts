@@ -299,6 +299,38 @@ test('what others write to the source after a copy, or to the copy, does not sho
   t.true(sharedCount > 0);
 });
 
+test('what is appended to the target behind a copy, while it is made, stays', async (t) => {
+  for (const seed of [1, 2, 3, 4, 5]) {
+    await inRealCluster(seed, async ({ client, sleep }) => {
+      const length = 456 * KiB;
+      const source = await create(client, 's');
+      const target = await create(client, 't', APPENDING);
+      const writing = (await client.open(target.inode, { write: true, read: true }, ME)).file;
+      await source.write(0, [pattern(length)]);
+      const appended = new Map<number, number>();
+      let isOver = false;
+      const work = (async () => {
+        for (let number = 1; !isOver; number += 1) {
+          appended.set(await target.append([numbers(number)]), number);
+          await sleep(number % 3);
+        }
+      })();
+      for (let round = 0; round < 4; round += 1) {
+        t.is(await copyAll(source, writing, [0, 0, length]), length);
+        await sleep(20);
+      }
+      isOver = true;
+      await work;
+      const found = await readAll(target);
+      t.true(found.subarray(0, length).equals(pattern(length)));
+      for (const [at, number] of appended) {
+        if (at >= length) t.is(found.readUInt32LE(at), number, `at ${at}`);
+      }
+      for (const file of [source, target, writing]) await file.close();
+    });
+  }
+});
+
 function numbers(value: number): Buffer {
   return Buffer.from(new Uint32Array(4).fill(value).buffer);
 }
