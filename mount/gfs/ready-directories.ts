@@ -36,7 +36,7 @@ export class ReadyDirectories {
 
   /** A command changed the names in it, and is about to be answered. */
   changed(directory: InodeId): void {
-    const asked = this.#belief.asking(directory);
+    const asked = this.#belief.asking();
     const attributes = this.#client.known(directory);
     const forMs = this.#client.knownForMs;
     if (attributes === undefined || forMs <= 0) return;

@@ -141,20 +141,7 @@ export class Appender {
 
   /** The end of the file once one of its extents is known to be sealed at that length. */
   async #behind(access: Access, span: ExtentSpan, sealedLength: number, patience: Patience): Promise<End> {
-    try {
-      await this.#locations.addBehind(access, span, sealedLength, patience);
-    } catch (error) {
-      switch (codeOf(error)) {
-        case 'NO_SUCH_CHUNK':
-        case 'INVALID_ARGUMENT':
-        case 'VERSION_MISMATCH':
-          // The file was truncated meanwhile, or a write far behind has added an extent.
-          await patience.pause(error);
-          break;
-        default:
-          throw error;
-      }
-    }
+    await this.#locations.addBehind(access, span, sealedLength, patience);
     return await this.#findEnd(access, patience);
   }
 

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { must } from '../base/assert.ts';
 import type { Env } from '../base/env.ts';
-import { GfsError } from '../base/errors.ts';
+import { codeOf, GfsError } from '../base/errors.ts';
 import type { InodeId } from '../base/ids.ts';
 import { SECOND_MS } from '../base/units.ts';
 import {
@@ -124,7 +124,15 @@ export class Locations {
     for (;;) {
       const span = await this.#withPrimary(access, fileOffset, suspicion, patience, { forWrite: true });
       if (span !== undefined) return span;
-      await this.#once(this.#writeKey(access, fileOffset), () => this.#add(access, fileOffset, patience));
+      await this.#once(this.#writeKey(access, fileOffset), async () => {
+        try {
+          await this.#add(access, fileOffset, patience);
+        } catch (error) {
+          if (codeOf(error) !== 'NO_SUCH_CHUNK') throw error;
+          // A truncation came in between, and there is a hole again.
+          await patience.pause(error);
+        }
+      });
     }
   }
 
@@ -218,13 +226,34 @@ export class Locations {
     return { span: map.spanOf(location, askedAtMs), fileLength: found.fileLength };
   }
 
-  /** The primary sealed this extent's chunk at that length: the master is told, and the next extent begins there. */
-  async addBehind(
+  /**
+   * The primary sealed this extent's chunk at that length: the master is told, and the next extent begins there. If the
+   * extent is not what it was any more, or not the last one, the master is asked anew before the next use of it.
+   */
+  async addBehind(access: Access, span: ExtentSpan, sealedLength: number, patience: Patience): Promise<void> {
+    try {
+      await this.#addBehind(access, span, sealedLength, patience);
+    } catch (error) {
+      switch (codeOf(error)) {
+        case 'NO_SUCH_CHUNK':
+        case 'INVALID_ARGUMENT':
+        case 'VERSION_MISMATCH':
+          // The file was truncated meanwhile, or a write far behind has added an extent.
+          this.forget(access.inode, span);
+          await patience.pause(error);
+          break;
+        default:
+          throw error;
+      }
+    }
+  }
+
+  async #addBehind(
     access: Access,
     { start, location }: ExtentSpan,
     sealedLength: number,
     patience: Patience,
-  ): Promise<ExtentLocation> {
+  ): Promise<void> {
     const { inode, openId, caller } = access;
     const request = {
       context: undefined,
@@ -241,7 +270,6 @@ export class Locations {
     const map = this.#map(inode);
     const sealed = { ...location, sealed: true, sealedLength };
     this.#learn(inode, map, start, map.endOf(next), [sealed, next], askedAtMs);
-    return next;
   }
 
   /** All extents, fresh from the master. */

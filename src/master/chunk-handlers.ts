@@ -59,7 +59,12 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
         newChunks.begun(chunk, extent.chunk);
       }
       await fenceAppends(parts, inode, extent.start);
-      return { message: { extent: locator.locate(extent, env.monotonicMs(), session) } };
+      // We were away, or the command was carried out long ago and its answer got lost: a truncation may have dropped the extent.
+      const there = state.extentAt(inode, fileOffset);
+      if (there?.chunk !== extent.chunk) {
+        throw new GfsError('NO_SUCH_CHUNK', `what was added at ${fileOffset} was truncated away`);
+      }
+      return { message: { extent: locator.locate(there, env.monotonicMs(), session) } };
     },
 
     reportBadReplica: async ({ message }) => {

@@ -3,7 +3,7 @@ import { must } from '../../src/base/assert.ts';
 import { GfsError } from '../../src/base/errors.ts';
 import { KiB, MINUTE_MS, MiB, SECOND_MS } from '../../src/base/units.ts';
 import type { GfsFile } from '../../src/client/api.ts';
-import type { MutateRequest } from '../../src/rpc/messages.ts';
+import type { AddChunkRequest, MutateRequest } from '../../src/rpc/messages.ts';
 import { codeFrom, inWorld, ME, pattern, readAll, type World, WRITING } from './world.ts';
 
 test('a corrupt replica is passed over and reported; what is read is right', (t) =>
@@ -417,6 +417,30 @@ test('a sequential reader is read ahead within its bound, a random one not at al
     for (const at of [20, 3, 17, 9, 30]) await random.read(at * MiB + 12345, 4 * KiB);
     t.is(cluster.counts()['Read'], 5);
     await reader.close();
+  }));
+
+test('a write goes on when a truncation takes away the extent that is added for it, or the one that is to be sealed', (t) =>
+  inWorld({ chunkSizeBytes: 256 * KiB }, async ({ cluster, create }) => {
+    const { file } = await create('f');
+    const refusals: boolean[] = [];
+    cluster.onCall = ({ method, request }) => {
+      if (method !== 'AddChunk') return;
+      const isSeal = (request as AddChunkRequest).sealedChunk !== 0;
+      if (refusals.includes(isSeal)) return;
+      refusals.push(isSeal);
+      throw new GfsError('NO_SUCH_CHUNK', 'it was truncated away');
+    };
+    const data = pattern(50 * KiB);
+    await file.write(300 * KiB, [data]);
+    await file.flush();
+    for (const { replicas } of cluster.servers)
+      for (const replica of replicas.values()) replica.sealed = true;
+    await file.write(450 * KiB, [data]);
+    await file.flush();
+    t.deepEqual(refusals, [false, true]);
+    t.deepEqual(Buffer.concat(await file.read(300 * KiB, 50 * KiB)), data);
+    t.deepEqual(Buffer.concat(await file.read(450 * KiB, 50 * KiB)), data);
+    await file.close();
   }));
 
 test('appends land behind one another, whole, from all clients; a full chunk is followed by the next', (t) =>

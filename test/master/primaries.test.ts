@@ -391,6 +391,16 @@ test('two who add the same extent get the same chunk', async (t) => {
   t.not(right.extent?.primary, 0);
 });
 
+test('an extent that a truncation takes away while it is added is refused, also when its command is sent again', async (t) => {
+  const { client, inode, openId } = await written(t, { chunkSizeBytes: 256 * KiB });
+  const add = { context: client.context(), inode, openId, fileOffset: 300 * KiB };
+  const added = client.call(methods.addChunk, add);
+  await client.call(methods.setAttributes, { context: client.context(), inode, length: 0 });
+  t.is(await codeFrom(added), 'NO_SUCH_CHUNK');
+  t.is(await codeFrom(client.call(methods.addChunk, add)), 'NO_SUCH_CHUNK');
+  t.deepEqual((await client.find(inode)).extents, []);
+});
+
 test('the last extent is found wherever one asks', async (t) => {
   const { client, inode } = await written(t, { chunkSizeBytes: 256 * KiB });
   await client.call(methods.addChunk, { context: client.context(), inode, fileOffset: 900 * KiB });
