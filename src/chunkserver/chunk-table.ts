@@ -18,8 +18,8 @@ import { isMember, noSuchChunk, wrongVersion } from './wire.ts';
 const ROLE_IDLE_MS_MAX = 15 * SECOND_MS;
 /** What is known of a chunk in memory is dropped this long after its last use. */
 const HELD_IDLE_MS_MAX = 30 * SECOND_MS;
-/** Far more than are deleted while somebody still believes in one of them. */
-const DELETED_COUNT_MAX = 64 * 1024;
+/** Far more than are deleted, or asked for before they begin, while somebody still believes in one of them. */
+const NOT_BEGUN_COUNT_MAX = 64 * 1024;
 
 export interface ChunkTableOptions {
   readonly env: Env;
@@ -39,8 +39,8 @@ export class ChunkTable {
   readonly #opening = new Map<number, Promise<HeldChunk | undefined>>();
   readonly #deleting = new Set<number>();
   readonly #cloning = new Map<number, Promise<void>>();
-  /** Lately. Handles are not reused. */
-  readonly #deleted = boundedCache<number, true>(DELETED_COUNT_MAX);
+  /** Deleted lately (handles are not reused), or the master was told that they are not here. */
+  readonly #notBegun = boundedCache<number, true>(NOT_BEGUN_COUNT_MAX);
   /** Replicas that came, went or changed their version since the last report. */
   #changed = new Set<number>();
   /** Leases given back since the last heartbeat. */
@@ -67,6 +67,16 @@ export class ChunkTable {
   /** The chunk if this server has a replica of it. */
   async hold(chunk: number): Promise<HeldChunk | undefined> {
     return this.peek(chunk) ?? (await this.#open(chunk));
+  }
+
+  /**
+   * As `hold`, for the master, which decides on the answer what the next version is. A chunk that is not here begins by its
+   * order alone from now on: what a first mutation that is on its way brought would count as lost (P14).
+   */
+  async holdOrDeny(chunk: number): Promise<HeldChunk | undefined> {
+    const held = (await this.hold(chunk)) ?? this.peek(chunk);
+    if (held === undefined) this.#notBegun.set(chunk, true);
+    return held;
   }
 
   /** As `hold`, but a chunk that is nowhere yet begins here, from what the master logged (P4, P23). */
@@ -122,7 +132,7 @@ export class ChunkTable {
     const held = await this.hold(source);
     if (held === undefined) throw noSuchChunk(source);
     held.checkVersion(version);
-    if (this.#deleting.has(chunk) || this.#deleted.has(chunk)) throw noSuchChunk(chunk);
+    if (this.#deleting.has(chunk) || this.#notBegun.has(chunk)) throw noSuchChunk(chunk);
     await this.#store.clone(held.replica, record);
     this.#changed.add(chunk);
   }
@@ -178,7 +188,7 @@ export class ChunkTable {
   /** For ever: one that is not here does not begin any more either, whoever still has the record of its beginning. */
   async delete(chunk: number): Promise<void> {
     this.#deleting.add(chunk);
-    this.#deleted.set(chunk, true);
+    this.#notBegun.set(chunk, true);
     try {
       await this.#opening.get(chunk);
       await this.#cloning.get(chunk)?.catch(() => undefined);
@@ -287,7 +297,7 @@ export class ChunkTable {
   }
 
   #begin(chunk: number, version: number, first: VersionRecord): HeldChunk | undefined {
-    if (this.#deleting.has(chunk) || this.#deleted.has(chunk)) return undefined;
+    if (this.#deleting.has(chunk) || this.#notBegun.has(chunk)) return undefined;
     if (first.chunk !== chunk || first.version !== version) {
       throw new GfsError(
         'INVALID_ARGUMENT',

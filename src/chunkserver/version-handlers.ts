@@ -86,7 +86,7 @@ function checkIncarnation({ incarnation }: ServerParts, order: { readonly incarn
 
 async function stateOf(parts: ServerParts, chunk: number): Promise<ChunkState | undefined> {
   try {
-    const held = parts.chunks.peek(chunk) ?? (await parts.chunks.hold(chunk));
+    const held = await parts.chunks.holdOrDeny(chunk);
     if (held === undefined) return undefined;
     if (!held.replica.usable) return lostChunkState(chunk);
     const { state } = held.replica;

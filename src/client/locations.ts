@@ -228,7 +228,7 @@ export class Locations {
 
   /**
    * The primary sealed this extent's chunk at that length: the master is told, and the next extent begins there. If the
-   * extent is not what it was any more, or not the last one, the master is asked anew before the next use of it.
+   * extent is not what it was any more, the master is asked anew before the next use of it.
    */
   async addBehind(access: Access, span: ExtentSpan, sealedLength: number, patience: Patience): Promise<void> {
     try {
@@ -236,9 +236,8 @@ export class Locations {
     } catch (error) {
       switch (codeOf(error)) {
         case 'NO_SUCH_CHUNK':
-        case 'INVALID_ARGUMENT':
         case 'VERSION_MISMATCH':
-          // The file was truncated meanwhile, or a write far behind has added an extent.
+          // The file was truncated meanwhile.
           this.forget(access.inode, span);
           await patience.pause(error);
           break;

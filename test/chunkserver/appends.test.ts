@@ -87,6 +87,17 @@ test.serial('a chunk that was deleted before its first mutation does not begin a
   t.is(await codeOfFailure(refused), 'NO_SUCH_CHUNK');
 });
 
+test.serial('P14: a chunk that the master was told is not here begins by its order alone', async (t) => {
+  await using cluster = await Cluster.start(3);
+  const first = { writer: 1, number: 1 };
+  t.is(await cluster.stateOf(0, CHUNK), undefined);
+  t.is(await codeOfFailure(cluster.append(CHUNK, sample(10), first)), 'NO_SUCH_CHUNK');
+  const { create } = ChunkserverDefinition.methods;
+  const record = { ...cluster.record(CHUNK, 2), loss: 2 };
+  for (const index of [0, 1, 2]) await cluster.at(index).connection.call(create, { record, copy: false });
+  t.is((await cluster.append(CHUNK, sample(10), { ...first, version: 2 })).chunkOffset, 0);
+});
+
 test.serial('what is in the table is answered without its data, whoever lost that', async (t) => {
   await using cluster = await Cluster.start(3);
   const record = sample(200_000);
