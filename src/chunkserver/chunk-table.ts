@@ -297,7 +297,6 @@ export class ChunkTable {
   }
 
   #begin(chunk: number, version: number, first: VersionRecord): HeldChunk | undefined {
-    if (this.#deleting.has(chunk) || this.#notBegun.has(chunk)) return undefined;
     if (first.chunk !== chunk || first.version !== version) {
       throw new GfsError(
         'INVALID_ARGUMENT',
@@ -305,7 +304,7 @@ export class ChunkTable {
       );
     }
     // Later versions begin by the master's word alone: here a replica may have been lost.
-    if (version !== 1) return undefined;
+    if (version !== 1 || this.#deleting.has(chunk) || this.#notBegun.has(chunk)) return undefined;
     return this.#add(first, 'first');
   }
 

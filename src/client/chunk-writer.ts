@@ -298,9 +298,8 @@ export class ChunkWriter {
 
   /**
    * All members sync what they have of the extent at `start` (P14); WRITES_LOST when they do not have any more what they
-   * acknowledged. A hole has nothing to sync. Another chunk in the place of `writtenChunk` owes nothing for it if the file
-   * was truncated in between, and then begins with its first version; a clone, which has what was written before, goes on
-   * with its versions (P20).
+   * acknowledged. A hole has nothing to sync. Another chunk in the place of `writtenChunk` owes nothing for it: the
+   * file was truncated in between. But a clone has what was written before, and began later (P20).
    */
   async sync(
     access: Access,
@@ -309,8 +308,8 @@ export class ChunkWriter {
     patience: Patience,
   ): Promise<void> {
     await this.atPrimary(access, start, patience, async (span) => {
-      const { chunk, version } = span.location;
-      const owes = chunk === writtenChunk || version > versionWritten;
+      const { chunk, version, firstVersion } = span.location;
+      const owes = chunk === writtenChunk || firstVersion > versionWritten;
       const acknowledgedVersion = owes ? versionWritten : 0;
       const request = { chunk, version, replicaOnly: false, acknowledgedVersion };
       const options = patience.attempt(ATTEMPT_MS_MAX);

@@ -43,6 +43,7 @@ export class ExtentLocator {
       sealed: sealedLength !== undefined,
       sealedLength: sealedLength ?? 0,
       frozen: row.frozen,
+      firstVersion: row.firstVersion,
     };
   }
 

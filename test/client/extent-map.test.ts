@@ -7,7 +7,7 @@ const CHUNK = 10;
 
 function extent(start: number, chunk: number, sealedLength?: number): ExtentLocation {
   const sealed = sealedLength !== undefined;
-  const place = { version: 1, members: [], primary: 0, frozen: false };
+  const place = { version: 1, members: [], primary: 0, frozen: false, firstVersion: 1 };
   return { start, chunk, ...place, sealed, sealedLength: sealedLength ?? 0 };
 }
 

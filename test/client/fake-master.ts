@@ -345,7 +345,17 @@ export class FakeMaster {
   #location({ start, chunk, sealed, sealedLength }: FakeExtent): ExtentLocation {
     const { version, members, primary } = this.#chunk(chunk);
     const places = members.map((id) => this.#cluster.server(id).place);
-    return { start, chunk, version, members: places, primary, sealed, sealedLength, frozen: false };
+    return {
+      start,
+      chunk,
+      version,
+      members: places,
+      primary,
+      sealed,
+      sealedLength,
+      frozen: false,
+      firstVersion: 1,
+    };
   }
 
   /** Changes times and replaces the attributes: answers given before stay as they were. */

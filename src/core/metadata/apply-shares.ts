@@ -164,6 +164,7 @@ export const prepareCloneExtent: Prepare<'cloneExtent'> = (state, body) => {
       cuts: [],
       referenceCount: 1,
       frozen: false,
+      firstVersion: version,
     });
     state.tables.putChunk(chunk, { ...row, referenceCount: row.referenceCount - 1 });
     state.tables.putExtent(inode, cloned);

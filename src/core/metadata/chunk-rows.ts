@@ -54,6 +54,7 @@ export function putNewExtent(
     loss: 0,
     referenceCount: 1,
     frozen: false,
+    firstVersion: 1,
     goal: inode.goal,
   };
   const extent: Extent = { start, chunk: chunk.chunk, sealedLength: undefined };

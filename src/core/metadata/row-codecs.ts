@@ -119,17 +119,20 @@ const HAS_LOSS = 2;
 /** More than one: their number comes before them. */
 const HAS_CUTS = 4;
 const IS_FROZEN = 8;
+const IS_CLONE = 16;
 
 export function writeChunk(row: RowWriter, chunk: Chunk): RowWriter {
   const { cuts } = chunk;
   const cutFlag = cuts.length > 1 ? HAS_CUTS : cuts.length;
-  row.byte(cutFlag | (chunk.loss > 0 ? HAS_LOSS : 0) | (chunk.frozen ? IS_FROZEN : 0));
+  const isClone = chunk.firstVersion > 1;
+  const loss = chunk.loss > 0 ? HAS_LOSS : 0;
+  row.byte(cutFlag | loss | (chunk.frozen ? IS_FROZEN : 0) | (isClone ? IS_CLONE : 0));
   row.number(chunk.version).number(chunk.primary).number(chunk.referenceCount).byte(chunk.goal);
   writeIds(row, chunk.members);
   if (cuts.length > 1) row.number(cuts.length);
   for (const { version, length } of cuts) row.number(version).number(length);
   if (chunk.loss > 0) row.number(chunk.loss);
-  return row;
+  return isClone ? row.number(chunk.firstVersion) : row;
 }
 
 export function readChunk(row: RowReader): Chunk {
@@ -143,6 +146,7 @@ export function readChunk(row: RowReader): Chunk {
     cuts: readCuts(row, flags & HAS_CUTS ? row.number() : flags & HAS_CUT),
     loss: flags & HAS_LOSS ? row.number() : 0,
     frozen: (flags & IS_FROZEN) !== 0,
+    firstVersion: flags & IS_CLONE ? row.number() : 1,
   };
 }
 

@@ -84,6 +84,8 @@ export interface Chunk {
   readonly referenceCount: number;
   /** Nobody orders mutations at this version (P20): the chunk is shared, or was to be. */
   readonly frozen: boolean;
+  /** It began with it: 1; or as a clone, with what the shared chunk had at that version (P20). */
+  readonly firstVersion: number;
   /** Copies wanted. */
   readonly goal: number;
 }

@@ -47,6 +47,7 @@ test('P16: a new extent lies on the grid, and whoever comes second gets the same
     loss: 0,
     referenceCount: 1,
     frozen: false,
+    firstVersion: 1,
     goal: 3,
   });
   checkInvariants(world.state);

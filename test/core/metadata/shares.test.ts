@@ -125,7 +125,8 @@ test('a clone takes the place of a shared chunk in one extent, at its version', 
   t.is(codeOf(world.run('cloneExtent', { ...body, start: CHUNK_SIZE })), 'NO_SUCH_CHUNK');
   t.is(codeOf(world.run('cloneExtent', { ...body, members: [9] as ServerId[] })), 'INVALID_ARGUMENT');
   t.is(codeOf(world.run('cloneExtent', body)), 'OK');
-  t.like(world.state.chunk(clone), { version: 2, members, primary: 0, frozen: false, referenceCount: 1 });
+  const own = { version: 2, members, primary: 0, frozen: false, referenceCount: 1, firstVersion: 2 };
+  t.like(world.state.chunk(clone), own);
   t.like(world.state.chunk(chunk), { version: 2, frozen: true, referenceCount: 1 });
   t.false(world.state.isGarbage(clone));
   const again = { ...body, inode: source, clone: world.newChunk().chunk };
