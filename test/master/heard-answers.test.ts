@@ -1,7 +1,7 @@
 // Commands are answered when those who believe what they change have heard of it; and nobody waits longer than a second.
 import test, { type ExecutionContext } from 'ava';
-import { MasterDefinition } from '../../src/rpc/messages.ts';
-import { type Client, codeFrom, Place } from './fixture.ts';
+import { FileType, MasterDefinition } from '../../src/rpc/messages.ts';
+import { type Client, codeFrom, Place, ROOT } from './fixture.ts';
 import { Channel, lookup } from './news-reader.ts';
 
 const { methods } = MasterDefinition;
@@ -31,8 +31,8 @@ async function begin(t: ExecutionContext, names: readonly string[], listenerCoun
 }
 
 /** Long enough for the answer to anything that nobody holds back: it would come by the same connection. */
-async function meanwhile({ connection }: Client): Promise<void> {
-  for (let count = 0; count < 20; count += 1) await connection.call(methods.status, {});
+async function meanwhile({ connection }: Client, roundTrips = 20): Promise<void> {
+  for (let count = 0; count < roundTrips; count += 1) await connection.call(methods.status, {});
 }
 
 /** Notes the order in which things happen. */
@@ -78,6 +78,41 @@ test('a command is answered when who believes what it changes has passed that on
   t.deepEqual(order, ['answer']);
   await chmod(author, inode);
   t.pass('nobody believes it any more');
+});
+
+test('so is each command that changes names or attributes', async (t) => {
+  const { author, inodes, listeners } = await begin(t, ['f'], 1);
+  const [inode = 0] = inodes;
+  const [{ client, channel } = {} as Listener] = listeners;
+  const context = () => author.context();
+  const named = (name: string) => ({ context: context(), parent: 1, name: Buffer.from(name) });
+  const xattr = () => ({ context: context(), inode, name: Buffer.from('user.x') });
+  // What the listener looks up before, and so believes.
+  const commands: [believed: string, command: () => Promise<unknown>][] = [
+    ['f', () => chmod(author, inode)],
+    ['f', () => author.call(methods.setXattr, xattr())],
+    ['f', () => author.call(methods.removeXattr, xattr())],
+    ['f', () => author.call(methods.makeLink, { ...named('link'), inode })],
+    ['link', () => author.call(methods.unlink, named('link'))],
+    ['/', () => author.call(methods.makeNode, { ...named('d'), type: FileType.FILE_TYPE_DIRECTORY })],
+    ['d', () => author.call(methods.removeDirectory, named('d'))],
+    ['/', () => author.create('new', { reserve: false })],
+    ['f', () => author.call(methods.rename, { ...named('f'), newParent: 1, newName: Buffer.from('g') })],
+  ];
+  let taken = 0;
+  for (const [believed, command] of commands) {
+    if (believed === '/')
+      await client.call(methods.getAttributes, { caller: ROOT, inode: 1, session: client.session });
+    else await lookup(client, believed);
+    const { order, note } = noting();
+    const answer = note('answer', command());
+    await channel.next();
+    taken += 1;
+    await meanwhile(author, 3);
+    t.deepEqual(order, [], String(command));
+    await channel.passOn({ taken, passedOn: taken });
+    await answer;
+  }
 });
 
 test('who was told before and has not heard is waited for, too, and so is a command that is sent again', async (t) => {
