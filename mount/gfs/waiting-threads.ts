@@ -18,10 +18,10 @@ export async function waitsForOpenFileLock(thread: number): Promise<boolean> {
   return command === WAIT_FOR_OPEN_FILE_LOCK;
 }
 
-/** Whether it gives a file to somebody, or to nobody. */
-export async function waitsForChangeOfOwner(thread: number): Promise<boolean> {
-  const [call = -1] = await systemCallOf(thread);
-  return CHANGES_OF_OWNER[process.arch]?.includes(call) ?? false;
+/** Whether it gives a file to somebody, or to nobody; undefined: who knows. */
+export async function waitsForChangeOfOwner(thread: number): Promise<boolean | undefined> {
+  const [call] = await systemCallOf(thread);
+  return call === undefined ? undefined : CHANGES_OF_OWNER[process.arch]?.includes(call);
 }
 
 /** The call's number, then its arguments; nothing: who knows. */
