@@ -6,39 +6,18 @@ import { existsSync } from 'node:fs';
 import { open, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import test, { type ExecutionContext } from 'ava';
 import { replicaPaths } from '../../src/storage/replica-files.ts';
 import { lineOf } from '../chaos/lines.ts';
 import { judgeLog } from '../chaos/verdict.ts';
-import { skips } from './cluster.ts';
 import type { Daemon } from './daemon.ts';
-import { DaemonCluster } from './daemon-cluster.ts';
+import type { DaemonCluster } from './daemon-cluster.ts';
 import { LineAppender } from './line-appender.ts';
+import { sharedCluster } from './shared-cluster.ts';
 
 const PIECE_BYTES = 128 * 1024;
 const PIECES = 60;
 
-let cluster: DaemonCluster | undefined;
-test.before(async (t) => {
-  if (skips({ log: (text) => t.log(text), pass: () => undefined })) return;
-  t.timeout(60_000);
-  cluster = await DaemonCluster.create({ chunkSize: '1MiB', master: ['--session-timeout', '10s'] });
-  await cluster.start();
-});
-test.after.always(async () => {
-  await cluster?.close();
-});
-
-function when(title: string, body: (t: ExecutionContext, cluster: DaemonCluster) => Promise<void>): void {
-  test.serial(title, async (t) => {
-    if (cluster === undefined) {
-      skips(t);
-      return;
-    }
-    t.timeout(120_000);
-    await body(t, cluster);
-  });
-}
+const when = sharedCluster({ chunkSize: '1MiB', master: ['--session-timeout', '10s'] });
 
 /** The server that orders mutations of a file's last chunk, or one that does not. */
 async function memberOf(of: DaemonCluster, path: string, which: 'primary' | 'secondary'): Promise<Daemon> {

@@ -3,24 +3,16 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import test, { type ExecutionContext } from 'ava';
-import { run, skips } from './cluster.ts';
-import { DaemonCluster } from './daemon-cluster.ts';
+import type { ExecutionContext } from 'ava';
+import { run } from './cluster.ts';
+import type { DaemonCluster } from './daemon-cluster.ts';
 import { LockProgram, whyNoPython } from './lock-program.ts';
+import { sharedCluster } from './shared-cluster.ts';
 
 const HERE = 0;
 const THERE = 1;
 
-let cluster: DaemonCluster | undefined;
-test.before(async (t) => {
-  if (skips({ log: (text) => t.log(text), pass: () => undefined })) return;
-  t.timeout(60_000);
-  cluster = await DaemonCluster.create({ chunkservers: 3, master: ['--session-timeout', '3s'] });
-  await cluster.start();
-});
-test.after.always(async () => {
-  await cluster?.close();
-});
+const onCluster = sharedCluster({ chunkservers: 3, master: ['--session-timeout', '3s'] }, whyNoPython);
 
 interface Place {
   readonly of: DaemonCluster;
@@ -31,16 +23,7 @@ interface Place {
 }
 
 function locks(title: string, body: (t: ExecutionContext, place: Place) => Promise<void>): void {
-  test.serial(title, async (t) => {
-    const why = whyNoPython();
-    if (cluster === undefined || why !== undefined) {
-      if (why !== undefined) t.log(`skipped: ${why}`);
-      if (cluster === undefined) skips(t);
-      t.pass();
-      return;
-    }
-    t.timeout(120_000);
-    const of = cluster;
+  onCluster(title, async (t, of) => {
     const directory = await mkdtemp(of.path('locks-'));
     const name = directory.slice(of.path('').length);
     const file = (mount: number, file = 'f') => of.path(join(name, file), mount);

@@ -3,26 +3,15 @@
 import { cpSync, rmSync } from 'node:fs';
 import { open, readFile, stat, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import test, { type ExecutionContext } from 'ava';
+import type { ExecutionContext } from 'ava';
+import { must } from '../../src/base/assert.ts';
 import { lineOf } from '../chaos/lines.ts';
-import { skips } from './cluster.ts';
-import { DaemonCluster, type Extent } from './daemon-cluster.ts';
+import type { DaemonCluster, Extent } from './daemon-cluster.ts';
 import { LineAppender } from './line-appender.ts';
 import { type Namespaces, whyNoNamespaces } from './namespaces.ts';
+import { sharedCluster } from './shared-cluster.ts';
 
-let cluster: DaemonCluster | undefined;
-let whyNot: string | undefined;
-test.before(async (t) => {
-  t.timeout(60_000);
-  if (skips({ log: (text) => t.log(text), pass: () => undefined })) return;
-  whyNot = whyNoNamespaces();
-  if (whyNot !== undefined) return;
-  cluster = await DaemonCluster.create({ chunkservers: 3, namespaces: true });
-  await cluster.start();
-});
-test.after.always(async () => {
-  await cluster?.close();
-});
+const onCluster = sharedCluster({ chunkservers: 3, namespaces: true }, whyNoNamespaces);
 
 interface Split {
   readonly of: DaemonCluster;
@@ -30,15 +19,8 @@ interface Split {
 }
 
 function when(title: string, body: (t: ExecutionContext, split: Split) => Promise<void>): void {
-  test.serial(title, async (t) => {
-    const network = cluster?.network;
-    if (cluster === undefined || network === undefined) {
-      t.log(`skipped: ${whyNot ?? 'nothing can be mounted'}`);
-      t.pass();
-      return;
-    }
-    t.timeout(120_000);
-    await body(t, { of: cluster, network });
+  onCluster(title, async (t, of) => {
+    await body(t, { of, network: must(of.network, 'each daemon has one') });
   });
 }
 

@@ -3,34 +3,17 @@ import { constants } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import test, { type ExecutionContext } from 'ava';
 import { KiB, MiB } from '../../src/base/units.ts';
-import { run, skips } from './cluster.ts';
-import { DaemonCluster } from './daemon-cluster.ts';
+import { run } from './cluster.ts';
+import type { DaemonCluster } from './daemon-cluster.ts';
+import { sharedCluster } from './shared-cluster.ts';
 
 /** On Linux it comes with the flag of a directory, which node knows and which is not the same on all processors. */
 const O_TMPFILE = 0o20000000 | constants.O_DIRECTORY;
 const HERE = 0;
 const THERE = 1;
 
-let cluster: DaemonCluster | undefined;
-test.before(async (t) => {
-  if (skips({ log: (text) => t.log(text), pass: () => undefined })) return;
-  t.timeout(60_000);
-  cluster = await DaemonCluster.create({ chunkservers: 3, master: ['--session-timeout', '3s'] });
-  await cluster.start();
-});
-test.after.always(async () => {
-  await cluster?.close();
-});
-
-function onCluster(title: string, body: (t: ExecutionContext, of: DaemonCluster) => Promise<void>): void {
-  test.serial(title, async (t) => {
-    t.timeout(120_000);
-    if (cluster === undefined) skips(t);
-    else await body(t, cluster);
-  });
-}
+const onCluster = sharedCluster({ chunkservers: 3, master: ['--session-timeout', '3s'] });
 
 async function openUnnamed(of: DaemonCluster, { mount = HERE, flags = 0 } = {}): Promise<fs.FileHandle> {
   return await fs.open(of.path('', mount), O_TMPFILE | constants.O_RDWR | flags, 0o666);
