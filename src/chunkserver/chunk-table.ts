@@ -112,28 +112,20 @@ export class ChunkTable {
 
   /**
    * Makes a chunk of this record from the one that the server has under another handle, at the same version (P20); durable
-   * when it resolves. Ordered again, or while it is being made, it is the same one.
+   * when it resolves. EXISTS: of one that is here already nobody knows that it is the same.
    */
   async clone(record: VersionRecord, source: number): Promise<void> {
-    const { chunk } = record;
+    const { chunk, version } = record;
     const { self } = this.#registered();
     if (!isMember(record, self)) throw notHere(chunk, self);
-    let cloning = this.#cloning.get(chunk);
-    if (cloning === undefined) {
-      cloning = this.#clone(record, source).finally(() => this.#cloning.delete(chunk));
-      this.#cloning.set(chunk, cloning);
-    }
-    await cloning;
-  }
-
-  async #clone(record: VersionRecord, source: number): Promise<void> {
-    const { chunk, version } = record;
-    if (await this.hold(chunk)) return;
     const held = await this.hold(source);
     if (held === undefined) throw noSuchChunk(source);
     held.checkVersion(version);
     if (this.#deleting.has(chunk) || this.#notBegun.has(chunk)) throw noSuchChunk(chunk);
-    await this.#store.clone(held.replica, record);
+    if (this.#cloning.has(chunk)) throw new GfsError('EXISTS', `chunk ${hex(chunk)} is being made`);
+    const cloning = this.#store.clone(held.replica, record).finally(() => this.#cloning.delete(chunk));
+    this.#cloning.set(chunk, cloning);
+    await cloning;
     this.#changed.add(chunk);
   }
 
