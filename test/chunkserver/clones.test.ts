@@ -84,7 +84,8 @@ test.serial(
     await using cluster = made.cluster;
     const { expected } = made;
     await freeze(cluster, 2);
-    for (const index of [0, 1]) t.is(await clone(cluster, index), 'OK');
+    const codes = await Promise.all([0, 1, 1].map((index) => clone(cluster, index)));
+    t.deepEqual(codes, ['OK', 'OK', 'EXISTS'], 'one that comes twice is carried out once');
     t.is(await clone(cluster, 0), 'EXISTS');
     for (const index of [0, 1]) {
       const [source, copy] = [await cluster.sumsOf(index, CHUNK, 2), await cluster.sumsOf(index, CLONE, 2)];
