@@ -3,7 +3,7 @@ import type { Env, Timer } from '../../src/base/env.ts';
 import { GfsError } from '../../src/base/errors.ts';
 import type { InodeId } from '../../src/base/ids.ts';
 import { keyedName, type NameKey, nameKey } from '../../src/base/name-key.ts';
-import type { GfsClient } from '../../src/client/api.ts';
+import type { ChangeListener, GfsClient } from '../../src/client/api.ts';
 import { type Attributes, FileType } from '../../src/rpc/messages.ts';
 import {
   deletedEntry,
@@ -16,7 +16,7 @@ import type { Entry, TimedAttributes } from '../wire/replies.ts';
 import { NO_TIME, nodeAttributes, type Timeouts } from './attributes.ts';
 import { Doubts } from './doubts.ts';
 import type { OpenFiles } from './open-files.ts';
-import { SecondWords } from './second-words.ts';
+import { SECOND_WORD_MS, SecondWords } from './second-words.ts';
 
 /** Beyond it the kernel is told to ask again for what it was told first. */
 const TOLD_COUNT_MAX = 256 * 1024;
@@ -25,6 +25,8 @@ const TOLD_COUNT_MAX = 256 * 1024;
  * passed each time.
  */
 const ANSWERS_PER_SWEEP = 64;
+/** A clock that is being set right runs by half a thousandth faster or slower. */
+const CLOCKS_DIFFER_MAX = 1.001;
 /** When the notifier's queue is full. */
 const RETRY_DELAY_MS = 50;
 
@@ -54,6 +56,8 @@ export interface KernelBeliefOptions {
   readonly openFiles: OpenFiles;
 }
 
+type ChangedName = Parameters<ChangeListener['nameChanged']>[0];
+
 /** When a question was asked, on the client's clock of changes: an answer is judged by it. */
 export type Moment = number;
 
@@ -73,7 +77,7 @@ export class KernelBelief {
   readonly #secondWords: SecondWords<number | NameKey>;
   readonly #doubts: Doubts;
   #kernel = NOBODY;
-  /** Until when the kernel believes what it was told of nodes, and of names; the oldest first. */
+  /** When the kernel was told of nodes, and of names, what it may believe still; the oldest first. */
   readonly #nodes = new Map<number, number>();
   readonly #names = new Map<NameKey, number>();
   #answerCount = 0;
@@ -95,7 +99,7 @@ export class KernelBelief {
     this.#client.onChange({
       passedOn: () => this.#passedOn(),
       inodeChanged: (inode) => this.#inodeChanged(inode),
-      nameChanged: ({ parent, name, removed }) => this.#nameChanged(parent, name, removed),
+      nameChanged: (change) => this.#nameChanged(change),
       everythingChanged: () => this.#everythingChanged(),
     });
   }
@@ -125,12 +129,13 @@ export class KernelBelief {
     const attributes = this.#current(answer, asked);
     if (attributes === undefined) return { attributes: nodeAttributes(answer), attributeTimeoutMs: 0 };
     const { inode } = attributes;
-    const attributeTimeoutMs = this.#isBelieved(attributes) ? this.#timeouts.attributeTimeoutMs : 0;
-    this.#told(this.#nodes, inode, attributeTimeoutMs === 0 ? 0 : attributeTimeoutMs + laterMs);
+    const attributeTimeoutMs = this.#answering(attributes) ? this.#timeouts.attributeTimeoutMs : 0;
+    this.#told(this.#nodes, inode, attributeTimeoutMs, laterMs);
     return { attributes: nodeAttributes(attributes), attributeTimeoutMs };
   }
 
-  #isBelieved(attributes: Attributes): boolean {
+  /** Whether the kernel may keep the answer that it is about to get. */
+  #answering(attributes: Attributes): boolean {
     const { inode } = attributes;
     this.#secondWords.asked(inode);
     // The length of a file is what a program goes by that did not ask for it: other answers are handed to who asked.
@@ -193,22 +198,28 @@ export class KernelBelief {
     await this.#passedOn(['nodes', 'pages']);
   }
 
-  #told<K>(map: Map<K, number>, key: K, timeoutMs: number): void {
+  #told<K>(map: Map<K, number>, key: K, timeoutMs: number, laterMs = 0): void {
     if (timeoutMs === 0) return;
-    const nowMs = this.#env.monotonicMs();
     map.delete(key);
-    map.set(key, nowMs + timeoutMs);
+    map.set(key, this.#env.monotonicMs() + laterMs);
     this.#answerCount += 1;
     if (this.#answerCount % ANSWERS_PER_SWEEP !== 0) return;
-    this.#sweep(this.#names, nowMs, expireName);
-    this.#sweep(this.#nodes, nowMs, expireNode);
+    const { attributeTimeoutMs, entryTimeoutMs } = this.#timeouts;
+    this.#sweep(this.#names, entryTimeoutMs, expireName);
+    this.#sweep(this.#nodes, attributeTimeoutMs, expireNode);
   }
 
-  #sweep<K>(map: Map<K, number>, nowMs: number, expire: (key: K) => Notification): void {
-    for (const [oldest, untilMs] of map) {
-      if (untilMs > nowMs && (map.size <= TOLD_COUNT_MAX || !this.#kernel.notify(expire(oldest)))) return;
+  #sweep<K>(map: Map<K, number>, timeoutMs: number, expire: (key: K) => Notification): void {
+    for (const [oldest, toldMs] of map) {
+      const isBelieved = this.#isBelieved(toldMs, timeoutMs);
+      if (isBelieved && (map.size <= TOLD_COUNT_MAX || !this.#kernel.notify(expire(oldest)))) return;
       map.delete(oldest);
     }
+  }
+
+  /** The kernel counts from when it gets to run, and on another clock. */
+  #isBelieved(toldMs: number, timeoutMs: number): boolean {
+    return this.#env.monotonicMs() < toldMs + timeoutMs * CLOCKS_DIFFER_MAX + SECOND_WORD_MS;
   }
 
   #inodeChanged(inode: InodeId): void {
@@ -218,16 +229,20 @@ export class KernelBelief {
       this.#unseen(inode);
       return;
     }
-    const isForgotten = this.#forgetNode(inode);
+    const isBelieved = this.#mayBelieve(this.#nodes, inode, this.#timeouts.attributeTimeoutMs);
+    const isForgotten = !isBelieved || this.#forgetNode(inode);
     const isTold = this.#pagesAreOld(inode);
     if (!isForgotten || !isTold) this.#tellAll();
   }
 
-  #nameChanged(parent: InodeId, name: Uint8Array, removed: InodeId | 0): void {
+  #nameChanged({ parent, name, removed, meant }: ChangedName): void {
     const { entryTimeoutMs } = this.#timeouts;
     const gone = removed === 0 ? undefined : deletedEntry(parent, removed, name);
     const key = nameKey(parent, name);
-    if (!this.#forget(this.#names, key, entryTimeoutMs, expireName, gone)) this.#tellAll();
+    // That a directory is gone those have to be told who are in it, whatever the kernel believes of its name.
+    const isFile = removed === 0 || meant?.type === FileType.FILE_TYPE_REGULAR;
+    if (isFile && !this.#mayBelieve(this.#names, key, entryTimeoutMs)) return;
+    if (!this.#forget(this.#names, key, expireName, gone)) this.#tellAll();
   }
 
   /** Its pages go with the next look, or a second later, if there is none: sendfile(2) does not look. */
@@ -271,7 +286,7 @@ export class KernelBelief {
   }
 
   #forgetNode(node: number): boolean {
-    return this.#forget(this.#nodes, node, this.#timeouts.attributeTimeoutMs, expireNode);
+    return this.#forget(this.#nodes, node, expireNode);
   }
 
   #pagesAreOld(node: number): boolean {
@@ -294,26 +309,29 @@ export class KernelBelief {
     timeoutMs: number,
     expire: (key: K) => Notification,
   ): boolean {
-    const nowMs = this.#env.monotonicMs();
-    for (const [key, untilMs] of map) {
-      if (untilMs <= nowMs) map.delete(key);
-      else if (!this.#forget(map, key, timeoutMs, expire)) return false;
+    for (const [key, toldMs] of map) {
+      if (!this.#isBelieved(toldMs, timeoutMs)) map.delete(key);
+      else if (!this.#forget(map, key, expire)) return false;
     }
     return true;
+  }
+
+  #mayBelieve<K>(map: Map<K, number>, key: K, timeoutMs: number): boolean {
+    const toldMs = map.get(key);
+    return toldMs !== undefined && this.#isBelieved(toldMs, timeoutMs);
   }
 
   /** `now`: what to say instead, the first time. */
   #forget<K extends number | NameKey>(
     map: Map<K, number>,
     key: K,
-    timeoutMs: number,
     expire: (key: K) => Notification,
     now: Notification = expire(key),
   ): boolean {
     if (!this.#kernel.notify(now)) return false;
-    const untilMs = map.get(key);
+    const toldMs = map.get(key);
     map.delete(key);
-    if (untilMs !== undefined) this.#secondWords.firstWord(key, untilMs - timeoutMs);
+    if (toldMs !== undefined) this.#secondWords.firstWord(key, toldMs);
     return true;
   }
 

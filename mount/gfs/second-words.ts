@@ -5,7 +5,7 @@ import { SECOND_MS } from '../../src/base/units.ts';
  * Whoever waits for an answer writes it into the kernel's caches, when he gets to run: an answer that we gave shortly before
  * the news may come to lie over what the news took away. So what was told so lately is told to be old once more after this.
  */
-const SECOND_WORD_MS = 1 * SECOND_MS;
+export const SECOND_WORD_MS = 1 * SECOND_MS;
 /** When the notifier's queue is full. */
 const RETRY_DELAY_MS = 50;
 

@@ -115,6 +115,12 @@ class World {
     this.#listener?.inodeChanged(NODE);
   }
 
+  /** Others take the last name of something. */
+  othersRemove(type: FileType): void {
+    const meant = { ...attributes(0), type };
+    this.#listener?.nameChanged({ parent: PARENT, name: NAME, removed: NODE, meant });
+  }
+
   everythingChanges(): void {
     this.changes.noteEverything();
     this.#listener?.everythingChanged();
@@ -152,6 +158,7 @@ const BOTH = ['attributes are old', 'pages are old'];
 
 test('of a file that is open the kernel drops the pages, too, when others changed it', async (t) => {
   const world = new World();
+  await world.looks();
   world.othersChange();
   t.deepEqual(world.told, ['attributes are old'], 'what is opened later is read anew then');
   const first = world.open();
@@ -215,6 +222,8 @@ test('while nobody tells what others change, a change of attributes is always fo
 test('what the notifier has no room for is told later', async (t) => {
   const world = new World();
   world.open();
+  await world.looks();
+  world.pass(2000);
   world.room = 1;
   world.othersChange();
   t.deepEqual(world.told, ['attributes are old']);
@@ -270,6 +279,8 @@ test('the second word waits for its turn also when the notifier is full', async 
 test('between news and an answer that the kernel has taken it looks each time, and hears no more words', async (t) => {
   const world = new World();
   world.open();
+  await world.looks();
+  world.pass(2000);
   world.othersChange();
   t.deepEqual(world.told, BOTH);
   for (let round = 0; round < 3; round += 1) {
@@ -306,6 +317,8 @@ test('a look that is overtaken by news is answered, and no word about it comes b
 test('what the kernel has read is old where an answer after news names the mtime and the length from before', async (t) => {
   const world = new World();
   world.open();
+  await world.looks();
+  world.pass(2000);
   world.othersChange();
   await world.looks();
   t.deepEqual(world.told, BOTH);
@@ -325,4 +338,31 @@ test('of a directory an answer is believed at once: nothing is read by what it s
   world.type = FileType.FILE_TYPE_DIRECTORY;
   world.othersChange();
   t.is(await world.looks(), 'believe it');
+});
+
+test('of what the kernel does not believe any more it is not told that it is old', async (t) => {
+  const world = new World();
+  world.type = FileType.FILE_TYPE_DIRECTORY;
+  world.othersChange();
+  t.deepEqual(world.told, [], 'it was told nothing');
+  const beliefMs = HOUR_MS * 1.001 + 1000;
+  await world.looks();
+  world.pass(beliefMs - 1);
+  world.othersChange();
+  t.deepEqual(world.told, ['attributes are old']);
+  await world.looks();
+  world.pass(beliefMs);
+  world.othersChange();
+  t.deepEqual(world.told, []);
+});
+
+test('that a directory is gone the kernel hears whatever it believes of names', (t) => {
+  const world = new World();
+  world.othersRemove(FileType.FILE_TYPE_REGULAR);
+  t.deepEqual(world.told, []);
+  world.othersRemove(FileType.FILE_TYPE_DIRECTORY);
+  t.deepEqual(world.told, ['something else']);
+  world.belief.entry(attributes(0), world.belief.asking(), PARENT, NAME);
+  world.othersRemove(FileType.FILE_TYPE_REGULAR);
+  t.deepEqual(world.told, ['something else']);
 });
