@@ -1,6 +1,7 @@
 import { benchAppend } from './append.ts';
 import { benchMetadata } from './metadata.ts';
 import { benchMount } from './mount.ts';
+import { benchRemovals } from './removals.ts';
 import { benchRpc } from './rpc.ts';
 import { benchTakeover } from './takeover.ts';
 
@@ -8,6 +9,7 @@ const BENCHES: Readonly<Record<string, () => Promise<void>>> = {
   rpc: benchRpc,
   metadata: benchMetadata,
   mount: benchMount,
+  removals: benchRemovals,
   append: benchAppend,
   takeover: benchTakeover,
 };

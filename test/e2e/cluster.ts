@@ -109,6 +109,11 @@ export class TestCluster {
     return path;
   }
 
+  /** Of the processes that `mountAgain` began. */
+  get otherPids(): number[] {
+    return this.#otherMounts.map(({ process: { pid = 0 } }) => pid);
+  }
+
   get up(): ChildProcess {
     if (this.#up === undefined) throw new Error('not started');
     return this.#up;
