@@ -1,8 +1,11 @@
 import test from 'ava';
-import type { KernelNotifier } from '../../../mount/gfs/kernel-belief.ts';
-import { KernelBelief } from '../../../mount/gfs/kernel-belief.ts';
+import { createContext } from '../../../mount/gfs/context.ts';
+import { GfsFiles } from '../../../mount/gfs/files.ts';
+import { KernelBelief, type KernelNotifier, NOBODY } from '../../../mount/gfs/kernel-belief.ts';
+import { GfsNamespace } from '../../../mount/gfs/namespace.ts';
 import { OpenFiles } from '../../../mount/gfs/open-files.ts';
 import { ReadyDirectories } from '../../../mount/gfs/ready-directories.ts';
+import { TYPE } from '../../../mount/wire/numbers.ts';
 import type { Env } from '../../../src/base/env.ts';
 import { type InodeId, inodeId } from '../../../src/base/ids.ts';
 import { nameKey } from '../../../src/base/name-key.ts';
@@ -105,4 +108,48 @@ test('of very many directories the first ones give way', (t) => {
   t.deepEqual(world.answers, ['1 for 900', undefined]);
   world.ready.changed(B);
   t.deepEqual(world.answers, [undefined, '2 for 900']);
+});
+
+const ROOT = { uid: 0, gid: 0, pid: 0 };
+const NAME = Buffer.from('name');
+const FLAGS = { flags: 0 };
+
+test('each change of names leaves its directories ready', async (t) => {
+  const made = { inode: 9, type: FileType.FILE_TYPE_REGULAR } as unknown as Attributes;
+  const opened = { file: { close: async () => undefined }, attributes: made, unchanged: true };
+  const gone = async () => undefined;
+  const answered = async () => made;
+  const client = {
+    changes: new RecentChanges(),
+    onChange: () => undefined,
+    knownForMs: 1000,
+    known: (inode: InodeId) => ({ inode, type: FileType.FILE_TYPE_DIRECTORY }),
+    knownName: () => undefined,
+    ...{ unlink: gone, removeDirectory: gone, rename: gone, makeLink: answered, makeNode: answered },
+    create: async () => opened,
+  } as unknown as GfsClient;
+  const env = { monotonicMs: () => 0, setTimer: () => ({ cancel: () => undefined }) } as unknown as Env;
+  const context = createContext({ env, client, timeouts: { attributeTimeoutMs: 0, entryTimeoutMs: 0 } });
+  const readied: number[] = [];
+  context.ready.attach({ ...NOBODY, ready: ({ attributes: { node } }) => readied.push(node) });
+  const names = new GfsNamespace(context);
+  const at = { parent: A, name: NAME };
+  const making = { ...at, umask: 0, rdev: 0 };
+  const moving = { kind: 'rename', ...at, newName: NAME, ...FLAGS } as const;
+  const changes: Record<string, () => Promise<unknown>> = {
+    unlink: () => names.unlink({ kind: 'unlink', ...at }, ROOT),
+    removeDirectory: () => names.removeDirectory({ kind: 'removeDirectory', ...at }, ROOT),
+    makeDirectory: () => names.makeDirectory({ kind: 'makeDirectory', ...making, mode: 0o755 }, ROOT),
+    makeSymlink: () => names.makeSymlink({ kind: 'makeSymlink', ...at, target: NAME }, ROOT),
+    makeFifo: () => names.makeNode({ kind: 'makeNode', ...making, mode: TYPE.FIFO }, ROOT),
+    makeFile: () => names.makeNode({ kind: 'makeNode', ...making, mode: TYPE.REGULAR }, ROOT),
+    create: () => new GfsFiles(context).create({ kind: 'create', ...making, mode: 0, ...FLAGS }, ROOT),
+    makeLink: () => names.makeLink({ kind: 'makeLink', node: 9, newParent: A, newName: NAME }, ROOT),
+    renameHere: () => names.rename({ ...moving, newParent: A }, ROOT),
+    renameThere: () => names.rename({ ...moving, newParent: B }, ROOT),
+  };
+  for (const [what, change] of Object.entries(changes)) {
+    await change();
+    t.deepEqual(readied.splice(0), what === 'renameThere' ? [A, B] : [A], what);
+  }
 });
