@@ -63,7 +63,8 @@ export type Moment = number;
 
 /**
  * How long the kernel may believe an answer, and what it has to be told when that is over sooner. An answer that was
- * overtaken by a change by others while it was on its way, or of a file that another machine may be writing, is good for one look.
+ * overtaken by a change by others while it was on its way, or of a file that another machine may be writing, is good for one
+ * look.
  *
  * The kernel drops pages by itself when a look shows another mtime or length. That is not enough for a file that is open here:
  * a look that a further word of the file has overtaken is ignored, and the answer to a change of attributes sets the times
