@@ -22,7 +22,8 @@ const FREEZES_MAX = 16;
 const ATTEMPTS_MAX = 3;
 /** While the primary makes its members equal, it does not tell how long they are. */
 const LENGTH_RETRIES_MAX = 20;
-const LENGTH_RETRY_MS = 25;
+const LENGTH_RETRY_MS_MIN = 2;
+const LENGTH_RETRY_MS_MAX = 50;
 
 /** What is to be shared: of one file, and where in the other. */
 export interface ShareRange {
@@ -184,16 +185,19 @@ async function frozenLength(
   { metadata, raiser, calls, env }: Parts,
   chunk: ChunkHandle,
 ): Promise<number | undefined> {
+  let retryMs = LENGTH_RETRY_MS_MIN;
   for (let attempt = 1; attempt <= LENGTH_RETRIES_MAX; attempt += 1) {
     const row = metadata.state.chunk(chunk);
     if (row === undefined || !row.frozen || row.primary === 0) return undefined;
     try {
       return await calls.chunkLength(row.primary, chunk, row.version);
     } catch (error) {
-      if (codeOf(error) === 'NOT_READY') await env.sleep(LENGTH_RETRY_MS);
-      else if (row.referenceCount === 1) return undefined;
+      const isReconciling = codeOf(error) === 'NOT_READY';
+      if (!isReconciling && row.referenceCount === 1) return undefined;
       // Of one that is shared for long, the primary's role has ended.
-      else await raiser.ensurePrimary(chunk, row.version).catch(() => env.sleep(LENGTH_RETRY_MS));
+      if (!isReconciling) await raiser.ensurePrimary(chunk, row.version).catch(() => undefined);
+      await env.sleep(retryMs);
+      retryMs = Math.min(retryMs * 2, LENGTH_RETRY_MS_MAX);
     }
   }
   return undefined;
