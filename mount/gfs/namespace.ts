@@ -88,7 +88,7 @@ export class GfsNamespace implements Namespace {
     if (isChown && !mayNameNobody(attributes, call.caller)) {
       throw new GfsError('NOT_PERMITTED', 'only the owner changes the mode');
     }
-    // Root's write takes capabilities alone, which the kernel has taken by now.
+    // Root's fallocate takes capabilities alone, which the kernel has taken by now.
     if (isChown === false && call.caller.uid === 0) return await this.#client.setAttributes(inode, {}, call);
     try {
       return await this.#client.setAttributes(inode, { dropSetIds: true }, call);

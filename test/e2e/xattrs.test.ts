@@ -133,7 +133,7 @@ chmod 6777 s; echo y >> s; echo z > s; truncate -s 0 s; mode s; chown 1:1 s; mod
 chmod 777 s; setcap cap_net_raw+ep s; getcap s; u sh -c 'echo y >> s'; getcap s
 setcap cap_net_raw+ep s; echo z >> s; getcap s; setcap cap_net_raw+ep s; truncate -s 0 s; getcap s
 setcap cap_net_raw+ep s; u setcap -r s; getcap s; setcap -r s; getcap s
-chmod 6777 s; setcap cap_net_raw+ep s; echo z >> s; getcap s; stat -c %a s; setcap cap_net_raw+ep s; truncate -s 0 s; stat -c %a s
+chmod 6777 s; setcap cap_net_raw+ep s; fallocate -l 9 s; getcap s; stat -c %a s; setcap cap_net_raw+ep s; truncate -s 0 s; stat -c %a s
 setcap cap_net_raw+ep s; chown :0 s; stat -c %a s; getcap s
 `,
   ).then(() => undefined),
