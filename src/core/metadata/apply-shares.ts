@@ -135,10 +135,7 @@ export const prepareBeginClone: Prepare<'beginClone'> = (state, { chunk, members
   });
 };
 
-/**
- * It goes on with the shared chunk's versions, so that what was acknowledged under one of them is known to be older or not
- * (P14).
- */
+/** It begins at the shared chunk's version: the first one would say that it may be that nobody wrote to it (P23). */
 export const prepareCloneExtent: Prepare<'cloneExtent'> = (state, body) => {
   const { inode, start, chunk, version, clone, members } = body;
   const file = regularFile(state, inode);
