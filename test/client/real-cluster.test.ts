@@ -1,10 +1,11 @@
 import test from 'ava';
+import { must } from '../../src/base/assert.ts';
 import { joined } from '../../src/base/bytes.ts';
 import { inodeId } from '../../src/base/ids.ts';
 import { KiB } from '../../src/base/units.ts';
 import type { GfsClient } from '../../src/client/gfs-client.ts';
 import { FileType } from '../../src/rpc/messages.ts';
-import { inRealCluster } from './real-cluster.ts';
+import { inRealCluster, type RealCluster } from './real-cluster.ts';
 import { codeFrom, ME, pattern, readAll, WRITING } from './world.ts';
 
 test('files are written, read, cut and appended to on a real cluster', (t) =>
@@ -217,8 +218,21 @@ test('P23: the first write of a chunk whose primary died before it goes to anoth
     await start(machine);
   }));
 
+/** Of all chunkservers, which come back. */
+async function cutPowerOfAll({ network, disk, kill, start }: RealCluster): Promise<void> {
+  const machines = ['s1', 's2', 's3'];
+  for (const machine of machines) {
+    kill(machine);
+    network.powerOff(machine);
+    disk(machine).powerCut();
+    network.powerOn(machine);
+  }
+  for (const machine of machines) await start(machine);
+}
+
 test('P14: a sync of what was lost with the power of all members fails once, and is about that file alone', (t) =>
-  inRealCluster('power of all', async ({ network, client, sleep, disk, kill, start }) => {
+  inRealCluster('power of all', async (cluster) => {
+    const { client, sleep } = cluster;
     const { file: lost } = await client.create(client.rootInode, Buffer.from('lost'), WRITING, ME);
     const { file: synced } = await client.create(client.rootInode, Buffer.from('synced'), WRITING, ME);
     for (const file of [lost, synced]) {
@@ -227,13 +241,7 @@ test('P14: a sync of what was lost with the power of all members fails once, and
     }
     await lost.write(0, [pattern(1000, 1)]);
     await lost.flush();
-    for (const machine of ['s1', 's2', 's3']) {
-      kill(machine);
-      network.powerOff(machine);
-      disk(machine).powerCut();
-      network.powerOn(machine);
-    }
-    for (const machine of ['s1', 's2', 's3']) await start(machine);
+    await cutPowerOfAll(cluster);
     await sleep(100);
     await t.throwsAsync(lost.sync(), { code: 'WRITES_LOST' });
     await t.notThrowsAsync(lost.sync(), 'it was told');
@@ -243,6 +251,28 @@ test('P14: a sync of what was lost with the power of all members fails once, and
     t.true((await readAll(lost)).equals(pattern(1000, 2)));
     t.true((await readAll(synced)).equals(pattern(1000)));
     for (const file of [lost, synced]) await file.close();
+  }));
+
+test('P14, P20: a sync tells what a chunk lost with the power of all members before a clone took its place', (t) =>
+  inRealCluster('power, then a clone', async (cluster) => {
+    const { client, sleep } = cluster;
+    const { file: source } = await client.create(client.rootInode, Buffer.from('s'), WRITING, ME);
+    const { file: target } = await client.create(client.rootInode, Buffer.from('t'), WRITING, ME);
+    await source.write(0, [pattern(256 * KiB)]);
+    await source.sync();
+    await source.write(0, [pattern(1000, 1)]);
+    const range = { sourceOffset: 0, fileOffset: 0, length: 256 * KiB };
+    t.is(await target.copyFrom(source, range), 256 * KiB);
+    const { chunk } = must((await client.statFile(source.inode, ME)).extents[0], 'the source has a chunk');
+    t.is((await client.statFile(target.inode, ME)).extents[0]?.chunk, chunk, 'it is shared');
+    await cutPowerOfAll(cluster);
+    await sleep(100);
+    await source.write(5000, [pattern(1000, 2)]);
+    await source.flush();
+    t.not((await client.statFile(source.inode, ME)).extents[0]?.chunk, chunk, 'a clone is written to');
+    await t.throwsAsync(source.sync(), { code: 'WRITES_LOST' });
+    await t.notThrowsAsync(source.sync(), 'it was told');
+    for (const file of [source, target]) await file.close();
   }));
 
 test('P14: a sync after the file was emptied owes nothing for the chunk that went', (t) =>
