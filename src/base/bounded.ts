@@ -11,7 +11,10 @@ export function boundedCache<K extends {}, V extends {}>(countMax: number): LRUC
  */
 const REMOVED_SHARE = 64;
 
-/** Puts an entry last. When there are more than `countMax` now, some of the first go; answers the last of those. */
+/**
+ * Puts an entry last. When there are more than `countMax` now, some of the first go; answers the last of those. Not for keys that
+ * are put last again and again: a map finds one behind all the places that it had.
+ */
 export function putLast<K, V>(map: Map<K, V>, key: K, value: V, countMax: number): [K, V] | undefined {
   map.delete(key);
   map.set(key, value);
