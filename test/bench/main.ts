@@ -21,10 +21,11 @@ Figures, and ratios to a plain directory: all of them, or those named.
   rpc        calls and bytes a second, over frames and gRPC
   metadata   commands a second at the master, without and with log and fsync
   mount      everyday work on a mount
+  removals   making and removing files, alone and while other mounts know them
   append     records that one and many programs append to a file on mounts
   takeover   how long a writer waits when a server of its chunk dies or stops
 
-The last three need root and /dev/fuse.
+The last four need root and /dev/fuse.
 `;
 
 const wanted = process.argv.slice(2);
