@@ -30,12 +30,16 @@ export const prepareSetXattr: Prepare<'setXattr'> = (state, body, { context: { c
   if (refusal !== undefined) return refusal;
   return ready(() => {
     const { name, value } = body;
+    const before = state.tables.xattr(inode.inode, name);
     const changed =
       acl === undefined
         ? withXattr(state, inode, name, value)
         : kind === 'accessAcl'
           ? withAccessAcl(state, inode, { acl, caller })
           : withDefaultAcl(state, inode, acl);
+    const after = state.tables.xattr(inode.inode, name);
+    // As on ext4, what is as it was has not changed.
+    if (isSame(before, after) && changed.mode === inode.mode) return inode;
     const touched = { ...changed, ctime: time };
     state.tables.putInode(touched);
     return touched;
@@ -61,6 +65,10 @@ export const prepareRemoveXattr: Prepare<'removeXattr'> = (state, body, { contex
     return touched;
   });
 };
+
+function isSame(before: Buffer | undefined, after: Buffer | undefined): boolean {
+  return before === undefined || after === undefined ? before === after : before.equals(after);
+}
 
 function isAcl(kind: XattrKind): boolean {
   return kind === 'accessAcl' || kind === 'defaultAcl';

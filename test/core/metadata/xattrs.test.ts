@@ -32,6 +32,8 @@ test('an attribute is set, replaced, listed and removed; each change has its cti
   t.is(codeOf(world.setXattr(inode, 'user.b', 'x', { create: true })), 'EXISTS');
   t.is(codeOf(world.setXattr(inode, 'user.b', '', { replace: true })), 'OK');
   t.is(get(world, ALICE, inode, 'user.b'), '');
+  const before = world.attributes(inode);
+  t.deepEqual(unwrap(world.setXattr(inode, 'user.b', '')), before, 'the value that it has changes nothing');
   unwrap(world.setXattr(inode, 'user.a', Buffer.from([0, 0xff])));
   t.is(get(world, ALICE, inode, 'user.a'), '\0\xff');
   t.deepEqual(list(world, ALICE, inode), ['user.a', 'user.b']);
