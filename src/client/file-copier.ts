@@ -1,6 +1,6 @@
 import { NO_BYTES } from '../base/bytes.ts';
 import type { Env } from '../base/env.ts';
-import { codeOf, messageOf } from '../base/errors.ts';
+import { codeOf, GfsError, messageOf } from '../base/errors.ts';
 import { MiB } from '../base/units.ts';
 import type { ExtentLocation, Replica } from '../rpc/messages.ts';
 import { type ChunkPusher, type PushedRange, serverNamedBy } from './chunk-pusher.ts';
@@ -101,6 +101,12 @@ export class FileCopier {
           zeroedBytes += await this.#zero(to, run.end - position, patience);
           position = run.end;
           endsInHole = true;
+          continue;
+        }
+        if (run.end <= position) {
+          await patience.pause(
+            new GfsError('NOT_READY', 'what is to be copied changes while it is looked for'),
+          );
           continue;
         }
         const wanted = Math.min(run.end - position, DATA_BYTES_MAX - dataBytes);

@@ -1,4 +1,4 @@
-import { GfsError } from '../base/errors.ts';
+import { codeOf, GfsError } from '../base/errors.ts';
 import { hex, type InodeId, inodeId, sessionId } from '../base/ids.ts';
 import { unwrap } from '../base/result.ts';
 import { INTERNAL } from '../core/metadata/commands.ts';
@@ -12,6 +12,8 @@ import type { MasterHandlers, MasterParts } from './master-parts.ts';
 
 type ChunkMethods = 'findChunks' | 'addChunk' | 'reportBadReplica' | 'dealWriters';
 
+/** How often a chunk may go while it is made ready for the caller. */
+const ATTEMPTS_MAX = 5;
 /** Extents in one answer. */
 const EXTENTS_MAX = 1000;
 /** Writers' ids in one answer. */
@@ -30,11 +32,7 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
       const asker = entries.asker(session);
       checkFileAccess(parts.access, { caller, session, openId, inode, write });
       mustBeFile(unwrap(state.attributes(inode)));
-      let extents = extentsOf(message);
-      if (await settle(message, extents)) {
-        // We were away: a truncation may have dropped extents, another writer may have added some.
-        extents = extentsOf(message);
-      }
+      const extents = await settledExtents(message);
       const nowMs = env.monotonicMs();
       const { length } = unwrap(state.attributes(inode));
       const [end] = extents;
@@ -108,6 +106,20 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
   function lastExtent(inode: number): Extent[] {
     const found = state.tables.extentAtOrBefore(inodeId(inode), FILE_LENGTH_MAX);
     return found === undefined ? [] : [found];
+  }
+
+  async function settledExtents(request: FindChunksRequest): Promise<Extent[]> {
+    for (let attempt = 1; ; attempt += 1) {
+      const extents = extentsOf(request);
+      try {
+        const isAsBefore = !(await settle(request, extents));
+        // When we were away, a truncation may have dropped extents, another writer may have added some.
+        return isAsBefore ? extents : extentsOf(request);
+      } catch (error) {
+        // Or what was waited for went meanwhile: truncated away, copied over, or somebody's clone came in its place.
+        if (codeOf(error) !== 'NO_SUCH_CHUNK' || attempt === ATTEMPTS_MAX) throw error;
+      }
+    }
   }
 
   /** Does for the extents what the caller needs done; answers whether anything was waited for. */

@@ -1,4 +1,4 @@
-import { codeOf } from '../base/errors.ts';
+import { codeOf, type ErrorCode } from '../base/errors.ts';
 import type { InodeId } from '../base/ids.ts';
 import { refuse, unwrap } from '../base/result.ts';
 import type { CommandBodies, CommandContext } from '../core/metadata/commands.ts';
@@ -62,12 +62,16 @@ export async function setAttributes(parts: Parts, change: Change): Promise<Attri
       if (length !== undefined) await fenceAppends(parts, inode, length);
       return attributes;
     } catch (error) {
-      if (codeOf(error) !== 'VERSION_MISMATCH' || attempt === ATTEMPTS_MAX) throw error;
+      const isOvertaken = OVERTAKEN.has(codeOf(error));
+      if (!isOvertaken || attempt === ATTEMPTS_MAX) throw error;
     } finally {
       if (length !== undefined) garbage.wake();
     }
   }
 }
+
+/** As refusals of what was the extent to cut, or its chunk, a moment ago. */
+const OVERTAKEN: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['NO_SUCH_CHUNK', 'VERSION_MISMATCH']);
 
 async function changed(parts: Parts, straddled: Extent | undefined, change: Change): Promise<Attributes> {
   if (straddled !== undefined) return await cutAt(parts, straddled, change);

@@ -401,6 +401,14 @@ test('an extent that a truncation takes away while it is added is refused, also 
   t.deepEqual((await client.find(inode)).extents, []);
 });
 
+test('a chunk that is truncated away while it is raised for a writer is none that he is told of', async (t) => {
+  const { client, inode } = await written(t);
+  const { version = 0 } = (await client.find(inode)).extents[0] ?? {};
+  const found = client.find(inode, { forWrite: true, suspectVersion: version });
+  await client.call(methods.setAttributes, { context: client.context(), inode, length: 0 });
+  t.deepEqual((await found).extents, []);
+});
+
 test('the last extent is found wherever one asks', async (t) => {
   const { client, inode } = await written(t, { chunkSizeBytes: 256 * KiB });
   await client.call(methods.addChunk, { context: client.context(), inode, fileOffset: 900 * KiB });

@@ -72,6 +72,8 @@ export class ResultMemory {
     if (session === 0 || memory === undefined) return;
     // What was not answered yet cannot have arrived, whatever the client says.
     this.#forget(session, memory, Math.min(context.acknowledged, number - 1));
+    // It was decided by what somebody else changed in between: whoever gives the command looks again, and gives it anew.
+    if (!result.ok && result.error.code === 'VERSION_MISMATCH') return;
     if (memory.numbers.length >= RESULTS_PER_SESSION_MAX) {
       const oldest = memory.numbers[0] as number;
       if (number < oldest) return;

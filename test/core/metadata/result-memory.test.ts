@@ -1,9 +1,10 @@
 import test from 'ava';
-import type { SessionId } from '../../../src/base/ids.ts';
+import type { ChunkHandle, SessionId } from '../../../src/base/ids.ts';
+import { unwrap } from '../../../src/base/result.ts';
 import { type CommandContext, ROOT_CALLER } from '../../../src/core/metadata/commands.ts';
 import { RESULTS_PER_SESSION_MAX } from '../../../src/core/metadata/result-memory.ts';
 import { MetadataState } from '../../../src/core/metadata/state.ts';
-import { ALICE, bytes, dump, newWorld, ROOT, SERVERS, type World } from './world.ts';
+import { ALICE, bytes, codeOf, dump, newWorld, ROOT, SERVERS, type World } from './world.ts';
 
 function context(session: SessionId, number: number, acknowledged = 0): CommandContext {
   return { caller: ROOT_CALLER, session, number, acknowledged };
@@ -17,7 +18,7 @@ function resultRows(world: World): number {
   return count;
 }
 
-test('every kind of answer, and a refusal with its fields, is remembered as it was given', async (t) => {
+test('every kind of answer, and a refusal, is remembered as it was given', async (t) => {
   const world = await newWorld();
   const session = world.openSession();
   let number = 0;
@@ -59,7 +60,7 @@ test('every kind of answer, and a refusal with its fields, is remembered as it w
     admitted: 0 as const,
   };
   check('raiseVersion', (c) => world.run('raiseVersion', raise, c));
-  check('VERSION_MISMATCH', (c) => world.run('raiseVersion', { ...raise, version: 9 }, c));
+  check('NO_SUCH_CHUNK', (c) => world.run('raiseVersion', { ...raise, chunk: 999 as ChunkHandle }, c));
   const renamed = {
     parent: ROOT,
     name,
@@ -138,4 +139,19 @@ test('the end of a session takes its answers along; a session that is not there 
   t.is(world.code('closeSession', { session }), 'NO_SUCH_SESSION');
   t.is(dump(world.store).length, before.length);
   t.is(world.as(ALICE).openSession(), (session + 1) as SessionId, 'its id is not dealt again');
+});
+
+test('a command that was overtaken by another one is not remembered as refused: it is given anew', async (t) => {
+  const world = await newWorld();
+  const session = world.openSession();
+  const inode = world.file(ROOT, 'a');
+  const { chunk } = unwrap(world.run('addChunk', { inode, fileOffset: 0, chunk: world.newChunk() }));
+  const { members, primary } = world.newChunk();
+  const raise = (version: number) => {
+    const body = { chunk, version, members, primary, recorded: 0, loss: false, admitted: 0 } as const;
+    return codeOf(world.run('raiseVersion', body, context(session, 1)));
+  };
+  t.is(raise(5), 'VERSION_MISMATCH');
+  t.is(raise(1), 'OK');
+  t.is(raise(1), 'OK', 'now it is remembered');
 });
