@@ -1,5 +1,6 @@
 import type { InodeId } from '../base/ids.ts';
 import { endOf } from '../core/metadata/extents.ts';
+import { unlessGone } from './gone-chunks.ts';
 import type { MasterParts } from './master-parts.ts';
 
 /**
@@ -25,6 +26,6 @@ export async function fenceAppends(
   const { chunk } = extent;
   const reachesOn = endOf(extent, config.chunkSizeBytes) > end;
   if ((reachesOn && !isInside) || !appendEnds.mayBeAppendedTo(chunk)) return;
-  await raiser.raise(chunk);
+  await unlessGone(raiser.raise(chunk));
   appendEnds.fenced(chunk);
 }

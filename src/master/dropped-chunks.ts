@@ -46,11 +46,16 @@ export function chunksToFence(
 
 /**
  * Resolves when no mutation of these chunks can be acknowledged any more: one member without the chunk suffices (P10). A
- * chunk none of whose members can be reached is left to the collection of garbage.
+ * chunk none of whose members can be reached is left to the collection of garbage. One that another file shares since is still
+ * that file's, and was frozen for that (P20).
  */
-export async function fenceChunks({ env, calls }: Parts, dropped: readonly DroppedChunk[]): Promise<void> {
+export async function fenceChunks(
+  { env, calls, metadata }: Pick<Parts, 'env' | 'calls' | 'metadata'>,
+  dropped: readonly DroppedChunk[],
+): Promise<void> {
   await Promise.all(
     dropped.map(async ({ chunk, members }) => {
+      if (metadata.state.chunk(chunk) !== undefined) return;
       try {
         await Promise.any(members.map((member) => calls.delete(member, [chunk])));
       } catch (error) {

@@ -6,6 +6,7 @@ import type { SessionTable } from '../core/session-table.ts';
 import type { DirectoryEntry, EntryResponse } from '../rpc/messages.ts';
 import type { ChunkRaiser } from './chunk-raiser.ts';
 import type { ExtentLocator } from './extent-locator.ts';
+import { unlessGone } from './gone-chunks.ts';
 import type { Metadata } from './metadata.ts';
 import type { NewsChannels } from './news-channels.ts';
 
@@ -105,7 +106,7 @@ export class EntryAnswers {
       const tail = this.#locator.locate(extent, this.#env.monotonicMs(), session);
       const answers = tail.primary !== 0 && tail.version !== suspectVersion;
       if (tail.sealed || answers) return { attributes: current, beingWritten, tail, parent: undefined };
-      await this.#raiser.ensurePrimary(extent.chunk, suspectVersion);
+      await unlessGone(this.#raiser.ensurePrimary(extent.chunk, suspectVersion));
       // The complaint was heard; a primary that was kept nevertheless is worth another try (P12).
       suspectVersion = 0;
       // We were away: the file may have been written, truncated or closed.

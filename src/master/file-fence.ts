@@ -1,6 +1,6 @@
-import { codeOf } from '../base/errors.ts';
 import type { ChunkHandle, InodeId } from '../base/ids.ts';
 import type { ChunkRaiser } from './chunk-raiser.ts';
+import { unlessGone } from './gone-chunks.ts';
 import type { Metadata } from './metadata.ts';
 
 const PAGE_SIZE = 256;
@@ -30,7 +30,7 @@ export async function fenceFile(
     const chunks = extents.map(({ chunk }) => chunk).filter((chunk) => !isFenced(chunk));
     const worker = async () => {
       for (let chunk = chunks.pop(); chunk !== undefined; chunk = chunks.pop()) {
-        await raiseIfThere(raiser, chunk);
+        await unlessGone(raiser.raise(chunk));
         onFenced(chunk);
       }
     };
@@ -38,14 +38,5 @@ export async function fenceFile(
     const last = extents.at(-1);
     if (last === undefined || extents.length < PAGE_SIZE) return;
     start = last.start + 1;
-  }
-}
-
-/** Of a chunk that was truncated away meanwhile nothing can arrive. */
-async function raiseIfThere(raiser: ChunkRaiser, chunk: ChunkHandle): Promise<void> {
-  try {
-    await raiser.raise(chunk);
-  } catch (error) {
-    if (codeOf(error) !== 'NO_SUCH_CHUNK') throw error;
   }
 }

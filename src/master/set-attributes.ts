@@ -6,6 +6,7 @@ import type { Attributes, Extent } from '../core/metadata/rows.ts';
 import { fenceAppends } from './append-fence.ts';
 import { chunksToFence, fenceChunks } from './dropped-chunks.ts';
 import { checkReach, unreachable } from './file-access.ts';
+import { unlessGone } from './gone-chunks.ts';
 import type { MasterParts } from './master-parts.ts';
 
 export type AttributeChanges = Omit<CommandBodies['setAttributes'], 'cut'>;
@@ -50,7 +51,7 @@ export async function setAttributes(parts: Parts, change: Change): Promise<Attri
     const before = state.results.recall(context, 'setAttributes');
     if (before !== undefined) {
       // The first answer may have been lost with the master that was to carry the cut out.
-      if (before.ok && straddled !== undefined) await raiser.ensurePrimary(straddled.chunk);
+      if (before.ok && straddled !== undefined) await unlessGone(raiser.ensurePrimary(straddled.chunk));
       if (before.ok && length !== undefined) await fenceAppends(parts, inode, length);
       return unwrap(before) as Attributes;
     }
