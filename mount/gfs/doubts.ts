@@ -1,7 +1,8 @@
 import { putLast } from '../../src/base/bounded.ts';
 import type { Env } from '../../src/base/env.ts';
 import { SECOND_MS } from '../../src/base/units.ts';
-import type { Attributes, Time } from '../../src/rpc/messages.ts';
+import { sameTime } from '../../src/core/metadata/times.ts';
+import type { Attributes } from '../../src/rpc/messages.ts';
 
 /** Whoever waits for an answer has written it into the kernel's caches by then. */
 const WRITTEN_MS = 1 * SECOND_MS;
@@ -51,7 +52,7 @@ export class Doubts {
     if (doubt === undefined) return { believe: true, pages: false };
     const nowMs = this.#env.monotonicMs();
     const { answered, hasNews } = doubt;
-    const pages = hasNews && answered?.length === length && isSame(answered.mtime, mtime);
+    const pages = hasNews && answered?.length === length && sameTime(answered.mtime, mtime);
     const believe = doubt.answeredMs !== undefined && doubt.answeredMs + WRITTEN_MS <= nowMs;
     if (believe) this.#doubts.delete(inode);
     else
@@ -66,8 +67,4 @@ export class Doubts {
   forget(node: number): void {
     this.#doubts.delete(node);
   }
-}
-
-function isSame(one: Time | undefined, other: Time | undefined): boolean {
-  return one?.seconds === other?.seconds && one?.nanos === other?.nanos;
 }

@@ -3,7 +3,7 @@ import type { ChunkHandle, InodeId, SessionId } from '../base/ids.ts';
 import { type Result, unwrap } from '../base/result.ts';
 import { refusalOfSharing, type Sharing } from '../core/metadata/apply-shares.ts';
 import type { CommandContext, Shared, SharedExtent } from '../core/metadata/commands.ts';
-import { endOf } from '../core/metadata/extents.ts';
+import { endOf, endOfRow } from '../core/metadata/extents.ts';
 import type { Extent } from '../core/metadata/rows.ts';
 import { fenceAppends } from './append-fence.ts';
 import { chunksToFence, fenceChunks } from './dropped-chunks.ts';
@@ -130,12 +130,9 @@ function fitting(
     length: rangeEnd - sourceStart,
     extents: extents.map(({ start, chunk }) => ({ start, chunk, version: 0 })),
   });
-  const endOfLast = (extents: readonly Extent[]) =>
-    extents.reduce((_, extent) => endOf(extent, config.chunkSizeBytes), sourceStart);
-  const grid = whole.slice(
-    0,
-    countWhile(whole, ({ sealedLength }) => sealedLength === undefined),
-  );
+  const endOfLast = (extents: readonly Extent[]) => endOfRow(extents, sourceStart, config.chunkSizeBytes);
+  const firstSealed = whole.findIndex(({ sealedLength }) => sealedLength !== undefined);
+  const grid = firstSealed < 0 ? whole : whole.slice(0, firstSealed);
   // Others may have written behind what is known to be the end of the file.
   const isAlone =
     sessions.isComplete(env.monotonicMs()) && sessions.writersOf(target).every((one) => one === asker);
@@ -147,11 +144,6 @@ function fitting(
   return candidates.find(
     (sharing) => sharing.extents.length > 0 && refusalOfSharing(state, sharing) === undefined,
   );
-}
-
-function countWhile<T>(items: readonly T[], test: (item: T) => boolean): number {
-  const index = items.findIndex((item) => !test(item));
-  return index < 0 ? items.length : index;
 }
 
 /** Undefined: one cannot be frozen now. */

@@ -1,6 +1,6 @@
-import type { Disk, DiskFile, OpenMode } from '../base/disk.ts';
 import type { BaseRecord } from '../core/replica-records.ts';
 import type { VersionRecord } from '../core/replica-types.ts';
+import { withFile } from './durable-file.ts';
 import type { ReplicaPlace } from './replica-files.ts';
 import { chainSeed, encodeRecord } from './replica-format.ts';
 import type { Kept } from './replica-keeper.ts';
@@ -47,18 +47,4 @@ export async function cloneReplica(
     throw error;
   }
   await names.syncNames(paths.directory);
-}
-
-async function withFile(
-  disk: Disk,
-  path: string,
-  mode: OpenMode,
-  work: (file: DiskFile) => Promise<void>,
-): Promise<void> {
-  const file = await disk.open(path, mode);
-  try {
-    await work(file);
-  } finally {
-    await file.close();
-  }
 }

@@ -1,13 +1,12 @@
 import type { InodeId } from '../../base/ids.ts';
-import { refuse } from '../../base/result.ts';
 import { countsAsRead } from './access-times.ts';
 import { type Prepare, ready } from './prepared.ts';
+import { badTimes } from './times.ts';
 
 /** Of many inodes at once. Those that are gone, and those whose time of access was set meanwhile, are passed over. */
 export const prepareSetAccessTimes: Prepare<'setAccessTimes'> = (state, { reads }) => {
-  if (reads.some(({ atime }) => atime !== undefined && atime.nanos >= 1_000_000_000)) {
-    return refuse('INVALID_ARGUMENT', 'a second has 10^9 nanoseconds');
-  }
+  const bad = badTimes(reads.map(({ atime }) => atime));
+  if (bad) return bad;
   return ready(() => {
     const inodes: InodeId[] = [];
     for (const read of reads) {

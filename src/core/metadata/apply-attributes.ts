@@ -25,6 +25,7 @@ import {
 import { type Prepare, ready } from './prepared.ts';
 import { type Extent, FileType, type Inode, type Time } from './rows.ts';
 import type { MetadataState } from './state.ts';
+import { badTimes } from './times.ts';
 import { CAPABILITY, withAcl, withoutXattr } from './xattrs.ts';
 
 type Body = CommandBodies['setAttributes'];
@@ -38,7 +39,9 @@ export const prepareSetAttributes: Prepare<'setAttributes'> = (
   const inode = state.tables.inode(body.inode);
   if (inode === undefined) return refuse('NOT_FOUND', `no inode ${body.inode}`);
   const refusal =
-    forbidden(state, inode, body, caller) ?? badTimes(body) ?? badTruncation(state, inode, body);
+    forbidden(state, inode, body, caller) ??
+    badTimes([body.atime, body.mtime]) ??
+    badTruncation(state, inode, body);
   if (refusal !== undefined) return refusal;
   return ready(() => {
     const changed = withItsXattrs(state, withAttributes(inode, { body, caller, time }), body);
@@ -74,11 +77,6 @@ function forbidden(
   const touches = (body.atimeNow || body.mtimeNow) && !owner;
   const writes = (body.length !== undefined || body.dropSetIds) && !body.byOpenFile;
   return (touches || writes) && !mayAccess(state, caller, inode, MAY_WRITE) ? denied(inode) : undefined;
-}
-
-function badTimes({ atime, mtime }: Body): Result<never> | undefined {
-  const bad = (time: Time | undefined) => time !== undefined && time.nanos >= 1_000_000_000;
-  return bad(atime) || bad(mtime) ? refuse('INVALID_ARGUMENT', 'a second has 10^9 nanoseconds') : undefined;
 }
 
 function badTruncation(state: MetadataState, inode: Inode, body: Body): Result<never> | undefined {

@@ -4,7 +4,7 @@ import { ok, type Result, refuse } from '../../base/result.ts';
 import { changed, regularFile } from './apply-chunks.ts';
 import { badMembers, badNewChunk, chunkOf, dropExtent, dropExtentsFrom, useChunkId } from './chunk-rows.ts';
 import { type CommandBodies, DONE } from './commands.ts';
-import { endOf, FILE_LENGTH_MAX, gridStart } from './extents.ts';
+import { endOf, endOfRow, FILE_LENGTH_MAX, gridStart } from './extents.ts';
 import { type Prepare, ready } from './prepared.ts';
 import type { Extent, Inode } from './rows.ts';
 import type { MetadataState } from './state.ts';
@@ -62,7 +62,7 @@ function planSharing(state: MetadataState, body: Sharing): Result<Plan> {
     return refuse('FILE_TOO_LARGE', `a range that ends at ${targetStart + length}`);
   const shared = sharedExtents(state, body);
   if (!shared.ok) return shared;
-  const placeEnd = endOfAll(state, shared.value);
+  const placeEnd = endOfRow(shared.value, sourceStart, state.chunkSizeBytes);
   if (toEnd && file.value.length > targetStart + length)
     return refuse('INVALID_ARGUMENT', 'what the target has behind the range would go');
   if (
@@ -106,10 +106,6 @@ function sharedExtents(state: MetadataState, body: Sharing): Result<Extent[]> {
   const isCovered = last !== undefined && (end === position || last.sealedLength === undefined);
   if (isCovered && end > last.start && end <= position) return ok(found);
   return refuse('INVALID_ARGUMENT', `${length} bytes from ${sourceStart} on are no extents`);
-}
-
-function endOfAll(state: MetadataState, extents: readonly Extent[]): number {
-  return extents.reduce((end, extent) => Math.max(end, endOf(extent, state.chunkSizeBytes)), 0);
 }
 
 /** Whether an extent may begin there: one does, or the grid has it so, and none lies across. */

@@ -11,6 +11,12 @@ export function endOf(extent: Extent, chunkSizeBytes: number): number {
   return extent.start + (extent.sealedLength ?? chunkSizeBytes);
 }
 
+/** Where the last of extents that lie one behind the other ends; of none, where they would begin. */
+export function endOfRow(extents: readonly Extent[], start: number, chunkSizeBytes: number): number {
+  const last = extents.at(-1);
+  return last === undefined ? start : endOf(last, chunkSizeBytes);
+}
+
 /** The extent that holds the offset, if there is one. */
 export function extentAt(
   tables: Tables,

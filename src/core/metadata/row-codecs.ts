@@ -16,6 +16,7 @@ import type {
   Session,
   Time,
 } from './rows.ts';
+import { sameTime } from './times.ts';
 
 /**
  * How each table's value is packed (keys: `tables.ts`). Changing one needs another STORE_FORMAT; the store is then
@@ -39,9 +40,9 @@ export function writeInode(row: RowWriter, inode: Attributes & Partial<Pick<Inod
   const { atime, mtime, ctime, btime, parent = 0 } = inode;
   const flags =
     inode.type |
-    (same(atime, btime) ? 0 : ATIME_DIFFERS) |
-    (same(mtime, btime) ? 0 : MTIME_DIFFERS) |
-    (same(ctime, btime) ? 0 : CTIME_DIFFERS) |
+    (sameTime(atime, btime) ? 0 : ATIME_DIFFERS) |
+    (sameTime(mtime, btime) ? 0 : MTIME_DIFFERS) |
+    (sameTime(ctime, btime) ? 0 : CTIME_DIFFERS) |
     (parent === 0 ? 0 : HAS_PARENT) |
     (inode.rdev === 0 ? 0 : HAS_RDEV);
   const more =
@@ -245,8 +246,4 @@ function writeIds(row: RowWriter, ids: readonly number[]): RowWriter {
 
 function readIds<Id extends number>(row: RowReader): Id[] {
   return Array.from({ length: row.number() }, () => row.number() as Id);
-}
-
-function same(one: Time, other: Time): boolean {
-  return one === other || (one.seconds === other.seconds && one.nanos === other.nanos);
 }

@@ -1,7 +1,9 @@
+import { type Result, refuse } from '../../base/result.ts';
 import { SECOND_MS } from '../../base/units.ts';
 import type { Time } from './rows.ts';
 
 const NANOS_PER_MS = 1e6;
+const NANOS_PER_SECOND = 1e9;
 
 /** Of a clock that counts from 1970 on. */
 export function timeOf(ms: number): Time {
@@ -9,8 +11,14 @@ export function timeOf(ms: number): Time {
   return { seconds, nanos: Math.floor((ms - seconds * SECOND_MS) * NANOS_PER_MS) };
 }
 
+/** Why times that came from outside are none. */
+export function badTimes(times: readonly (Time | undefined)[]): Result<never> | undefined {
+  const isBad = times.some((time) => time !== undefined && time.nanos >= NANOS_PER_SECOND);
+  return isBad ? refuse('INVALID_ARGUMENT', 'a second has 10^9 nanoseconds') : undefined;
+}
+
 export function sameTime(one: Time | undefined, other: Time | undefined): boolean {
-  return one?.seconds === other?.seconds && one?.nanos === other?.nanos;
+  return one === other || (one?.seconds === other?.seconds && one?.nanos === other?.nanos);
 }
 
 /** Below zero: the first is earlier. */
