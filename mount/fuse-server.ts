@@ -105,10 +105,11 @@ export class FuseServer {
   /** What the kernel has asked for so far, by operation; what it answers by itself is not among it. */
   get requestCounts(): Readonly<Record<string, number>> {
     const counts = new Map(this.#requestCounts);
-    const { settled, readyAnswerCount } = this.#device;
+    const { settled, answerCounts } = this.#device;
     for (const [kind, count] of [
       ['flush', settled.answeredCount],
-      ['getAttributes', readyAnswerCount],
+      ['getAttributes', answerCounts.attributes],
+      ['getXattr', answerCounts.xattrs],
     ] as const) {
       if (count > 0) counts.set(kind, (counts.get(kind) ?? 0) + count);
     }
@@ -141,6 +142,14 @@ export class FuseServer {
 
   unready(node?: number): void {
     this.#device.unready(node);
+  }
+
+  bare(node: number, forMs: number): void {
+    this.#device.bare(node, forMs);
+  }
+
+  unbare(node?: number): void {
+    this.#device.unbare(node);
   }
 
   #onRequest({ bytes, buffer, reader }: DeviceRequest): void {

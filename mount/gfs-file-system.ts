@@ -1,5 +1,6 @@
 import type { Bytes } from '../src/base/bytes.ts';
 import type { Caller, FileSystem, WriteBuffer } from './file-system.ts';
+import { tellBareNodes } from './gfs/bare-nodes.ts';
 import { type ContextOptions, createContext, type GfsContext } from './gfs/context.ts';
 import { GfsDirectories } from './gfs/directories.ts';
 import { GfsFiles } from './gfs/files.ts';
@@ -32,6 +33,7 @@ export class GfsFileSystem implements FileSystem {
     const { belief, ready, removed, client } = this.#context;
     belief.attach(kernel);
     ready.attach(kernel);
+    tellBareNodes(client, kernel);
     removed.attach(client);
   }
 

@@ -22,7 +22,9 @@ export interface Binding {
   releaseBuffer(device: DeviceHandle, index: number): void;
   ready(device: DeviceHandle, node: number, attributes: Uint8Array, milliseconds: number): void;
   unready(device: DeviceHandle, node: number): void;
-  readyAnswers(device: DeviceHandle): number;
+  bare(device: DeviceHandle, node: number, milliseconds: number): void;
+  unbare(device: DeviceHandle, node: number): void;
+  answerCounts(device: DeviceHandle): { readonly attributes: number; readonly xattrs: number };
   reply(
     device: DeviceHandle,
     reader: number,

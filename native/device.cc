@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstring>
 #include <future>
+#include <iterator>
 #include <set>
 #include <thread>
 
@@ -41,6 +42,14 @@ bool leave_descriptors(int but) {
 }
 
 static_assert(sizeof(fuse_attr_out) == Device::kAttributesBytes, "as the kernel has it");
+
+// What kernels and `ls -l` ask of each file, whether or not anybody set it; with the NUL that ends it.
+bool asked_without_need(const uint8_t* name, size_t length) {
+  static constexpr const char* kNames[] = {"system.posix_acl_access", "system.posix_acl_default", "security.capability"};
+  return std::any_of(std::begin(kNames), std::end(kNames), [name, length](const char* one) {
+    return length == strlen(one) + 1 && memcmp(name, one, length) == 0;
+  });
+}
 
 // When the kernel waits for it no more, or is gone, the next read tells.
 void write_reply(int fd, const void* reply, size_t length) {
@@ -106,7 +115,8 @@ void Device::read_requests(uint32_t reader) {
     do {
       length = read(fd, request, options_.buffer_bytes);
     } while (length >= 0 && (answer_settled(fd, request, static_cast<size_t>(length)) ||
-                             answer_ready(fd, request, static_cast<size_t>(length))));
+                             answer_ready(fd, request, static_cast<size_t>(length)) ||
+                             answer_bare(fd, request, static_cast<size_t>(length))));
     const int error = errno;
     lock.lock();
     if (length >= 0) {
@@ -185,6 +195,42 @@ void Device::unready(uint64_t node) {
 uint64_t Device::ready_answers() {
   std::lock_guard<std::mutex> lock(ready_mutex_);
   return ready_answers_;
+}
+
+bool Device::answer_bare(int fd, const uint8_t* request, size_t length) {
+  fuse_in_header header;
+  constexpr size_t kNameAt = sizeof(header) + sizeof(fuse_getxattr_in);
+  if (length <= kNameAt) return false;
+  memcpy(&header, request, sizeof(header));
+  if (header.opcode != FUSE_GETXATTR || header.nodeid == 0 || !asked_without_need(request + kNameAt, length - kNameAt)) {
+    return false;
+  }
+  std::lock_guard<std::mutex> lock(ready_mutex_);
+  const BareNode& bare = bare_nodes_[header.nodeid % kBareCount];
+  if (bare.node != header.nodeid || std::chrono::steady_clock::now() >= bare.until) return false;
+  const fuse_out_header reply = {sizeof(reply), -ENODATA, header.unique};
+  write_reply(fd, &reply, sizeof(reply));
+  bare_answers_ += 1;
+  return true;
+}
+
+void Device::bare(uint64_t node, uint32_t milliseconds) {
+  std::lock_guard<std::mutex> lock(ready_mutex_);
+  bare_nodes_[node % kBareCount] = {node, std::chrono::steady_clock::now() + std::chrono::milliseconds(milliseconds)};
+}
+
+void Device::unbare(uint64_t node) {
+  std::lock_guard<std::mutex> lock(ready_mutex_);
+  if (node == 0) {
+    for (BareNode& bare : bare_nodes_) bare.node = 0;
+  } else if (BareNode& bare = bare_nodes_[node % kBareCount]; bare.node == node) {
+    bare.node = 0;
+  }
+}
+
+uint64_t Device::bare_answers() {
+  std::lock_guard<std::mutex> lock(ready_mutex_);
+  return bare_answers_;
 }
 
 size_t Device::take(Ready* out, bool* ended, int* error) {

@@ -30,6 +30,7 @@ class Device {
   // Of a fuse_attr_out.
   static constexpr size_t kAttributesBytes = 104;
   static constexpr size_t kReadyCount = 256;
+  static constexpr size_t kBareCount = 16384;
 
   // A request that lies in a buffer of the pool until the buffer is released. Its reply goes to the reader's
   // descriptor: with cloned queues the kernel looks for the request there and nowhere else.
@@ -87,6 +88,12 @@ class Device {
   void unready(uint64_t node);
   // How many such questions the readers answered.
   uint64_t ready_answers();
+  // From now on the readers answer that a node has no ACLs and no capabilities: until so many milliseconds are over,
+  // `unbare` is called, or another node takes the place.
+  void bare(uint64_t node, uint32_t milliseconds);
+  // As `unready`.
+  void unbare(uint64_t node);
+  uint64_t bare_answers();
   // Writes one reply; 0 or an errno. Never waits: the kernel copies and goes on.
   int reply(uint32_t reader, const struct iovec* parts, int count);
   // Hands a notification to the thread of its lane; false when too many are waiting there.
@@ -103,6 +110,8 @@ class Device {
   bool answer_settled(int fd, const uint8_t* request, size_t length);
   // Whether it was about a node that is ready: then it is answered.
   bool answer_ready(int fd, const uint8_t* request, size_t length);
+  // Whether it was about an ACL or the capabilities of a node that is bare: then it is answered.
+  bool answer_bare(int fd, const uint8_t* request, size_t length);
   struct Lane;
   void write_notifications(Lane& lane, int fd);
   // Wakes the JavaScript thread for the lanes: their threads have no descriptor to do it by.
@@ -150,6 +159,12 @@ class Device {
   // Guarded by ready_mutex_. Each at its remainder by the count; 0 stands for none.
   ReadyNode ready_nodes_[kReadyCount];
   uint64_t ready_answers_ = 0;
+  struct BareNode {
+    uint64_t node = 0;
+    std::chrono::steady_clock::time_point until;
+  };
+  BareNode bare_nodes_[kBareCount];
+  uint64_t bare_answers_ = 0;
 };
 
 }  // namespace gfs

@@ -174,25 +174,50 @@ napi_value ready(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// unready(handle, node), 0: all
-napi_value unready(napi_env env, napi_callback_info info) {
+napi_value forget_node(napi_env env, napi_callback_info info, void (Device::*forget)(uint64_t)) {
   napi_value arguments[2];
   double node = 0;
   if (!get_arguments(env, info, arguments)) return nullptr;
   Handle* handle = get_handle(env, arguments[0]);
   if (handle == nullptr || !get_double(env, arguments[1], &node)) return nullptr;
-  handle->device->unready(static_cast<uint64_t>(node));
+  (handle->device.get()->*forget)(static_cast<uint64_t>(node));
   return nullptr;
 }
 
-// readyAnswers(handle) -> how many questions were answered by what was ready
-napi_value ready_answers(napi_env env, napi_callback_info info) {
+// unready(handle, node), 0: all
+napi_value unready(napi_env env, napi_callback_info info) { return forget_node(env, info, &Device::unready); }
+
+// bare(handle, node, milliseconds)
+napi_value bare(napi_env env, napi_callback_info info) {
+  napi_value arguments[3];
+  double node = 0;
+  uint32_t milliseconds = 0;
+  if (!get_arguments(env, info, arguments)) return nullptr;
+  Handle* handle = get_handle(env, arguments[0]);
+  if (handle == nullptr || !get_double(env, arguments[1], &node) || !get_uint32(env, arguments[2], &milliseconds)) {
+    return nullptr;
+  }
+  handle->device->bare(static_cast<uint64_t>(node), milliseconds);
+  return nullptr;
+}
+
+// unbare(handle, node), 0: all
+napi_value unbare(napi_env env, napi_callback_info info) { return forget_node(env, info, &Device::unbare); }
+
+// answerCounts(handle) -> { attributes, xattrs }: questions that the readers answered by what was ready, or bare
+napi_value answer_counts(napi_env env, napi_callback_info info) {
   napi_value arguments[1];
   if (!get_arguments(env, info, arguments)) return nullptr;
   Handle* handle = get_handle(env, arguments[0]);
   if (handle == nullptr) return nullptr;
   napi_value result = nullptr;
-  napi_create_int64(env, static_cast<int64_t>(handle->device->ready_answers()), &result);
+  napi_value attributes = nullptr;
+  napi_value xattrs = nullptr;
+  napi_create_object(env, &result);
+  napi_create_int64(env, static_cast<int64_t>(handle->device->ready_answers()), &attributes);
+  napi_create_int64(env, static_cast<int64_t>(handle->device->bare_answers()), &xattrs);
+  napi_set_named_property(env, result, "attributes", attributes);
+  napi_set_named_property(env, result, "xattrs", xattrs);
   return result;
 }
 
@@ -259,7 +284,9 @@ void register_device(napi_env env, napi_value exports) {
   export_function(env, exports, "releaseBuffer", release_buffer);
   export_function(env, exports, "ready", ready);
   export_function(env, exports, "unready", unready);
-  export_function(env, exports, "readyAnswers", ready_answers);
+  export_function(env, exports, "bare", bare);
+  export_function(env, exports, "unbare", unbare);
+  export_function(env, exports, "answerCounts", answer_counts);
   export_function(env, exports, "reply", reply);
   export_function(env, exports, "notify", notify);
 }

@@ -113,9 +113,22 @@ export class FuseDevice {
     binding().unready(this.#handle, node === undefined ? 0 : checkInteger(node, 'a node', NODES));
   }
 
-  /** How many questions about attributes the readers answered. */
-  get readyAnswerCount(): number {
-    return binding().readyAnswers(this.#handle);
+  /**
+   * From now on the readers say, without delivering the question, that a node has no ACLs and no capabilities: for so long at
+   * most. Of two nodes the earlier one may give way.
+   */
+  bare(node: number, forMs: number): void {
+    binding().bare(this.#handle, checkInteger(node, 'a node', NODES), Math.floor(forMs));
+  }
+
+  /** As `unready`. */
+  unbare(node?: number): void {
+    binding().unbare(this.#handle, node === undefined ? 0 : checkInteger(node, 'a node', NODES));
+  }
+
+  /** How many questions about attributes, and about extended ones, the readers answered. */
+  get answerCounts(): { readonly attributes: number; readonly xattrs: number } {
+    return binding().answerCounts(this.#handle);
   }
 
   /**

@@ -45,6 +45,10 @@ export interface KernelNotifier {
   ready(reply: TimedAttributes, forMs: number): void;
   /** That is over, of this node or of all. */
   unready(node?: number): void;
+  /** It has no ACLs and no capabilities: that is answered so, for so long at most, without asking us. */
+  bare(node: number, forMs: number): void;
+  /** That is over, of this node or of all. */
+  unbare(node?: number): void;
 }
 
 export const NOBODY: KernelNotifier = {
@@ -52,6 +56,8 @@ export const NOBODY: KernelNotifier = {
   notified: () => undefined,
   ready: () => undefined,
   unready: () => undefined,
+  bare: () => undefined,
+  unbare: () => undefined,
 };
 
 export interface KernelBeliefOptions {

@@ -14,6 +14,7 @@ import type {
   Time,
 } from '../rpc/messages.ts';
 import type { Network } from '../rpc/network.ts';
+import type { XattrsListener } from './known-xattrs.ts';
 import type { RecentChanges } from './recent-changes.ts';
 
 /** Who asks: the master checks owner, mode and groups by it. */
@@ -165,6 +166,8 @@ export interface GfsClient {
   getXattr(inode: InodeId, name: Uint8Array, call: Call): Promise<Buffer>;
   /** It is known here, now and of every caller, that `getXattr` would say NO_DATA. */
   hasNoXattr(inode: InodeId, name: Uint8Array): boolean;
+  /** Tells which inodes have none at all, so long as it is known for: `knownForMs` from then on. */
+  onXattrsKnown(listener: XattrsListener): void;
   /** The names, in the order of their bytes. */
   listXattrs(inode: InodeId, call: Call): Promise<readonly Buffer[]>;
   setXattr(

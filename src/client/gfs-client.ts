@@ -46,6 +46,7 @@ import { ChangeClock } from './file-state.ts';
 import { FileStates } from './file-states.ts';
 import { FileWork } from './file-work.ts';
 import { KnownEntries } from './known-entries.ts';
+import type { XattrsListener } from './known-xattrs.ts';
 import { Locations } from './locations.ts';
 import { MasterLink } from './master-link.ts';
 import { Namespace } from './namespace.ts';
@@ -276,6 +277,10 @@ class Client implements Api {
 
   getXattr(inode: InodeId, name: Uint8Array, call: Call): Promise<Buffer> {
     return this.#xattrs.get(inode, name, call);
+  }
+
+  onXattrsKnown(listener: XattrsListener): void {
+    this.#known.onXattrsKnown(listener);
   }
 
   hasNoXattr(inode: InodeId, name: Uint8Array): boolean {

@@ -9,7 +9,7 @@ import { type Attributes, FileType } from '../rpc/messages.ts';
 import type { AccessTimes, Move } from './access-times.ts';
 import type { ChangeListener, Place } from './api.ts';
 import type { FileStates } from './file-states.ts';
-import { KnownXattrs } from './known-xattrs.ts';
+import { KnownXattrs, type XattrsListener } from './known-xattrs.ts';
 import type { RecentChanges } from './recent-changes.ts';
 
 /** With the names, less than the master remembers of one session. */
@@ -151,6 +151,10 @@ export class KnownEntries implements ChangeListener {
     return this.#options.remembers && !this.#options.changes.isBlind
       ? this.#xattrs.answer(inode, name, ask)
       : ask();
+  }
+
+  onXattrsKnown(listener: XattrsListener): void {
+    this.#xattrs.onKnown(listener);
   }
 
   /** A command of this client may have changed extended attributes. */

@@ -10,6 +10,14 @@ const NAME_COUNT_MAX = 8;
 /** Of an inode that has extended attributes: those whose values are known, and those that it is known not to have. */
 type Answers = Map<string, Buffer | 'absent'>;
 
+/** Is told what is known. */
+export interface XattrsListener {
+  /** It has no extended attributes, as long as the master is heard and `maybeSome` is not called. */
+  none(inode: InodeId): void;
+  /** It, or any, may have some. */
+  maybeSome(inode?: InodeId): void;
+}
+
 /** A question to the master; what it answers is worth nothing once the attributes may have changed. */
 interface Question {
   readonly inode: InodeId;
@@ -24,6 +32,11 @@ interface Question {
 export class KnownXattrs {
   readonly #inodes = boundedCache<InodeId, 'none' | Answers>(INODE_COUNT_MAX);
   readonly #questions = new Set<Question>();
+  #listener: XattrsListener = { none: () => undefined, maybeSome: () => undefined };
+
+  onKnown(listener: XattrsListener): void {
+    this.#listener = listener;
+  }
 
   get(inode: InodeId, name: Buffer): Buffer | 'absent' | undefined {
     const known = this.#inodes.get(inode);
@@ -36,8 +49,13 @@ export class KnownXattrs {
 
   /** Attributes that are up to date. */
   learn({ inode, hasXattrs }: Attributes): void {
-    if (!hasXattrs) this.#inodes.set(inode as InodeId, 'none');
-    else if (this.hasNone(inode as InodeId)) this.#inodes.delete(inode as InodeId);
+    if (!hasXattrs) {
+      this.#inodes.set(inode as InodeId, 'none');
+      this.#listener.none(inode as InodeId);
+      return;
+    }
+    if (this.hasNone(inode as InodeId)) this.#inodes.delete(inode as InodeId);
+    this.#listener.maybeSome(inode as InodeId);
   }
 
   /** Asks by `ask` for an attribute that everybody may see; undefined: there is none. */
@@ -67,11 +85,13 @@ export class KnownXattrs {
   changed(inode: InodeId): void {
     this.#overtake((question) => question.inode === inode);
     this.#inodes.delete(inode);
+    this.#listener.maybeSome(inode);
   }
 
   everythingChanged(): void {
     this.#overtake(() => true);
     this.#inodes.clear();
+    this.#listener.maybeSome();
   }
 
   #keep(inode: InodeId, name: Buffer, value: Buffer | undefined): void {

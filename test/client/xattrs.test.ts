@@ -181,6 +181,24 @@ test('that there is nothing is known until a command or somebody else may have c
   t.false(known.hasNone(FILE));
 });
 
+test('who listens is told which inodes have none, and when that is over', (t) => {
+  const known = new KnownXattrs();
+  const told: (InodeId | string)[] = [];
+  known.onKnown({ none: (inode) => told.push(inode), maybeSome: (inode) => told.push(`maybe ${inode}`) });
+  const tells = (...expected: (InodeId | string)[]) => t.deepEqual(told.splice(0), expected);
+  known.learn(like(FILE, false));
+  known.learn(like(FILE, false));
+  tells(FILE, FILE);
+  known.mayHaveChanged(FILE);
+  tells();
+  known.learn(like(FILE, true));
+  tells(`maybe ${FILE}`);
+  known.changed(FILE);
+  tells(`maybe ${FILE}`);
+  known.everythingChanged();
+  tells('maybe undefined');
+});
+
 test('an answer is kept until something changes, and not at all when that happened on its way', async (t) => {
   const known = new KnownXattrs();
   const value = Buffer.from('acl');

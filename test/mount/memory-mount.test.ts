@@ -1,5 +1,5 @@
 // The device threads, the codec and the server, by real system calls on a mounted file system in memory.
-import { execFile, execFileSync, spawn } from 'node:child_process';
+import { execFile, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -15,11 +15,13 @@ const SCRIPT = join(import.meta.dirname, 'serve-memory.js');
 const why = whyNoMount();
 const LIBFUSE = 'fuse-native';
 
+type Server = Awaited<ReturnType<typeof startServer>>;
+
 /** A test on a mount, by the kernel driver's readers or by libfuse; without /dev/fuse or libfuse it says so and passes. */
 function mounted(
   title: string,
   { how = '1', timeoutMs = 1000 }: { how?: string; timeoutMs?: number },
-  body: (t: ExecutionContext, path: string, server: Awaited<ReturnType<typeof startServer>>) => Promise<void>,
+  body: (t: ExecutionContext, path: string, server: Server) => Promise<void>,
 ): void {
   test(title, async (t) => {
     if (why !== undefined) {
@@ -31,6 +33,13 @@ function mounted(
     const path = mountDirectory(t);
     await body(t, path, await startServer(t, [SCRIPT, path, how, String(timeoutMs)]));
   });
+}
+
+/** The server has done what the signal means. */
+async function obeyed({ process }: Server, signal: NodeJS.Signals): Promise<void> {
+  const heard = once(must(process.stdout, 'it is piped'), 'data');
+  process.kill(signal);
+  await heard;
 }
 
 for (const how of ['1', '2', LIBFUSE]) {
@@ -162,9 +171,7 @@ for (const how of ['1', '2']) {
       // (What this process asks for itself, a time of birth too, is always delivered.)
       const mode = async () => (await promisify(execFile)('stat', ['-c', '%a', path])).stdout.trim();
       const modeAfter = async (signal: NodeJS.Signals) => {
-        const heard = once(must(server.process.stdout, 'it is piped'), 'data');
-        server.process.kill(signal);
-        await heard;
+        await obeyed(server, signal);
         return await mode();
       };
       const own = await mode();
@@ -173,6 +180,30 @@ for (const how of ['1', '2']) {
       t.is(await modeAfter('SIGHUP'), own, 'it is ready no more');
       t.is(await modeAfter('SIGUSR1'), '711');
       t.is(await modeAfter('SIGUSR2'), own, 'its time is over');
+    },
+  );
+  mounted(
+    `that a node is bare is answered by the device, with ${how} readers`,
+    answered,
+    async (t, path, server) => {
+      const ask = (name: string) => spawnSync('getfattr', ['-n', name, path], { encoding: 'utf8' });
+      if (ask('security.capability').error !== undefined) {
+        t.log('skipped: no getfattr');
+        t.pass();
+        return;
+      }
+      for (const signal of ['SIGUSR1', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const) {
+        await obeyed(server, signal);
+        for (const name of ['security.capability', 'security.capabilities', 'user.capability'])
+          t.regex(ask(name).stderr, /No such attribute/, `${name} after ${signal}`);
+      }
+      server.process.kill('SIGTERM');
+      await server.ended;
+      const calls: string[] = JSON.parse(server.output().split('\n').at(-2) ?? '');
+      const asked = (name: string) => calls.filter((call) => call === `getXattr ${name}`).length;
+      t.is(asked('security.capability'), 3, 'but while it was bare');
+      t.is(asked('security.capabilities'), 4);
+      t.is(asked('user.capability'), 4);
     },
   );
 }

@@ -1,6 +1,7 @@
 // A process that mounts a MemoryFileSystem where it is told to, says "serving", and ends when it is unmounted. Tests make their
 // system calls in another process: one that waits in the kernel for its own answers would wait for ever.
-// Signals: SIGUSR1 has the device answer that the root's mode is 0711, for an hour, SIGUSR2 for no time, SIGHUP not any more.
+// Signals: SIGUSR1 has the device answer that the root's mode is 0711 and that it is bare, for an hour, SIGUSR2 for no time,
+// SIGHUP not any more.
 //   node serve-memory.js PATH [READERS | fuse-native] [TIMEOUT_MS]
 import { mountByLibfuse } from '../../mount/fuse-native/mount.ts';
 import { NativeServer } from '../../mount/fuse-native/server.ts';
@@ -45,12 +46,16 @@ async function byKernel(): Promise<Mounted> {
   const commands = {
     SIGUSR1: () => ready(HOUR_MS),
     SIGUSR2: () => ready(0),
-    SIGHUP: async () => server.unready(),
+    SIGHUP: async () => {
+      server.unready();
+      server.unbare();
+    },
   };
   const ready = async (forMs: number) => {
     const { attributes } = await fileSystem.getAttributes({ kind: 'getAttributes', node: ROOT_NODE });
     const mode = TYPE.DIRECTORY | 0o711;
     server.ready({ attributes: { ...attributes, mode }, attributeTimeoutMs: 0 }, forMs);
+    server.bare(ROOT_NODE, forMs);
   };
   for (const [signal, command] of Object.entries(commands)) {
     process.on(signal, () => {

@@ -44,8 +44,7 @@ class World {
     const belief = new KernelBelief({ env, client, timeouts, openFiles: new OpenFiles() });
     this.ready = new ReadyDirectories({ client, belief });
     const kernel: KernelNotifier = {
-      notify: () => true,
-      notified: () => undefined,
+      ...NOBODY,
       ready: ({ attributes: { node, mode } }, forMs) => this.#modes.set(node, `${mode & 0o777} for ${forMs}`),
       unready: (node) => (node === undefined ? this.#modes.clear() : this.#modes.delete(node)),
     };
