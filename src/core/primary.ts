@@ -309,8 +309,10 @@ export class Primary {
   /** What the chunk has of the range; it does not get longer, and where there is nothing there is nothing to do. */
   #admitZeros({ chunkOffset, length, writer, number }: MutationRequest): Admission {
     const end = Math.min(chunkOffset + length, this.#length);
-    if (end <= chunkOffset) return this.#zeroed(COMMITTED_BEFORE, chunkOffset);
-    this.#writes.remember(writer, number, this.#nextSerial);
+    const isNothing = end <= chunkOffset;
+    // A late copy would find what was written since.
+    this.#writes.remember(writer, number, isNothing ? COMMITTED_BEFORE : this.#nextSerial);
+    if (isNothing) return this.#zeroed(COMMITTED_BEFORE, chunkOffset);
     const { order } = this.#order('zero', chunkOffset, end - chunkOffset);
     return { kind: 'order', order, answer: this.#zeroed(order.serial, chunkOffset).answer };
   }

@@ -61,6 +61,7 @@ test('zeros are ordered as far as the chunk reaches then, sealed or not, once, a
   const primary = primaryOf();
   t.like(admitted(primary, zero(0, 100, 1)), { kind: 'repeat', serial: COMMITTED_BEFORE });
   admitted(primary, write(0, 50, 2));
+  t.like(admitted(primary, zero(0, 100, 1)), { kind: 'repeat', serial: COMMITTED_BEFORE }, 'a late copy');
   const { order } = admitted(primary, zero(10, 100, 3)) as { order: Order };
   t.deepEqual(order, { serial: 1, kind: 'zero', chunkOffset: 10, length: 40 });
   t.like(admitted(primary, zero(10, 100, 3)), { kind: 'repeat', serial: 1 });
