@@ -114,6 +114,7 @@ export class FileReports {
    */
   async close(state: FileState, access: Access, mayWrite: boolean, patience: Patience): Promise<void> {
     const { session, states } = this.#options;
+    const hasLocks = session.locks.isHeldBy(state.inode, access.openId);
     // With it go its locks; the master hears of them by this.
     session.locks.closed(state.inode, access.openId);
     if (session.isExpired(access.openId)) {
@@ -121,6 +122,11 @@ export class FileReports {
       // for all that was written here.
       session.closed(access.openId);
       if (!session.isWriting(state.inode)) state.leftToTheMaster();
+      states.release(state);
+      return;
+    }
+    if (!mayWrite && !hasLocks) {
+      session.closedAfterReading(access.openId);
       states.release(state);
       return;
     }

@@ -3,6 +3,7 @@ import { codeOf, GfsError, messageOf } from '../base/errors.ts';
 import { type SessionId, sessionId } from '../base/ids.ts';
 import { TaskGroup } from '../base/task-group.ts';
 import { SECOND_MS } from '../base/units.ts';
+import { ROOT_CALLER } from '../core/metadata/commands.ts';
 import {
   type CommandContext,
   MasterDefinition,
@@ -13,12 +14,13 @@ import {
 } from '../rpc/messages.ts';
 import type { Method } from '../rpc/network.ts';
 import type { Identity } from './api.ts';
+import { ClosedFiles } from './closed-files.ts';
 import { HeldLocks } from './held-locks.ts';
 import type { MasterLink } from './master-link.ts';
 import { isTransient, Patience } from './patience.ts';
 import { callerMessage } from './requests.ts';
 
-const { openSession, renewSession, closeSession } = MasterDefinition.methods;
+const { openSession, renewSession, closeSession, close } = MasterDefinition.methods;
 /** After a loss or a failed renewal. Well below any session's timeout. */
 const RENEW_SOON_MS = 200;
 const RENEW_ATTEMPT_MS = 10 * SECOND_MS;
@@ -52,6 +54,7 @@ export class Session {
   readonly #lockless = new Set<number>();
   /** Files whose Close got no answer. For the master they are open, until it is told at last. */
   readonly #unclosed = new Map<number, (patience: Patience) => Promise<void>>();
+  readonly #closedFiles: ClosedFiles;
   /** Numbers without an answer yet, in rising order. */
   readonly #unanswered = new Set<number>();
   #id: SessionId;
@@ -70,6 +73,10 @@ export class Session {
     this.filesystem = filesystem;
     this.#id = sessionId(filesystem.session);
     this.#tasks = new TaskGroup((error) => options.env.log.warn({ error }, 'the session was not renewed'));
+    this.#closedFiles = new ClosedFiles({
+      ...{ env: options.env, tasks: this.#tasks },
+      tell: () => this.#tellClosed(),
+    });
     options.link.onLost(() => {
       this.#lossCount += 1;
       this.#renewIn(RENEW_SOON_MS, true);
@@ -108,10 +115,14 @@ export class Session {
         this.#mustBeOpen(openId);
         const number = this.nextNumber();
         this.#unanswered.add(number);
+        const closed = this.#closedFiles.take();
         try {
           const acknowledged = this.#acknowledged(number);
-          request.context = { caller: callerMessage(caller), session, number, acknowledged };
+          request.context = { caller: callerMessage(caller), session, number, acknowledged, closed };
           return await this.#options.link.call(method, request, patience);
+        } catch (error) {
+          if (session === this.#id) this.#closedFiles.putBack(closed);
+          throw error;
         } finally {
           this.#unanswered.delete(number);
         }
@@ -148,6 +159,12 @@ export class Session {
     this.#openFiles.delete(openId);
     this.#expired.delete(openId);
     this.#lockless.delete(openId);
+  }
+
+  /** It was only read, and nothing is locked by it: the master hears of it by and by. */
+  closedAfterReading(openId: number): void {
+    this.closed(openId);
+    this.#closedFiles.add(openId);
   }
 
   /** These, by their numbers, are somebody else's now. */
@@ -188,6 +205,7 @@ export class Session {
     if (this.#closed) return;
     this.#closed = true;
     this.#timer?.cancel();
+    this.#closedFiles.close();
     await this.#tasks.drain();
     const { env, link } = this.#options;
     try {
@@ -261,6 +279,7 @@ export class Session {
     // The master closed them with the old one.
     for (const openId of this.#unclosed.keys()) this.closed(openId);
     this.#unclosed.clear();
+    this.#closedFiles.forget();
     const locked = this.locks.lose(() => true);
     for (const { openId, write, append } of [...this.#openFiles.values()]) {
       // Others may have written since what this client still has to write. Who reads, or appends, goes on: a record comes
@@ -282,6 +301,13 @@ export class Session {
     const answer = await this.#options.link.call(renewSession, request, patience);
     if (request.session === this.#id) this.loseLocks(answer.lostLocks);
     return answer;
+  }
+
+  /** By a command that does nothing else. */
+  async #tellClosed(): Promise<void> {
+    const request = { context: undefined, inode: 0, openId: 0, commit: undefined };
+    const patience = new Patience(this.#options.env, undefined, RENEW_ATTEMPT_MS);
+    await this.command(close, request, ROOT_CALLER, patience, true);
   }
 
   async #closeUnclosed(): Promise<void> {

@@ -9,11 +9,11 @@ import type { MasterHandlers, MasterParts } from './master-parts.ts';
 
 /** What sessions say was read. */
 export function accessTimeHandlers(parts: MasterParts): Pick<MasterHandlers, 'setAccessTimes'> {
-  const { env, metadata, sessions } = parts;
+  const { metadata } = parts;
   const { state } = metadata;
   return {
     setAccessTimes: async ({ message }) => {
-      const context = contextOf(message.context, sessions, env.monotonicMs());
+      const context = contextOf(parts, message.context);
       if (message.reads.length > READS_PER_COMMAND_MAX) {
         throw new GfsError('INVALID_ARGUMENT', `more than ${READS_PER_COMMAND_MAX} inodes in one command`);
       }

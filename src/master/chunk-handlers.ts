@@ -21,7 +21,7 @@ const WRITERS_MAX = 1024;
 
 /** Where a file's bytes are, and who orders their mutations. */
 export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMethods> {
-  const { env, metadata, servers, sessions, entries, locator, raiser, given, newChunks, garbage } = parts;
+  const { env, metadata, servers, entries, locator, raiser, given, newChunks, garbage } = parts;
   const { appendEnds, cloner, config } = parts;
   const { state } = metadata;
 
@@ -45,7 +45,7 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
       const inode = inodeId(message.inode);
       const { fileOffset, openId } = message;
       if (!Number.isSafeInteger(fileOffset)) throw new GfsError('INVALID_ARGUMENT', `offset ${fileOffset}`);
-      const context = contextOf(message.context, sessions, env.monotonicMs());
+      const context = contextOf(parts, message.context);
       const { caller, session } = context;
       checkFileAccess(parts.access, { caller, session, openId, inode, write: true });
       const { goal } = mustBeFile(unwrap(state.attributes(inode)));

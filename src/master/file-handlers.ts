@@ -1,10 +1,11 @@
 import { GfsError } from '../base/errors.ts';
-import { type InodeId, inodeId, type SessionId, sessionId } from '../base/ids.ts';
+import { type InodeId, inodeId, sessionId } from '../base/ids.ts';
 import { unwrap } from '../base/result.ts';
 import type { CommandContext, NewChunk } from '../core/metadata/commands.ts';
 import { type Attributes, FileType } from '../core/metadata/rows.ts';
 import type { ExtentLocation, LengthCommit } from '../rpc/messages.ts';
 import { fenceAppends } from './append-fence.ts';
+import { closeFile } from './closed-files.ts';
 import { contextOf, sessionOf } from './command-context.ts';
 import { chunksToFence, fenceChunks } from './dropped-chunks.ts';
 import { checkFileAccess, checkReach, checkWriteByInode, unreachable } from './file-access.ts';
@@ -28,11 +29,9 @@ const FIRST_EXTENTS = 4;
  * write of the log, nor does the close of a file that was not written.
  */
 export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMethods> {
-  const { env, config, metadata, sessions, entries, channels, locator, newChunks, reaper, garbage, locks } =
-    parts;
+  const { env, config, metadata, sessions, entries, channels, locator, newChunks, reaper, garbage } = parts;
   const { state } = metadata;
-  const contextIn = (context: Parameters<typeof contextOf>[0]) =>
-    contextOf(context, sessions, env.monotonicMs());
+  const contextIn = (context: Parameters<typeof contextOf>[1]) => contextOf(parts, context);
 
   const firstExtents = (inode: InodeId, { session }: CommandContext): ExtentLocation[] => {
     const nowMs = env.monotonicMs();
@@ -144,21 +143,22 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
           message: { attributes: emptied, openId, extents: firstExtents(inode, context), beingWritten },
         };
       } catch (error) {
-        if (openId !== 0) forget(sessionOf(context), openId);
+        if (openId !== 0) closeFile(parts, sessionOf(context), openId);
         throw error;
       }
     },
 
     close: async ({ message }) => {
-      const inode = inodeId(message.inode);
       const context = contextIn(message.context);
       const session = sessionOf(context);
+      if (message.inode === 0) return { message: NOTHING_COMMITTED };
+      const inode = inodeId(message.inode);
       if (message.commit === undefined) {
         const row = state.attributes(inode);
         // Closed again, after an answer was lost, it may be out of reach: that is no failure, and no way to look.
         const isReached = unreachable(parts.access, context, [inode]) === undefined;
         const attributes = row.ok && isReached ? row.value : undefined;
-        forget(session, message.openId);
+        closeFile(parts, session, message.openId);
         if (attributes === undefined) return { message: NOTHING_COMMITTED };
         const beingWritten = entries.isBeingWritten(session, attributes);
         return { message: { ...NOTHING_COMMITTED, attributes, beingWritten } };
@@ -166,7 +166,7 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
       const { caller } = context;
       checkFileAccess(parts.access, { caller, session, openId: message.openId, inode, write: true });
       const committed = await commit(context, inode, message.commit);
-      forget(session, message.openId);
+      closeFile(parts, session, message.openId);
       return { message: committed };
     },
 
@@ -207,15 +207,6 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
       return { message: await entries.entry(context.session, attributes) };
     },
   };
-
-  function forget(session: SessionId, openId: number): void {
-    const file = sessions.fileOf(session, openId);
-    if (file !== undefined) locks.closed(session, file.inode, openId);
-    const closed = sessions.close(session, openId);
-    if (closed === undefined) return;
-    const row = state.attributes(closed);
-    if (row.ok && row.value.linkCount === 0) reaper.consider([closed]);
-  }
 }
 
 const NOTHING_COMMITTED = { attributes: undefined, previousCtime: undefined, beingWritten: false };

@@ -25,9 +25,8 @@ const LIST_ENTRIES_MAX = 4096;
 
 /** The tree of names. Look-ups are answered from the state at once; commands wait for the log. */
 export function namespaceHandlers(parts: MasterParts): Pick<MasterHandlers, NamespaceMethods> {
-  const { env, metadata, sessions, reaper, entries } = parts;
+  const { metadata, reaper, entries } = parts;
   const { state } = metadata;
-  const nowMs = () => env.monotonicMs();
   /** Who looks, if he may come to what he names. */
   const lookerAt = (message: { caller: Caller | undefined; session: number }, inode: InodeId) => {
     const caller = callerOf(message.caller);
@@ -92,7 +91,7 @@ export function namespaceHandlers(parts: MasterParts): Pick<MasterHandlers, Name
 
     makeNode: async ({ message }) => {
       const { name, mode, umask, rdev, symlinkTarget } = message;
-      const context = contextOf(message.context, sessions, nowMs());
+      const context = contextOf(parts, message.context);
       const parent = inodeId(message.parent);
       const type = nodeTypeOf(message.type);
       const body = { parent, name, inode: metadata.dealInode(), type, mode, umask, rdev, symlinkTarget };
@@ -101,7 +100,7 @@ export function namespaceHandlers(parts: MasterParts): Pick<MasterHandlers, Name
     },
 
     makeLink: async ({ message }) => {
-      const context = contextOf(message.context, sessions, nowMs());
+      const context = contextOf(parts, message.context);
       const body = { inode: inodeId(message.inode), parent: inodeId(message.parent), name: message.name };
       const reach = reaching(context, body.parent, body.inode);
       const attributes = unwrap(await metadata.execute(context, 'makeLink', body, reach));
@@ -110,7 +109,7 @@ export function namespaceHandlers(parts: MasterParts): Pick<MasterHandlers, Name
     },
 
     unlink: async ({ message }) => {
-      const context = contextOf(message.context, sessions, nowMs());
+      const context = contextOf(parts, message.context);
       const body = { parent: inodeId(message.parent), name: message.name };
       const reach = reaching(context, body.parent);
       const { inode } = unwrap(await metadata.execute(context, 'unlink', body, reach));
@@ -119,7 +118,7 @@ export function namespaceHandlers(parts: MasterParts): Pick<MasterHandlers, Name
     },
 
     removeDirectory: async ({ message }) => {
-      const context = contextOf(message.context, sessions, nowMs());
+      const context = contextOf(parts, message.context);
       const body = { parent: inodeId(message.parent), name: message.name };
       const reach = reaching(context, body.parent);
       const { inode } = unwrap(await metadata.execute(context, 'removeDirectory', body, reach));
@@ -133,7 +132,7 @@ export function namespaceHandlers(parts: MasterParts): Pick<MasterHandlers, Name
 
     rename: async ({ message }) => {
       const { name, newName, noReplace, exchange } = message;
-      const context = contextOf(message.context, sessions, nowMs());
+      const context = contextOf(parts, message.context);
       const parent = inodeId(message.parent);
       const newParent = inodeId(message.newParent);
       const whiteout = message.whiteout ? metadata.dealInode() : undefined;

@@ -8,11 +8,11 @@ import { SHARED_EXTENTS_MAX, type ShareRange, shareRange } from './range-sharer.
 
 /** Copies that are made by sharing chunks. */
 export function shareHandlers(parts: MasterParts): Pick<MasterHandlers, 'shareRange'> {
-  const { env, metadata, sessions, entries, locator } = parts;
+  const { env, metadata, entries, locator } = parts;
 
   return {
     shareRange: async ({ message }) => {
-      const context = contextOf(message.context, sessions, env.monotonicMs());
+      const context = contextOf(parts, message.context);
       const { caller, session } = context;
       const range = rangeOf(message);
       const { source, target } = range;

@@ -11,7 +11,7 @@ type XattrMethods = 'getXattr' | 'listXattrs' | 'setXattr' | 'removeXattr';
 
 /** Extended attributes, ACLs among them: look-ups from the state, changes by way of the log. */
 export function xattrHandlers(parts: MasterParts): Pick<MasterHandlers, XattrMethods> {
-  const { env, metadata, sessions, entries } = parts;
+  const { metadata, sessions, entries } = parts;
   const { state } = metadata;
 
   /** Who looks, if he may come there. He is told when the inode changes. */
@@ -46,14 +46,14 @@ export function xattrHandlers(parts: MasterParts): Pick<MasterHandlers, XattrMet
 
     setXattr: async ({ message }) => {
       const { name, value, create, replace } = message;
-      const context = contextOf(message.context, sessions, env.monotonicMs());
+      const context = contextOf(parts, message.context);
       const body = { inode: inodeId(message.inode), name, value, create, replace };
       const reach = reaching(context, body.inode);
       return await changed(context, await metadata.execute(context, 'setXattr', body, reach));
     },
 
     removeXattr: async ({ message }) => {
-      const context = contextOf(message.context, sessions, env.monotonicMs());
+      const context = contextOf(parts, message.context);
       const inode = inodeId(message.inode);
       const byOpenFile = context.session !== 0 && sessions.writersOf(inode).includes(context.session);
       const body = { inode, name: message.name, byOpenFile };

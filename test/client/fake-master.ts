@@ -37,6 +37,7 @@ interface FakeChunk {
 }
 
 const ROOT = 1;
+const NOTHING = { attributes: undefined, previousCtime: undefined, beingWritten: false };
 const NO_TARGET = new Uint8Array(0);
 const TIMEOUT_MS = 60_000;
 
@@ -179,6 +180,8 @@ export class FakeMaster {
         }),
       }),
       close: async ({ message }) => {
+        for (const openId of message.context?.closed ?? []) this.openFiles.delete(openId);
+        if (message.inode === 0) return { message: NOTHING };
         this.openFiles.delete(message.openId);
         return { message: this.#commit(message.inode, message.commit) };
       },
@@ -239,6 +242,7 @@ export class FakeMaster {
     if (context === undefined) throw new GfsError('INVALID_ARGUMENT', 'no context');
     this.#check(context.session);
     const key = `${context.session}.${context.number}`;
+    for (const openId of context.closed) this.openFiles.delete(openId);
     if (!this.#results.has(key)) this.#results.set(key, work());
     return this.#results.get(key) as T;
   }

@@ -121,7 +121,8 @@ export class Client {
 
   context(caller = ROOT): CommandContext {
     this.#number += 1;
-    return { caller, session: this.session, number: this.session === 0 ? 0 : this.#number, acknowledged: 0 };
+    const number = this.session === 0 ? 0 : this.#number;
+    return { caller, session: this.session, number, acknowledged: 0, closed: [] };
   }
 
   async create(

@@ -73,6 +73,19 @@ test('it outlives the master while its session tells that it is open', async (t)
   t.is((await link(client, kept.inode)).attributes?.linkCount, 1);
 });
 
+test('an open file is closed by what any command says of it', async (t) => {
+  const { client } = await openPlace(t);
+  const [one, other] = [await create(client), await create(client)];
+  await client.call(methods.close, { context: { ...client.context(), closed: [one.openId, 999_999] } });
+  await eventually(t, 'it goes', async () => !(await exists(client, one.inode)));
+  const context = { ...client.context(), closed: [other.openId] };
+  t.is(
+    await codeFrom(client.call(methods.unlink, { context, parent: 1, name: Buffer.from('none') })),
+    'NOT_FOUND',
+  );
+  await eventually(t, 'though the command was refused', async () => !(await exists(client, other.inode)));
+});
+
 test('one that was made just before the master ended is there when its maker asks again', async (t) => {
   const { place, client } = await openPlace(t);
   const unlinked = await client.create('unlinked', { reserve: false });
