@@ -141,13 +141,7 @@ export class Appender {
 
   /** The end of the file once one of its extents is known to be sealed at that length. */
   async #behind(access: Access, span: ExtentSpan, sealedLength: number, patience: Patience): Promise<End> {
-    try {
-      await this.#locations.addBehind(access, span, sealedLength, patience);
-    } catch (error) {
-      if (codeOf(error) !== 'INVALID_ARGUMENT') throw error;
-      // A write far behind has added an extent.
-      await patience.pause(error);
-    }
+    await this.#locations.addBehind(access, span, sealedLength, patience);
     return await this.#findEnd(access, patience);
   }
 

@@ -207,7 +207,7 @@ export class ChunkReader {
     if (members.length === 0) {
       return { kind: 'failed', error: new GfsError('CHUNK_LOST', `chunk ${hex(chunk)} has no replica`) };
     }
-    const mayHaveFollower = span.checkedAtMs <= grewAtMs && !span.location.sealed;
+    const mayHaveFollower = span.checkedAtMs <= grewAtMs;
     if (!fresh && (absent.length > 0 || mayHaveFollower)) return { kind: 'stale' };
     return { kind: 'data', bytes: [...longest, ...zeros(length - lengthOf(longest))] };
   }

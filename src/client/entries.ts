@@ -97,7 +97,6 @@ export class Entries {
 
   /** Or what to tell the master, after a pause, when the primary does not say. */
   async #lengthOf(tail: ExtentLocation, patience: Patience): Promise<number | { suspectVersion: number }> {
-    if (tail.sealed) return tail.sealedLength;
     try {
       return (await this.#writer.lengthAt(tail, patience)).length;
     } catch (error) {

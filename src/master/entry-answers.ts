@@ -105,7 +105,7 @@ export class EntryAnswers {
         return { attributes: current, beingWritten, tail: undefined, parent: undefined };
       const tail = this.#locator.locate(extent, this.#env.monotonicMs(), session);
       const answers = tail.primary !== 0 && tail.version !== suspectVersion;
-      if (tail.sealed || answers) return { attributes: current, beingWritten, tail, parent: undefined };
+      if (answers) return { attributes: current, beingWritten, tail, parent: undefined };
       await unlessGone(this.#raiser.ensurePrimary(extent.chunk, suspectVersion));
       // The complaint was heard; a primary that was kept nevertheless is worth another try (P12).
       suspectVersion = 0;

@@ -103,7 +103,6 @@ export class LengthSettler {
     for (let before = FILE_LENGTH_MAX + 1; ; ) {
       const extent = metadata.state.tailExtent(inode.inode, inode.length, before);
       if (extent === undefined) return false;
-      if (extent.sealedLength !== undefined) return true;
       const row = metadata.state.chunk(extent.chunk);
       if (row === undefined) return false;
       if (leases.primaryOf(extent.chunk, row.version, env.monotonicMs()) !== undefined) return true;
@@ -122,7 +121,7 @@ export class LengthSettler {
       const row = metadata.state.tables.inode(inode);
       const extent = row === undefined ? undefined : metadata.state.tailExtent(inode, row.length, before);
       if (row === undefined || extent === undefined) return;
-      const length = extent.sealedLength ?? (await this.#lengthUnderNewVersion(extent.chunk, turn));
+      const length = await this.#lengthUnderNewVersion(extent.chunk, turn);
       const end = extent.start + length;
       if (length > 0) {
         // What its writer wrote into holes nobody knows.

@@ -2,11 +2,11 @@ import type { InodeId } from '../../base/ids.ts';
 import { type Result, refuse } from '../../base/result.ts';
 import { badNewChunk, badRaise, dropExtent, putNewExtent, raised, useChunkId } from './chunk-rows.ts';
 import type { CommandContext, Committed } from './commands.ts';
-import { endOf, FILE_LENGTH_MAX, gridStart } from './extents.ts';
+import { endOf, FILE_LENGTH_MAX, gridStart, sealedLengthBefore } from './extents.ts';
 import { dataAfterZeros, holesAt } from './holes.ts';
 import { withoutSetIds } from './permissions.ts';
 import { type Prepare, ready } from './prepared.ts';
-import { FileType, type Inode, type Time } from './rows.ts';
+import { type Extent, FileType, type Inode, type Time } from './rows.ts';
 import type { MetadataState } from './state.ts';
 import { sameTime } from './times.ts';
 import { CAPABILITY, withoutXattr } from './xattrs.ts';
@@ -91,9 +91,9 @@ export const prepareAddChunk: Prepare<'addChunk'> = (state, { inode, fileOffset,
   if (bad) return bad;
   return ready(() => {
     const there = state.extentAt(inode, fileOffset);
-    if (there !== undefined && there.chunk === replaced && there.sealedLength === undefined) {
+    if (there !== undefined && there.chunk === replaced && !isSealedInFile(there, file.value)) {
       dropExtent(state, inode, there);
-      return putNewExtent(state, file.value, { start: there.start, chunk });
+      return putNewExtent(state, file.value, { ...there, chunk });
     }
     if (there !== undefined) {
       useChunkId(state, chunk);
@@ -101,16 +101,24 @@ export const prepareAddChunk: Prepare<'addChunk'> = (state, { inode, fileOffset,
     }
     const previous = state.tables.extentAtOrBefore(inode, fileOffset);
     const start = gridStart(previous, fileOffset, state.chunkSizeBytes);
-    return putNewExtent(state, file.value, { start, chunk });
+    const [next] = state.tables.extentsFrom(inode, fileOffset, 1);
+    const sealedLength = sealedLengthBefore(next, start, state.chunkSizeBytes);
+    return putNewExtent(state, file.value, { start, chunk, sealedLength });
   });
 };
+
+/** What its primary sealed is part of the file's length; what has no room for a whole chunk may be empty. */
+function isSealedInFile({ start, sealedLength }: Extent, { length }: Inode): boolean {
+  return sealedLength !== undefined && length > start;
+}
 
 export const prepareRaiseVersion: Prepare<'raiseVersion'> = (state, raise) =>
   badRaise(state, raise) ?? ready(() => raised(state, raise));
 
 /**
- * A sealed extent has its true length for ever (P16); the next one starts at its end. Only the last one is sealed. A
- * compare-and-set: a seal that was told before a truncation inside the extent would bring back what that took away.
+ * A sealed extent's chunk gets no longer (P16); the next extent starts at its end. Others may lie behind it by now: then what
+ * is left of its place is a hole. A compare-and-set: a seal that was told before a truncation inside the extent would bring
+ * back what that took away.
  */
 export const prepareSealExtent: Prepare<'sealExtent'> = (state, { inode, start, chunk, length, version }) => {
   const file = regularFile(state, inode);
@@ -120,14 +128,12 @@ export const prepareSealExtent: Prepare<'sealExtent'> = (state, { inode, start, 
     return refuse('NO_SUCH_CHUNK', `no chunk ${chunk} at ${start}`);
   const cut = state.chunk(chunk)?.cuts.at(-1);
   const cutSince = cut !== undefined && cut.version > version;
-  if (cutSince || (extent.sealedLength !== undefined && extent.sealedLength !== length))
+  const { sealedLength } = extent;
+  if (cutSince || (sealedLength !== undefined && length > sealedLength))
     return refuse('VERSION_MISMATCH', `chunk ${chunk} was cut after version ${version}`);
-  if (extent.sealedLength !== undefined) return ready(() => extent);
+  if (sealedLength === length) return ready(() => extent);
   if (length < 1 || length > state.chunkSizeBytes)
     return refuse('INVALID_ARGUMENT', `a sealed length of ${length}`);
-  if (state.tables.extentsFrom(inode, start + 1, 1).length > 0) {
-    return refuse('INVALID_ARGUMENT', `the extent at ${start} is not the last one`);
-  }
   return ready(() => {
     const sealed = { ...extent, sealedLength: length };
     const end = endOf(sealed, state.chunkSizeBytes);

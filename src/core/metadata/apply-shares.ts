@@ -102,7 +102,7 @@ function sharedExtents(state: MetadataState, body: Sharing): Result<Extent[]> {
   }
   const last = found.at(-1);
   const end = sourceStart + length;
-  // Of one that is sealed, all is data.
+  // One that is sealed is shared whole.
   const isCovered = last !== undefined && (end === position || last.sealedLength === undefined);
   if (isCovered && end > last.start && end <= position) return ok(found);
   return refuse('INVALID_ARGUMENT', `${length} bytes from ${sourceStart} on are no extents`);

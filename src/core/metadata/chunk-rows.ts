@@ -43,7 +43,7 @@ export function useChunkId(state: MetadataState, chunk: NewChunk | undefined): v
 export function putNewExtent(
   state: MetadataState,
   inode: Inode,
-  { start, chunk }: { start: number; chunk: NewChunk },
+  { start, chunk, sealedLength }: { start: number; chunk: NewChunk; sealedLength?: number | undefined },
 ): Extent {
   const { members, primary } = chunk;
   const row: Chunk = {
@@ -57,7 +57,7 @@ export function putNewExtent(
     firstVersion: 1,
     goal: inode.goal,
   };
-  const extent: Extent = { start, chunk: chunk.chunk, sealedLength: undefined };
+  const extent: Extent = { start, chunk: chunk.chunk, sealedLength };
   useChunkId(state, chunk);
   state.tables.putChunk(chunk.chunk, row);
   state.tables.putExtent(inode.inode, extent);

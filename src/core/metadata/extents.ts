@@ -17,6 +17,19 @@ export function endOfRow(extents: readonly Extent[], start: number, chunkSizeByt
   return last === undefined ? start : endOf(last, chunkSizeBytes);
 }
 
+/**
+ * What an extent that is added at `start` is sealed at from the first on: it has no room for a whole chunk where another one
+ * begins sooner. That is so behind an extent that was sealed while others lay behind it.
+ */
+export function sealedLengthBefore(
+  next: Extent | undefined,
+  start: number,
+  chunkSizeBytes: number,
+): number | undefined {
+  const room = next === undefined ? chunkSizeBytes : next.start - start;
+  return room < chunkSizeBytes ? room : undefined;
+}
+
 /** The extent that holds the offset, if there is one. */
 export function extentAt(
   tables: Tables,

@@ -66,7 +66,10 @@ export interface Extent {
   /** File offset of its first byte. */
   readonly start: number;
   readonly chunk: ChunkHandle;
-  /** True length once sealed; it may still be shortened by truncation. */
+  /**
+   * Nothing of the extent lies behind it. Its chunk was sealed by its primary at that length (P16), or is as long at most: the
+   * extent has so much room only, or was cut. It may still become less, by truncation or by a seal of the chunk.
+   */
   readonly sealedLength: number | undefined;
 }
 

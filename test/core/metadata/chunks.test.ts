@@ -71,11 +71,40 @@ test('after a sealed extent the grid starts again at its end', async (t) => {
     [0, 1000, 1000 + CHUNK_SIZE],
   );
   t.is(world.code('sealExtent', { ...seal, start: 1000 }), 'NO_SUCH_CHUNK');
-  const second = world.state.extentAt(inode, 1000) as Extent;
-  t.is(
-    world.code('sealExtent', { ...seal, start: 1000, chunk: second.chunk, length: 5 }),
-    'INVALID_ARGUMENT',
+  checkInvariants(world.state);
+});
+
+test('what is left of the place of an extent that is sealed between others takes extents that fit', async (t) => {
+  const world = await newWorld();
+  const inode = world.file(ROOT, 'a', { firstChunk: world.newChunk() });
+  const [first] = world.state.extents(inode, 0, 1) as [Extent];
+  const far = addChunk(world, inode, 2 * CHUNK_SIZE + 5);
+  const seal = (extent: Extent, length: number) =>
+    world.run('sealExtent', { inode, start: extent.start, chunk: extent.chunk, length, version: 1 });
+  t.is(unwrap(seal(first, 1000)).sealedLength, 1000);
+  t.is(world.attributes(inode).length, 1000);
+  // The grid begins at the end of the sealed one, as far as there is room.
+  const last = addChunk(world, inode, 2 * CHUNK_SIZE - 1);
+  t.like(last, { start: 1000 + CHUNK_SIZE, sealedLength: CHUNK_SIZE - 1000 });
+  t.like(addChunk(world, inode, 1000), { start: 1000, sealedLength: undefined });
+  t.deepEqual(addChunk(world, inode, last.start), last, 'whoever comes second gets the same one');
+  // Its chunk may be sealed sooner, never later.
+  t.is(codeOf(seal(last, CHUNK_SIZE)), 'VERSION_MISMATCH');
+  t.is(unwrap(seal(last, 50)).sealedLength, 50);
+  t.like(addChunk(world, inode, last.start + 50), {
+    start: last.start + 50,
+    sealedLength: CHUNK_SIZE - 1050,
+  });
+  t.deepEqual(
+    world.state.extents(inode, 0, 9).map(({ start }) => start),
+    [0, 1000, last.start, last.start + 50, far.start],
   );
+  checkInvariants(world.state);
+  const cut = { length: last.start + 70, cut: raiseOf(world, addChunk(world, inode, last.start + 50)) };
+  world.run('commitLength', { inode, length: far.start + 9, mtime: undefined });
+  t.is(codeOf(world.setAttributes(inode, cut)), 'OK');
+  t.is(world.state.extents(inode, 0, 9).at(-1)?.sealedLength, 20);
+  t.like(addChunk(world, inode, last.start + 80), { start: last.start + 70, sealedLength: undefined });
   checkInvariants(world.state);
 });
 
@@ -325,4 +354,26 @@ test('P23: a chunk that nobody wrote gives its place to another, compared by its
   t.is(world.state.chunkCount, chunkCount);
   checkInvariants(world.state);
   t.pass();
+});
+
+test('P23: also one that has room for less than a whole chunk, but none that was sealed', async (t) => {
+  const world = await newWorld();
+  const inode = world.file(ROOT, 'a', { firstChunk: world.newChunk() });
+  const [sealed] = world.state.extents(inode, 0, 1) as [Extent];
+  addChunk(world, inode, CHUNK_SIZE);
+  const { start, chunk } = sealed;
+  unwrap(world.run('sealExtent', { inode, start, chunk, length: 1000, version: 1 }));
+  const replace = (replaced: Extent) =>
+    unwrap(
+      world.run('addChunk', {
+        ...{ inode, fileOffset: replaced.start, chunk: world.newChunk() },
+        replaced: replaced.chunk,
+      }),
+    ) as Extent;
+  t.is(replace(sealed).chunk, chunk);
+  const small = addChunk(world, inode, 1000);
+  const other = replace(small);
+  t.not(other.chunk, small.chunk);
+  t.like(other, { start: 1000, sealedLength: CHUNK_SIZE - 1000 });
+  checkInvariants(world.state);
 });
