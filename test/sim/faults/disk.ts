@@ -66,15 +66,21 @@ function copiesOf(path: string, others: readonly Node[]): number {
 }
 
 /** Its log says so: a copy that was begun, and waits for its primary, holds nothing yet. */
-function isWholeAt({ disk }: Node, chunk: number): boolean {
+function isWholeAt(node: Node, chunk: number): boolean {
+  const content = contentAt(node, chunk);
+  return content?.whole === true && content.length > 0;
+}
+
+/** What the machine's disk holds of the chunk; undefined: nothing. */
+export function contentAt({ disk }: Node, chunk: number): ReplicaContent | undefined {
   const { log } = replicaPaths('/data/chunks', chunk);
-  if (disk.names.find(log) === undefined) return false;
+  if (disk.names.find(log) === undefined) return undefined;
   const file = disk.names.file(log);
   const bytes = Buffer.alloc(file.length);
   file.read(bytes, 0);
   const scan = scanLog(bytes, chunk);
-  if (scan === undefined) return false;
+  if (scan === undefined) return undefined;
   const content = new ReplicaContent(scan.base, scan.baseInlineAt);
   for (const { record, inlineAt } of scan.changes) content.apply(record, inlineAt);
-  return content.whole && content.length > 0;
+  return content;
 }

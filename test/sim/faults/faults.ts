@@ -5,6 +5,7 @@ import type { Random } from '../random.ts';
 import { ANSWERS_LOST } from './answers-lost.ts';
 import { CRASHES, LESSON_BROKEN_OFF } from './crash.ts';
 import { BIT_ROT, FULL_DISK, SLOW_DISK } from './disk.ts';
+import { EARLY_SEAL } from './early-seal.ts';
 import type { Fault, Scene } from './fault.ts';
 import { LOG_TAIL_LOST } from './lost-log.ts';
 import { FLIPS_ON_THE_WIRE, LATE_COPIES, LOST_CONNECTIONS, SLOW_NETWORK } from './network.ts';
@@ -31,6 +32,7 @@ export const FAULTS: readonly Fault[] = [
   SLOW_DISK,
   FULL_DISK,
   BIT_ROT,
+  EARLY_SEAL,
 ];
 
 /** What follows from the faults, and is counted where it happens. */
@@ -46,6 +48,7 @@ export const CONSEQUENCES = [
   'client cut off from its answers',
   'version told to few or nobody',
   'synced commands lost',
+  'chunk sealed before it was full',
 ] as const;
 
 export interface FaultMixture {
