@@ -218,12 +218,12 @@ export class ChunkWriter {
       return await locations.forWrite(access, fileOffset, suspicion, patience);
     } catch (error) {
       if (suspicion?.full === undefined || !hasRoomElsewhere(error)) throw error;
-      const { span: last } = await locations.last(access, patience);
-      if (last === undefined || last.location.chunk !== suspicion.chunk) throw error;
-      const { length } = await this.lengthOf(access, last.start, patience);
+      const span = await locations.withPrimary(access, fileOffset, undefined, patience);
+      if (span?.location.chunk !== suspicion.chunk) throw error;
+      const { length } = await this.lengthOf(access, span.start, patience);
       // What is in the chunk stays there.
-      if (length === 0 || fileOffset < last.start + length) throw error;
-      const sealed = await this.seal(access, last.start, 0, patience);
+      if (length === 0 || fileOffset < span.start + length) throw error;
+      const sealed = await this.seal(access, span.start, 0, patience);
       if (sealed !== undefined) await locations.addBehind(access, sealed.span, sealed.length, patience);
       return await locations.forWrite(access, fileOffset, undefined, patience);
     }

@@ -162,6 +162,39 @@ test('where no member can be spared, a file goes on in another chunk behind what
     { serverCount: 5, replication: 2 },
   ));
 
+test('where no member can be spared, a hole between chunks is filled by another one', (t) =>
+  inRealCluster(
+    'none to spare in the midst',
+    async (cluster) => {
+      const { client, connect } = cluster;
+      const file = await create(cluster, 'f');
+      const expected = Buffer.alloc(600 * KiB);
+      const write = async (at: number, length: number) => {
+        const bytes = pattern(length, at);
+        await file.write(at, [bytes]);
+        await file.sync();
+        bytes.copy(expected, at);
+      };
+      await write(0, 50 * KiB);
+      await write(590 * KiB, 10 * KiB);
+      const [[full = 0] = []] = await membersOf(client, file);
+      await fill(cluster, [full]);
+      await write(60 * KiB, 100);
+      await write(55 * KiB, 300 * KiB);
+      const { file: theirs } = await (await connect()).open(file.inode, { read: true }, ME);
+      t.true((await readAll(file)).equals(expected));
+      t.true((await readAll(theirs)).equals(expected));
+      // What is there stays where it is, and cannot be overwritten now.
+      await fill(cluster, [full]);
+      await file.write(49 * KiB, [pattern(2 * KiB, 3)]);
+      t.is(await codeFrom(file.flush()), 'NO_SPACE');
+      t.true((await readAll(theirs)).equals(expected), 'nothing was changed');
+      await theirs.close();
+      await file.close();
+    },
+    { serverCount: 5, replication: 2 },
+  ));
+
 test('where no member can be spared, and one has not a byte left, writers learn it at once', (t) =>
   inRealCluster(
     'none to spare, none to record',

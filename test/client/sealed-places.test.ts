@@ -1,11 +1,13 @@
-// A chunk is sealed, and before the master is told somebody writes far behind it: what is left of its place is written to.
+// A chunk is sealed while others lie behind it in its file: what is left of its place is written to.
 import test from 'ava';
+import { must } from '../../src/base/assert.ts';
 import { inodeId } from '../../src/base/ids.ts';
 import { KiB } from '../../src/base/units.ts';
 import type { GfsFile } from '../../src/client/api.ts';
 import type { GfsClient } from '../../src/client/gfs-client.ts';
+import { replicaPaths } from '../../src/storage/replica-files.ts';
 import { inRealCluster, type RealCluster } from './real-cluster.ts';
-import { ME, pattern, readAll, WRITING } from './world.ts';
+import { codeFrom, ME, pattern, readAll, WRITING } from './world.ts';
 
 const CHUNK = 256 * KiB;
 const RECORD = 60 * KiB;
@@ -150,4 +152,29 @@ test('a file ends where its data ends, also in what is left of a sealed place', 
       [CHUNK, undefined],
     ]);
     t.is(await appended(), CHUNK, 'in the last extent');
+  }));
+
+test('behind a block in the midst of a file that no server has any more, writes go on', (t) =>
+  inRealCluster('lost', async ({ client, connect, disk }) => {
+    const { file } = await client.create(client.rootInode, Buffer.from('f'), WRITING, ME);
+    const model = Buffer.alloc(FAR_END);
+    const write = async (at: number, bytes: Buffer) => {
+      await file.write(at, [bytes]);
+      await file.sync();
+      bytes.copy(model, at);
+    };
+    await write(0, pattern(100 * KiB));
+    await write(FAR, pattern(FAR_END - FAR, 8));
+    const [first] = (await client.statFile(inodeId(file.inode), ME)).extents;
+    const { data } = replicaPaths('/data/chunks', must(first, 'it was written').chunk);
+    for (const machine of ['s1', 's2', 's3']) disk(machine).flipBit(data, 90 * KiB, 1);
+    const { file: theirs } = await (await connect()).open(file.inode, { read: true }, ME);
+    t.is(await codeFrom(theirs.read(80 * KiB, KiB)), 'CHECKSUM_MISMATCH');
+    await write(100 * KiB + 5, pattern(200 * KiB, 1));
+    const rest = Buffer.concat(await theirs.read(100 * KiB, FAR_END));
+    t.true(rest.equals(model.subarray(100 * KiB)));
+    t.deepEqual((await placesOf(file, client))[0], [0, 100 * KiB]);
+    t.is(await codeFrom(theirs.read(80 * KiB, KiB)), 'CHECKSUM_MISMATCH', 'of that block alone');
+    await theirs.close();
+    await file.close();
   }));
