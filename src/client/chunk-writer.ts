@@ -377,7 +377,7 @@ export class ChunkWriter {
 
   /** What to do about a failed attempt; throws when nothing helps. */
   remedyFor(error: unknown, location: ExtentLocation): Remedy {
-    const { chunk, version } = location;
+    const { chunk, start, version } = location;
     switch (codeOf(error)) {
       case 'VERSION_MISMATCH':
       case 'NOT_PRIMARY':
@@ -386,11 +386,11 @@ export class ChunkWriter {
       case 'CORRUPT':
       case 'UNAVAILABLE':
       case 'DEADLINE_EXCEEDED':
-        return { kind: 'suspect', suspicion: { chunk, version } };
+        return { kind: 'suspect', suspicion: { chunk, start, version } };
       case 'NO_SPACE': {
         const full = serverNamedBy(error) ?? location.primary;
         const unacknowledged = this.#options.locations.firstRecord(location) !== undefined;
-        return { kind: 'suspect', suspicion: { chunk, version, full, unacknowledged } };
+        return { kind: 'suspect', suspicion: { chunk, start, version, full, unacknowledged } };
       }
       case 'SEALED':
       case 'NOT_READY':

@@ -30,9 +30,17 @@ export class KnownChunks {
     return this.#replaced.has(chunk);
   }
 
-  /** Nothing of ours was acknowledged by the chunk; `there` is what the master has in its place then. */
-  noteReplaced(chunk: number, there: ExtentLocation | undefined): void {
+  /**
+   * Nothing of ours was acknowledged by the chunk of the extent at `start`; `there` is what the master has then where we wanted
+   * to write. A clone has what the chunk had, which is another file's now (P20); an extent that begins elsewhere lies behind it,
+   * as it was sealed.
+   */
+  noteReplaced(
+    { chunk, start }: Pick<ExtentLocation, 'chunk' | 'start'>,
+    there: ExtentLocation | undefined,
+  ): void {
     if (there === undefined || there.chunk === chunk) return;
+    if (there.start !== start || there.firstVersion > 1) return;
     this.#replaced.set(chunk, true);
     if (!this.#begun.has(chunk)) return;
     throw new GfsError('WRITES_LOST', `chunk ${chunk} was given up while a write to it was acknowledged`);

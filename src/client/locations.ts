@@ -41,6 +41,8 @@ export interface Access {
 /** A mutation at this version was refused or lost. */
 export interface Suspicion {
   readonly chunk: number;
+  /** Of its extent. */
+  readonly start: number;
   readonly version: number;
   /** Nothing of ours was acknowledged there (P23): another chunk may take its place. */
   readonly unacknowledged?: boolean;
@@ -200,7 +202,7 @@ export class Locations {
           },
           patience,
         );
-        if (suspicion?.unacknowledged) this.#chunks.noteReplaced(suspicion.chunk, found.extents[0]);
+        if (suspicion?.unacknowledged) this.#chunks.noteReplaced(suspicion, found.extents[0]);
         // The master heard the complaint and names a primary: it has asked that one, and it is worth another try (P12).
         suspicion = undefined;
         const first = found.extents[0];
