@@ -6,6 +6,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { NODE_FLAGS } from '../../src/base/node-flags.ts';
 import { type Finished, GFS, isMounted, ROOT, run } from './cluster.ts';
 import { Daemon } from './daemon.ts';
 import { Namespaces } from './namespaces.ts';
@@ -169,7 +170,11 @@ export class DaemonCluster {
 
   #daemonOn(node: string, name: string, argv: readonly string[]): Daemon {
     const enter = this.network?.enter(node) ?? [];
-    return new Daemon(name, [...enter, process.execPath, ...argv], join(this.directory, 'log'));
+    return new Daemon(
+      name,
+      [...enter, process.execPath, ...NODE_FLAGS, ...argv],
+      join(this.directory, 'log'),
+    );
   }
 
   #server(name: string, dataDirectory: string): Daemon {
