@@ -26,6 +26,8 @@ export interface DaemonClusterOptions {
   readonly master?: readonly string[];
   /** Options of all mounts, as after -o. */
   readonly mountOptions?: string;
+  /** Where a directory is made for what daemons keep; usually that is beside their logs. */
+  readonly dataIn?: string | undefined;
   /** Each daemon has a network namespace of its own. */
   readonly namespaces?: boolean;
 }
@@ -55,6 +57,7 @@ export class DaemonCluster {
   readonly mounts: Mount[];
   readonly network: Namespaces | undefined;
   readonly #options: DaemonClusterOptions;
+  readonly #dataDirectory: string;
   readonly #masterAddress: string;
 
   static async create(options: DaemonClusterOptions = {}): Promise<DaemonCluster> {
@@ -66,11 +69,13 @@ export class DaemonCluster {
     const names = (kind: string, count: number) => Array.from({ length: count }, (_, n) => `${kind}${n}`);
     const serverNames = names('server', chunkservers);
     const mountNames = names('mount', mounts);
+    const { dataIn } = options;
     this.#options = options;
+    this.#dataDirectory = dataIn === undefined ? this.directory : mkdtempSync(join(dataIn, 'gfs-cluster-'));
     try {
       this.network = namespaces ? new Namespaces([DESK, 'master', ...serverNames, ...mountNames]) : undefined;
     } catch (error) {
-      rmSync(this.directory, { recursive: true });
+      this.#removeDirectories();
       throw error;
     }
     this.#masterAddress = `${this.network?.addressOf('master') ?? '127.0.0.1'}:${masterPort}`;
@@ -91,7 +96,7 @@ export class DaemonCluster {
   }
 
   dataOf(name: string): string {
-    return join(this.directory, name);
+    return join(this.#dataDirectory, name);
   }
 
   /** Starts what does not run; resolves when all serve. */
@@ -144,7 +149,12 @@ export class DaemonCluster {
     return JSON.parse(stdout) as string[];
   }
 
-  /** Ends everything; kept data stays until somebody removes `directory`. Safe to call twice. */
+  /** The directories that stay with `close({ keep: true })`. */
+  get directories(): readonly string[] {
+    return [...new Set([this.directory, this.#dataDirectory])];
+  }
+
+  /** Ends everything; kept data stays until somebody removes `directories`. Safe to call twice. */
   async close({ keep = false } = {}): Promise<void> {
     // A stopped process hears no SIGTERM.
     for (const daemon of this.daemons) daemon.signal('SIGCONT');
@@ -152,11 +162,15 @@ export class DaemonCluster {
     for (const daemon of [...this.servers, this.master]) await daemon.stop();
     for (const { path } of this.mounts) while (isMounted(path)) execFileSync('umount', ['-l', path]);
     this.network?.close();
-    if (!keep) rmSync(this.directory, { recursive: true, force: true });
+    if (!keep) this.#removeDirectories();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  #removeDirectories(): void {
+    for (const directory of this.directories) rmSync(directory, { recursive: true, force: true });
   }
 
   async #atDesk(...argv: string[]): Promise<Finished> {

@@ -64,7 +64,7 @@ export async function fuzz({
   } finally {
     const stays = keep && !isGood && signal?.aborted !== true;
     await world.close({ keep: stays });
-    if (stays) say(`logs and data are in ${world.directory}`);
+    if (stays) say(`logs and data are in ${world.directories.join(' and ')}`);
   }
 }
 
