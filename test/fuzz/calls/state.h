@@ -13,15 +13,26 @@
 #include "description.h"
 #include "xattrs.h"
 
+inline std::string synced(int file) { return fsync(file) < 0 && errno != EINVAL ? failed() : ""; }
+
 inline const Calls STATE_CALLS = {
-    // For the comparison of everything: what was written is where others see it, the files stay open.
+    // What was written is where others see it, the files stay open.
+    {"sync",
+     [](Arguments &) {
+       std::string answer;
+       for (int file : slots) {
+         if (file >= 0) answer += synced(file);
+       }
+       return answer;
+     }},
+    // For the comparison of everything: that, and what each holds then.
     {"settle",
      [](Arguments &) {
        std::string answer;
        for (int file : slots) {
          if (file < 0) continue;
          struct stat status;
-         if (fsync(file) < 0 && errno != EINVAL) answer += failed();
+         answer += synced(file);
          answer += fstat(file, &status) < 0 ? failed() : described(status) + " ";
          if (S_ISREG(status.st_mode) && (fcntl(file, F_GETFL) & O_ACCMODE) != O_WRONLY) answer += contents(file, status.st_size);
          answer += (is_regular(file) ? xattrs_of(file) : "") + "|";
