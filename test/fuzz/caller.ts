@@ -4,10 +4,16 @@ import { createInterface } from 'node:readline';
 /** Longer than any call takes that ends at all. */
 const ANSWER_MS_MAX = 120_000;
 
+export interface Answer {
+  /** What the call returned, or `!` and the errno. */
+  readonly text: string;
+  readonly milliseconds: number;
+}
+
 /** A process that makes system calls in a directory, which is its root (calls.cc). */
 export class Caller {
   readonly #process: ChildProcess;
-  readonly #answers: string[] = [];
+  readonly #answers: Answer[] = [];
   #wake: () => void = () => undefined;
   #ended = false;
 
@@ -22,13 +28,13 @@ export class Caller {
     });
     if (this.#process.stdout === null) throw new Error('no output');
     createInterface({ input: this.#process.stdout }).on('line', (line) => {
-      this.#answers.push(line);
+      this.#answers.push(answerOf(line));
       this.#wake();
     });
   }
 
   /** Makes these calls, one after the other: an answer for each. */
-  async run(lines: readonly string[]): Promise<readonly string[]> {
+  async run(lines: readonly string[]): Promise<readonly Answer[]> {
     this.#answers.length = 0;
     this.#process.stdin?.write(lines.map((line) => `${line}\n`).join(''));
     while (this.#answers.length < lines.length) {
@@ -48,6 +54,12 @@ export class Caller {
     return [...this.#answers];
   }
 
+  /** What one call returned. */
+  async ask(line: string): Promise<string> {
+    const [answer] = await this.run([line]);
+    return answer?.text ?? '';
+  }
+
   /** Ends it, and with it closes what it has open. */
   async close(): Promise<void> {
     if (this.#ended) return;
@@ -55,4 +67,9 @@ export class Caller {
     this.#process.kill('SIGKILL');
     await ended;
   }
+}
+
+function answerOf(line: string): Answer {
+  const end = line.indexOf(' ');
+  return { text: line.slice(end + 1), milliseconds: Number(line.slice(0, end)) / 1000 };
 }

@@ -1,6 +1,6 @@
 // Makes system calls in a directory, which is its root, as it is told on its standard input: one call a line, one line of
-// answer. A call is `SIDE UID NAME ARGUMENT...`. Texts are percent-encoded (`%` alone: the empty text), an answer is what the call
-// returned, or `!` and the errno. Open files lie in slots; SIDE shifts their numbers, so that one process can stand in for
+// answer. A call is `SIDE UID NAME ARGUMENT...`. Texts are percent-encoded (`%` alone: the empty text), an answer is how many
+// microseconds it took, and what the call returned, or `!` and the errno. Open files lie in slots; SIDE shifts their numbers, so that one process can stand in for
 // two mounts' programs. What is read is told in full, but short, as runs (see `runs_of`); what is written can be told so.
 #include <fcntl.h>
 #include <grp.h>
@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
+#include <cmath>
 #include <iostream>
 #include <string>
 
@@ -57,9 +59,11 @@ int main(int argc, char **argv) {
     }
     // Without root's privileges: of those that have nothing to do with files, too, some decide about extended attributes.
     if (setegid(user) < 0 || seteuid(user) < 0) return 2;
+    auto begin = std::chrono::steady_clock::now();
     std::string answer = (*call)(arguments);
+    std::chrono::duration<double, std::micro> taken = std::chrono::steady_clock::now() - begin;
     if (seteuid(0) < 0 || setegid(0) < 0) return 2;
-    std::cout << answer << "\n";
+    std::cout << std::lround(taken.count()) << " " << answer << "\n";
     if (std::cin.rdbuf()->in_avail() <= 0) std::cout.flush();
   }
   return 0;

@@ -1,10 +1,18 @@
 // The same calls on the mount and on a plain directory: what is answered has to be the same, and what is there afterwards.
 import { constants } from 'node:os';
-import type { Caller } from './caller.ts';
+import type { Answer, Caller } from './caller.ts';
 import type { Scheme, Step } from './plan.ts';
 import type { Place, World } from './world.ts';
 
 const ERRORS = new Map(Object.entries(constants.errno).map(([name, errno]) => [errno, name]));
+
+/** What came of a step. */
+export interface Outcome {
+  /** `ok`, an error's name, or what was read. */
+  readonly text: string;
+  /** How long the mount took. */
+  readonly milliseconds: number;
+}
 
 /** The first thing that was not the same. */
 export interface Difference {
@@ -19,7 +27,7 @@ export class Comparison {
   readonly #world: World;
   readonly #place: Place;
   readonly #scheme: Scheme;
-  readonly #outcomes: string[] = [];
+  readonly #outcomes: Outcome[] = [];
   #side = 0;
   /** What went wrong when sides synced what they had written. */
   #failures = '';
@@ -30,8 +38,8 @@ export class Comparison {
     this.#scheme = scheme;
   }
 
-  /** What came of each step so far: `ok`, an error's name, or what was read. */
-  get outcomes(): readonly string[] {
+  /** Of each step so far. */
+  get outcomes(): readonly Outcome[] {
     return this.#outcomes;
   }
 
@@ -43,9 +51,10 @@ export class Comparison {
       this.#onMounts(steps),
     ]);
     for (const [index, { line }] of steps.entries()) {
-      const [plain, mounted] = [readable(expected[index]), readable(answers[index])];
+      const answer = answers[index];
+      const [plain, mounted] = [readable(expected[index]?.text), readable(answer?.text)];
       if (plain !== mounted) return { stepCount: stepCount + index, what: line, plain, mounted };
-      this.#outcomes.push(plain);
+      this.#outcomes.push({ text: plain, milliseconds: answer?.milliseconds ?? 0 });
     }
     return this.#failure();
   }
@@ -58,16 +67,13 @@ export class Comparison {
     const failure = this.#failure();
     if (failure !== undefined) return failure;
     for (const [index] of sides.entries()) await this.#world.handOver(this.#side, index);
-    const [[expectedOpen = ''], open] = await Promise.all([plain.run(['0 0 settle']), settled(sides)]);
+    const [expectedOpen, open] = await Promise.all([plain.ask('0 0 settle'), settled(sides)]);
     if (open !== expectedOpen) {
       return { stepCount, what: 'open files', ...firstDifference(expectedOpen, open) };
     }
     await this.#world.handOver(this.#side, this.#world.view);
     await this.#world.dropCaches();
-    const [[expected = ''], [found = '']] = await Promise.all([
-      plain.run(['0 0 walk']),
-      view.run(['0 0 walk']),
-    ]);
+    const [expected, found] = await Promise.all([plain.ask('0 0 walk'), view.ask('0 0 walk')]);
     if (withoutTimes(expected) !== withoutTimes(found)) {
       return { stepCount, what: 'the tree', ...firstDifference(withoutTimes(expected), withoutTimes(found)) };
     }
@@ -83,8 +89,8 @@ export class Comparison {
     return undefined;
   }
 
-  async #onMounts(steps: readonly Step[]): Promise<readonly string[]> {
-    const answers: string[] = [];
+  async #onMounts(steps: readonly Step[]): Promise<readonly Answer[]> {
+    const answers: Answer[] = [];
     let begin = 0;
     while (begin < steps.length) {
       const side = steps[begin]?.side ?? 0;
@@ -100,7 +106,7 @@ export class Comparison {
 
   async #takeTurn(side: number): Promise<void> {
     await this.#settle(this.#place.sides[this.#side]);
-    if (this.#scheme.closeToOpen) await this.#place.sides[side]?.run(['0 0 look']);
+    if (this.#scheme.closeToOpen) await this.#place.sides[side]?.ask('0 0 look');
     else await this.#world.handOver(this.#side, side);
     this.#side = side;
   }
@@ -108,7 +114,7 @@ export class Comparison {
   async #settle(side: Caller | undefined): Promise<void> {
     // Of several, each reads what it has open, so that its kernel has something to forget when it hears of what others write.
     const how = this.#scheme.sideCount > 1 ? 'settle' : 'sync';
-    const [answer = ''] = (await side?.run([`0 0 ${how}`])) ?? [];
+    const answer = (await side?.ask(`0 0 ${how}`)) ?? '';
     if (answer.includes('!')) this.#failures += answer;
   }
 
@@ -121,7 +127,7 @@ export class Comparison {
 
 async function settled(sides: readonly Caller[]): Promise<string> {
   let open = '';
-  for (const side of sides) open += (await side.run(['0 0 settle'])).join('');
+  for (const side of sides) open += await side.ask('0 0 settle');
   return open;
 }
 

@@ -1,4 +1,4 @@
-import { Comparison, type Difference } from './comparison.ts';
+import { Comparison, type Difference, type Outcome } from './comparison.ts';
 import { Histogram } from './histogram.ts';
 import { planOf, type Scheme, type Step } from './plan.ts';
 import { World } from './world.ts';
@@ -72,7 +72,7 @@ export async function fuzz({
 async function compare(
   { world, scheme, signal }: Where,
   steps: readonly Step[],
-): Promise<{ readonly outcomes: readonly string[]; readonly difference: Difference | undefined }> {
+): Promise<{ readonly outcomes: readonly Outcome[]; readonly difference: Difference | undefined }> {
   const place = await world.place();
   try {
     const comparison = new Comparison(world, place, scheme);
@@ -122,11 +122,11 @@ async function lastThatDiffer(where: Where, steps: readonly Step[]): Promise<rea
 function described(
   { stepCount, what, plain, mounted }: Difference,
   steps: readonly Step[],
-  outcomes: readonly string[],
+  outcomes: readonly Outcome[],
 ): string {
   const begin = Math.max(0, stepCount - LAST_STEPS_SHOWN);
   const last = steps.slice(begin, stepCount).map(({ line }, index) => {
-    const outcome = outcomes[begin + index] ?? '';
+    const outcome = outcomes[begin + index]?.text ?? '';
     return `  ${short(line)} = ${short(outcome)}`;
   });
   const at = firstDifference(plain, mounted);
