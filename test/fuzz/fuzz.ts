@@ -1,5 +1,5 @@
 import { Comparison, type Difference, type Outcome } from './comparison.ts';
-import { Histogram } from './histogram.ts';
+import type { Histogram } from './histogram.ts';
 import { planOf, type Scheme, type Step } from './plan.ts';
 import { World } from './world.ts';
 
@@ -12,6 +12,8 @@ export interface FuzzOptions {
   readonly scheme: Scheme;
   readonly seed: string;
   readonly operations: number;
+  /** Where what came of each is counted. */
+  readonly histogram: Histogram;
   /** When something differs, look for fewer steps that show it. */
   readonly reduce?: boolean;
   /** Logs and data stay after a difference. */
@@ -20,28 +22,23 @@ export interface FuzzOptions {
   readonly signal?: AbortSignal;
 }
 
-export interface Findings {
-  readonly histogram: readonly string[];
-  /** What differs, for a person to read; none: nothing does. */
-  readonly difference: string | undefined;
-}
-
 interface Where {
   readonly world: World;
   readonly scheme: Scheme;
   readonly signal: AbortSignal | undefined;
 }
 
-/** One run: a cluster of its own, so many operations. */
+/** One run: a cluster of its own, so many operations. Resolves with what differs, for a person to read, or with nothing. */
 export async function fuzz({
   scheme,
   seed,
   operations,
+  histogram,
   reduce = false,
   keep = false,
   say = () => undefined,
   signal,
-}: FuzzOptions): Promise<Findings> {
+}: FuzzOptions): Promise<string | undefined> {
   const world = await World.create(scheme.sideCount);
   const where: Where = { world, scheme, signal };
   let isGood = false;
@@ -49,7 +46,6 @@ export async function fuzz({
     const plan = planOf(scheme, seed);
     const steps = Array.from({ length: operations }, () => plan.next().value);
     const { outcomes, difference } = await compare(where, steps);
-    const histogram = new Histogram();
     for (const [index, outcome] of outcomes.entries()) histogram.add(steps[index]?.kind ?? '', outcome);
     const report = difference === undefined ? undefined : described(difference, steps, outcomes);
     if (difference !== undefined && reduce) {
@@ -60,7 +56,7 @@ export async function fuzz({
       if (again.difference !== undefined) say(described(again.difference, fewer, again.outcomes));
     }
     isGood = difference === undefined;
-    return { histogram: histogram.lines(), difference: report };
+    return report;
   } finally {
     const stays = keep && !isGood && signal?.aborted !== true;
     await world.close({ keep: stays });
