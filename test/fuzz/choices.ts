@@ -163,6 +163,11 @@ export class Choices {
     return Math.max(0, length);
   }
 
+  /** Of several chunks, or nearly so. */
+  longLength(): number {
+    return (4 + this.below(3)) * CHUNK_BYTES + this.#nudge();
+  }
+
   /** Notes that a file now ends there, or behind it. */
   reached(file: string, end: number): void {
     this.#ends.set(file, Math.max(end, this.#ends.get(file) ?? 0));

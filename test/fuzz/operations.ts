@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import type { Choices } from './choices.ts';
+import { CHUNK_BYTES, type Choices } from './choices.ts';
 import { XATTRS } from './xattrs.ts';
 
 /** A kind of operation: how often it comes, and the words of a call of calls.cc. */
@@ -142,6 +142,17 @@ export const DATA: OperationTable = {
     call: (c) => {
       const [source, target] = [c.opened(), c.opened()];
       const [from, to, length] = [c.offset(source.file), c.offset(target.file), c.length()];
+      const copied = Math.min(length, Math.max(0, c.end(source.file) - from));
+      if (copied > 0) c.reached(target.file, to + copied);
+      return ['copy_range', source.slot, from, target.slot, to, length];
+    },
+  },
+  // Of 1 MiB and more, so that both files get the same chunks.
+  'copy chunks': {
+    weight: 4,
+    call: (c) => {
+      const [source, target] = [c.opened(), c.opened()];
+      const [from, to, length] = [c.below(2) * CHUNK_BYTES, c.below(4) * CHUNK_BYTES, c.longLength()];
       const copied = Math.min(length, Math.max(0, c.end(source.file) - from));
       if (copied > 0) c.reached(target.file, to + copied);
       return ['copy_range', source.slot, from, target.slot, to, length];
