@@ -18,7 +18,7 @@ import {
   type PushedRange,
   serverNamedBy,
 } from './chunk-pusher.ts';
-import { type ExtentSpan, isExtent } from './extent-map.ts';
+import type { ExtentSpan } from './extent-map.ts';
 import type { Unsynced } from './file-state.ts';
 import type { Access, Locations, Suspicion } from './locations.ts';
 import type { Patience } from './patience.ts';
@@ -136,72 +136,6 @@ export class ChunkWriter {
           suspicion = { ...suspicion, unacknowledged: true };
         }
         if (codeOf(error) === 'SEALED') await this.#leaveSealed(access, span, patience);
-      }
-    }
-  }
-
-  /**
-   * What there is of [start, end) becomes zeros; no extent is added, nothing gets longer. `onZeroed` hears of each extent that
-   * had some. As with `write`, whoever calls it keeps overlapping changes apart (P10). Resolves to how many bytes were data.
-   */
-  async zero(
-    access: Access,
-    start: number,
-    end: number,
-    patience: Patience,
-    onZeroed: (span: ExtentSpan) => void,
-  ): Promise<number> {
-    // What was known of holes before may have been filled since.
-    const sinceMs = this.#options.env.monotonicMs();
-    let zeroedBytes = 0;
-    const onPart = (span: ExtentSpan, bytes: number) => {
-      zeroedBytes += bytes;
-      onZeroed(span);
-    };
-    for (let position = start; position < end; ) {
-      position = await this.#zeroPart(access, position, end, sinceMs, patience, onPart);
-    }
-    return zeroedBytes;
-  }
-
-  /** Returns up to where there is nothing left to do. */
-  async #zeroPart(
-    access: Access,
-    start: number,
-    end: number,
-    sinceMs: number,
-    patience: Patience,
-    onZeroed: (span: ExtentSpan, zeroedBytes: number) => void,
-  ): Promise<number> {
-    const { locations } = this.#options;
-    const kind = MutationKind.MUTATION_KIND_ZERO;
-    let suspicion: Suspicion | undefined;
-    let tried: { chunk: number; mutation: Mutation } | undefined;
-    for (;;) {
-      const span = await locations.forChange(access, start, sinceMs, suspicion, patience);
-      if (!isExtent(span)) return Math.min(end, span.end);
-      const { chunk } = span.location;
-      const length = Math.min(end, span.end) - start;
-      if (tried?.chunk !== chunk || tried.mutation.length !== length) {
-        const place = { chunkOffset: start - span.start, bytes: NO_BYTES, length };
-        tried = { chunk, mutation: { id: this.newId(), kind, ...place } };
-      }
-      try {
-        const answer = await this.mutate(span, tried.mutation, patience);
-        const { version, chunkLength, sealed } = answer;
-        locations.acknowledged(access.inode, span, version);
-        onZeroed(span, answer.zeroedBytes ?? 0);
-        if (!sealed || span.location.sealed) return start + length;
-        // It ends sooner than was known: what comes then lies in another extent, if there is one.
-        locations.forget(access.inode, span);
-        const reached = span.start + chunkLength;
-        if (reached > start) return Math.min(start + length, reached);
-        if (span.checkedAtMs >= sinceMs) return start + length;
-      } catch (error) {
-        // Nobody wrote to it.
-        const unwritten = locations.firstRecord(span.location) !== undefined;
-        if (codeOf(error) === 'NO_SUCH_CHUNK' && unwritten) return start + length;
-        suspicion = await this.recover(error, span, suspicion, patience);
       }
     }
   }

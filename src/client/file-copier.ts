@@ -13,6 +13,7 @@ import type { Access, Locations } from './locations.ts';
 import { nearestFirst } from './nearness.ts';
 import { Patience } from './patience.ts';
 import type { RangeSharer } from './range-sharer.ts';
+import type { RangeZeroer } from './range-zeroer.ts';
 import type { ServerPool } from './server-pool.ts';
 
 /** Enough to keep every server busy. */
@@ -32,6 +33,7 @@ export interface FileCopierOptions {
   readonly host: string;
   readonly reader: ChunkReader;
   readonly writer: ChunkWriter;
+  readonly zeroer: RangeZeroer;
   readonly pusher: ChunkPusher;
   readonly finder: DataFinder;
   readonly sharer: RangeSharer;
@@ -160,9 +162,9 @@ export class FileCopier {
 
   async #zero({ state, access, start }: CopyPlace, length: number, patience: Patience): Promise<number> {
     const end = start + length;
-    const { writer } = this.#options;
+    const { zeroer } = this.#options;
     state.overwriting(start, end, access.caller);
-    const zeroed = await writer.zero(access, start, end, patience, (span) => state.acknowledged(span));
+    const zeroed = await zeroer.zero(access, start, end, patience, (span) => state.acknowledged(span));
     state.overwritten(start, end);
     return zeroed;
   }

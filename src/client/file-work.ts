@@ -25,6 +25,7 @@ import type { Access } from './locations.ts';
 import { Locks } from './locks.ts';
 import type { MasterLink } from './master-link.ts';
 import { Patience, within } from './patience.ts';
+import type { RangeZeroer } from './range-zeroer.ts';
 import { type ReadaheadBudget, ReadStream } from './read-stream.ts';
 import { attributesRequest } from './requests.ts';
 import type { Session } from './session.ts';
@@ -55,6 +56,7 @@ export interface FileWorkOptions {
   readonly known: KnownEntries;
   readonly reader: ChunkReader;
   readonly writer: ChunkWriter;
+  readonly zeroer: RangeZeroer;
   readonly finder: DataFinder;
   readonly copier: FileCopier;
   readonly appender: Appender;
@@ -304,8 +306,8 @@ export class FileWork {
     if (zeros) {
       // From here on the master is told in any case, if need be with a later commit.
       told = state.overwriting(start, end, access.caller);
-      const { writer } = this.#options;
-      zeroedBytes = await writer.zero(access, start, end, patience, (span) => state.acknowledged(span));
+      const { zeroer } = this.#options;
+      zeroedBytes = await zeroer.zero(access, start, end, patience, (span) => state.acknowledged(span));
       state.overwritten(start, end);
     }
     const length = keepLength ? 0 : end;

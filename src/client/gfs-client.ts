@@ -53,6 +53,7 @@ import { Namespace } from './namespace.ts';
 import { NewsChannel } from './news-channel.ts';
 import { Patience } from './patience.ts';
 import { RangeSharer } from './range-sharer.ts';
+import { RangeZeroer } from './range-zeroer.ts';
 import { ReadaheadBudget } from './read-stream.ts';
 import { RecentChanges } from './recent-changes.ts';
 import { nameOf } from './requests.ts';
@@ -138,6 +139,7 @@ class Client implements Api {
     const locations = this.#locations;
     const pool = this.#pool;
     const writer = new ChunkWriter({ env, pool, locations, session, host });
+    const zeroer = new RangeZeroer(env, locations, writer);
     this.#entries = new Entries({ session, states: this.#states, writer, changes: this.changes });
     this.#known = new KnownEntries({
       ...{ env, accessTimes },
@@ -176,12 +178,13 @@ class Client implements Api {
       finder,
       reader,
       copier: new FileCopier({
-        ...{ env, pool, locations, host, reader, writer, finder, chunkSizeBytes },
+        ...{ env, pool, locations, host, reader, writer, zeroer, finder, chunkSizeBytes },
         sharer: new RangeSharer(session, locations, this.#known),
         pusher: new ChunkPusher({ env, pool, host }, () => writer.newId()),
         unitBytes: Math.min(MUTATION_BYTES_MAX, chunkSizeBytes),
       }),
       writer,
+      zeroer,
       appender: new Appender(env, locations, writer, options.withoutRules ?? NO_RULES),
       writers: new Writers(session),
       cache,

@@ -19,7 +19,7 @@ test('data that becomes a hole while it is looked for is looked for anew', async
       },
     },
     locations: { forRead: async () => ({ start: 0, end: LENGTH }) },
-    writer: { zero: async () => 7 },
+    zeroer: { zero: async () => 7 },
     chunkSizeBytes: 1024,
   } as unknown as FileCopierOptions;
   const state = { overwriting: () => 0, overwritten: () => undefined };
