@@ -61,6 +61,21 @@ export class DataFinder {
     return fileLength;
   }
 
+  /** How much of a range is data. */
+  async dataBytes(
+    access: Access,
+    { start, end }: { start: number; end: number },
+    patience: Patience,
+  ): Promise<number> {
+    let bytes = 0;
+    for (let position = start; position < end; ) {
+      const dataStart = await this.find(access, { start: position, fileLength: end }, 'data', patience);
+      position = await this.find(access, { start: dataStart, fileLength: end }, 'hole', patience);
+      bytes += position - dataStart;
+    }
+    return bytes;
+  }
+
   async #pieceOf(span: ExtentSpan, position: number, patience: Patience): Promise<Piece> {
     const { chunk, version, members } = span.location;
     const chunkOffset = position - span.start;

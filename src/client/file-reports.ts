@@ -22,6 +22,13 @@ export interface FileReportsOptions {
   readonly known: KnownEntries;
 }
 
+/** What an `Allocate` tells, or not. */
+export type FileChange = Omit<AllocateRequest, 'context' | 'inode'>;
+/** But for the times. */
+export const NO_CHANGE: FileChange = {
+  ...{ length: 0, start: 0, end: 0, holeSince: undefined, zeroedBytes: 0, dropExtents: false },
+};
+
 /** What the master is told of what was done to files at the cluster. */
 export class FileReports {
   readonly #options: FileReportsOptions;
@@ -95,7 +102,7 @@ export class FileReports {
   async allocated(
     state: FileState,
     access: Access,
-    change: Omit<AllocateRequest, 'context' | 'inode'>,
+    change: FileChange,
     told: number,
     patience: Patience,
   ): Promise<void> {

@@ -16,16 +16,17 @@ import { type ChunkWriter, dataOf } from './chunk-writer.ts';
 import type { DataFinder } from './data-finder.ts';
 import type { Owner } from './dirty-ranges.ts';
 import type { Entries } from './entries.ts';
+import { FileAllocator } from './file-allocator.ts';
 import type { CopyPlace, FileCopier } from './file-copier.ts';
-import { FileReports } from './file-reports.ts';
+import { FileReports, NO_CHANGE } from './file-reports.ts';
 import type { FileState } from './file-state.ts';
 import type { FileStates } from './file-states.ts';
 import type { Asked, KnownEntries } from './known-entries.ts';
-import type { Access } from './locations.ts';
+import type { Access, Locations } from './locations.ts';
 import { Locks } from './locks.ts';
 import type { MasterLink } from './master-link.ts';
 import { Patience, within } from './patience.ts';
-import type { RangeZeroer } from './range-zeroer.ts';
+import type { Range, RangeZeroer } from './range-zeroer.ts';
 import { type ReadaheadBudget, ReadStream } from './read-stream.ts';
 import { attributesRequest } from './requests.ts';
 import type { Session } from './session.ts';
@@ -43,14 +44,13 @@ const WRITE_BEHIND_PATIENCE = 0.9;
 /** A copy that is asked for at once goes no further. */
 const COPY_BYTES_MAX = 1 * GiB;
 
-const NO_RANGE = { start: 0, end: 0, holeSince: undefined };
-
 export interface FileWorkOptions {
   readonly env: Env;
   readonly ioTimeoutMs: number;
   readonly readaheadBytesMax: number;
   readonly chunkSizeBytes: number;
   readonly session: Session;
+  readonly locations: Locations;
   readonly states: FileStates;
   readonly entries: Entries;
   readonly known: KnownEntries;
@@ -74,11 +74,17 @@ export class FileWork {
   readonly locks: Locks;
   readonly reports: FileReports;
   readonly #options: FileWorkOptions;
+  readonly #allocator: FileAllocator;
 
   constructor(options: FileWorkOptions) {
     this.#options = options;
     const { env, link, session, states, share, onChanged } = options;
     this.reports = new FileReports(options);
+    this.#allocator = new FileAllocator({
+      ...options,
+      reports: this.reports,
+      attributes: (state, access, patience) => this.attributes(state, access, patience),
+    });
     this.locks = new Locks({
       ...{ env, link, session, states, onChanged, tasks: share.tasks },
       patience: (waiting) => this.patience(waiting),
@@ -291,8 +297,8 @@ export class FileWork {
   async allocate(
     state: FileState,
     access: Access,
-    { start, end }: { start: number; end: number },
-    { zeros = false, keepLength = false, hole = false }: Allocation,
+    range: Range,
+    how: Allocation,
     patience: Patience,
   ): Promise<void> {
     using _ = await state.truncating.acquire();
@@ -300,26 +306,7 @@ export class FileWork {
     state.writeBehind ??= this.#newWriteBehind(state);
     using _hold = state.writeBehind.hold();
     await this.reports.commit(state, access, patience);
-    const holeSince = hole ? (await this.attributes(state, access, patience)).ctime : undefined;
-    let told = 0;
-    let zeroedBytes = 0;
-    if (zeros) {
-      // From here on the master is told in any case, if need be with a later commit.
-      told = state.overwriting(start, end, access.caller);
-      const { zeroer } = this.#options;
-      zeroedBytes = await zeroer.zero(access, start, end, patience, (span) => state.acknowledged(span));
-      state.overwritten(start, end);
-    }
-    const length = keepLength ? 0 : end;
-    await this.reports.allocated(
-      state,
-      access,
-      { length, start, end, holeSince, zeroedBytes },
-      told,
-      patience,
-    );
-    // It ends elsewhere than at the last record.
-    if (!keepLength) state.appendedTo = undefined;
+    await this.#allocator.allocate(state, access, range, how, patience);
   }
 
   /** Copies some of the range to the target, behind all that was written to both; as far as the source reaches. */
@@ -342,7 +329,7 @@ export class FileWork {
     const copied = await this.#options.copier.copy(source, target, wanted, patience, commit);
     const { length: copiedLength, zeroedBytes, endsInHole } = copied;
     if (endsInHole || zeroedBytes > 0) {
-      const change = { length: endsInHole ? target.start + copiedLength : 0, ...NO_RANGE, zeroedBytes };
+      const change = { ...NO_CHANGE, length: endsInHole ? target.start + copiedLength : 0, zeroedBytes };
       await this.reports.allocated(state, access, change, 0, patience);
     }
     return copiedLength;

@@ -139,7 +139,6 @@ class Client implements Api {
     const locations = this.#locations;
     const pool = this.#pool;
     const writer = new ChunkWriter({ env, pool, locations, session, host });
-    const zeroer = new RangeZeroer(env, locations, writer);
     this.#entries = new Entries({ session, states: this.#states, writer, changes: this.changes });
     this.#known = new KnownEntries({
       ...{ env, accessTimes },
@@ -162,6 +161,7 @@ class Client implements Api {
     const listener = this.#newListener();
     const readaheadBytesMax = options.readaheadBytes ?? READAHEAD_BYTES_DEFAULT;
     const finder = new DataFinder(env, pool, locations, host);
+    const zeroer = new RangeZeroer({ env, locations, writer, finder, chunkSizeBytes });
     const reader = new ChunkReader({
       ...{ env, pool, locations, host },
       onBadReplica: (bad) => this.#tasks.run(() => this.reportBadReplica(bad)),
@@ -172,6 +172,7 @@ class Client implements Api {
       readaheadBytesMax,
       chunkSizeBytes,
       session,
+      locations,
       states: this.#states,
       entries: this.#entries,
       known: this.#known,

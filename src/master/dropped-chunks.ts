@@ -44,6 +44,14 @@ export function chunksToFence(
   return dropped;
 }
 
+/** Chunks that are there, as they are to be fenced when they are dropped. */
+export function withMembers(
+  { metadata }: Pick<Parts, 'metadata'>,
+  chunks: readonly { readonly chunk: ChunkHandle }[],
+): DroppedChunk[] {
+  return chunks.map(({ chunk }) => ({ chunk, members: metadata.state.chunk(chunk)?.members ?? [] }));
+}
+
 /**
  * Resolves when no mutation of these chunks can be acknowledged any more: one member without the chunk suffices (P10). A
  * chunk none of whose members can be reached is left to the collection of garbage. One that another file shares since is still

@@ -3,11 +3,12 @@ import { type InodeId, inodeId, sessionId } from '../base/ids.ts';
 import { unwrap } from '../base/result.ts';
 import type { CommandContext, NewChunk } from '../core/metadata/commands.ts';
 import { type Attributes, FileType } from '../core/metadata/rows.ts';
+import { zeroedExtents } from '../core/metadata/zeroed-extents.ts';
 import type { ExtentLocation, LengthCommit } from '../rpc/messages.ts';
 import { fenceAppends } from './append-fence.ts';
 import { closeFile } from './closed-files.ts';
 import { contextOf, sessionOf } from './command-context.ts';
-import { chunksToFence, fenceChunks } from './dropped-chunks.ts';
+import { chunksToFence, fenceChunks, withMembers } from './dropped-chunks.ts';
 import { checkFileAccess, checkReach, checkWriteByInode, unreachable } from './file-access.ts';
 import type { MasterHandlers, MasterParts } from './master-parts.ts';
 import { setAttributes } from './set-attributes.ts';
@@ -179,12 +180,17 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
     },
 
     allocate: async ({ message }) => {
-      const { length, start, end, holeSince, zeroedBytes } = message;
+      const { length, start, end, holeSince, zeroedBytes, dropExtents } = message;
       const inode = inodeId(message.inode);
       const context = contextIn(message.context);
       checkWriteByInode(parts.access, context, inode);
-      const body = { inode, length, start, end, holeSince, zeroedBytes };
+      const dropped = dropExtents ? zeroedExtents(state, inode, { start, end }) : [];
+      const chunks = withMembers(parts, dropped);
+      const body = { inode, length, start, end, holeSince, zeroedBytes, dropped };
       const allocated = unwrap(await metadata.execute(context, 'allocate', body));
+      // Whoever asks zeroed them just now, and knows their places, too.
+      await fenceChunks(parts, chunks);
+      if (chunks.length > 0) garbage.wake();
       const { attributes } = allocated;
       if (length > 0 && attributes.length === length)
         await fenceAppends(parts, inode, length, { isInside: true });

@@ -1,5 +1,5 @@
 // SEEK_DATA, SEEK_HOLE and st_blocks on real mounts, and the tools that live by them.
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { withFileCalls } from './file-calls.ts';
 
 const test = withFileCalls();
@@ -112,6 +112,37 @@ test('a hole that is punched gives room on the servers back', async (t, { cluste
   const after = await usedKiB();
   t.true(after <= wanted, `${before} KiB before, ${after} KiB after`);
   t.deepEqual(await at(path, 'r', 'data,4096', 'read,2000,100'), ['20000768', '100x.']);
+});
+
+test('whole chunks that are punched out of a file go, also where they are shared; others see zeros at once', async (t, {
+  cluster,
+  here,
+  there,
+  at,
+}) => {
+  const startsOf = async (name: string) => {
+    const { stdout } = await cluster.gfs('stat', `/${basename(here)}/${name}`, '--json');
+    return (JSON.parse(stdout) as { extents: { start: number }[] }).extents.map(({ start }) => start / CHUNK);
+  };
+  const length = 4 * CHUNK;
+  await at(join(here, 's'), 'rwc', `write,0,${length},a`, 'sync');
+  await at(join(here, 't'), 'rwc', `copy,${here}/s,0,0,${length}`);
+  for (const name of ['s', 't']) {
+    const other = join(there, name);
+    t.deepEqual(await at(other, 'r', `read,0,${length}`), [`${length}xa`]);
+    const calls = [`peek,${CHUNK},1`, `peek,${3 * CHUNK - 1},2`];
+    t.deepEqual(await at(other, 'r', ...calls), ['1xa', '2xa']);
+    await at(join(here, name), 'rw', `fallocate,${PUNCH},${CHUNK},${2 * CHUNK}`);
+    t.deepEqual(await at(other, 'r', ...calls), ['1x.', '1x. 1xa']);
+    t.deepEqual(await at(other, 'r', `read,0,${length}`), [`${CHUNK}xa ${2 * CHUNK}x. ${CHUNK}xa`]);
+    t.deepEqual(await startsOf(name), [0, 3]);
+    t.deepEqual(await at(other, 'r', 'blocks', 'hole,0'), [length / 1024, CHUNK].map(String));
+    t.deepEqual(await at(other, 'rw', `write,${2 * CHUNK - 3},6,b`, 'sync', 'blocks'), [
+      ...['6', '0', String(length / 1024 + 1)],
+    ]);
+    t.deepEqual(await at(join(here, name), 'r', `read,${2 * CHUNK - 5},10`), ['2x. 6xb 2x.']);
+    t.deepEqual(await startsOf(name), [0, 1, 2, 3]);
+  }
 });
 
 test('cp and tar keep files sparse, and whole', async (t, { cluster, here, there }) => {

@@ -106,3 +106,29 @@ test('what another session may be writing to is deleted at a member before its t
   await other.call(methods.createFile, { context: other.context(), ...again });
   t.true(servers.some(({ deleted }) => deleted.includes(next)));
 });
+
+test('extents that a hole is punched over are deleted, at a member before that is answered; without the word they stay', async (t) => {
+  const place = new Place(t, { chunkSizeBytes: 256 * KiB });
+  await place.start();
+  const servers = await place.chunkservers(3);
+  const client = await place.client().open();
+  const { inode, extents } = await client.create('f');
+  const add = { context: client.context(), inode, fileOffset: 256 * KiB };
+  await client.call(methods.addChunk, add);
+  const commit = { length: 512 * KiB, mtime: undefined };
+  await client.call(methods.commitLength, { context: client.context(), inode, commit });
+  const chunk = extents[0]?.chunk ?? 0;
+  const range = { inode, start: 0, end: 300 * KiB };
+  const startsLeft = async () => (await client.find(inode)).extents.map(({ start }) => start);
+  await client.call(methods.allocate, { context: client.context(), ...range });
+  t.deepEqual(await startsLeft(), [0, 256 * KiB]);
+  const context = client.context();
+  const first = await client.call(methods.allocate, { context, ...range, dropExtents: true });
+  t.true(servers.some(({ deleted }) => deleted.includes(chunk)));
+  t.deepEqual(await startsLeft(), [256 * KiB]);
+  await eventually(t, 'it goes everywhere', () => servers.every(({ deleted }) => deleted.includes(chunk)));
+  // Sent again, it takes nothing that has come since.
+  await client.call(methods.addChunk, { context: client.context(), inode, fileOffset: 0 });
+  t.deepEqual(await client.call(methods.allocate, { context, ...range, dropExtents: true }), first);
+  t.deepEqual(await startsLeft(), [0, 256 * KiB]);
+});

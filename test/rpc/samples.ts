@@ -153,7 +153,7 @@ export const MASTER_SAMPLES: Samples<MasterDefinition> = {
   ],
   commitLength: [{ context, inode: 5, commit: { length: 10 } }, { attributes }],
   allocate: [
-    { context, inode: 5, length: 2 ** 40, start: 9, end: 2 ** 40, holeSince: time },
+    { context, inode: 5, length: 2 ** 40, start: 9, end: 2 ** 40, holeSince: time, dropExtents: true },
     { attributes, previousCtime: time },
   ],
   shareRange: [

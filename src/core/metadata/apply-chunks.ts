@@ -10,6 +10,7 @@ import { type Extent, FileType, type Inode, type Time } from './rows.ts';
 import type { MetadataState } from './state.ts';
 import { sameTime } from './times.ts';
 import { CAPABILITY, withoutXattr } from './xattrs.ts';
+import { asListed } from './zeroed-extents.ts';
 
 /**
  * Commands on a file's bytes. Who may give them was decided when the file was opened: a mode that changes later does
@@ -35,7 +36,7 @@ export const prepareCommitLength: Prepare<'commitLength'> = (
 /** As Linux's file systems do it, all kinds of fallocate(2) change the times, also where nothing else changes. */
 export const prepareAllocate: Prepare<'allocate'> = (
   state,
-  { inode, length, start, end, holeSince, zeroedBytes },
+  { inode, length, start, end, holeSince, zeroedBytes, dropped },
   { context, time },
 ) => {
   const file = regularFile(state, inode);
@@ -50,7 +51,13 @@ export const prepareAllocate: Prepare<'allocate'> = (
     holeBytesMin: isHole ? rangeBytes : 0,
     zeroedBytes,
   };
-  return ready(() => changed(state, before, { length, ...counts, mtime: time, ctime: time, context }));
+  return ready(() => {
+    for (const listed of dropped) {
+      const extent = asListed(state, before, listed, { start, end });
+      if (extent !== undefined) dropExtent(state, inode, extent);
+    }
+    return changed(state, before, { length, ...counts, mtime: time, ctime: time, context });
+  });
 };
 
 /** The file has other contents now, and is at least so long. */

@@ -65,6 +65,13 @@ export interface SharedExtent {
   readonly version: number;
 }
 
+/** An extent that goes, if it has this chunk at this version. */
+export interface DroppedExtent {
+  readonly start: number;
+  readonly chunk: ChunkHandle;
+  readonly version: number;
+}
+
 /** In one command: what is applied without a pause is little. */
 export const READS_PER_COMMAND_MAX = 128;
 
@@ -180,6 +187,8 @@ export interface CommandBodies {
     readonly holeSince: Time | undefined;
     /** Bytes of it that were data and became zeros. */
     readonly zeroedBytes?: number | undefined;
+    /** In the range, which is all zeros. */
+    readonly dropped: DroppedExtent[];
   };
   addChunk: {
     readonly inode: InodeId;

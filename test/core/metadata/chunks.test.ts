@@ -5,6 +5,7 @@ import { unwrap } from '../../../src/base/result.ts';
 import { cutFor } from '../../../src/core/metadata/chunk-rows.ts';
 import type { CommandBodies } from '../../../src/core/metadata/commands.ts';
 import type { Extent } from '../../../src/core/metadata/rows.ts';
+import { zeroedExtents } from '../../../src/core/metadata/zeroed-extents.ts';
 import { checkInvariants } from './invariants.ts';
 import { ALICE, bytes, CHUNK_SIZE, codeOf, newWorld, ROOT, type World } from './world.ts';
 
@@ -259,8 +260,17 @@ test('what was allocated counts as data, what was made a hole since does not, if
   const world = await newWorld();
   const inode = world.file(ROOT, 'a');
   const allocated = (body: Partial<CommandBodies['allocate']>) =>
-    unwrap(world.run('allocate', { inode, length: 0, start: 0, end: 0, holeSince: undefined, ...body }))
-      .attributes;
+    unwrap(
+      world.run('allocate', {
+        inode,
+        length: 0,
+        start: 0,
+        end: 0,
+        holeSince: undefined,
+        dropped: [],
+        ...body,
+      }),
+    ).attributes;
   t.like(allocated({ length: 100 }), { length: 100, holeBytes: 100 });
   t.is(allocated({ start: 20, end: 50 }).holeBytes, 70);
   const full = allocated({ start: 0, end: 500 });
@@ -274,6 +284,39 @@ test('what was allocated counts as data, what was made a hole since does not, if
   t.is(allocated({ start: 300, end: 400 }).holeBytes, 60, 'behind the end');
 });
 
+test('extents in a range of zeros go, if they are whole chunks below the length, and as they were listed', async (t) => {
+  const world = await newWorld();
+  const inode = world.file(ROOT, 'a');
+  const extents = [0, 1, 2, 3, 4].map((index) => addChunk(world, inode, index * CHUNK_SIZE));
+  const length = 5 * CHUNK_SIZE - 1;
+  unwrap(world.run('commitLength', { inode, length, mtime: undefined }));
+  const startsIn = (start: number, end: number) =>
+    zeroedExtents(world.state, inode, { start, end }).map((one) => one.start / CHUNK_SIZE);
+  t.deepEqual(startsIn(0, 9 * CHUNK_SIZE), [0, 1, 2, 3]);
+  t.deepEqual(startsIn(1, 3 * CHUNK_SIZE - 1), [1]);
+  t.deepEqual(zeroedExtents(world.state, world.file(ROOT, 'empty'), { start: 0, end: 1e9 }), []);
+  const all = zeroedExtents(world.state, inode, { start: 0, end: length });
+  const allocate = (end: number, dropped: CommandBodies['allocate']['dropped']) =>
+    unwrap(world.run('allocate', { inode, length: 0, start: 0, end, holeSince: undefined, dropped }));
+  const left = () => world.state.extents(inode, 0, 9).map(({ start }) => start / CHUNK_SIZE);
+  // Another range than it was listed for, another version, another chunk; twice the same.
+  unwrap(world.run('raiseVersion', raiseOf(world, must(extents[0], 'it was added'))));
+  const [first, second, third] = all;
+  t.like(first, { version: 1 });
+  allocate(2 * CHUNK_SIZE - 1, all);
+  t.deepEqual(left(), [0, 1, 2, 3, 4]);
+  const others = [must(second, 'it is listed'), { ...must(third, 'it is listed'), chunk: 77 as never }];
+  allocate(4 * CHUNK_SIZE, [...others, ...others]);
+  t.deepEqual(left(), [0, 2, 3, 4]);
+  t.deepEqual(
+    world.state.garbage(0, 9).map(({ chunk }) => chunk),
+    [extents[1]?.chunk],
+  );
+  t.is(world.attributes(inode).length, length);
+  t.is(addChunk(world, inode, 2 * CHUNK_SIZE - 1).start, CHUNK_SIZE);
+  checkInvariants(world.state);
+});
+
 test('a committed length never shortens a file', async (t) => {
   const world = await newWorld();
   const inode = world.file(ROOT, 'a');
@@ -283,7 +326,7 @@ test('a committed length never shortens a file', async (t) => {
   const second = unwrap(world.run('commitLength', { inode, length: 60, mtime: undefined }));
   t.is(second.attributes.length, 100);
   t.deepEqual(second.previousCtime, first.attributes.ctime);
-  const range = { start: 0, end: 0, holeSince: undefined };
+  const range = { start: 0, end: 0, holeSince: undefined, dropped: [] };
   const third = unwrap(world.run('allocate', { inode, length: 50, ...range }));
   t.deepEqual(third.previousCtime, second.attributes.ctime);
   t.is(third.attributes.length, 100, 'a file does not get shorter');
@@ -298,7 +341,7 @@ test('a committed length never shortens a file', async (t) => {
 test('bytes that became zeros are holes, but for one while there may be data', async (t) => {
   const world = await newWorld();
   const inode = world.file(ROOT, 'a');
-  const range = { start: 0, end: 0, holeSince: undefined };
+  const range = { start: 0, end: 0, holeSince: undefined, dropped: [] };
   const zeros = (zeroedBytes: number | undefined, length = 0) =>
     unwrap(world.run('allocate', { inode, length, ...range, zeroedBytes })).attributes.holeBytes;
   t.is(zeros(undefined, 100), 100);

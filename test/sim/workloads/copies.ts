@@ -122,7 +122,7 @@ export class Copies implements Workload {
     switch (step) {
       case 'write':
       case 'zero': {
-        const { first, end } = randomCells(dice);
+        const { first, end } = step === 'zero' && dice.chance(0.5) ? wholeChunk(dice) : randomCells(dice);
         const event = model.begin(first, end, step === 'write' ? 'write' : 'zeros');
         trace(`${event.event} ${first}-${end}`);
         const [start, length] = [first * CELL_BYTES, (end - first) * CELL_BYTES];
@@ -326,6 +326,12 @@ function randomCells(dice: Random): { first: number; end: number } {
   const border = CHUNK_CELLS * dice.below(3);
   const first = Math.max(0, Math.min(FILE_CELLS - count, border + dice.below(CHUNK_CELLS) - count + 1));
   return { first, end: first + count };
+}
+
+/** Whose extent goes when it becomes zeros. */
+function wholeChunk(dice: Random): { first: number; end: number } {
+  const first = CHUNK_CELLS * dice.below(2);
+  return { first, end: first + CHUNK_CELLS };
 }
 
 function openOf<Model, File>(files: ReadonlyMap<Model, File>, model: Model): File {

@@ -120,10 +120,12 @@ export class RandomWrites implements Workload {
         break;
       }
       case 'zero': {
-        const { offset, length } = randomRange(dice, model.sizeMax);
+        const { offset, length } = dice.chance(0.5)
+          ? randomRange(dice, model.sizeMax)
+          : wholeChunks(dice, model.sizeMax);
         const zeros = model.beginZeros(offset, length);
         this.#stage.simulation.trace(`${model.name} zeros ${zeros.id} ${offset}+${length}`);
-        await file.allocate(offset, length, { zeros: true, keepLength: true });
+        await file.allocate(offset, length, { zeros: true, keepLength: true, hole: dice.chance(0.5) });
         model.taken(zeros);
         break;
       }
@@ -167,6 +169,14 @@ function randomRange(dice: Random, sizeMax: number): { offset: number; length: n
   const border = dice.pick([4, 64 * KiB, CHUNK_SIZE_BYTES]);
   const near = border * dice.below(sizeMax / border) - 4 * dice.below(length / 4 + 1);
   return { offset: Math.min(Math.max(0, near), sizeMax - length), length };
+}
+
+/** Whose extents go when they become zeros. */
+function wholeChunks(dice: Random, sizeMax: number): { offset: number; length: number } {
+  const count = sizeMax / CHUNK_SIZE_BYTES;
+  const first = dice.below(count);
+  const length = CHUNK_SIZE_BYTES * (1 + dice.below(count - first));
+  return { offset: first * CHUNK_SIZE_BYTES, length };
 }
 
 async function openToWrite(client: GfsClient, name: string): Promise<GfsFile> {
