@@ -50,7 +50,7 @@ export class GfsFiles implements Files {
     const entry = belief.entry(created.attributes, asked, inodeId(parent), name);
     ready.changed(inodeId(parent));
     if (how.truncate) this.#truncated(inodeId(created.attributes.inode), caller);
-    return { ...entry, ...this.#opened(created.attributes.inode, created, how) };
+    return { ...entry, ...this.#opened(created.attributes.inode, created, how, flags) };
   }
 
   async createUnnamed(operation: requests.CreateUnnamed, caller: Caller): Promise<Entry & OpenReply> {
@@ -63,7 +63,11 @@ export class GfsFiles implements Files {
     const asked = belief.asking();
     const created = await client.createUnnamed(inodeId(directory), how, call);
     const attributes = belief.attributes(created.attributes, asked);
-    return { ...attributes, entryTimeoutMs: 0, ...this.#opened(created.attributes.inode, created, how) };
+    return {
+      ...attributes,
+      entryTimeoutMs: 0,
+      ...this.#opened(created.attributes.inode, created, how, flags),
+    };
   }
 
   async open({ node, flags }: requests.Open, caller: Caller): Promise<OpenReply> {
@@ -75,7 +79,7 @@ export class GfsFiles implements Files {
     if (how.truncate) this.#truncated(inodeId(node), caller);
     // Of a file that is not open yet the kernel was not told that its pages are old.
     const unchanged = opened.unchanged && !changes.changedSince(node, asked);
-    const reply = this.#opened(node, { ...opened, unchanged }, how);
+    const reply = this.#opened(node, { ...opened, unchanged }, how, flags);
     const readsPages = (reply.flags & FOPEN.KEEP_CACHE) !== 0 && this.#paged.has(node) && !how.write;
     if (readsPages && this.#context.reads.isFileDue(node, flags)) {
       return this.#seenReading(reply, node, opened.attributes.length);
@@ -203,11 +207,14 @@ export class GfsFiles implements Files {
   }
 
   async copyRange({ openFile, offset, target, length }: requests.CopyRange): Promise<number> {
-    const { openFiles, changes } = this.#context;
-    const { file: source } = openFiles.get(openFile);
+    const { openFiles, changes, reads } = this.#context;
+    const { file: source, node, flags } = openFiles.get(openFile);
     const { file } = openFiles.get(target.openFile);
     try {
-      return await file.copyFrom(source, { sourceOffset: offset, fileOffset: target.offset, length });
+      const range = { sourceOffset: offset, fileOffset: target.offset, length };
+      const copied = await file.copyFrom(source, range);
+      if (copied > 0) reads.file(node, flags);
+      return copied;
     } finally {
       changes.note(target.node);
     }
@@ -228,11 +235,11 @@ export class GfsFiles implements Files {
     if (uid !== 0) this.#context.belief.modeMayHaveChanged(inode);
   }
 
-  #opened(node: number, opened: OpenedFile, how: OpenMode): OpenReply {
+  #opened(node: number, opened: OpenedFile, how: OpenMode, openFlags: number): OpenReply {
     const { read = false, write = false, append = false } = how;
     const { changes, openFiles } = this.#context;
     const { file, unchanged, beingWritten } = opened;
-    const mounted = { file, node, writable: write, mappable: read && write };
+    const mounted = { file, node, writable: write, flags: openFlags, mappable: read && write };
     const openFile = openFiles.add(mounted, changes.isBlind);
     let flags = 0;
     if (append) this.#appendedTo.add(node);

@@ -5,6 +5,8 @@ export interface MountedFile {
   readonly node: number;
   readonly file: GfsFile;
   readonly writable: boolean;
+  /** As it was opened with. */
+  readonly flags: number;
   /** For reading and writing: others cannot be mapped to be written through. */
   readonly mappable: boolean;
 }

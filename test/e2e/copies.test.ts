@@ -1,5 +1,7 @@
 // copy_file_range(2) by real programs on real mounts.
+import { stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { withFileCalls } from './file-calls.ts';
 
 const test = withFileCalls();
@@ -43,6 +45,27 @@ test('ranges are copied by the servers, seen by two mounts', async (t, calls) =>
   ]);
   t.deepEqual(await at(join(there, 's'), 'rw', 'write,0,7,e'), ['7']);
   t.deepEqual(await at(target, 'rw', `copy,${source},0,0,9`, 'read,0,12'), ['9', '7xe 2xa 1xd 2xc']);
+});
+
+test('who copies from a file has read it: its time of access moves, unless there was nothing to copy', async (t, {
+  here,
+  there,
+  at,
+}) => {
+  const source = join(here, 's');
+  const longAgo = new Date(1_000_000_000_000);
+  await at(source, 'rwc', 'write,0,100,a');
+  await utimes(source, longAgo, longAgo);
+  const copyFrom = (offset: number) => at(join(here, 't'), 'rwc', `copy,${source},${offset},0,10`);
+  t.deepEqual(await copyFrom(100), ['0']);
+  t.is((await stat(source)).atimeMs, longAgo.getTime());
+  const before = Date.now();
+  t.deepEqual(await copyFrom(0), ['10']);
+  for (const mount of [here, there]) {
+    while ((await stat(join(mount, 's'))).atimeMs < before) await setTimeout(20);
+  }
+  const { mtimeMs } = await stat(source);
+  t.is(mtimeMs, longAgo.getTime());
 });
 
 test('holes are copied as holes, at the end too', async (t, { here, there, at }) => {

@@ -61,6 +61,10 @@ function recorded({
     },
     ...{
       append: record('append', 1000),
+      copyFrom: async (_source: unknown, range: { length: number }) => {
+        calls.push(['copyFrom', range]);
+        return range.length;
+      },
       dropSetIds: record('dropSetIds'),
       flush: record('flush'),
       sync: record('sync'),
@@ -292,6 +296,23 @@ test('each read that the kernel asks for is noted, but of who asked for O_NOATIM
   const without = recorded({ accessTimes: { ofFiles: false, ofDirectories: false } });
   await without.files.read(reading((await without.files.open(opening(OPEN.READ_ONLY), ROOT)).openFile));
   t.is(notedIn(without.calls), 0);
+});
+
+test('who copies from a file has read it, but for O_NOATIME, and where there was nothing to copy', async (t) => {
+  const { files, calls } = recorded();
+  const opened = async (flags: number) => (await files.open(opening(flags), ROOT)).openFile;
+  const target = { node: NODE, openFile: await opened(OPEN.WRITE_ONLY), offset: 0 };
+  const copyFrom = async (openFile: number, length: number) => {
+    calls.length = 0;
+    t.is(
+      await files.copyRange({ kind: 'copyRange', node: NODE, openFile, offset: 0, target, length }),
+      length,
+    );
+    return calls.slice(1);
+  };
+  t.deepEqual(await copyFrom(await opened(OPEN.READ_ONLY), 10), [NOTED]);
+  t.deepEqual(await copyFrom(await opened(OPEN.READ_ONLY), 0), []);
+  t.deepEqual(await copyFrom(await opened(OPEN.READ_ONLY | OPEN.NO_ATIME), 10), []);
 });
 
 test('who opens what the kernel has pages of is seen to read: small files it gets anew, of large ones opening counts', async (t) => {
