@@ -265,3 +265,66 @@ for (const fullness of Object.keys(FULLNESS) as Fullness[]) {
       await log.close();
     }));
 }
+
+for (const fullness of Object.keys(FULLNESS) as Fullness[]) {
+  test(`P20: a shared chunk of servers that are full ${fullness} is not cloned for a write, and stays whole`, (t) =>
+    inRealCluster(`shared ${fullness}`, async (cluster) => {
+      const { client, simulation, disk, sleep } = cluster;
+      const source = await create(cluster, 's');
+      const target = await create(cluster, 't', APPENDING);
+      const data = pattern(300 * KiB);
+      await source.write(0, [data]);
+      await source.sync();
+      t.is(
+        await target.copyFrom(source, { sourceOffset: 0, fileOffset: 0, length: data.length }),
+        data.length,
+      );
+      const handlesOf = async (file: GfsFile) =>
+        (await client.statFile(inodeId(file.inode), ME)).extents.map(({ chunk }) => chunk);
+      const handles = await handlesOf(source);
+      t.deepEqual(await handlesOf(target), handles);
+      const usedBytes = () => [1, 2, 3].map((server) => disk(`s${server}`).names.usedBytes());
+      const before = usedBytes();
+      const areWhole = async () => {
+        for (const file of [source, target]) t.true((await readAll(file)).equals(data));
+        t.deepEqual([await handlesOf(source), await handlesOf(target)], [handles, handles]);
+      };
+      // One has room, and too few would be without the others.
+      for (const full of [
+        [1, 2, 3],
+        [1, 2],
+      ]) {
+        for (const server of [1, 2, 3]) disk(`s${server}`).empty();
+        await fill(cluster, full, fullness);
+        const startMs = simulation.nowMs;
+        for (const file of [target, source]) {
+          for (const length of [10, 100 * KiB]) {
+            await file.write(5, [pattern(length, 1)]);
+            t.is(await codeFrom(file.flush()), 'NO_SPACE', `${length} bytes, ${full} are full`);
+          }
+        }
+        t.is(await codeFrom(target.append([pattern(10, 2)])), 'NO_SPACE');
+        t.is(await codeFrom(target.truncate(100)), 'NO_SPACE');
+        t.true(simulation.nowMs - startMs < 10_000, `${simulation.nowMs - startMs} ms`);
+        await areWhole();
+      }
+      for (const server of [1, 2, 3]) disk(`s${server}`).empty();
+      await sleep(5000);
+      await areWhole();
+      for (const [index, bytes] of usedBytes().entries()) {
+        const added = bytes - must(before[index], 'there are three');
+        t.true(added < 10 * KiB, `s${index + 1}: ${added} bytes are left of what was begun`);
+      }
+      await target.write(5, [pattern(10, 1)]);
+      t.is(await target.append([pattern(10, 2)]), data.length);
+      await target.sync();
+      t.true((await readAll(source)).equals(data));
+      const expected = Buffer.concat([data, pattern(10, 2)]);
+      pattern(10, 1).copy(expected, 5);
+      t.true((await readAll(target)).equals(expected));
+      const [first, second] = await handlesOf(target);
+      t.false(handles.includes(first as never) || handles.includes(second as never));
+      await source.close();
+      await target.close();
+    }));
+}
