@@ -46,7 +46,7 @@ export class ExtentMap {
     let position = from;
     for (const location of extents) {
       if (location.start > position) spans.push(hole(position, location.start, askedAtMs));
-      const span = this.spanOf(location, askedAtMs);
+      const span = spanOf(location, this.#chunkSizeBytes, askedAtMs);
       // An extent that was sealed at nothing holds nothing.
       if (span.end > span.start) spans.push(span);
       position = Math.max(position, span.end);
@@ -54,16 +54,6 @@ export class ExtentMap {
     if (position < to) spans.push(hole(position, to, askedAtMs));
     const first = spans[0];
     if (first !== undefined) this.#replace(Math.min(from, first.start), Math.max(to, position), spans);
-  }
-
-  /** Where the extent ends, as far as it is known. */
-  endOf(location: ExtentLocation): number {
-    return location.start + (location.sealed ? location.sealedLength : this.#chunkSizeBytes);
-  }
-
-  spanOf(location: ExtentLocation, checkedAtMs: number): ExtentSpan {
-    const end = this.endOf(location);
-    return { start: location.start, end, location, checkedAtMs, triedAtMs: checkedAtMs };
   }
 
   /** Nothing is known about this span any more. */
@@ -105,6 +95,16 @@ export class ExtentMap {
     }
     return low;
   }
+}
+
+/** Where the extent ends, as far as it is known. */
+export function endOf(location: ExtentLocation, chunkSizeBytes: number): number {
+  return location.start + (location.sealed ? location.sealedLength : chunkSizeBytes);
+}
+
+export function spanOf(location: ExtentLocation, chunkSizeBytes: number, checkedAtMs: number): ExtentSpan {
+  const end = endOf(location, chunkSizeBytes);
+  return { start: location.start, end, location, checkedAtMs, triedAtMs: checkedAtMs };
 }
 
 function hole(start: number, end: number, checkedAtMs: number): Span {

@@ -1,25 +1,16 @@
-import { LRUCache } from 'lru-cache';
-import { must } from '../base/assert.ts';
 import type { Env } from '../base/env.ts';
 import { codeOf, GfsError } from '../base/errors.ts';
 import type { InodeId } from '../base/ids.ts';
 import { SECOND_MS } from '../base/units.ts';
-import {
-  type ExtentLocation,
-  type FindChunksResponse,
-  MasterDefinition,
-  type VersionRecord,
-} from '../rpc/messages.ts';
+import type { ExtentLocation, FindChunksResponse, VersionRecord } from '../rpc/messages.ts';
 import type { Identity } from './api.ts';
-import { ExtentMap, type ExtentSpan, isExtent, type Span } from './extent-map.ts';
+import { ExtentCache } from './extent-cache.ts';
+import { type ExtentSpan, isExtent, type Span } from './extent-map.ts';
+import { ExtentQuestions, type Question } from './extent-questions.ts';
 import { KnownChunks } from './known-chunks.ts';
 import { isTransient, Patience } from './patience.ts';
-import { callerMessage } from './requests.ts';
 import type { Session } from './session.ts';
 
-const { findChunks, addChunk } = MasterDefinition.methods;
-/** Spans of all files together; each is a few hundred bytes. */
-const SPAN_COUNT_MAX = 128 * 1024;
 /** A reader asks for the following extents too. */
 const EXTENTS_AHEAD = 32;
 /**
@@ -54,18 +45,18 @@ export interface Suspicion {
 export class Locations {
   readonly #env: Env;
   readonly #session: Session;
-  readonly #maps = new LRUCache<number, ExtentMap>({
-    maxSize: SPAN_COUNT_MAX,
-    sizeCalculation: (map) => 1 + map.size,
-  });
+  readonly #questions: ExtentQuestions;
   /** Questions under way: many readers and writers of one file ask once. */
   readonly #asking = new Map<string, Promise<void>>();
   /** Of chunks, whichever file they are of. */
   readonly #chunks = new KnownChunks();
+  readonly #cache: ExtentCache;
 
   constructor(env: Env, session: Session) {
     this.#env = env;
     this.#session = session;
+    this.#questions = new ExtentQuestions(session);
+    this.#cache = new ExtentCache(session.filesystem.chunkSizeBytes, this.#chunks);
   }
 
   /** The first extents, as an open file's answer brings them. `whole`: the file has no others. */
@@ -74,22 +65,21 @@ export class Locations {
     extents: readonly ExtentLocation[],
     { whole, askedAtMs }: { whole: boolean; askedAtMs: number },
   ): void {
-    const map = this.#map(inode);
     const last = extents.at(-1);
-    const to = whole ? Number.POSITIVE_INFINITY : last === undefined ? 0 : map.endOf(last);
-    if (to > 0) this.#learn(inode, map, 0, to, extents, askedAtMs);
+    const to = whole ? Number.POSITIVE_INFINITY : last === undefined ? 0 : this.#cache.endOf(last);
+    if (to > 0) this.#cache.learn(inode, { from: 0, to, extents, askedAtMs });
   }
 
   cached(inode: InodeId, fileOffset: number): Span | undefined {
-    return this.#maps.get(inode)?.at(fileOffset);
+    return this.#cache.at(inode, fileOffset);
   }
 
   forget(inode: InodeId, span: Span): void {
-    this.#maps.get(inode)?.forget(span);
+    this.#cache.forget(inode, span);
   }
 
   forgetAll(inode: InodeId): void {
-    this.#maps.delete(inode);
+    this.#cache.forgetAll(inode);
   }
 
   /** What is at this offset, for a reader. */
@@ -219,13 +209,15 @@ export class Locations {
     patience: Patience,
   ): Promise<{ span: ExtentSpan | undefined; fileLength: number }> {
     const askedAtMs = this.#env.monotonicMs();
-    const found = await this.#ask(access, { fileOffset: 0, count: 1, forWrite: true, last: true }, patience);
+    const question = { fileOffset: 0, count: 1, forWrite: true, last: true };
+    const found = await this.#questions.find(access, question, patience);
     const location = found.extents[0];
     if (location === undefined) return { span: undefined, fileLength: found.fileLength };
-    const map = this.#map(access.inode);
-    const end = map.endOf(location);
-    this.#learn(access.inode, map, location.start, Math.max(end, location.start), [location], askedAtMs);
-    return { span: map.spanOf(location, askedAtMs), fileLength: found.fileLength };
+    const { inode } = access;
+    const { start: from } = location;
+    const to = Math.max(this.#cache.endOf(location), from);
+    this.#cache.learn(inode, { from, to, extents: [location], askedAtMs });
+    return { span: this.#cache.spanOf(location, askedAtMs), fileLength: found.fileLength };
   }
 
   /**
@@ -255,22 +247,14 @@ export class Locations {
     sealedLength: number,
     patience: Patience,
   ): Promise<void> {
-    const { inode, openId, caller } = access;
-    const request = {
-      context: undefined,
-      inode,
-      fileOffset: start + sealedLength,
-      openId,
-      sealedChunk: location.chunk,
-      sealedLength,
-      sealedVersion: location.version,
-    };
+    const { inode } = access;
+    const { chunk, version } = location;
+    const seal = { chunk, length: sealedLength, version };
     const askedAtMs = this.#env.monotonicMs();
-    const answer = await this.#session.command(addChunk, request, caller, patience, true, openId);
-    const next = must(answer.extent, 'AddChunk answers an extent');
-    const map = this.#map(inode);
+    const next = await this.#questions.add(access, start + sealedLength, seal, patience);
     const sealed = { ...location, sealed: true, sealedLength };
-    this.#learn(inode, map, start, map.endOf(next), [sealed, next], askedAtMs);
+    const to = this.#cache.endOf(next);
+    this.#cache.learn(inode, { from: start, to, extents: [sealed, next], askedAtMs });
   }
 
   /** All extents, fresh from the master. */
@@ -281,7 +265,7 @@ export class Locations {
       const last = found.extents.at(-1);
       if (last === undefined) return extents;
       extents.push(...found.extents);
-      fileOffset = Math.max(this.#map(access.inode).endOf(last), last.start + 1);
+      fileOffset = Math.max(this.#cache.endOf(last), last.start + 1);
     }
   }
 
@@ -329,14 +313,16 @@ export class Locations {
   /** Asks the master and keeps the answer. */
   async #find(access: Access, question: Question, patience: Patience): Promise<FindChunksResponse> {
     const askedAtMs = this.#env.monotonicMs();
-    const answer = await this.#ask(access, question, patience);
-    const map = this.#map(access.inode);
-    const last = answer.extents.at(-1);
-    const first = answer.extents[0];
-    const to = last === undefined ? Number.POSITIVE_INFINITY : map.endOf(last);
+    const answer = await this.#questions.find(access, question, patience);
+    const { inode } = access;
+    const { extents } = answer;
+    const last = extents.at(-1);
+    const first = extents[0];
+    const end = last === undefined ? Number.POSITIVE_INFINITY : this.#cache.endOf(last);
     // What ends at or before the question was not asked for; an extent sealed meanwhile may.
     const from = Math.min(question.fileOffset, first?.start ?? question.fileOffset);
-    if (!this.#learn(access.inode, map, from, Math.max(to, question.fileOffset), answer.extents, askedAtMs)) {
+    const to = Math.max(end, question.fileOffset);
+    if (!this.#cache.learn(inode, { from, to, extents, askedAtMs })) {
       await patience.pause(
         new GfsError('NOT_READY', 'the master answered before a version that is known here'),
       );
@@ -344,48 +330,12 @@ export class Locations {
     return answer;
   }
 
-  async #ask(access: Access, question: Question, patience: Patience): Promise<FindChunksResponse> {
-    const { inode, caller, openId } = access;
-    return await this.#session.ask(
-      findChunks,
-      (session) => {
-        // Asked again in a new session, it may not be the file's right any more.
-        this.#session.mustHold(openId);
-        return {
-          caller: callerMessage(caller),
-          inode,
-          fileOffset: question.fileOffset,
-          count: question.count,
-          forWrite: question.forWrite ?? false,
-          forSync: question.forSync ?? false,
-          session,
-          openId,
-          suspectVersion: question.suspectVersion ?? 0,
-          last: question.last ?? false,
-          unacknowledged: question.unacknowledged ?? false,
-          fullServer: question.fullServer ?? 0,
-        };
-      },
-      patience,
-    );
-  }
-
   async #add(access: Access, fileOffset: number, patience: Patience): Promise<void> {
-    const { inode, openId } = access;
-    const request = {
-      context: undefined,
-      inode,
-      fileOffset,
-      openId,
-      sealedChunk: 0,
-      sealedLength: 0,
-      sealedVersion: 0,
-    };
+    const { inode } = access;
     const askedAtMs = this.#env.monotonicMs();
-    const answer = await this.#session.command(addChunk, request, access.caller, patience, true, openId);
-    const extent = must(answer.extent, 'AddChunk answers an extent');
-    const map = this.#map(inode);
-    this.#learn(inode, map, extent.start, map.endOf(extent), [extent], askedAtMs);
+    const extent = await this.#questions.add(access, fileOffset, undefined, patience);
+    const to = this.#cache.endOf(extent);
+    this.#cache.learn(inode, { from: extent.start, to, extents: [extent], askedAtMs });
   }
 
   #writeKey(access: Access, fileOffset: number): string {
@@ -408,41 +358,6 @@ export class Locations {
       this.#asking.delete(key);
     }
   }
-
-  #map(inode: InodeId): ExtentMap {
-    let map = this.#maps.get(inode);
-    if (map === undefined) {
-      map = new ExtentMap(this.#session.filesystem.chunkSizeBytes);
-      this.#maps.set(inode, map);
-    }
-    return map;
-  }
-
-  /** False: the answer is older than what mutations were answered under, and worth nothing. */
-  #learn(
-    inode: InodeId,
-    map: ExtentMap,
-    from: number,
-    to: number,
-    extents: readonly ExtentLocation[],
-    askedAtMs: number,
-  ): boolean {
-    if (extents.some((extent) => this.#chunks.isOld(extent))) return false;
-    map.learn(from, to, extents, askedAtMs);
-    this.#maps.set(inode, map); // its size has changed
-    return true;
-  }
-}
-
-interface Question {
-  readonly fileOffset: number;
-  readonly count: number;
-  readonly forWrite?: boolean;
-  readonly forSync?: boolean;
-  readonly suspectVersion?: number;
-  readonly last?: boolean;
-  readonly unacknowledged?: boolean;
-  readonly fullServer?: number;
 }
 
 function isUsable(
