@@ -100,7 +100,7 @@ export class Appender {
       const outcome = await this.#pursue(access, end, record, patience, fate);
       if (outcome.kind === 'done') {
         const { span, answer } = outcome;
-        state.acknowledged(span);
+        state.unsynced.acknowledged(span);
         const { chunk, version } = span.location;
         // If the master did not say that it is the last one at that version, it is asked before the next record.
         const askedAtMs = isAt(end.chunk, span.location) ? learntAtMs : LONG_AGO_MS;

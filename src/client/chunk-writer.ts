@@ -19,10 +19,10 @@ import {
   serverNamedBy,
 } from './chunk-pusher.ts';
 import type { ExtentSpan } from './extent-map.ts';
-import type { Unsynced } from './file-state.ts';
 import type { Access, Locations, Suspicion } from './locations.ts';
 import type { Patience } from './patience.ts';
 import type { Session } from './session.ts';
+import type { Unsynced } from './unsynced-chunks.ts';
 
 const { mutate, sync, chunkLength } = ChunkserverDefinition.methods;
 

@@ -60,7 +60,7 @@ export class FileAllocator {
     const told = state.overwriting(start, end, access.caller);
     try {
       const { zeroer, chunkSizeBytes } = this.#options;
-      const onZeroed = (span: ExtentSpan) => state.acknowledged(span);
+      const onZeroed = (span: ExtentSpan) => state.unsynced.acknowledged(span);
       const zeroed = await zeroer.zeroForDrop(access, range, patience, onZeroed);
       const { end: reached, zeroedBytes, left } = zeroed;
       const dropExtents = reached - start >= chunkSizeBytes;
@@ -91,7 +91,7 @@ export class FileAllocator {
     if (first === undefined || last === undefined) return;
     const told = state.overwriting(first.start, last.end, access.caller);
     for (const { start, end } of left) {
-      await zeroer.zero(access, start, end, patience, (span) => state.acknowledged(span));
+      await zeroer.zero(access, start, end, patience, (span) => state.unsynced.acknowledged(span));
     }
     await reports.allocated(state, access, NO_CHANGE, told, patience);
   }

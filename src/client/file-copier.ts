@@ -164,7 +164,9 @@ export class FileCopier {
     const end = start + length;
     const { zeroer } = this.#options;
     state.overwriting(start, end, access.caller);
-    const zeroed = await zeroer.zero(access, start, end, patience, (span) => state.acknowledged(span));
+    const zeroed = await zeroer.zero(access, start, end, patience, (span) =>
+      state.unsynced.acknowledged(span),
+    );
     state.overwritten(start, end);
     return zeroed;
   }
@@ -215,7 +217,7 @@ export class FileCopier {
     };
     // Its pauses are its own.
     const own = new Patience(env, patience, 0);
-    await writer.write(access, targetStart + start, data, own, (span) => state.acknowledged(span));
+    await writer.write(access, targetStart + start, data, own, (span) => state.unsynced.acknowledged(span));
     state.copied(targetStart + start, targetStart + end, truncations);
   }
 

@@ -2,16 +2,17 @@ import { type Bytes, lengthOf } from '../base/bytes.ts';
 import type { Env } from '../base/env.ts';
 import type { InodeId } from '../base/ids.ts';
 import { Mutex } from '../base/mutex.ts';
-import { hasSetIds } from '../core/metadata/permissions.ts';
 import { laterTime, sameTime, timeOf } from '../core/metadata/times.ts';
 import { type Attributes, type CommitLengthResponse, FileType, type LengthCommit } from '../rpc/messages.ts';
 import type { AccessTimes } from './access-times.ts';
 import type { Identity } from './api.ts';
 import { AppendGate } from './append-gate.ts';
 import { type BlockCache, type Contents, PAGE_BYTES } from './block-cache.ts';
-import type { ExtentSpan } from './extent-map.ts';
+import type { ChangeClock } from './change-clock.ts';
 import type { Access } from './locations.ts';
 import type { ReadStream } from './read-stream.ts';
+import { SetIdBits } from './set-id-bits.ts';
+import { UnsyncedChunks } from './unsynced-chunks.ts';
 import { UntoldWrites } from './untold-writes.ts';
 import type { WriteBehind } from './write-behind.ts';
 
@@ -21,35 +22,12 @@ type Stamp = Pick<Attributes, 'length' | 'mtime' | 'ctime'>;
 /** The master's answer to a commit. */
 type Committed = Pick<CommitLengthResponse, 'attributes' | 'previousCtime'>;
 
-/** Whether the file has bits that a write by somebody without privileges takes away. */
-type SetIds = 'none' | 'some' | 'unknown';
-
-/** A chunk's extent, by its file offset, and the lowest version under which mutations of it wait for a sync. */
-export interface Unsynced {
-  readonly start: number;
-  readonly version: number;
-}
-
 /** A chunk at a version, which an append at another version or to another chunk does not take for the file's last one. */
 export interface LastExtent {
   readonly start: number;
   readonly chunk: number;
   readonly version: number;
   readonly learntAtMs: number;
-}
-
-/** Counts what this client changes, over all its files: an answer that was asked for before a change is old. */
-export class ChangeClock {
-  #tick = 0;
-
-  get now(): number {
-    return this.#tick;
-  }
-
-  advance(): number {
-    this.#tick += 1;
-    return this.#tick;
-  }
 }
 
 export interface FileStateOptions {
@@ -75,6 +53,8 @@ export class FileState implements Contents {
   readonly streams = new Set<ReadStream>();
   /** Of this client's. */
   readonly untold = new UntoldWrites();
+  readonly unsynced = new UnsyncedChunks();
+  readonly setIds = new SetIdBits();
   /** Open files of this client. */
   openCount = 0;
   /** The extent that this client's last append went to, and when it learnt that it is the last one. */
@@ -100,13 +80,8 @@ export class FileState implements Contents {
   #changedAt = 0;
   #changeCount = 0;
   #truncations = 0;
-  #setIds: SetIds = 'unknown';
-  /** What was asked for before says nothing of them. */
-  #setIdsAt = 0;
   #errorCount = 0;
   #lastError: unknown;
-  /** Chunks with acknowledged mutations that were not synced since. */
-  #unsynced = new Map<number, Unsynced>();
 
   constructor(inode: InodeId, options: FileStateOptions) {
     this.inode = inode;
@@ -134,11 +109,6 @@ export class FileState implements Contents {
   /** How often the file was truncated, as far as this client knows. */
   get truncations(): number {
     return this.#truncations;
-  }
-
-  /** What the mode says, as far as this client knows. */
-  get setIds(): SetIds {
-    return this.#setIds;
   }
 
   /** When the length last became another by what others did: what was known of the file's chunks may be old since. */
@@ -200,7 +170,7 @@ export class FileState implements Contents {
     const attributes = this.#options.accessTimes.observed(answered);
     if (attributes.type !== FileType.FILE_TYPE_REGULAR) return attributes;
     this.#truncations = Math.max(this.#truncations, attributes.truncations);
-    if (askedAt >= this.#setIdsAt) this.#setIds = setIdsOf(attributes);
+    this.setIds.observe(attributes, askedAt);
     if (this.#changedAt > askedAt) {
       // What we did meanwhile only made it longer, unless it was cut: so long it is at least, by what others did.
       if (this.#cutAt <= askedAt) this.#grow(attributes.length);
@@ -236,8 +206,7 @@ export class FileState implements Contents {
   }
 
   modeMayHaveChanged(): void {
-    this.#setIds = 'unknown';
-    this.#setIdsAt = this.#options.clock.advance();
+    this.setIds.mayHaveChanged(this.#options.clock.advance());
   }
 
   /** A write was taken. */
@@ -314,23 +283,6 @@ export class FileState implements Contents {
     this.cutElsewhere(length);
   }
 
-  /** A mutation of this extent was acknowledged; it is not on the disks yet. */
-  acknowledged({ start, location: { chunk, version } }: ExtentSpan): void {
-    this.stillUnsynced(chunk, { start, version });
-  }
-
-  stillUnsynced(chunk: number, unsynced: Unsynced): void {
-    const { version } = this.#unsynced.get(chunk) ?? unsynced;
-    this.#unsynced.set(chunk, { start: unsynced.start, version: Math.min(version, unsynced.version) });
-  }
-
-  /** What a sync that begins now has to sync. */
-  takeUnsynced(): ReadonlyMap<number, Unsynced> {
-    const taken = this.#unsynced;
-    this.#unsynced = new Map();
-    return taken;
-  }
-
   /** Writes were given up: the file is as long as what arrived, or was there before. */
   failed(error: unknown): void {
     this.#errorCount += 1;
@@ -380,8 +332,7 @@ export class FileState implements Contents {
   attributesSet(answered: Attributes, mtimeWasSet: boolean): Attributes {
     const attributes = this.#options.accessTimes.observed(answered);
     this.#changedAt = this.#options.clock.advance();
-    this.#setIds = setIdsOf(attributes);
-    this.#setIdsAt = this.#changedAt;
+    this.setIds.set(attributes, this.#changedAt);
     if (mtimeWasSet) this.untold.timeWasSet(attributes.mtime);
     // Only what we changed may differ from what we knew; otherwise the next look drops what is cached.
     const stamp = this.#stamp;
@@ -436,10 +387,6 @@ export class FileState implements Contents {
     this.#changeCount += 1;
     for (const stream of this.streams) stream.close();
   }
-}
-
-function setIdsOf(attributes: Attributes): SetIds {
-  return hasSetIds(attributes) ? 'some' : 'none';
 }
 
 function sameStamp(a: Stamp, b: Stamp): boolean {

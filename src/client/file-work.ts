@@ -211,14 +211,14 @@ export class FileWork {
   /** All members of all chunks with unsynced mutations of this client sync them. */
   async sync(state: FileState, access: Access, patience: Patience): Promise<void> {
     using _ = await state.syncing.acquire();
-    const chunks = state.takeUnsynced();
+    const chunks = state.unsynced.take();
     const results = await Promise.allSettled(
       [...chunks].map(async ([chunk, unsynced]) => {
         try {
           await this.#options.writer.sync(access, chunk, unsynced, patience);
         } catch (error) {
           if (codeOf(error) !== 'WRITES_LOST') {
-            state.stillUnsynced(chunk, unsynced);
+            state.unsynced.add(chunk, unsynced);
             throw error;
           }
           // Told once to each open file, as any write that failed after it was taken.
@@ -251,8 +251,8 @@ export class FileWork {
 
   /** As a write by somebody without privileges does it. */
   async dropSetIds(state: FileState, access: Access, patience: Patience): Promise<void> {
-    if (state.setIds === 'unknown') await this.attributes(state, access, patience);
-    if (state.setIds === 'none') return;
+    if (state.setIds.state === 'unknown') await this.attributes(state, access, patience);
+    if (state.setIds.state === 'none') return;
     await this.setAttributes(state, access, { dropSetIds: true }, true, patience);
   }
 
@@ -387,7 +387,9 @@ export class FileWork {
         this.mustHold(access);
         const { env, ioTimeoutMs } = this.#options;
         const patience = new Patience(env, undefined, ioTimeoutMs * WRITE_BEHIND_PATIENCE);
-        await writer.write(access, fileOffset, dataOf(bytes), patience, (span) => state.acknowledged(span));
+        await writer.write(access, fileOffset, dataOf(bytes), patience, (span) =>
+          state.unsynced.acknowledged(span),
+        );
       },
       onWritten: (start, bytes) => state.written(start, bytes),
       onFailed: (error) => state.failed(error),

@@ -35,6 +35,7 @@ import type {
 } from './api.ts';
 import { Appender } from './appender.ts';
 import { BlockCache } from './block-cache.ts';
+import { ChangeClock } from './change-clock.ts';
 import { ChunkPusher } from './chunk-pusher.ts';
 import { ChunkReader } from './chunk-reader.ts';
 import { ChunkWriter } from './chunk-writer.ts';
@@ -42,7 +43,6 @@ import { DataFinder } from './data-finder.ts';
 import { Entries } from './entries.ts';
 import { FileCopier } from './file-copier.ts';
 import { FileOpener } from './file-opener.ts';
-import { ChangeClock } from './file-state.ts';
 import { FileStates } from './file-states.ts';
 import { FileWork } from './file-work.ts';
 import { KnownEntries } from './known-entries.ts';

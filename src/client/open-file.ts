@@ -143,7 +143,7 @@ export class OpenFile implements GfsFile {
   }
 
   dropSetIds(waiting?: Waiting): Promise<void> | undefined {
-    if (this.#state.setIds === 'none') return undefined;
+    if (this.#state.setIds.state === 'none') return undefined;
     return this.#work.dropSetIds(this.#state, this.#access, this.#work.patience(waiting));
   }
 

@@ -58,7 +58,7 @@ export class RangeSharer {
     if (answer.beingWritten) this.#known.unknown(inode);
     else this.#known.changed(answer.attributes, asked);
     for (const { chunk, version, start: extentStart } of answer.extents)
-      state.stillUnsynced(chunk, { start: extentStart, version });
+      state.unsynced.add(chunk, { start: extentStart, version });
     return answer.length;
   }
 }
