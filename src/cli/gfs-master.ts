@@ -78,7 +78,7 @@ program.action((keys: Keys) =>
     const master = await MasterServer.start({
       env,
       disk,
-      network: new NodeNetwork({ env, onBug: onFatal }),
+      network: new NodeNetwork({ env, onBug: onFatal, busyPolls: true }),
       dataDirectory: resolve(keys.data),
       listen: keys.listen,
       chunkSizeBytes: keys.chunkSize,

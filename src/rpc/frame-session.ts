@@ -80,6 +80,7 @@ export class FrameSession {
       message,
       payload,
     );
+    this.#serving.busyPoll?.answered();
   }
 
   sendError(number: number, error: GfsError): void {
@@ -109,6 +110,7 @@ export class FrameSession {
   }
 
   #receive(chunk: Buffer): void {
+    this.#serving.busyPoll?.arrived();
     this.#decoder.push(chunk);
     if (!this.#paused) this.#pump();
   }

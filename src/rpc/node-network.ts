@@ -1,5 +1,6 @@
 import { unreachable } from '../base/assert.ts';
 import type { Env } from '../base/env.ts';
+import { BusyPoll } from './busy-poll.ts';
 import { Handlers } from './contract.ts';
 import { Deadlines } from './deadlines.ts';
 import { FrameConnection } from './frame-connection.ts';
@@ -21,6 +22,8 @@ export interface NodeNetworkOptions {
   readonly limits?: Partial<Limits> | undefined;
   /** A failed assertion in a handler: the process should end. Without it the failure is logged only. */
   readonly onBug?: ((error: unknown) => void) | undefined;
+  /** Who is asked over frames looks for the next request for a moment before it sleeps (`BusyPoll`). */
+  readonly busyPolls?: boolean | undefined;
 }
 
 export interface ListenOptions {
@@ -36,14 +39,16 @@ export class NodeNetwork implements Network {
   readonly #deadlines: Deadlines;
   readonly #requestIds: RequestIds;
   readonly #onBug: (error: unknown) => void;
+  readonly #busyPolls: boolean;
 
-  constructor({ env, transport, limits, onBug }: NodeNetworkOptions) {
+  constructor({ env, transport, limits, onBug, busyPolls = false }: NodeNetworkOptions) {
     this.#env = env;
     this.#transport = transport ?? 'frames';
     this.#limits = { ...LIMITS_DEFAULT, ...limits };
     this.#deadlines = new Deadlines(env);
     this.#requestIds = new RequestIds(env);
     this.#onBug = onBug ?? (() => undefined);
+    this.#busyPolls = busyPolls;
   }
 
   listen(
@@ -58,6 +63,7 @@ export class NodeNetwork implements Network {
       handlers: new Handlers(services),
       requestIds: this.#requestIds,
       onBug: this.#onBug,
+      busyPoll: this.#busyPolls ? BusyPoll.orNone(this.#env) : undefined,
     });
     return Port.open(address, serving, http);
   }

@@ -1,4 +1,5 @@
 import type { Env } from '../base/env.ts';
+import type { BusyPoll } from './busy-poll.ts';
 import type { Handlers } from './contract.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Limits } from './limits.ts';
@@ -12,6 +13,7 @@ export interface ServingParts {
   readonly requestIds: RequestIds;
   /** A failed assertion in a handler: the process should end. */
   readonly onBug: (error: unknown) => void;
+  readonly busyPoll: BusyPoll | undefined;
 }
 
 /** What every connection of one listener shares, whatever its protocol. */
@@ -22,17 +24,19 @@ export class Serving {
   readonly handlers: Handlers;
   readonly requestIds: RequestIds;
   readonly onBug: (error: unknown) => void;
+  readonly busyPoll: BusyPoll | undefined;
   #running = 0;
   #closing = false;
   #onQuiet: (() => void) | undefined;
 
-  constructor({ env, deadlines, limits, handlers, requestIds, onBug }: ServingParts) {
+  constructor({ env, deadlines, limits, handlers, requestIds, onBug, busyPoll }: ServingParts) {
     this.env = env;
     this.deadlines = deadlines;
     this.limits = limits;
     this.handlers = handlers;
     this.requestIds = requestIds;
     this.onBug = onBug;
+    this.busyPoll = busyPoll;
   }
 
   /** New calls are refused. */
