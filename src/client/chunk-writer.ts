@@ -237,8 +237,7 @@ export class ChunkWriter {
    */
   async sync(
     access: Access,
-    writtenChunk: number,
-    { start, version: versionWritten }: Unsynced,
+    { chunk: writtenChunk, start, version: versionWritten }: Unsynced,
     patience: Patience,
   ): Promise<void> {
     await this.atPrimary(access, start, patience, async (span) => {

@@ -211,14 +211,13 @@ export class FileWork {
   /** All members of all chunks with unsynced mutations of this client sync them. */
   async sync(state: FileState, access: Access, patience: Patience): Promise<void> {
     using _ = await state.syncing.acquire();
-    const chunks = state.unsynced.take();
     const results = await Promise.allSettled(
-      [...chunks].map(async ([chunk, unsynced]) => {
+      [...state.unsynced.take()].map(async (unsynced) => {
         try {
-          await this.#options.writer.sync(access, chunk, unsynced, patience);
+          await this.#options.writer.sync(access, unsynced, patience);
         } catch (error) {
           if (codeOf(error) !== 'WRITES_LOST') {
-            state.unsynced.add(chunk, unsynced);
+            state.unsynced.add(unsynced);
             throw error;
           }
           // Told once to each open file, as any write that failed after it was taken.

@@ -57,8 +57,8 @@ export class RangeSharer {
     state.committed(answer, told);
     if (answer.beingWritten) this.#known.unknown(inode);
     else this.#known.changed(answer.attributes, asked);
-    for (const { chunk, version, start: extentStart } of answer.extents)
-      state.unsynced.add(chunk, { start: extentStart, version });
+    state.unsynced.replaced(start, start + answer.length);
+    for (const extent of answer.extents) state.unsynced.add(extent);
     return answer.length;
   }
 }
