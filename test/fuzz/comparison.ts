@@ -23,6 +23,11 @@ export interface Difference {
   readonly mounted: string;
 }
 
+/** ext4 that writes a page back may say that there is data, and at the next look that there is none. A mount may not. */
+function contradictsItself(plain: string, mounted: string): boolean {
+  return plain.startsWith('no data at ') && mounted.startsWith('holes up to ');
+}
+
 export class Comparison {
   readonly #world: World;
   readonly #place: Place;
@@ -53,7 +58,9 @@ export class Comparison {
     for (const [index, { line }] of steps.entries()) {
       const answer = answers[index];
       const [plain, mounted] = [readable(expected[index]?.text), readable(answer?.text)];
-      if (plain !== mounted) return { stepCount: stepCount + index, what: line, plain, mounted };
+      if (plain !== mounted && !contradictsItself(plain, mounted)) {
+        return { stepCount: stepCount + index, what: line, plain, mounted };
+      }
       this.#outcomes.push({ text: plain, milliseconds: answer?.milliseconds ?? 0 });
     }
     return this.#failure();
