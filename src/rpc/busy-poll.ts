@@ -5,6 +5,8 @@ import type { Env } from '../base/env.ts';
 const POLL_MS = 0.25;
 /** When the last request came later than that behind an answer, nobody asks one thing after the other. */
 const GAP_MS_MAX = 0.5;
+/** An answer that took longer has waited for a disk: what waking costs does not matter beside that. */
+const ANSWER_MS_MAX = 0.25;
 /** A turn of the event loop in which nothing arrives takes a few microseconds, if nobody else wants the processor. */
 const TURN_MS_MAX = 0.05;
 
@@ -15,8 +17,8 @@ export interface BusyPollOptions {
 }
 
 /**
- * Busy polling: while requests come close behind answers, this process looks for the next one for a moment before it sleeps. To
- * wake it would cost more than a short answer does. When somebody else wants the processor he gets it.
+ * Busy polling: while requests come close behind answers that took no time, this process looks for the next one for a moment before
+ * it sleeps. To wake it would cost more than such an answer does. When somebody else wants the processor he gets it.
  */
 export class BusyPoll {
   readonly #env: Pick<Env, 'monotonicMs'>;
@@ -25,6 +27,7 @@ export class BusyPoll {
   #isPolling = false;
   #untilMs = 0;
   #turnMs = 0;
+  #arrivedMs = 0;
   #answeredMs = 0;
   #gapMs = Number.POSITIVE_INFINITY;
 
@@ -41,7 +44,7 @@ export class BusyPoll {
   /** An answer is on its way. */
   answered(): void {
     this.#answeredMs = this.#env.monotonicMs();
-    if (this.#gapMs > GAP_MS_MAX) return;
+    if (this.#gapMs > GAP_MS_MAX || this.#answeredMs - this.#arrivedMs > ANSWER_MS_MAX) return;
     this.#turnMs = this.#answeredMs;
     this.#untilMs = this.#answeredMs + POLL_MS;
     if (this.#isPolling) return;
@@ -52,7 +55,8 @@ export class BusyPoll {
   /** A request has come. */
   arrived(): void {
     this.#isPolling = false;
-    this.#gapMs = this.#env.monotonicMs() - this.#answeredMs;
+    this.#arrivedMs = this.#env.monotonicMs();
+    this.#gapMs = this.#arrivedMs - this.#answeredMs;
   }
 
   #poll(): void {

@@ -12,7 +12,7 @@ class Process {
   });
   #task: (() => void) | undefined;
 
-  /** Answers, and lets turns pass until it sleeps or the next request comes. How many there were. */
+  /** Answers what has just come, and lets turns pass until it sleeps or the next request comes. How many there were. */
   turnsUntil(requestMs: number, turnMs = 0.01): number {
     const comesMs = this.nowMs + requestMs;
     this.poll.answered();
@@ -43,6 +43,14 @@ test('it looks for no longer than requests are worth, and not at all where they 
   t.true(Math.abs(process.turnsUntil(0.4) - 25) <= 1);
   t.true(Math.abs(process.turnsUntil(10) - 25) <= 1);
   t.is(process.turnsUntil(10), 0);
+  t.is(process.turnsUntil(0.1), 0);
+  t.is(process.turnsUntil(0.1), 10);
+});
+
+test('it does not look for more behind an answer that took long', (t) => {
+  const process = new Process();
+  process.turnsUntil(0.1);
+  process.nowMs += 0.3;
   t.is(process.turnsUntil(0.1), 0);
   t.is(process.turnsUntil(0.1), 10);
 });
