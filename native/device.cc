@@ -162,34 +162,29 @@ bool Device::answer_ready(int fd, const uint8_t* request, size_t length) {
   fuse_in_header header;
   if (length != sizeof(header) + sizeof(fuse_getattr_in)) return false;
   memcpy(&header, request, sizeof(header));
-  if (header.opcode != FUSE_GETATTR || header.nodeid == 0) return false;
+  if (header.opcode != FUSE_GETATTR) return false;
   std::lock_guard<std::mutex> lock(ready_mutex_);
-  const ReadyNode& ready = ready_nodes_[header.nodeid % kReadyCount];
-  if (ready.node != header.nodeid || std::chrono::steady_clock::now() >= ready.until) return false;
+  const Attributes* attributes = ready_nodes_.find(header.nodeid);
+  if (attributes == nullptr) return false;
   uint8_t reply[sizeof(fuse_out_header) + kAttributesBytes];
   const fuse_out_header head = {sizeof(reply), 0, header.unique};
   memcpy(reply, &head, sizeof(head));
-  memcpy(reply + sizeof(head), ready.attributes, kAttributesBytes);
+  memcpy(reply + sizeof(head), attributes->bytes, kAttributesBytes);
   write_reply(fd, reply, sizeof(reply));
   ready_answers_ += 1;
   return true;
 }
 
 void Device::ready(uint64_t node, const uint8_t (&attributes)[kAttributesBytes], uint32_t milliseconds) {
+  Attributes known;
+  memcpy(known.bytes, attributes, kAttributesBytes);
   std::lock_guard<std::mutex> lock(ready_mutex_);
-  ReadyNode& ready = ready_nodes_[node % kReadyCount];
-  ready.node = node;
-  ready.until = std::chrono::steady_clock::now() + std::chrono::milliseconds(milliseconds);
-  memcpy(ready.attributes, attributes, kAttributesBytes);
+  ready_nodes_.put(node, milliseconds, known);
 }
 
 void Device::unready(uint64_t node) {
   std::lock_guard<std::mutex> lock(ready_mutex_);
-  if (node == 0) {
-    for (ReadyNode& ready : ready_nodes_) ready.node = 0;
-  } else if (ReadyNode& ready = ready_nodes_[node % kReadyCount]; ready.node == node) {
-    ready.node = 0;
-  }
+  ready_nodes_.forget(node);
 }
 
 uint64_t Device::ready_answers() {
@@ -202,12 +197,9 @@ bool Device::answer_bare(int fd, const uint8_t* request, size_t length) {
   constexpr size_t kNameAt = sizeof(header) + sizeof(fuse_getxattr_in);
   if (length <= kNameAt) return false;
   memcpy(&header, request, sizeof(header));
-  if (header.opcode != FUSE_GETXATTR || header.nodeid == 0 || !asked_without_need(request + kNameAt, length - kNameAt)) {
-    return false;
-  }
+  if (header.opcode != FUSE_GETXATTR || !asked_without_need(request + kNameAt, length - kNameAt)) return false;
   std::lock_guard<std::mutex> lock(ready_mutex_);
-  const BareNode& bare = bare_nodes_[header.nodeid % kBareCount];
-  if (bare.node != header.nodeid || std::chrono::steady_clock::now() >= bare.until) return false;
+  if (bare_nodes_.find(header.nodeid) == nullptr) return false;
   const fuse_out_header reply = {sizeof(reply), -ENODATA, header.unique};
   write_reply(fd, &reply, sizeof(reply));
   bare_answers_ += 1;
@@ -216,16 +208,12 @@ bool Device::answer_bare(int fd, const uint8_t* request, size_t length) {
 
 void Device::bare(uint64_t node, uint32_t milliseconds) {
   std::lock_guard<std::mutex> lock(ready_mutex_);
-  bare_nodes_[node % kBareCount] = {node, std::chrono::steady_clock::now() + std::chrono::milliseconds(milliseconds)};
+  bare_nodes_.put(node, milliseconds, {});
 }
 
 void Device::unbare(uint64_t node) {
   std::lock_guard<std::mutex> lock(ready_mutex_);
-  if (node == 0) {
-    for (BareNode& bare : bare_nodes_) bare.node = 0;
-  } else if (BareNode& bare = bare_nodes_[node % kBareCount]; bare.node == node) {
-    bare.node = 0;
-  }
+  bare_nodes_.forget(node);
 }
 
 uint64_t Device::bare_answers() {

@@ -24,6 +24,39 @@
 
 namespace gfs {
 
+// What is known of nodes, each for its time. A node is at its remainder by the count; 0 stands for none.
+template <typename Known, size_t kCount>
+class NodeTable {
+ public:
+  // Null when there is nothing, or its time is over.
+  const Known* find(uint64_t node) const {
+    const Entry& entry = entries_[node % kCount];
+    const bool holds = node != 0 && entry.node == node && std::chrono::steady_clock::now() < entry.until;
+    return holds ? &entry.known : nullptr;
+  }
+
+  void put(uint64_t node, uint32_t milliseconds, const Known& known) {
+    entries_[node % kCount] = {node, std::chrono::steady_clock::now() + std::chrono::milliseconds(milliseconds), known};
+  }
+
+  // 0: all.
+  void forget(uint64_t node) {
+    if (node == 0) {
+      for (Entry& entry : entries_) entry.node = 0;
+    } else if (Entry& entry = entries_[node % kCount]; entry.node == node) {
+      entry.node = 0;
+    }
+  }
+
+ private:
+  struct Entry {
+    uint64_t node = 0;
+    std::chrono::steady_clock::time_point until;
+    Known known;
+  };
+  Entry entries_[kCount];
+};
+
 class Device {
  public:
   static constexpr uint32_t kLaneCount = 3;
@@ -150,20 +183,15 @@ class Device {
   };
   Lane lanes_[kLaneCount];
 
-  struct ReadyNode {
-    uint64_t node = 0;
-    std::chrono::steady_clock::time_point until;
-    uint8_t attributes[kAttributesBytes];
+  struct Attributes {
+    uint8_t bytes[kAttributesBytes];
   };
+  struct Nothing {};
   std::mutex ready_mutex_;
-  // Guarded by ready_mutex_. Each at its remainder by the count; 0 stands for none.
-  ReadyNode ready_nodes_[kReadyCount];
+  // Guarded by ready_mutex_.
+  NodeTable<Attributes, kReadyCount> ready_nodes_;
   uint64_t ready_answers_ = 0;
-  struct BareNode {
-    uint64_t node = 0;
-    std::chrono::steady_clock::time_point until;
-  };
-  BareNode bare_nodes_[kBareCount];
+  NodeTable<Nothing, kBareCount> bare_nodes_;
   uint64_t bare_answers_ = 0;
 };
 
