@@ -133,21 +133,12 @@ export class ChunkReader {
     this.#options.locations.forget(access.inode, span);
     let next = round + 1;
     if (outcome.kind === 'failed') {
-      if (outcome.isUnready) await this.#complain(access, span, patience);
+      if (outcome.isUnready) await this.#options.locations.complain(access, span, patience);
       if (isTransient(outcome.error)) next = Math.max(1, round);
       else if (next >= BAD_ROUNDS_MAX) throw outcome.error;
       await patience.pause(outcome.error);
     }
     return await this.#range(access, start, end, grewAtMs, patience, next);
-  }
-
-  /** The master has the members settled; where it cannot, the pause before the next attempt is all there is. */
-  async #complain(access: Access, span: ExtentSpan, patience: Patience): Promise<void> {
-    try {
-      await this.#options.locations.complain(access, span, patience);
-    } catch (error) {
-      if (!isTransient(error)) throw error;
-    }
   }
 
   /** Asks member after member. `fresh`: the location was asked for on purpose of this read. */

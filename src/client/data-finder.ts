@@ -11,17 +11,18 @@ import type { ServerPool } from './server-pool.ts';
 const { findData } = ChunkserverDefinition.methods;
 const ATTEMPT_MS_MAX = 2 * SECOND_MS;
 
-/** A part of a file that is all data, or all hole, from the offset asked for up to its end. */
-interface Piece {
-  readonly isData: boolean;
-  readonly end: number;
-  /** Only if nothing changed since it was looked up. */
-  readonly isOld?: boolean;
-}
+/**
+ * A part of a file that is all data, or all hole, from the offset asked for up to its end; a guess where no member answers.
+ * `unknown`: its members change version, or are being made equal, and will tell in a moment.
+ */
+type Piece =
+  | { readonly kind: 'data' | 'hole'; readonly end: number; readonly isGuess?: boolean }
+  | { readonly kind: 'unknown'; readonly error: unknown };
 
 /**
  * Where a file has data and where holes: a missing extent is a hole, and of the others their members know. Where none of them
- * can tell, it is data: whoever copies what is said to be a hole leaves it out.
+ * answers, it is data: whoever copies what is said to be a hole leaves it out. Where they are about to know it, they are asked
+ * again: what is said of one offset agrees with what is said of the next one a moment later.
  */
 export class DataFinder {
   readonly #env: Env;
@@ -48,14 +49,19 @@ export class DataFinder {
     for (let position = start; position < fileLength; ) {
       const span = await this.#locations.forRead(access, position, patience);
       const isOld = span.checkedAtMs < sinceMs;
-      const piece = isExtent(span)
+      const piece: Piece = isExtent(span)
         ? await this.#pieceOf(span, position, patience)
-        : { isData: false, end: span.end };
-      if (isOld && (!piece.isData || piece.isOld)) {
+        : { kind: 'hole', end: span.end };
+      if (isOld && (piece.kind !== 'data' || piece.isGuess)) {
         this.#locations.forget(access.inode, span);
         continue;
       }
-      if (piece.isData === (kind === 'data')) return position;
+      if (piece.kind === 'unknown') {
+        this.#locations.forget(access.inode, span);
+        if (isExtent(span)) await this.#settled(access, span, piece.error, patience);
+        continue;
+      }
+      if (piece.kind === kind) return position;
       position = piece.end;
     }
     return fileLength;
@@ -76,10 +82,17 @@ export class DataFinder {
     return bytes;
   }
 
+  /** Complains where no member may be read at its version (P6, P7), and pauses. */
+  async #settled(access: Access, span: ExtentSpan, error: unknown, patience: Patience): Promise<void> {
+    if (codeOf(error) === 'NOT_READY') await this.#locations.complain(access, span, patience);
+    await patience.pause(error);
+  }
+
   async #pieceOf(span: ExtentSpan, position: number, patience: Patience): Promise<Piece> {
     const { chunk, version, members } = span.location;
     const chunkOffset = position - span.start;
     let absent = 0;
+    let unsettled: unknown;
     for (const { address } of nearestFirst(members, this.#host, chunk, (one) =>
       this.#pool.isSuspect(one.address),
     )) {
@@ -87,17 +100,20 @@ export class DataFinder {
         const request = { chunk, version, chunkOffset };
         const options = patience.attempt(ATTEMPT_MS_MAX);
         const { dataStart, dataEnd } = (await this.#pool.call(address, findData, request, options)).message;
-        if (dataEnd === 0) return { isData: false, end: span.end };
-        if (dataStart > chunkOffset) return { isData: false, end: span.start + dataStart };
-        return { isData: true, end: Math.min(span.start + dataEnd, span.end) };
+        if (dataEnd === 0) return { kind: 'hole', end: span.end };
+        if (dataStart > chunkOffset) return { kind: 'hole', end: span.start + dataStart };
+        return { kind: 'data', end: Math.min(span.start + dataEnd, span.end) };
       } catch (error) {
-        if (codeOf(error) === 'NO_SUCH_CHUNK') absent += 1;
-        else if (codeOf(error) === 'CANCELLED') throw error;
-        else if (codeOf(error) === 'VERSION_MISMATCH') break;
+        const code = codeOf(error);
+        if (code === 'CANCELLED') throw error;
+        if (code === 'VERSION_MISMATCH') return { kind: 'unknown', error };
+        if (code === 'NO_SUCH_CHUNK') absent += 1;
+        if (code === 'NOT_READY') unsettled = error;
       }
     }
-    // Nobody wrote to it, or the master knows of others.
-    if (members.length > 0 && absent === members.length) return { isData: false, end: span.end };
-    return { isData: true, end: span.end, isOld: true };
+    if (unsettled !== undefined) return { kind: 'unknown', error: unsettled };
+    // Nobody wrote to it.
+    if (members.length > 0 && absent === members.length) return { kind: 'hole', end: span.end };
+    return { kind: 'data', end: span.end, isGuess: true };
   }
 }

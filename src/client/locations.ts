@@ -98,12 +98,19 @@ export class Locations {
     }
   }
 
-  /** No member serves reads of this extent at its version; resolves when one may (P6, P7), or the extent is another. */
+  /**
+   * No member serves reads of this extent at its version; resolves when one may (P6, P7), or the extent is another, or the
+   * master cannot have the members settled now: a pause before the next attempt is all there is then.
+   */
   async complain(access: Access, { start, location }: ExtentSpan, patience: Patience): Promise<void> {
     const question = { fileOffset: start, count: 1, suspectVersion: location.version };
-    await this.#once(`c${location.chunk}`, async () => {
-      await this.#find(access, question, patience);
-    });
+    try {
+      await this.#once(`c${location.chunk}`, async () => {
+        await this.#find(access, question, patience);
+      });
+    } catch (error) {
+      if (!isTransient(error)) throw error;
+    }
   }
 
   /** The extent that holds this offset, with a primary; it is added where there is a hole. */

@@ -58,6 +58,12 @@ export class FakeServer {
   handlers(): Partial<Handlers<typeof ChunkserverDefinition>> {
     return {
       read: async ({ message }) => this.#read(message),
+      findData: async ({ message: { chunk, version, chunkOffset } }) => {
+        const { data, length } = this.replica(chunk, version);
+        const dataStart = data.subarray(0, length).findIndex((byte, at) => at >= chunkOffset && byte !== 0);
+        const found = dataStart < 0 ? { dataStart: 0, dataEnd: 0 } : { dataStart, dataEnd: length };
+        return { message: { ...found, chunkLength: length } };
+      },
       push: async (requests) => {
         let header: PushHeader | undefined;
         const pieces: Uint8Array[] = [];

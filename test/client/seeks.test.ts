@@ -1,9 +1,10 @@
 // Where files have data and holes, and how much data the master believes them to have.
 import test from 'ava';
+import { GfsError } from '../../src/base/errors.ts';
 import { KiB } from '../../src/base/units.ts';
 import type { GfsClient, GfsFile } from '../../src/client/api.ts';
 import { inRealCluster } from './real-cluster.ts';
-import { codeFrom, ME, pattern, WRITING } from './world.ts';
+import { codeFrom, inWorld, ME, pattern, WRITING } from './world.ts';
 
 const ZEROS = { zeros: true, keepLength: true };
 const HOLE = { ...ZEROS, hole: true };
@@ -98,6 +99,30 @@ test('a server that cannot tell is passed over, and where none can it is data', 
     await sleep(5000);
     await file.close();
   }));
+
+for (const code of ['NOT_READY', 'VERSION_MISMATCH'] as const) {
+  test(`while all members say ${code} they are asked again, and a hole stays one`, (t) =>
+    inWorld({}, async ({ cluster, create }) => {
+      const { file } = await create('f');
+      await file.write(300 * KiB, [pattern(10, 1)]);
+      await file.flush();
+      let refused = 0;
+      cluster.onCall = ({ method }) => {
+        if (method !== 'FindData' || refused === 7) return;
+        refused += 1;
+        throw new GfsError(code, 'soon');
+      };
+      t.is(await file.seek(256 * KiB + 1, 'hole'), 256 * KiB + 1);
+      t.is(refused, 7);
+      t.is(await file.seek(256 * KiB + 1, 'data'), 300 * KiB);
+      refused = 0;
+      const controller = new AbortController();
+      const sought = codeFrom(file.seek(256 * KiB, 'data', { signal: controller.signal }));
+      controller.abort();
+      t.is(await sought, 'CANCELLED', 'whoever waits can be stopped');
+      await file.close();
+    }));
+}
 
 async function holesOf(client: GfsClient, file: GfsFile): Promise<[number, number]> {
   await file.flush();
