@@ -2,7 +2,7 @@ import { codeOf, GfsError } from '../../src/base/errors.ts';
 import { type InodeId, inodeId } from '../../src/base/ids.ts';
 import type { AttributeChanges, Call, GfsClient, NodeDescription } from '../../src/client/api.ts';
 import { mayNameNobody } from '../../src/core/metadata/permissions.ts';
-import { timeOf } from '../../src/core/metadata/times.ts';
+import { timeOfMicros } from '../../src/core/metadata/times.ts';
 import { type Attributes, FileType } from '../../src/rpc/messages.ts';
 import type { Caller, Namespace } from '../file-system.ts';
 import { RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT } from '../wire/numbers.ts';
@@ -47,7 +47,7 @@ export class GfsNamespace implements Namespace {
     const asked = belief.asking();
     try {
       const answer = this.#change(inode, operation, call, caller.pid);
-      const how = { changes: changesOf(operation), caller: call.caller, now: timeOf(env.nowMs()) };
+      const how = { changes: changesOf(operation), caller: call.caller, now: timeOfMicros(env.nowMicros()) };
       return belief.changed(await removed.changed(inode, answer, how), asked);
     } finally {
       changes.note(inode);

@@ -10,8 +10,10 @@ export interface Timer {
  * or throws dice, so the simulator can own both.
  */
 export interface Env {
-  /** Wall clock, milliseconds since 1970: for file times and for people. It may jump. */
+  /** Wall clock, whole milliseconds since 1970: for people. It may jump. */
   nowMs(): number;
+  /** The same clock in whole microseconds: for the times of files, so that of two that change one after the other one is older. */
+  nowMicros(): number;
   /** A clock that never goes back, for durations, leases and deadlines; its zero means nothing. May be fractional. */
   monotonicMs(): number;
   /** In [0, 1). */

@@ -6,10 +6,15 @@ import type { Logger } from './log.ts';
 
 /** setTimeout fires at once for more than 2^31 - 1 ms. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
+const MICROS_PER_MS = 1000;
+/** Of a millisecond. */
+const LAST_MICRO = 0.999;
 
 /** The real clock, timers and dice. The one file that may touch them. */
 export class NodeEnv implements Env {
   readonly log: Logger;
+  /** What the wall clock showed, as far as is known, when the other one was at 0. */
+  #wallZeroMs = 0;
 
   constructor(log: Logger) {
     this.log = log;
@@ -17,6 +22,16 @@ export class NodeEnv implements Env {
 
   nowMs(): number {
     return Date.now();
+  }
+
+  /** The wall clock tells whole milliseconds, and the other one what has passed since the last of them began. */
+  nowMicros(): number {
+    const wallMs = Date.now();
+    const sinceZeroMs = performance.now();
+    const guessMs = this.#wallZeroMs + sinceZeroMs;
+    const nowMs = Math.min(Math.max(wallMs, guessMs), wallMs + LAST_MICRO);
+    this.#wallZeroMs = nowMs - sinceZeroMs;
+    return Math.floor(nowMs * MICROS_PER_MS);
   }
 
   monotonicMs(): number {

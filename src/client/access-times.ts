@@ -7,7 +7,7 @@ import type { TaskGroup } from '../base/task-group.ts';
 import { SECOND_MS } from '../base/units.ts';
 import { accessTimeOfRead } from '../core/metadata/access-times.ts';
 import { READS_PER_COMMAND_MAX, ROOT_CALLER } from '../core/metadata/commands.ts';
-import { compareTimes, laterTime, timeOf } from '../core/metadata/times.ts';
+import { compareTimes, laterTime, timeOfMicros } from '../core/metadata/times.ts';
 import { type Attributes, MasterDefinition, type Time } from '../rpc/messages.ts';
 import { isTransient, Patience } from './patience.ts';
 import type { Session } from './session.ts';
@@ -92,7 +92,7 @@ export class AccessTimes {
     if (seen === undefined) return undefined;
     const mtime = writtenAt && seen.mtime ? laterTime(writtenAt, seen.mtime) : seen.mtime;
     const times = { atime: this.#atimeOf(seen), mtime, ctime: seen.ctime };
-    return accessTimeOfRead(times, timeOf(this.#options.env.nowMs()));
+    return accessTimeOfRead(times, timeOfMicros(this.#options.env.nowMicros()));
   }
 
   /** It is about to be set by a command: what was read before does not count. */

@@ -2,7 +2,7 @@ import { type Bytes, lengthOf } from '../base/bytes.ts';
 import type { Env } from '../base/env.ts';
 import type { InodeId } from '../base/ids.ts';
 import { Mutex } from '../base/mutex.ts';
-import { laterTime, sameTime, timeOf } from '../core/metadata/times.ts';
+import { laterTime, sameTime, timeOfMicros } from '../core/metadata/times.ts';
 import { type Attributes, type CommitLengthResponse, FileType, type LengthCommit } from '../rpc/messages.ts';
 import type { AccessTimes } from './access-times.ts';
 import type { Identity } from './api.ts';
@@ -343,7 +343,7 @@ export class FileState implements Contents {
 
   /** One more change that the master has to be told of. */
   #taken(): void {
-    this.untold.taken(timeOf(this.#options.env.nowMs()), this.#truncations);
+    this.untold.taken(timeOfMicros(this.#options.env.nowMicros()), this.#truncations);
   }
 
   #merged(attributes: Attributes): Attributes {

@@ -13,7 +13,7 @@ import {
 } from '../base/ids.ts';
 import { type Result, refuse, unwrap } from '../base/result.ts';
 import { TaskGroup } from '../base/task-group.ts';
-import { MINUTE_MS, MiB, SECOND_MS } from '../base/units.ts';
+import { MINUTE_MS, MiB } from '../base/units.ts';
 import {
   type Command,
   type CommandBodies,
@@ -28,7 +28,7 @@ import { isFrugal } from '../core/metadata/frugal.ts';
 import { isSyncedLate } from '../core/metadata/late-sync.ts';
 import type { Counters, Filesystem, Time } from '../core/metadata/rows.ts';
 import type { MetadataState } from '../core/metadata/state.ts';
-import { timeOf } from '../core/metadata/times.ts';
+import { justAfter, secondsBetween, timeOfMicros } from '../core/metadata/times.ts';
 import { firstNumber } from '../core/session-numbers.ts';
 import type { Checkpoints } from '../storage/checkpoints.ts';
 import type { MetaStoreFile, OpenMetaStore, RoomUse } from '../storage/meta-store-files.ts';
@@ -68,7 +68,7 @@ const WRITERS_RESERVED = 16 * 1024;
 const IDS_SKIPPED = 2 ** 24;
 const SERVER_IDS_SKIPPED = 1000;
 /** Clocks are corrected by less than this without anybody noticing; more is somebody who sets them. */
-const CLOCK_BACK_MS_MAX = 1 * SECOND_MS;
+const CLOCK_BACK_SECONDS_MAX = 1;
 const CHECKPOINT_INTERVAL_MS = 5 * MINUTE_MS;
 const CHECKPOINT_LOG_BYTES = 64 * MiB;
 /** What needs no sync of its own waits so long for somebody's. */
@@ -93,8 +93,7 @@ export class MetadataEngine implements Metadata {
   /** Ids dealt but perhaps not yet logged are below these. */
   readonly #next: Counters;
   /** Of the last command's time: milliseconds, and nanoseconds past them. */
-  #lastMs = 0;
-  #lastNanos = 0;
+  #lastTime: Time = { seconds: 0, nanos: 0 };
   #writersNext = 0;
   #writersEnd = 0;
   #writersComing: Promise<void> | undefined;
@@ -332,14 +331,10 @@ export class MetadataEngine implements Metadata {
    * After a clock was set back, times go on from there.
    */
   #now(): Time {
-    const nowMs = Math.floor(this.#env.nowMs());
-    if (nowMs <= this.#lastMs && this.#lastMs - nowMs < CLOCK_BACK_MS_MAX) this.#lastNanos += 1;
-    else {
-      this.#lastMs = nowMs;
-      this.#lastNanos = 0;
-    }
-    const { seconds, nanos } = timeOf(this.#lastMs);
-    return { seconds, nanos: nanos + this.#lastNanos };
+    const time = timeOfMicros(this.#env.nowMicros());
+    const back = secondsBetween(time, this.#lastTime);
+    this.#lastTime = back >= 0 && back < CLOCK_BACK_SECONDS_MAX ? justAfter(this.#lastTime) : time;
+    return this.#lastTime;
   }
 
   #mustRun(): void {

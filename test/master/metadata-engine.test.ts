@@ -442,8 +442,8 @@ test('no two commands have the same time, also while the clock stands or is set 
   const place = new Place(t);
   class SetClock extends NodeEnv {
     atMs = 5_000_000_000;
-    override nowMs(): number {
-      return this.atMs;
+    override nowMicros(): number {
+      return this.atMs * 1000;
     }
   }
   const clock = new SetClock(silentLogger);

@@ -66,7 +66,11 @@ export class SimEnv implements Env, Life {
   }
 
   nowMs(): number {
-    return Math.floor(EPOCH_MS + this.simulation.nowMs + this.#clockSkewMs);
+    return Math.floor(this.nowMicros() / 1000);
+  }
+
+  nowMicros(): number {
+    return Math.floor((EPOCH_MS + this.simulation.nowMs + this.#clockSkewMs) * 1000);
   }
 
   monotonicMs(): number {

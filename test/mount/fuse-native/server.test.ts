@@ -38,7 +38,8 @@ function world() {
   const timers: (() => void)[] = [];
   const real: Env = new NodeEnv(silentLogger);
   const env: Env = {
-    ...{ nowMs: () => 0, monotonicMs: () => 0, random: () => 0, uniqueId: () => '', log: silentLogger },
+    ...{ nowMs: () => 0, nowMicros: () => 0, monotonicMs: () => 0, random: () => 0, uniqueId: () => '' },
+    log: silentLogger,
     sleep: (delayMs) => real.sleep(delayMs),
     setTimer: (_, task) => {
       timers.push(task);
