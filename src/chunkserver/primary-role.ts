@@ -24,11 +24,12 @@ import type { Replica } from '../storage/replica-store.ts';
 import { accuseUntilOver, type Evict, isSuperseded } from './accuser.ts';
 import type { MendOutcome } from './block-mender.ts';
 import { type Flight, Flights, type LeftFlights } from './flights.ts';
-import { type Admit, Lesson } from './lesson.ts';
+import type { Admit } from './lesson.ts';
 import { type MutationData, orderMessage } from './order-line.ts';
 import { type Reconciled, type ReconcileParts, reconcileMembers } from './reconcile-driver.ts';
 import { Rounds } from './rounds.ts';
 import { Secondaries } from './secondaries.ts';
+import { Teaching } from './teaching.ts';
 import { messageOfRecord, mutationOf } from './wire.ts';
 
 export interface RoleParts extends ReconcileParts {
@@ -68,8 +69,7 @@ export class PrimaryRole {
   readonly #flights = new Flights();
   /** Of the version before. */
   readonly #left: LeftFlights | undefined;
-  /** The latest one (P9). */
-  #lesson: Lesson | undefined;
+  readonly #teaching: Teaching;
   readonly #lengthRounds: Rounds<void>;
   readonly #ending = sharedAbort();
   readonly #activation: Promise<void>;
@@ -99,6 +99,12 @@ export class PrimaryRole {
       request: (orders) => this.#request(orders),
       onApplied: (serial, bit) => this.#applied(serial, bit),
       onFailed: (server, error) => this.accuse(server, error),
+    });
+    this.#teaching = new Teaching({
+      ...{ parts, replica, record, signal: this.#ending.signal },
+      core: () => this.#core,
+      committed: (serials) => this.#committedNow(serials),
+      leaveOut: (server, error) => this.accuse(server, error),
     });
     this.#lengthRounds = new Rounds(() => this.#confirmVersion());
     this.#usedMs = parts.env.monotonicMs();
@@ -244,53 +250,14 @@ export class PrimaryRole {
     );
   }
 
-  /**
-   * Makes this server's copy equal to its own and has it admitted (P9), one server at a time: resolves when it is a member.
-   * A version that is not active, since a member is away, has its copy repaired all the same: nothing changes it.
-   */
+  /** See `Teaching`. A version that is not active, since a member is away, has its copy repaired all the same. */
   async teach(learner: Member): Promise<void> {
     if (this.#state.kind === 'ended') throw this.#state.error;
-    const { chunk, members } = this.record;
-    if (members.some(({ server }) => server === learner.server)) {
-      throw new GfsError(
-        'INVALID_ARGUMENT',
-        `server ${learner.server} is a member of chunk ${hex(chunk)} already`,
-      );
-    }
-    const isTaken = this.#teaches && this.#lesson?.server !== learner.server;
-    if (isTaken || this.#lesson?.isToBeLeftOut) {
-      throw new GfsError(
-        'NOT_READY',
-        `chunk ${hex(chunk)} is done with server ${this.#lesson?.server} first`,
-      );
-    }
-    if (this.#lesson?.over !== false) this.#lesson = this.#begunLesson(learner);
-    await this.#lesson.done;
-  }
-
-  #begunLesson(learner: Member): Lesson {
-    const { env, peers, tasks, admit, withoutRules } = this.#parts;
-    const lesson = new Lesson({
-      ...{ env, peers, tasks, admit, withoutRules, learner },
-      replica: this.#replica,
-      record: this.record,
-      signal: this.#ending.signal,
-      host: {
-        nextSerial: () => this.#core?.nextSerial ?? 0,
-        committedSerial: () => this.#core?.committedSerial ?? 0,
-        require: (appliedSerial) => this.#core?.requireLearner(appliedSerial),
-        release: () => this.#committedNow(this.#core?.releaseLearner()),
-        applied: (serial) => this.#committedNow(this.#core?.learnerApplied(serial)),
-        mend: (blockIndex) => this.#parts.mend(this.#replica, blockIndex),
-        leaveOut: (server, error) => this.accuse(server, error),
-      },
-    });
-    tasks.run(() => lesson.run());
-    return lesson;
+    await this.#teaching.teach(learner);
   }
 
   get #teaches(): boolean {
-    return this.#lesson?.over === false && this.#state.kind !== 'ended';
+    return this.#teaching.isUnderWay && this.#state.kind !== 'ended';
   }
 
   /** Nothing is ordered from now on. What is in flight is not answered: whether it happened is not known. */
@@ -411,7 +378,7 @@ export class PrimaryRole {
     const memberCount = members.length;
     const start = { length, sealed, table, lostBlocks, frozen };
     const primary = new Primary({ chunk, version, memberCount, chunkSizeBytes, withoutRules, ...start });
-    const requiredFrom = this.#lesson?.requiredFrom;
+    const requiredFrom = this.#teaching.requiredFrom;
     if (requiredFrom !== undefined) primary.requireLearner(requiredFrom);
     this.#state = { kind: 'active', primary };
   }
@@ -420,7 +387,7 @@ export class PrimaryRole {
   async #confirmVersion(): Promise<void> {
     await Promise.all([
       this.#secondaries.confirmVersion(() => this.#first !== undefined),
-      this.#lesson?.confirmVersion(),
+      this.#teaching.confirmVersion(),
     ]);
   }
 
@@ -439,7 +406,7 @@ export class PrimaryRole {
       (error: unknown) => this.resign('this server could not apply an order', error),
     );
     this.#secondaries.order({ message, bytes });
-    this.#lesson?.order({ message, bytes });
+    this.#teaching.order({ message, bytes });
     return flight;
   }
 
