@@ -11,7 +11,7 @@ import type { FileSystem } from './file-system.ts';
 import { IdleFlushes } from './idle-flushes.ts';
 import { InFlight, type Waiting } from './in-flight.ts';
 import { LookupCount } from './lookup-count.ts';
-import { negotiate } from './negotiate.ts';
+import { type Agreement, negotiate } from './negotiate.ts';
 import { BUFFER_COUNT, Performer } from './performer.ts';
 import { decodeHeader, decodeRequest } from './wire/decode.ts';
 import type { Notification } from './wire/notifications.ts';
@@ -23,7 +23,7 @@ import {
   writeAttributes,
   writeInitialise,
 } from './wire/replies.ts';
-import type { Flush, Initialise, Operation, RequestHeader } from './wire/requests.ts';
+import type { Flush, Initialise, Operation, Request, RequestHeader } from './wire/requests.ts';
 
 /** Who gets a signal while he waits is looked at so often: the kernel does not tell of the next one. */
 const KILLED_LOOK_MS = 100;
@@ -33,8 +33,7 @@ export interface FuseServerOptions {
   /** An open /dev/fuse that is mounted. The server closes it at its end. */
   readonly fd: number;
   readonly readerCount: number;
-  /** The kernel checks who may do what. */
-  readonly defaultPermissions: boolean;
+  readonly agreement: Agreement;
   readonly fileSystem: FileSystem;
   readonly log: Logger;
   /** A bug, or a device that broke: nothing can be served any more. */
@@ -50,7 +49,7 @@ export class FuseServer {
   readonly #env: Env;
   readonly #device: FuseDevice;
   readonly #fileSystem: FileSystem;
-  readonly #defaultPermissions: boolean;
+  readonly #agreement: Agreement;
   readonly #log: Logger;
   readonly #inFlight = new InFlight();
   readonly #lookups = new LookupCount();
@@ -63,10 +62,10 @@ export class FuseServer {
   #looksForKilled = false;
   #onInitialised: (error?: Error) => void = () => undefined;
 
-  constructor({ env, fd, readerCount, defaultPermissions, fileSystem, log, onFatal }: FuseServerOptions) {
+  constructor({ env, fd, readerCount, agreement, fileSystem, log, onFatal }: FuseServerOptions) {
     this.#env = env;
     this.#fileSystem = fileSystem;
-    this.#defaultPermissions = defaultPermissions;
+    this.#agreement = agreement;
     this.#log = log;
     this.#tasks = new TaskGroup(onFatal);
     this.initialised = new Promise((resolve, reject) => {
@@ -94,6 +93,7 @@ export class FuseServer {
     this.#performer = new Performer({
       ...{ device: this.#device, fileSystem, answers: this.#answers, log },
       ...{ lookups: this.#lookups, idleFlushes: this.#idleFlushes },
+      flushesReaders: agreement.sharedLocks,
     });
   }
 
@@ -165,6 +165,10 @@ export class FuseServer {
     if (header === undefined || request === undefined) return;
     const { unique } = header;
     this.#requestCounts.set(request.kind, (this.#requestCounts.get(request.kind) ?? 0) + 1);
+    if (!this.#agreement.xattrs && isOfXattrs(request)) {
+      this.#answers.answer(unique, reader, ENOSYS);
+      return;
+    }
     switch (request.kind) {
       case 'initialise':
         this.#initialise(unique, reader, request);
@@ -264,7 +268,7 @@ export class FuseServer {
   }
 
   #initialise(unique: bigint, reader: number, request: Initialise): void {
-    const reply = negotiate(request, { defaultPermissions: this.#defaultPermissions });
+    const reply = negotiate(request, this.#agreement);
     if (reply === undefined) {
       const version = `${request.major}.${request.minor}`;
       this.#onInitialised(new GfsError('UNIMPLEMENTED', `FUSE ${version} of this kernel is too old`));
@@ -275,4 +279,8 @@ export class FuseServer {
     this.#answers.write(unique, reader, writeInitialise(out, OUT_HEADER_BYTES, reply));
     if (request.major === KERNEL_MAJOR) this.#onInitialised();
   }
+}
+
+function isOfXattrs({ kind }: Request): boolean {
+  return kind === 'getXattr' || kind === 'setXattr' || kind === 'listXattrs' || kind === 'removeXattr';
 }

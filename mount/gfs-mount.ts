@@ -77,6 +77,11 @@ Mount options:
                           master. It is not asked for FIFOs, sockets and
                           devices, which are open to all then, nor for
                           access(2) and chdir(2)
+  noxattr                 no extended attributes and no ACLs: the kernel asks
+                          for none, which saves a question for each file
+                          that is listed by ls -l or written to
+  nolock                  locks (flock, fcntl) hold on this machine alone:
+                          closing what was read is not waited for
   attr_timeout=SPAN       how long the kernel believes attributes (default: 1s)
   entry_timeout=SPAN      how long the kernel believes what a name means
                           (default: 1s)
@@ -127,12 +132,13 @@ program.action(async (places: string[], keys: Keys) => {
 await runProgram(program);
 
 /** Before anybody waits in the background for it. */
-function checkLibfuse({ allowOther }: MountOptions): void {
+function checkLibfuse({ allowOther, xattrs }: MountOptions): void {
   if (allowOther) {
     throw new UsageError(
       '--driver fuse-native is not told who asks, and -o allow_other would make everybody you: leave it out',
     );
   }
+  if (!xattrs) throw new UsageError('-o noxattr is for --driver kernel: leave it out');
   if (process.platform === 'linux') checkTools('fusermount');
   loadFuseNative();
 }

@@ -7,6 +7,8 @@ import type { MountFlag } from './mount-point.ts';
 export interface MountOptions {
   readonly allowOther: boolean;
   readonly defaultPermissions: boolean;
+  readonly xattrs: boolean;
+  readonly sharedLocks: boolean;
   readonly flags: ReadonlySet<MountFlag>;
   readonly attributeTimeoutMs: number;
   readonly entryTimeoutMs: number;
@@ -66,6 +68,8 @@ export class MountOptionsParser {
   readonly #settings: Settings = {
     allowOther: false,
     defaultPermissions: true,
+    xattrs: true,
+    sharedLocks: true,
     flags: new Set(FLAGS_DEFAULT),
     attributeTimeoutMs: TIMEOUT_MS_DEFAULT,
     entryTimeoutMs: TIMEOUT_MS_DEFAULT,
@@ -95,6 +99,8 @@ export class MountOptionsParser {
     else if (option === 'allow_other') settings.allowOther = true;
     else if (option === 'default_permissions') settings.defaultPermissions = true;
     else if (option === 'no_default_permissions') settings.defaultPermissions = false;
+    else if (option === 'xattr' || option === 'noxattr') settings.xattrs = option === 'xattr';
+    else if (option === 'lock' || option === 'nolock') settings.sharedLocks = option === 'lock';
     else if (key === 'attr_timeout') settings.attributeTimeoutMs = span(key, value);
     else if (key === 'entry_timeout') settings.entryTimeoutMs = span(key, value);
     else if (key === 'io_timeout') settings.ioTimeoutMs = span(key, value, 1);

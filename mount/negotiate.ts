@@ -19,9 +19,6 @@ const CONGESTION_THRESHOLD = 96;
  */
 const WANTED =
   INIT.ASYNC_READ |
-  // Locks hold between all mounts. (So each close of a descriptor is told of, also where nothing was written: see `idle-flushes.ts`.)
-  INIT.POSIX_LOCKS |
-  INIT.FLOCK_LOCKS |
   INIT.ATOMIC_O_TRUNC |
   INIT.EXPORT_SUPPORT |
   INIT.BIG_WRITES |
@@ -42,20 +39,36 @@ const WANTED =
 /** Files opened with O_APPEND are direct-I/O; without this nobody could map them. */
 const WANTED2 = INIT2.DIRECT_IO_ALLOW_MMAP;
 
-/** The answer to INIT; undefined: this kernel is too old. `defaultPermissions`: the kernel checks modes, and then ACLs, too. */
+/** Locks hold between all mounts. (So each close of a descriptor is told of, also where nothing was written: see `idle-flushes.ts`.) */
+const WANTED_FOR_LOCKS = INIT.POSIX_LOCKS | INIT.FLOCK_LOCKS;
+
+/** What kernel and server share between them. */
+export interface Agreement {
+  /** The kernel checks modes, and ACLs if there are any, too. */
+  readonly defaultPermissions: boolean;
+  /** Otherwise it is told once that there are none, nor ACLs, and asks no more. */
+  readonly xattrs: boolean;
+  /** Otherwise the kernel keeps locks by itself: those of one machine. */
+  readonly sharedLocks: boolean;
+}
+
+/** The answer to INIT; undefined: this kernel is too old. */
 export function negotiate(
   kernel: Initialise,
-  { defaultPermissions }: { readonly defaultPermissions: boolean },
+  { defaultPermissions, xattrs, sharedLocks }: Agreement,
 ): InitialiseReply | undefined {
   if (kernel.major < KERNEL_MAJOR || (kernel.major === KERNEL_MAJOR && kernel.minor < KERNEL_MINOR_MIN)) {
     return undefined;
   }
+  let wanted = WANTED;
+  if (sharedLocks) wanted |= WANTED_FOR_LOCKS;
+  if (defaultPermissions && xattrs) wanted |= INIT.POSIX_ACL;
   return {
     // A newer major version comes down to ours, and says INIT again.
     major: KERNEL_MAJOR,
     minor: KERNEL_MINOR,
     readaheadBytesMax: Math.min(READAHEAD_BYTES_MAX, kernel.readaheadBytesMax),
-    flags: kernel.flags & (defaultPermissions ? WANTED | INIT.POSIX_ACL : WANTED),
+    flags: kernel.flags & wanted,
     flags2: kernel.flags2 & WANTED2,
     backgroundCountMax: BACKGROUND_COUNT_MAX,
     congestionThreshold: CONGESTION_THRESHOLD,

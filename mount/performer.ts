@@ -10,6 +10,7 @@ import type { IdleFlushes } from './idle-flushes.ts';
 import type { Waiting } from './in-flight.ts';
 import type { LookupCount } from './lookup-count.ts';
 import { writeDirectory } from './wire/directory.ts';
+import { FOPEN } from './wire/numbers.ts';
 import {
   type Entry,
   type OpenReply,
@@ -39,6 +40,8 @@ interface PerformerParts {
   readonly answers: Answers;
   readonly lookups: LookupCount;
   readonly idleFlushes: IdleFlushes;
+  /** The kernel tells of each close also where nothing was written: somebody's locks may go with it. */
+  readonly flushesReaders: boolean;
   readonly log: Logger;
 }
 
@@ -49,15 +52,17 @@ export class Performer {
   readonly #answers: Answers;
   readonly #lookups: LookupCount;
   readonly #idleFlushes: IdleFlushes;
+  readonly #flushesReaders: boolean;
   readonly #log: Logger;
   #keptCount = 0;
 
-  constructor({ device, fileSystem, answers, lookups, idleFlushes, log }: PerformerParts) {
+  constructor({ device, fileSystem, answers, lookups, idleFlushes, flushesReaders, log }: PerformerParts) {
     this.#device = device;
     this.#fileSystem = fileSystem;
     this.#answers = answers;
     this.#lookups = lookups;
     this.#idleFlushes = idleFlushes;
+    this.#flushesReaders = flushesReaders;
     this.#log = log;
   }
 
@@ -128,8 +133,7 @@ export class Performer {
       case 'open': {
         const opened = await fileSystem.open(operation, caller);
         const { openFile } = opened;
-        if (opened.isReadOnly) this.#idleFlushes.opened(operation.node, openFile);
-        if (this.#sendOpen(waiting, opened)) return;
+        if (this.#sendOpen(waiting, this.#withFlushes(operation.node, opened))) return;
         // The kernel knows nothing of the open file, and will not release it.
         await this.#release({ kind: 'release', node: operation.node, openFile });
         return;
@@ -257,10 +261,18 @@ export class Performer {
   async #sendCreated(waiting: Waiting, created: Entry & OpenReply): Promise<void> {
     const { out } = this.#device;
     const { openFile, attributes } = created;
-    if (created.isReadOnly) this.#idleFlushes.opened(attributes.node, openFile);
-    const end = writeOpen(out, writeEntry(out, OUT_HEADER_BYTES, created), created);
+    const opened = this.#withFlushes(attributes.node, created);
+    const end = writeOpen(out, writeEntry(out, OUT_HEADER_BYTES, created), opened);
     if (this.#answers.send(waiting, end)) this.#lookups.add(attributes.node);
     else await this.#release({ kind: 'release', node: attributes.node, openFile });
+  }
+
+  /** Before the kernel has its number. */
+  #withFlushes(node: number, opened: OpenReply): OpenReply {
+    if (!opened.isReadOnly) return opened;
+    if (!this.#flushesReaders) return { ...opened, flags: opened.flags | FOPEN.NOFLUSH };
+    this.#idleFlushes.opened(node, opened.openFile);
+    return opened;
   }
 
   #sendAttributes(waiting: Waiting, reply: TimedAttributes, extended = false): void {

@@ -119,7 +119,7 @@ async function serveByKernel(
     const accessTimes = accessTimesBy(options);
     const fileSystem = new GfsFileSystem({ env, client, timeouts: options, syncsNames, accessTimes });
     const { fd } = mountPoint;
-    const server = new FuseServer({ env, fd, readerCount, defaultPermissions, fileSystem, log, onFatal });
+    const server = new FuseServer({ env, fd, readerCount, agreement: options, fileSystem, log, onFatal });
     fileSystem.attach(server);
     await server.initialised;
     await mountPoint.raiseReadahead(READAHEAD_KIB);

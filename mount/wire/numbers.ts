@@ -94,6 +94,8 @@ export const FATTR = {
 export const FOPEN = {
   DIRECT_IO: 1 << 0,
   KEEP_CACHE: 1 << 1,
+  /** Closing a descriptor of it is not told of. */
+  NOFLUSH: 1 << 5,
 } as const;
 
 /** Flag of WRITE: the writer may not leave set-id bits behind. */

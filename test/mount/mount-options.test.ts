@@ -22,6 +22,17 @@ test('later options weigh more than earlier ones', (t) => {
   t.deepEqual([options.attributeTimeoutMs, options.entryTimeoutMs], [250, 2000]);
 });
 
+test('extended attributes and shared locks can be done without', (t) => {
+  const shared = (...lists: string[]) => {
+    const { xattrs, sharedLocks } = parse(...lists);
+    return [xattrs, sharedLocks];
+  };
+  t.deepEqual(shared(), [true, true]);
+  t.deepEqual(shared('noxattr,nolock'), [false, false]);
+  t.deepEqual(shared('noxattr,nolock', 'xattr'), [true, false]);
+  t.deepEqual(shared('nolock', 'lock'), [true, true]);
+});
+
 test('what /etc/fstab says to others is passed over', (t) => {
   const options = parse('defaults,noauto,user,_netdev,nofail,x-systemd.automount,x-gvfs-show,comment=mine');
   t.deepEqual(options, parse());

@@ -2,7 +2,7 @@
 // system calls in another process: one that waits in the kernel for its own answers would wait for ever.
 // Signals: SIGUSR1 has the device answer that the root's mode is 0711 and that it is bare, for an hour, SIGUSR2 for no time,
 // SIGHUP not any more.
-//   node serve-memory.js PATH [READERS | fuse-native] [TIMEOUT_MS]
+//   node serve-memory.js PATH [READERS | bare | fuse-native] [TIMEOUT_MS]     bare: without xattrs and locks
 import { mountByLibfuse } from '../../mount/fuse-native/mount.ts';
 import { NativeServer } from '../../mount/fuse-native/server.ts';
 import { FuseServer } from '../../mount/fuse-server.ts';
@@ -39,8 +39,10 @@ async function byKernel(): Promise<Mounted> {
     ...{ ...where, allowOther: process.getuid?.() === 0, flags, log },
   });
   const { fd } = mountPoint;
+  const isBare = how === 'bare';
   const server = new FuseServer({
-    ...{ env, fd, readerCount: Number(how), defaultPermissions: false, fileSystem, log, onFatal },
+    ...{ env, fd, readerCount: isBare ? 1 : Number(how), fileSystem, log, onFatal },
+    agreement: { defaultPermissions: false, xattrs: !isBare, sharedLocks: !isBare },
   });
   await server.initialised;
   const commands = {
