@@ -1,5 +1,6 @@
 import type { Env } from '../base/env.ts';
 import { codeOf, GfsError } from '../base/errors.ts';
+import type { CallFigures, MethodFigures } from './call-figures.ts';
 import { programOf, type Route } from './contract.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Inbox } from './inbox.ts';
@@ -10,6 +11,7 @@ export interface CallHome {
   readonly env: Env;
   readonly address: string;
   readonly deadlines: Deadlines;
+  readonly figures: CallFigures;
   /** The call is over: its place is free. */
   ended(call: ClientCall): void;
 }
@@ -21,6 +23,7 @@ export abstract class ClientCall {
   readonly isStream: boolean;
   protected readonly home: CallHome;
   protected readonly deadlineMs: number | undefined;
+  protected readonly figures: MethodFigures;
   readonly #startMs: number;
   readonly #signal: AbortSignal | undefined;
   #over = false;
@@ -33,6 +36,8 @@ export abstract class ClientCall {
     this.deadlineMs = options.deadlineMs;
     this.#signal = options.signal;
     this.#startMs = home.env.monotonicMs();
+    this.figures = home.figures.of(route);
+    this.figures.begun();
   }
 
   get over(): boolean {
@@ -85,16 +90,11 @@ export abstract class ClientCall {
     this.#signal?.removeEventListener('abort', this.#onAbort);
     if (this.deadlineMs !== undefined) this.home.deadlines.remove(this.deadlineMs, this);
     const { env, address } = this.home;
-    env.log.debug(
-      {
-        requestId: this.requestId,
-        method: this.route.fullName,
-        server: address,
-        durationMs: env.monotonicMs() - this.#startMs,
-        code: error === undefined ? 'OK' : codeOf(error),
-      },
-      'call',
-    );
+    const durationMs = env.monotonicMs() - this.#startMs;
+    const code = error === undefined ? 'OK' : codeOf(error);
+    this.figures.ended(durationMs, code);
+    const { requestId } = this;
+    env.log.debug({ requestId, method: this.route.fullName, server: address, durationMs, code }, 'call');
     this.home.ended(this);
     return true;
   }

@@ -1,6 +1,7 @@
 import type { Env } from '../base/env.ts';
 import { GfsError } from '../base/errors.ts';
 import { parseAddress } from './address.ts';
+import type { CallFigures } from './call-figures.ts';
 import type { CallHome, ClientCall } from './client-call.ts';
 import { type Route, routeOf } from './contract.ts';
 import type { Deadlines } from './deadlines.ts';
@@ -13,6 +14,7 @@ export interface ConnectionParts {
   readonly deadlines: Deadlines;
   readonly requestIds: RequestIds;
   readonly limits: Limits;
+  readonly figures: CallFigures;
 }
 
 /** Whoever waits for the answer of a call that is no stream. */
@@ -26,6 +28,7 @@ export abstract class ClientConnection<Call extends ClientCall> implements Conne
   readonly address: string;
   readonly env: Env;
   readonly deadlines: Deadlines;
+  readonly figures: CallFigures;
   protected readonly limits: Limits;
   readonly #requestIds: RequestIds;
   readonly #lossListeners: ((error: Error) => void)[] = [];
@@ -33,13 +36,14 @@ export abstract class ClientConnection<Call extends ClientCall> implements Conne
   #closing: Promise<void> | undefined;
   #onQuiet: (() => void) | undefined;
 
-  constructor(address: string, { env, deadlines, requestIds, limits }: ConnectionParts) {
+  constructor(address: string, { env, deadlines, requestIds, limits, figures }: ConnectionParts) {
     // What is no address is the caller's mistake: said at once, not at the first call.
     parseAddress(address);
     this.address = address;
     this.env = env;
     this.deadlines = deadlines;
     this.limits = limits;
+    this.figures = figures;
     this.#requestIds = requestIds;
   }
 

@@ -12,6 +12,7 @@ import {
   KIND_CREDIT,
   KIND_ERROR,
   KIND_MESSAGE,
+  messageBytesOf,
 } from './frame-format.ts';
 import type { FrameWriter } from './frame-writer.ts';
 import { Inbox } from './inbox.ts';
@@ -77,13 +78,15 @@ export class UnaryCall extends FrameCall {
   }
 
   protected override start(writer: FrameWriter): void {
-    const { message, payload } = this.#request;
+    const { message, payload, sizeBytes } = this.#request;
+    this.figures.sentBytes += sizeBytes;
     const head = this.openHead(FLAG_MESSAGE | FLAG_END);
     if (payload.length === 0) writer.open(head, message, payload);
     else this.#borrowed = !writer.open(head, message, payload, () => this.#sent());
   }
 
   protected override message(frame: Frame): void {
+    this.figures.receivedBytes += messageBytesOf(frame);
     let reply: Reply<unknown>;
     try {
       reply = decodeMessage(
@@ -117,7 +120,7 @@ export class StreamCall extends FrameCall implements ClientStream<unknown, unkno
 
   constructor(home: CallHome, route: Route, requestId: string, options: StreamOptions) {
     super(home, route, requestId, true, options);
-    this.#sender = new StreamSender(route.method.requestType);
+    this.#sender = new StreamSender(route.method.requestType, this.figures);
     this.#inbox = new Inbox(
       (sizeBytes) => this.#window.taken(sizeBytes),
       () => this.cancel(),
@@ -153,6 +156,7 @@ export class StreamCall extends FrameCall implements ClientStream<unknown, unkno
     }
     if (frame.kind !== KIND_MESSAGE) return;
     if (frame.hasMessage) {
+      this.figures.receivedBytes += messageBytesOf(frame);
       try {
         const { responseType } = this.route.method;
         this.#inbox.push(

@@ -71,3 +71,8 @@ export interface Frame {
   /** Of header, message and payload: what counts against a window. */
   readonly sizeBytes: number;
 }
+
+/** Without the header. */
+export function messageBytesOf({ sizeBytes }: Frame): number {
+  return sizeBytes - FRAME_HEADER_BYTES;
+}

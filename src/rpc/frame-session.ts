@@ -14,6 +14,7 @@ import {
   KIND_OPEN,
   KIND_PING,
   KIND_PONG,
+  messageBytesOf,
   NO_DEADLINE,
 } from './frame-format.ts';
 import { FrameWriter } from './frame-writer.ts';
@@ -265,6 +266,7 @@ class UnaryServerCall extends ServerCall {
     this.number = frame.call;
     this.#session = session;
     this.#requestBytes = frame.sizeBytes;
+    this.figures.receivedBytes += messageBytesOf(frame);
   }
 
   run(handle: () => Promise<Outgoing<unknown>>): void {
@@ -295,6 +297,7 @@ class UnaryServerCall extends ServerCall {
         return;
       }
       this.succeed();
+      this.figures.sentBytes += encoded.sizeBytes;
       this.#session.forget(this.number);
       this.#session.answer(this.number, encoded);
     }

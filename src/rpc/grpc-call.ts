@@ -98,6 +98,7 @@ export class GrpcUnaryCall extends GrpcCall {
   }
 
   protected override start({ client }: Channel): ClientUnaryCall {
+    this.figures.sentBytes += this.#request.length;
     const { path, requestSerialize, responseDeserialize } = definitionOf(this.route);
     return client.makeUnaryRequest(
       path,
@@ -118,6 +119,7 @@ export class GrpcUnaryCall extends GrpcCall {
   }
 
   #answered(bytes: Buffer): void {
+    this.figures.receivedBytes += bytes.length;
     let reply: Reply<unknown>;
     try {
       reply = decodeMessage(this.route.method.responseType, bytes, [], this.route.fullName);
@@ -155,6 +157,7 @@ export class GrpcStreamCall extends GrpcCall implements ClientStream<unknown, un
       if (this.over)
         throw this.#error?.error ?? new GfsError('CANCELLED', `${this.route.fullName} has ended`);
       const bytes = encodeWhole(this.route.method.requestType, message, payload);
+      this.figures.sentBytes += bytes.length;
       this.#sending.add(reject);
       this.#up?.write(bytes, (error: Error | null | undefined) => {
         this.#sending.delete(reject);
@@ -217,6 +220,7 @@ export class GrpcStreamCall extends GrpcCall implements ClientStream<unknown, un
 
   #receive(bytes: Buffer): void {
     if (this.over) return;
+    this.figures.receivedBytes += bytes.length;
     try {
       const answer = decodeMessage(this.route.method.responseType, bytes, [], this.route.fullName);
       this.#inboxBytes += bytes.length;

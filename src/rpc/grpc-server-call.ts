@@ -57,6 +57,7 @@ export class GrpcServerCall extends ServerCall implements ServerStream<unknown, 
     return new Promise((resolve, reject) => {
       if (this.over) throw new GfsError('CANCELLED', 'the call has ended');
       const bytes = encodeWhole(this.route.method.responseType, message, payload);
+      this.figures.sentBytes += bytes.length;
       this.#sending.add(reject);
       (this.#call as ResponseStream).write(bytes, (error: Error | null | undefined) => {
         this.#sending.delete(reject);
@@ -117,6 +118,7 @@ export class GrpcServerCall extends ServerCall implements ServerStream<unknown, 
   }
 
   #decode(bytes: Buffer): Incoming<unknown> {
+    this.figures.receivedBytes += bytes.length;
     return decodeMessage(this.route.method.requestType, bytes, [], this.route.fullName);
   }
 
@@ -154,6 +156,7 @@ export class GrpcServerCall extends ServerCall implements ServerStream<unknown, 
         this.#failed(error);
         return;
       }
+      this.figures.sentBytes += bytes.length;
       this.#callback?.(null, bytes);
     }
     this.succeed();

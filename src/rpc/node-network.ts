@@ -1,6 +1,8 @@
 import { unreachable } from '../base/assert.ts';
 import type { Env } from '../base/env.ts';
+import { type Metrics, noMetrics } from '../base/metrics.ts';
 import { BusyPoll } from './busy-poll.ts';
+import { CallFigures } from './call-figures.ts';
 import { Handlers } from './contract.ts';
 import { Deadlines } from './deadlines.ts';
 import { FrameConnection } from './frame-connection.ts';
@@ -24,10 +26,9 @@ export interface NodeNetworkOptions {
   readonly onBug?: ((error: unknown) => void) | undefined;
   /** Who is asked over frames looks for the next request for a moment before it sleeps (`BusyPoll`). */
   readonly busyPolls?: boolean | undefined;
-}
-
-export interface ListenOptions {
-  /** Paths beside /healthz that are answered to HTTP/1.1 on the same port. */
+  /** Is told how its calls are read. */
+  readonly metrics?: Metrics | undefined;
+  /** Paths beside /healthz that each of its ports answers to HTTP/1.1. */
   readonly http?: HttpRoutes | undefined;
 }
 
@@ -40,8 +41,12 @@ export class NodeNetwork implements Network {
   readonly #requestIds: RequestIds;
   readonly #onBug: (error: unknown) => void;
   readonly #busyPolls: boolean;
+  readonly #http: HttpRoutes | undefined;
+  readonly #served = new CallFigures();
+  readonly #asked = new CallFigures();
 
-  constructor({ env, transport, limits, onBug, busyPolls = false }: NodeNetworkOptions) {
+  constructor(options: NodeNetworkOptions) {
+    const { env, transport, limits, onBug, busyPolls = false, metrics = noMetrics, http } = options;
     this.#env = env;
     this.#transport = transport ?? 'frames';
     this.#limits = { ...LIMITS_DEFAULT, ...limits };
@@ -49,23 +54,23 @@ export class NodeNetwork implements Network {
     this.#requestIds = new RequestIds(env);
     this.#onBug = onBug ?? (() => undefined);
     this.#busyPolls = busyPolls;
+    this.#http = http;
+    metrics.add(this.#served.figures('server', 'from others to this process'));
+    metrics.add(this.#asked.figures('client', 'from this process to others'));
   }
 
-  listen(
-    address: string,
-    services: readonly ServiceBinding[],
-    { http }: ListenOptions = {},
-  ): Promise<Listener> {
+  listen(address: string, services: readonly ServiceBinding[]): Promise<Listener> {
     const serving = new Serving({
       env: this.#env,
       deadlines: this.#deadlines,
       limits: this.#limits,
       handlers: new Handlers(services),
       requestIds: this.#requestIds,
+      figures: this.#served,
       onBug: this.#onBug,
       busyPoll: this.#busyPolls ? BusyPoll.orNone(this.#env) : undefined,
     });
-    return Port.open(address, serving, http);
+    return Port.open(address, serving, this.#http);
   }
 
   connect(address: string): Connection {
@@ -74,6 +79,7 @@ export class NodeNetwork implements Network {
       deadlines: this.#deadlines,
       requestIds: this.#requestIds,
       limits: this.#limits,
+      figures: this.#asked,
     };
     switch (this.#transport) {
       case 'frames':

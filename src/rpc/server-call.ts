@@ -1,4 +1,5 @@
 import { codeOf, GfsError } from '../base/errors.ts';
+import type { MethodFigures } from './call-figures.ts';
 import type { Route } from './contract.ts';
 import { failureOf } from './failure.ts';
 import type { ServerContext } from './network.ts';
@@ -14,6 +15,7 @@ export class ServerCall implements ServerContext {
   readonly deadlineMs: number | undefined;
   readonly peer: string;
   protected readonly serving: Serving;
+  protected readonly figures: MethodFigures;
   readonly #startMs: number;
   #abort: AbortController | undefined;
   #over: { error: unknown } | 'well' | undefined;
@@ -31,6 +33,8 @@ export class ServerCall implements ServerContext {
     this.route = route;
     this.requestId = requestId;
     this.peer = peer;
+    this.figures = serving.figures.of(route);
+    this.figures.begun();
     this.#startMs = serving.env.monotonicMs();
     this.deadlineMs = deadlineLeftMs === undefined ? undefined : this.#startMs + deadlineLeftMs;
   }
@@ -88,16 +92,11 @@ export class ServerCall implements ServerContext {
     this.#over = outcome;
     const { env, deadlines } = this.serving;
     if (this.#abort !== undefined && this.deadlineMs !== undefined) deadlines.remove(this.deadlineMs, this);
-    env.log.debug(
-      {
-        requestId: this.requestId,
-        method: this.route.fullName,
-        peer: this.peer,
-        durationMs: env.monotonicMs() - this.#startMs,
-        code: outcome === 'well' ? 'OK' : codeOf(outcome.error),
-      },
-      'served',
-    );
+    const durationMs = env.monotonicMs() - this.#startMs;
+    const code = outcome === 'well' ? 'OK' : codeOf(outcome.error);
+    this.figures.ended(durationMs, code);
+    const { requestId, peer } = this;
+    env.log.debug({ requestId, method: this.route.fullName, peer, durationMs, code }, 'served');
     return true;
   }
 }

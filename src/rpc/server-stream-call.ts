@@ -1,7 +1,7 @@
 import type { Bytes } from '../base/bytes.ts';
 import { GfsError } from '../base/errors.ts';
 import type { RequestStreamHandler, ResponseStreamHandler, Route } from './contract.ts';
-import { FLAG_END, type Frame, KIND_CREDIT, KIND_MESSAGE } from './frame-format.ts';
+import { FLAG_END, type Frame, KIND_CREDIT, KIND_MESSAGE, messageBytesOf } from './frame-format.ts';
 import type { FrameSession } from './frame-session.ts';
 import type { FrameWriter } from './frame-writer.ts';
 import { Inbox } from './inbox.ts';
@@ -37,7 +37,7 @@ export class ServerStreamCall extends ServerCall implements ServerStream<unknown
       (sizeBytes) => this.#window.taken(sizeBytes),
       () => undefined,
     );
-    this.#sender = new StreamSender(route.method.responseType);
+    this.#sender = new StreamSender(route.method.responseType, this.figures);
     this.#sender.start(writer, number);
   }
 
@@ -78,6 +78,7 @@ export class ServerStreamCall extends ServerCall implements ServerStream<unknown
       try {
         const { requestType } = this.route.method;
         const request = decodeMessage(requestType, frame.message, frame.payload, this.route.fullName);
+        this.figures.receivedBytes += messageBytesOf(frame);
         this.#inbox.push(request, frame.sizeBytes);
       } catch (error) {
         this.#inbox.fail(error);
@@ -102,7 +103,9 @@ export class ServerStreamCall extends ServerCall implements ServerStream<unknown
           this.#writer.frame({ kind: KIND_MESSAGE, flags: FLAG_END, call: this.number });
         } else {
           const { message, payload } = answer;
-          this.#session.answer(this.number, encodeMessage(this.route.method.responseType, message, payload));
+          const encoded = encodeMessage(this.route.method.responseType, message, payload);
+          this.figures.sentBytes += encoded.sizeBytes;
+          this.#session.answer(this.number, encoded);
         }
       } catch (error) {
         this.#failed(error);

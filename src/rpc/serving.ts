@@ -1,5 +1,6 @@
 import type { Env } from '../base/env.ts';
 import type { BusyPoll } from './busy-poll.ts';
+import type { CallFigures } from './call-figures.ts';
 import type { Handlers } from './contract.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Limits } from './limits.ts';
@@ -11,6 +12,7 @@ export interface ServingParts {
   readonly limits: Limits;
   readonly handlers: Handlers;
   readonly requestIds: RequestIds;
+  readonly figures: CallFigures;
   /** A failed assertion in a handler: the process should end. */
   readonly onBug: (error: unknown) => void;
   readonly busyPoll: BusyPoll | undefined;
@@ -23,18 +25,20 @@ export class Serving {
   readonly limits: Limits;
   readonly handlers: Handlers;
   readonly requestIds: RequestIds;
+  readonly figures: CallFigures;
   readonly onBug: (error: unknown) => void;
   readonly busyPoll: BusyPoll | undefined;
   #running = 0;
   #closing = false;
   #onQuiet: (() => void) | undefined;
 
-  constructor({ env, deadlines, limits, handlers, requestIds, onBug, busyPoll }: ServingParts) {
+  constructor({ env, deadlines, limits, handlers, requestIds, figures, onBug, busyPoll }: ServingParts) {
     this.env = env;
     this.deadlines = deadlines;
     this.limits = limits;
     this.handlers = handlers;
     this.requestIds = requestIds;
+    this.figures = figures;
     this.onBug = onBug;
     this.busyPoll = busyPoll;
   }

@@ -29,6 +29,7 @@ const SENT: Promise<void> = Promise.resolve();
  */
 export class StreamSender<T> {
   readonly #type: MessageType<T>;
+  readonly #figures: { sentBytes: number };
   /** Absent until the connection is there: what is sent before waits. */
   #line: Line | undefined;
   #windowBytes = STREAM_WINDOW_BYTES;
@@ -38,8 +39,9 @@ export class StreamSender<T> {
   #over: { error: unknown } | undefined;
   #drainAsked = false;
 
-  constructor(type: MessageType<T>) {
+  constructor(type: MessageType<T>, figures: { sentBytes: number }) {
     this.#type = type;
+    this.#figures = figures;
   }
 
   start(writer: FrameWriter, call: number): void {
@@ -107,6 +109,7 @@ export class StreamSender<T> {
 
   #write({ writer, call }: Line, { message, payload, sizeBytes }: Encoded): Promise<void> {
     this.#windowBytes -= FRAME_HEADER_BYTES + sizeBytes;
+    this.#figures.sentBytes += sizeBytes;
     const head = { kind: KIND_MESSAGE, flags: FLAG_MESSAGE, call };
     if (payload.length === 0) {
       writer.frame(head, message);

@@ -230,10 +230,11 @@ test.serial('a failed assertion in a handler is told to the owner of the process
 });
 
 test.serial('HTTP/1.1 on the same port', async (t) => {
-  const network = new NodeNetwork({ env: new NodeEnv(new LogBook()) });
-  const listener = await network.listen('127.0.0.1:0', new TestServices().bindings(), {
+  const network = new NodeNetwork({
+    env: new NodeEnv(new LogBook()),
     http: { '/metrics': () => text(200, 'up 1\n'), '/bad': () => Promise.reject(new Error('no')) },
   });
+  const listener = await network.listen('127.0.0.1:0', new TestServices().bindings());
   const get = (path: string, method = 'GET') =>
     new Promise<string>((resolve, reject) => {
       const sent = request(`http://${listener.address}${path}`, { method, agent: false }, (response) => {
