@@ -57,9 +57,15 @@ export class BlockMender {
   /** Blocks that were not put right. */
   readonly #judged = boundedCache<string, Judgement>(JUDGED_COUNT_MAX);
   readonly #closing = sharedAbort();
+  #mendedCount = 0;
 
   constructor(parts: BlockMenderParts) {
     this.#parts = parts;
+  }
+
+  /** Since the start. */
+  get mendedCount(): number {
+    return this.#mendedCount;
   }
 
   /** A bad block was found: it is looked after until it is good or lost, for half a minute at most. */
@@ -126,8 +132,12 @@ export class BlockMender {
       env.log.warn({ ...fields, code: codeOf(error), error: messageOf(error) }, 'a bad block stays for now');
     }
     const key = keyOf(replica, blockIndex);
-    if (outcome === 'mended') this.#judged.delete(key);
-    else this.#judged.set(key, { outcome, atMs: env.monotonicMs() });
+    if (outcome === 'mended') {
+      this.#judged.delete(key);
+      this.#mendedCount += 1;
+    } else {
+      this.#judged.set(key, { outcome, atMs: env.monotonicMs() });
+    }
     if (outcome === 'lost') onLost(replica.chunk, blockIndex);
     return outcome;
   }

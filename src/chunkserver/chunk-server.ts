@@ -3,6 +3,7 @@ import { MUTATION_BYTES_MAX } from '../base/constants.ts';
 import type { Env, Timer } from '../base/env.ts';
 import { codeOf, GfsError, messageOf } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
+import type { Figure } from '../base/metrics.ts';
 import { Semaphore } from '../base/mutex.ts';
 import { TaskGroup } from '../base/task-group.ts';
 import { SECOND_MS } from '../base/units.ts';
@@ -32,6 +33,7 @@ import { Peers } from './peers.ts';
 import type { RoleParts } from './primary-role.ts';
 import { pushHandlers } from './push-handlers.ts';
 import { readHandlers } from './read-handlers.ts';
+import { serverFigures } from './server-figures.ts';
 import type { ServerParts } from './server-parts.ts';
 import { versionHandlers } from './version-handlers.ts';
 
@@ -107,6 +109,7 @@ export class ChunkServer implements RunningChunkServer, AsyncDisposable {
       throw error;
     }
     server.#begin(await options.disk.bootId());
+    options.metrics?.add(server.#figures());
     return server;
   }
 
@@ -118,6 +121,10 @@ export class ChunkServer implements RunningChunkServer, AsyncDisposable {
 
   get serverId(): number | undefined {
     return this.#store.identity?.serverId;
+  }
+
+  get isRegistered(): boolean {
+    return this.#link?.isRegistered ?? false;
   }
 
   registered(): Promise<number> {
@@ -158,6 +165,16 @@ export class ChunkServer implements RunningChunkServer, AsyncDisposable {
     });
     const service = bindService(ChunkserverDefinition, handlers);
     this.#listener = await this.#options.network.listen(this.#options.listen, [service]);
+  }
+
+  #figures(): Figure[] {
+    return serverFigures({
+      store: this.#store,
+      activity: this.#activity,
+      pushes: this.#pushes,
+      mender: this.#mender,
+      isRegistered: () => this.isRegistered,
+    });
   }
 
   /** Whoever is refused has to know which of a chunk's servers it was. */

@@ -66,6 +66,11 @@ export class MasterLink {
     return this.#env.monotonicMs() - this.#answeredMs < SERVER_SILENCE_MS;
   }
 
+  /** A master has this server, and the tie to it holds. */
+  get isRegistered(): boolean {
+    return this.#connection !== undefined;
+  }
+
   /** Runs until `close`; rejects when the master will never have this server. */
   async run(): Promise<void> {
     const { signal } = this.#ending;

@@ -1,5 +1,6 @@
 import type { Disk } from '../base/disk.ts';
 import type { Env } from '../base/env.ts';
+import type { Metrics } from '../base/metrics.ts';
 import { HOUR_MS, MiB } from '../base/units.ts';
 import type { Rules } from '../core/rules.ts';
 import type { Network } from '../rpc/network.ts';
@@ -27,6 +28,8 @@ export interface ChunkServerOptions {
   readonly pushBufferBytes?: number | undefined;
   /** Absent (in simulation): heartbeats carry no system report. */
   readonly systemReporter?: SystemReporter | undefined;
+  /** Is told how the server's figures are read. */
+  readonly metrics?: Metrics | undefined;
   /** For the simulator alone. */
   readonly withoutRules?: Rules | undefined;
   /** Shown to people in `gfs servers`. */
@@ -51,6 +54,8 @@ export interface RunningChunkServer {
   readonly address: string;
   /** Undefined until the master has dealt one to a new server; a server that had one knows it from its disk. */
   readonly serverId: number | undefined;
+  /** A master has it, and the tie to it holds. */
+  readonly isRegistered: boolean;
   /** Resolves at the first registration of this process; rejects when the server ends before. */
   registered(): Promise<number>;
   /** Says goodbye to the master, lets requests in flight finish, closes the files. Safe to call twice. */

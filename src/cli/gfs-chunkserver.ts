@@ -5,6 +5,7 @@ import { GiB } from '../base/units.ts';
 import { ChunkServer } from '../chunkserver/chunk-server.ts';
 import { MachineReporter } from '../chunkserver/machine-reporter.ts';
 import { PUSH_BUFFER_BYTES_DEFAULT, REPORT_INTERVAL_MS_DEFAULT } from '../chunkserver/options.ts';
+import { Monitor } from '../rpc/monitor.ts';
 import { NodeNetwork } from '../rpc/node-network.ts';
 import { NodeDisk } from '../storage/node-disk.ts';
 import { addLogKeys, runDaemon } from './daemon.ts';
@@ -19,6 +20,7 @@ import {
   parseSpan,
   runProgram,
 } from './program.ts';
+import { VERSION } from './version.ts';
 
 interface Keys {
   readonly data: string;
@@ -70,11 +72,12 @@ addLogKeys(program);
 addConfigFile(program);
 program.action((keys: Keys) =>
   runDaemon('gfs-chunkserver', keys.logLevel, async (env, onFatal) => {
+    const monitor = new Monitor({ env, version: VERSION });
     const systemReporter = MachineReporter.start({ env, directories: [resolve(keys.data)] });
     const server = await ChunkServer.start({
       env,
-      disk: new NodeDisk(),
-      network: new NodeNetwork({ env, onBug: onFatal }),
+      disk: new NodeDisk({ env, metrics: monitor }),
+      network: new NodeNetwork({ env, onBug: onFatal, metrics: monitor, http: monitor.routes }),
       dataDirectory: resolve(keys.data),
       masters: keys.master,
       listen: keys.listen,
@@ -86,8 +89,10 @@ program.action((keys: Keys) =>
       systemReporter,
       host: hostname(),
       pid: process.pid,
+      metrics: monitor,
       onFatal,
     });
+    monitor.serves(() => (server.isRegistered ? undefined : 'no master has registered this server'));
     const id = await server.registered();
     return {
       ready: { id, address: server.address },

@@ -9,6 +9,7 @@ import {
   SESSION_TIMEOUT_MS,
 } from '../base/constants.ts';
 import { MasterServer } from '../master/master-server.ts';
+import { Monitor } from '../rpc/monitor.ts';
 import { NodeNetwork } from '../rpc/node-network.ts';
 import { lmdbMetaStores } from '../storage/meta-store-lmdb.ts';
 import { NodeDisk } from '../storage/node-disk.ts';
@@ -74,11 +75,15 @@ addLogKeys(program);
 addConfigFile(program);
 program.action((keys: Keys) =>
   runDaemon('gfs-master', keys.logLevel, async (env, onFatal) => {
-    const disk = new NodeDisk();
+    const monitor = new Monitor({ env, version: VERSION });
+    const disk = new NodeDisk({ env, metrics: monitor });
     const master = await MasterServer.start({
       env,
       disk,
-      network: new NodeNetwork({ env, onBug: onFatal, busyPolls: true }),
+      network: new NodeNetwork({
+        ...{ env, onBug: onFatal, busyPolls: true },
+        ...{ metrics: monitor, http: monitor.routes },
+      }),
       dataDirectory: resolve(keys.data),
       listen: keys.listen,
       chunkSizeBytes: keys.chunkSize,
@@ -91,8 +96,10 @@ program.action((keys: Keys) =>
       root: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, mode: 0o755 },
       programVersion: VERSION,
       pid: process.pid,
+      metrics: monitor,
       onFatal,
     });
+    monitor.serves();
     return {
       ready: { address: master.address, filesystemId: master.filesystemId },
       close: () => master.close(),

@@ -1,6 +1,8 @@
-/** What a server did since it last said so, by operation: for heartbeats and `gfs servers`. */
+/** What a server did, by operation: since it last said so, for heartbeats, and since it started. */
 export class OperationCounters {
   #counters = new Map<string, OperationCount>();
+  /** Of what was taken. */
+  readonly #taken = new Map<string, OperationCount>();
 
   record(operation: string, outcome: { failed: boolean; bytes: number; latencyUs: number }): void {
     let counter = this.#counters.get(operation);
@@ -19,7 +21,15 @@ export class OperationCounters {
   take(): OperationCount[] {
     const taken = [...this.#counters.values()];
     this.#counters = new Map();
+    for (const counter of taken) addTo(this.#taken, counter);
     return taken;
+  }
+
+  /** Everything so far. */
+  totals(): Iterable<Readonly<OperationCount>> {
+    const totals = new Map([...this.#taken].map(([operation, counter]) => [operation, { ...counter }]));
+    for (const counter of this.#counters.values()) addTo(totals, counter);
+    return totals.values();
   }
 }
 
@@ -30,4 +40,17 @@ export interface OperationCount {
   bytes: number;
   latencyUsSum: number;
   latencyUsMax: number;
+}
+
+export function addTo(totals: Map<string, OperationCount>, counter: Readonly<OperationCount>): void {
+  const total = totals.get(counter.operation);
+  if (total === undefined) {
+    totals.set(counter.operation, { ...counter });
+    return;
+  }
+  total.count += counter.count;
+  total.errorCount += counter.errorCount;
+  total.bytes += counter.bytes;
+  total.latencyUsSum += counter.latencyUsSum;
+  total.latencyUsMax = Math.max(total.latencyUsMax, counter.latencyUsMax);
 }

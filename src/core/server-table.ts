@@ -1,6 +1,8 @@
 import { must } from '../base/assert.ts';
 import type { ServerId } from '../base/ids.ts';
 import { ok, type Result, refuse } from '../base/result.ts';
+import { addTo, type OperationCount } from './operation-counters.ts';
+import { RecentTraffic } from './recent-traffic.ts';
 
 /** Who a chunkserver is, as it says at registration. */
 export interface ServerIdentity {
@@ -27,22 +29,13 @@ export interface ServerSpace {
   readonly device: number;
 }
 
-export interface OperationTotals {
-  operation: string;
-  count: number;
-  errorCount: number;
-  bytes: number;
-  latencyUsSum: number;
-  latencyUsMax: number;
-}
-
 /** What a heartbeat says of the server itself. */
 export interface Beat<Report> {
   readonly space: ServerSpace | undefined;
   readonly activeOperations: number;
   readonly load: number;
   /** Since the heartbeat before. */
-  readonly operations: readonly Readonly<OperationTotals>[];
+  readonly operations: readonly Readonly<OperationCount>[];
   /** Since the server's process started. */
   readonly corruptBlockCount: number;
   readonly report: Report | undefined;
@@ -66,7 +59,9 @@ export interface ServerEntry<Report> {
   load: number;
   corruptBlockCount: number;
   /** Since the server registered with this incarnation. */
-  readonly operations: Map<string, OperationTotals>;
+  readonly operations: Map<string, OperationCount>;
+  /** Of the last seconds. */
+  readonly traffic: RecentTraffic;
   report: Report | undefined;
   /** Chunks placed here since its last heartbeat, which the space it told cannot show yet. */
   placedCount: number;
@@ -135,6 +130,7 @@ export class ServerTable<Report> {
     entry.corruptBlockCount = beat.corruptBlockCount;
     if (beat.report !== undefined) entry.report = beat.report;
     for (const counters of beat.operations) addTo(entry.operations, counters);
+    entry.traffic.note(beat.operations, nowMs);
     return ok(undefined);
   }
 
@@ -204,20 +200,8 @@ function newEntry<Report>(identity: ServerIdentity, nowMs: number): ServerEntry<
     load: 0,
     corruptBlockCount: 0,
     operations: new Map(),
+    traffic: new RecentTraffic(),
     report: undefined,
     placedCount: 0,
   };
-}
-
-function addTo(totals: Map<string, OperationTotals>, counters: Readonly<OperationTotals>): void {
-  const total = totals.get(counters.operation);
-  if (total === undefined) {
-    totals.set(counters.operation, { ...counters });
-    return;
-  }
-  total.count += counters.count;
-  total.errorCount += counters.errorCount;
-  total.bytes += counters.bytes;
-  total.latencyUsSum += counters.latencyUsSum;
-  total.latencyUsMax = Math.max(total.latencyUsMax, counters.latencyUsMax);
 }

@@ -7,8 +7,11 @@ import type { ServerTable } from '../core/server-table.ts';
 import type { SystemReport } from '../rpc/messages.ts';
 import type { Metadata } from './metadata.ts';
 
-/** A count is good for so long. */
+/** A count is good for so long ... */
 const FRESH_MS = 1 * SECOND_MS;
+/** ... and for those who ask again and again for this long, or for so many times what it took: counting is not the master's work. */
+const RECENT_MS = 10 * SECOND_MS;
+const RECENT_FACTOR = 50;
 /** Chunks looked at without letting anybody else have a turn. */
 const PAGE_SIZE = 500;
 
@@ -17,13 +20,14 @@ export interface Census {
   readonly lost: number;
 }
 
-/** Counts chunks that have fewer replicas than they should, for `gfs status`. Walks all chunks, a page a turn. */
+/** Counts chunks that have fewer replicas than they should, for people and figures. Walks all chunks, a page a turn. */
 export class ChunkCensus {
   readonly #env: Env;
   readonly #metadata: Metadata;
   readonly #servers: ServerTable<SystemReport>;
   readonly #locations: ChunkLocations;
   #last: { readonly atMs: number; readonly count: Promise<Census> } | undefined;
+  #finished: { readonly census: Census; readonly goodUntilMs: number } | undefined;
 
   constructor(parts: {
     env: Env;
@@ -45,7 +49,17 @@ export class ChunkCensus {
     return this.#last.count;
   }
 
+  /** For who asks often: nobody but the first one waits for a count. */
+  recent(): Promise<Census> | Census {
+    const last = this.#finished;
+    if (last === undefined) return this.take();
+    // One that fails is begun again by who asks next.
+    if (this.#env.monotonicMs() >= last.goodUntilMs) this.take().catch(() => undefined);
+    return last.census;
+  }
+
   async #count(): Promise<Census> {
+    const startMs = this.#env.monotonicMs();
     let underGoal = 0;
     let lost = 0;
     for (let after = 0; ; ) {
@@ -58,7 +72,12 @@ export class ChunkCensus {
         if (replicas < row.goal) underGoal += 1;
       }
       const last = page.at(-1);
-      if (last === undefined || page.length < PAGE_SIZE) return { underGoal, lost };
+      if (last === undefined || page.length < PAGE_SIZE) {
+        const census = { underGoal, lost };
+        const goodForMs = Math.max(RECENT_MS, RECENT_FACTOR * (this.#env.monotonicMs() - startMs));
+        this.#finished = { census, goodUntilMs: startMs + goodForMs };
+        return census;
+      }
       after = last.chunk;
       await this.#env.sleep(0);
     }

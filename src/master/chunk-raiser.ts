@@ -67,6 +67,7 @@ export class ChunkRaiser {
   readonly #accusations = new Accusations();
   /** Chunks of which a server has a version that the log lost (P25). */
   readonly #beyondLog = new Map<ChunkHandle, number>();
+  #raiseCount = 0;
 
   constructor(parts: ChunkRaiserParts) {
     this.#parts = parts;
@@ -133,6 +134,11 @@ export class ChunkRaiser {
 
   isBeyondLog(chunk: ChunkHandle): boolean {
     return this.#beyondLog.has(chunk);
+  }
+
+  /** Versions that were put into the log since this master started. */
+  get raiseCount(): number {
+    return this.#raiseCount;
   }
 
   get beyondLogCount(): number {
@@ -351,6 +357,7 @@ export class ChunkRaiser {
     }
     const row = metadata.state.chunk(chunk);
     if (row?.version === versionAfter(plan)) {
+      this.#raiseCount += 1;
       if (plan.lostVersion !== undefined) {
         const { version, members } = row;
         const fields = { chunk: hex(chunk), logged: plan.version, found: plan.lostVersion, version, members };

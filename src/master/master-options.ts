@@ -1,5 +1,6 @@
 import type { Disk } from '../base/disk.ts';
 import type { Env } from '../base/env.ts';
+import type { Metrics } from '../base/metrics.ts';
 import type { Rules } from '../core/rules.ts';
 import type { Network } from '../rpc/network.ts';
 import type { OpenMetaStore } from '../storage/meta-store-files.ts';
@@ -35,6 +36,8 @@ export interface MasterOptions {
   /** Who owns the root directory of a new file system, and its mode; default root and 0755. */
   readonly root?: { readonly uid: number; readonly gid: number; readonly mode: number } | undefined;
   readonly withoutRules?: Rules | undefined;
+  /** Is told how the master's figures are read. */
+  readonly metrics?: Metrics | undefined;
   /** For `gfs status`. */
   readonly programVersion?: string | undefined;
   readonly pid?: number | undefined;

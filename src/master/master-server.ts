@@ -34,6 +34,7 @@ import { heardAnswers } from './heard-answers.ts';
 import { LengthSettler } from './length-settler.ts';
 import { lockHandlers } from './lock-handlers.ts';
 import { LockKeeper } from './lock-keeper.ts';
+import { masterFigures } from './master-figures.ts';
 import type { MasterOptions, RunningMaster } from './master-options.ts';
 import type { MasterConfig, MasterHandlers, MasterParts } from './master-parts.ts';
 import { Mender } from './mender.ts';
@@ -90,6 +91,7 @@ export class MasterServer implements RunningMaster {
       };
       const service = bindService(MasterDefinition, { ...handlers, ...heardAnswers(parts, handlers) });
       const listener = await options.network.listen(options.listen, [service]);
+      options.metrics?.add(masterFigures(engine, parts));
       env.log.info({ address: listener.address, filesystemId: engine.filesystem.id }, 'the master serves');
       return new MasterServer(engine, parts, listener);
     } catch (error) {

@@ -103,6 +103,7 @@ export class MetadataEngine implements Metadata {
   #syncTimer: Timer | undefined;
   #checkpointing = false;
   #checkpointedLogBytes = 0;
+  #checkpointedAtMs: number | undefined;
   #fatal: unknown;
   #closing: Promise<void> | undefined;
 
@@ -154,6 +155,12 @@ export class MetadataEngine implements Metadata {
 
   get checkpointPosition(): number {
     return this.#checkpointPosition;
+  }
+
+  /** `checkpointedAtMs` is on the wall clock, undefined until one is written; the log's bytes count since the start. */
+  get footprint() {
+    const { usedBytes: storeBytes } = this.#store;
+    return { loggedBytes: this.#oplog.appendedBytes, storeBytes, checkpointedAtMs: this.#checkpointedAtMs };
   }
 
   async execute<K extends CommandCase>(
@@ -243,6 +250,7 @@ export class MetadataEngine implements Metadata {
       const startedMs = this.#env.monotonicMs();
       await this.#checkpoints.write(this.#store, position);
       this.#checkpointPosition = position;
+      this.#checkpointedAtMs = this.#env.nowMs();
       const kept = await this.#checkpoints.list();
       const oldest = kept.at(-1);
       // With a single checkpoint the log from its very begin stays: it is what to fall back on.

@@ -1,9 +1,10 @@
 import { NAME_BYTES_MAX } from '../base/constants.ts';
-import { capacityOf, fileCapacityOf, inodesThatFit, type ServerDisk } from '../core/capacity.ts';
+import { capacityOf, fileCapacityOf, inodesThatFit } from '../core/capacity.ts';
 import { memberCountMin } from '../core/placement.ts';
 import type { ServerEntry } from '../core/server-table.ts';
 import type { ServerStatus, SystemReport } from '../rpc/messages.ts';
 import type { MasterHandlers, MasterParts } from './master-parts.ts';
+import { reachableDisks } from './reachable-disks.ts';
 
 type PeopleMethods = 'statFilesystem' | 'status' | 'listServers';
 
@@ -18,7 +19,7 @@ export function peopleHandlers(parts: MasterParts): Pick<MasterHandlers, PeopleM
     statFilesystem: async () => {
       const goal = config.replication;
       const wish = { goal, memberCountMin: memberCountMin(goal, config.minReplicas) };
-      const { totalBytes, freeBytes } = fileCapacityOf(reachableDisks(), wish);
+      const { totalBytes, freeBytes } = fileCapacityOf(reachableDisks(servers, env.monotonicMs()), wish);
       const inodeCountFree = inodesThatFit((await storage.disk.space(storage.directory)).freeBytes);
       return {
         message: {
@@ -51,7 +52,7 @@ export function peopleHandlers(parts: MasterParts): Pick<MasterHandlers, PeopleM
           sessionCount: sessions.count,
           serverCount: state.servers().length,
           serverCountAlive,
-          ...capacityOf(reachableDisks()),
+          ...capacityOf(reachableDisks(servers, nowMs)),
           chunkCountUnderGoal: underGoal,
           chunkCountLost: lost,
           sessions: [...sessions.all()].map(({ session, host, program, files, renewedAtMs }) => ({
@@ -74,16 +75,6 @@ export function peopleHandlers(parts: MasterParts): Pick<MasterHandlers, PeopleM
       return { message: { servers: [...servers.all()].map((entry) => statusOf(entry, nowMs)) } };
     },
   };
-
-  function reachableDisks(): ServerDisk[] {
-    const nowMs = env.monotonicMs();
-    const disks: ServerDisk[] = [];
-    for (const { identity, space } of servers.all()) {
-      if (space === undefined || !servers.isReachable(identity.server, nowMs)) continue;
-      disks.push({ ...space, disk: `${identity.bootId} ${space.device}` });
-    }
-    return disks;
-  }
 
   function statusOf(entry: Readonly<ServerEntry<SystemReport>>, nowMs: number): ServerStatus {
     const { server, address, rack, host, pid, dataDirectory } = entry.identity;

@@ -59,6 +59,7 @@ export class Repairer {
   /** Of those in the queue: somebody waits for them. */
   readonly #needed = new Set<ChunkHandle>();
   #mustWalk = true;
+  #copyCount = 0;
 
   constructor(parts: RepairerParts) {
     this.#parts = parts;
@@ -70,6 +71,16 @@ export class Repairer {
       round: () => this.#round(),
     });
     this.#work.wake(TICK_MS);
+  }
+
+  /** Copies that were made since this master started ... */
+  get copyCount(): number {
+    return this.#copyCount;
+  }
+
+  /** ... and that are being made. */
+  get runningCount(): number {
+    return this.#running.size;
   }
 
   isRepairing(chunk: ChunkHandle): boolean {
@@ -223,6 +234,7 @@ export class Repairer {
     }
     if (this.#rowToRepair(chunk) === undefined) this.#forget(chunk);
     if (this.#isMember(chunk, target)) {
+      this.#copyCount += 1;
       env.log.info({ chunk: hex(chunk), server: target }, 'a copy was made');
       this.#parts.onRepaired(chunk);
     }

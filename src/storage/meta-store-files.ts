@@ -15,6 +15,8 @@ export interface MetaStoreFile extends MetaStore {
    * is no room, and nothing was changed. Ordinary use leaves the spare. Not beside a transaction.
    */
   makeRoom(bytes: number, use: RoomUse): Promise<void>;
+  /** What its rows take of the disk; undefined: it does not lie there. */
+  readonly usedBytes: number | undefined;
   /** Everything written is durable. */
   sync(): Promise<void>;
   close(): Promise<void>;

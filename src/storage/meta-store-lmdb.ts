@@ -125,6 +125,11 @@ class LmdbMetaStore implements MetaStoreFile {
     await syncFile(this.#disk, path);
   }
 
+  get usedBytes(): number {
+    const { lastPageNumber, pageSize } = this.#database.getStats() as PageCounts;
+    return (lastPageNumber + 1) * pageSize;
+  }
+
   async makeRoom(bytes: number, use: RoomUse): Promise<void> {
     const needed = bytes + (use === 'ordinary' ? SPARE_BYTES : 0);
     // Pages that transactions gave back are used first: there is more room than was counted.
@@ -134,8 +139,7 @@ class LmdbMetaStore implements MetaStoreFile {
 
   async #extend(roomBytes: number): Promise<void> {
     assert(!this.#writing && !this.#filling, 'one at a time');
-    const { lastPageNumber, pageSize } = this.#database.getStats() as PageCounts;
-    const usedBytes = (lastPageNumber + 1) * pageSize;
+    const { usedBytes } = this;
     // Most of the time what was counted was not used, and the file needs no look.
     this.#roomBytes = this.#filled - usedBytes;
     if (this.#roomBytes >= roomBytes) return;

@@ -80,6 +80,8 @@ class MemoryMetaStore implements MetaStoreFile {
     await writeCheckpoint(this.#disk, path, this.#rows.clone());
   }
 
+  readonly usedBytes = undefined;
+
   async makeRoom(): Promise<void> {}
 
   async sync(): Promise<void> {}

@@ -4,8 +4,11 @@ import { flock, preadNowait, punchHole } from '../../native/index.ts';
 import { assert } from '../base/assert.ts';
 import { lengthOf } from '../base/bytes.ts';
 import type { Disk, DiskFile, DiskLock, DiskSpace, OpenMode } from '../base/disk.ts';
+import type { Env } from '../base/env.ts';
 import { type ErrorCode, GfsError, messageOf } from '../base/errors.ts';
+import type { Metrics } from '../base/metrics.ts';
 import { KiB } from '../base/units.ts';
+import { DiskFigures } from './disk-figures.ts';
 
 const { COPYFILE_EXCL, COPYFILE_FICLONE, O_CREAT, O_EXCL, O_RDONLY, O_RDWR } = fs.constants;
 
@@ -27,8 +30,16 @@ const SYNC_WRITE_BYTES_MAX = 128 * KiB;
  * copies from or to the page cache is done on the spot.
  */
 export class NodeDisk implements Disk {
+  readonly #figures: DiskFigures | undefined;
+
+  constructor(watched?: { readonly env: Env; readonly metrics: Metrics }) {
+    if (watched === undefined) return;
+    this.#figures = new DiskFigures(watched.env);
+    watched.metrics.add(this.#figures.figures());
+  }
+
   async open(path: string, mode: OpenMode): Promise<DiskFile> {
-    return new NodeDiskFile(openFile(path, OPEN_FLAGS[mode]), path);
+    return new NodeDiskFile(openFile(path, OPEN_FLAGS[mode]), path, this.#figures);
   }
 
   rename(from: string, to: string): Promise<void> {
@@ -123,13 +134,15 @@ export class NodeDisk implements Disk {
 class NodeDiskFile implements DiskFile {
   readonly #fd: number;
   readonly #path: string;
+  readonly #figures: DiskFigures | undefined;
   #inFlight = 0;
   #closing: Promise<void> | undefined;
   #onIdle: (() => void) | undefined;
 
-  constructor(fd: number, path: string) {
+  constructor(fd: number, path: string, figures: DiskFigures | undefined) {
     this.#fd = fd;
     this.#path = path;
+    this.#figures = figures;
   }
 
   async read(into: Uint8Array, position: number): Promise<number> {
@@ -144,6 +157,7 @@ class NodeDiskFile implements DiskFile {
         if (count === 0) break;
         filled += count;
       }
+      if (this.#figures !== undefined) this.#figures.readBytes += filled;
       return filled;
     } finally {
       this.#end();
@@ -161,6 +175,7 @@ class NodeDiskFile implements DiskFile {
         at += count;
         rest = without(rest, count);
       }
+      if (this.#figures !== undefined) this.#figures.writtenBytes += at - position;
     } finally {
       this.#end();
     }
@@ -199,7 +214,8 @@ class NodeDiskFile implements DiskFile {
   async dataSync(): Promise<void> {
     this.#begin();
     try {
-      await finished('sync', this.#path, (done) => fs.fdatasync(this.#fd, done));
+      const synced = finished('sync', this.#path, (done) => fs.fdatasync(this.#fd, done));
+      await (this.#figures?.timedSync(synced) ?? synced);
     } finally {
       this.#end();
     }

@@ -54,6 +54,10 @@ class KeptStore implements MetaStoreFile {
     return this.#synced;
   }
 
+  get usedBytes(): number | undefined {
+    return this.#rows.usedBytes;
+  }
+
   get(key: Uint8Array): ReturnType<MetaStore['get']> {
     return this.#rows.get(key);
   }

@@ -1,0 +1,76 @@
+import { SECOND_MS } from '../base/units.ts';
+import type { OperationCount } from './operation-counters.ts';
+
+/** Long enough to be steady, short enough to be now. */
+const WINDOW_MS = 5 * SECOND_MS;
+const US_PER_MS = 1000;
+
+/** What passes through a server. */
+export interface Traffic {
+  readonly readBytesPerSecond: number;
+  readonly writtenBytesPerSecond: number;
+  readonly operationsPerSecond: number;
+  readonly errorsPerSecond: number;
+  /** How long a client's read, or its mutation, took on average; 0: there was none. */
+  readonly readMs: number;
+  readonly mutateMs: number;
+}
+
+interface Beat {
+  readonly atMs: number;
+  readonly operations: readonly Readonly<OperationCount>[];
+}
+
+/** The traffic of a server, by what it counted from one heartbeat to the next. */
+export class RecentTraffic {
+  /** The first one says since when; what it counted was before. */
+  readonly #beats: Beat[] = [];
+
+  note(operations: readonly Readonly<OperationCount>[], nowMs: number): void {
+    this.#beats.push({ atMs: nowMs, operations });
+    while (this.#beats.length > 2 && (this.#beats[1]?.atMs ?? nowMs) <= nowMs - WINDOW_MS)
+      this.#beats.shift();
+  }
+
+  /** Undefined: it has not told enough yet. */
+  get average(): Traffic | undefined {
+    const [first, ...later] = this.#beats;
+    const last = later.at(-1);
+    if (first === undefined || last === undefined || last.atMs <= first.atMs) return undefined;
+    const operations = later.flatMap((beat) => beat.operations);
+    const seconds = (last.atMs - first.atMs) / SECOND_MS;
+    const { readBytes, writtenBytes } = bytesOf(operations);
+    return {
+      readBytesPerSecond: readBytes / seconds,
+      writtenBytesPerSecond: writtenBytes / seconds,
+      operationsPerSecond: sumOf(operations, ({ count }) => count) / seconds,
+      errorsPerSecond: sumOf(operations, ({ errorCount }) => errorCount) / seconds,
+      readMs: meanMs(operations, 'Read'),
+      mutateMs: meanMs(operations, 'Mutate'),
+    };
+  }
+}
+
+/** Data that servers gave out, and that they took: pushed, with a mutation or an order, or from another replica. */
+export function bytesOf(operations: Iterable<Readonly<OperationCount>>): {
+  readBytes: number;
+  writtenBytes: number;
+} {
+  let readBytes = 0;
+  let writtenBytes = 0;
+  for (const { operation, bytes } of operations) {
+    if (operation === 'Read' || operation === 'ReadBlock') readBytes += bytes;
+    else writtenBytes += bytes;
+  }
+  return { readBytes, writtenBytes };
+}
+
+function meanMs(operations: readonly Readonly<OperationCount>[], operation: string): number {
+  const some = operations.filter((one) => one.operation === operation);
+  const count = sumOf(some, (one) => one.count);
+  return count === 0 ? 0 : sumOf(some, ({ latencyUsSum }) => latencyUsSum) / count / US_PER_MS;
+}
+
+function sumOf<T>(items: readonly T[], part: (item: T) => number): number {
+  return items.reduce((sum, item) => sum + part(item), 0);
+}
