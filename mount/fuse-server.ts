@@ -3,11 +3,13 @@ import { AssertionError } from '../src/base/assert.ts';
 import type { Env } from '../src/base/env.ts';
 import { codeOf, GfsError, messageOf } from '../src/base/errors.ts';
 import type { Logger } from '../src/base/log.ts';
+import type { Figure } from '../src/base/metrics.ts';
 import { TaskGroup } from '../src/base/task-group.ts';
 import { Answers } from './answers.ts';
 import { isBeingKilled } from './being-killed.ts';
 import { EINTR, ENODEV, ENOSYS, EPROTO, errnoOf } from './errno.ts';
 import type { FileSystem } from './file-system.ts';
+import { FuseFigures } from './fuse-figures.ts';
 import { IdleFlushes } from './idle-flushes.ts';
 import { InFlight, type Waiting } from './in-flight.ts';
 import { LookupCount } from './lookup-count.ts';
@@ -54,6 +56,7 @@ export class FuseServer {
   readonly #inFlight = new InFlight();
   readonly #lookups = new LookupCount();
   readonly #idleFlushes: IdleFlushes;
+  readonly #figures: FuseFigures;
   readonly #answers: Answers;
   readonly #performer: Performer;
   readonly #tasks: TaskGroup;
@@ -67,6 +70,7 @@ export class FuseServer {
     this.#fileSystem = fileSystem;
     this.#agreement = agreement;
     this.#log = log;
+    this.#figures = new FuseFigures(env);
     this.#tasks = new TaskGroup(onFatal);
     this.initialised = new Promise((resolve, reject) => {
       this.#onInitialised = (error) => (error === undefined ? resolve() : reject(error));
@@ -92,7 +96,7 @@ export class FuseServer {
     this.#answers = new Answers({ device: this.#device, inFlight: this.#inFlight, log });
     this.#performer = new Performer({
       ...{ device: this.#device, fileSystem, answers: this.#answers, log },
-      ...{ lookups: this.#lookups, idleFlushes: this.#idleFlushes },
+      ...{ lookups: this.#lookups, idleFlushes: this.#idleFlushes, figures: this.#figures },
       flushesReaders: agreement.sharedLocks,
     });
   }
@@ -114,6 +118,31 @@ export class FuseServer {
       if (count > 0) counts.set(kind, (counts.get(kind) ?? 0) + count);
     }
     return Object.fromEntries(counts);
+  }
+
+  figures(): Figure[] {
+    return [
+      {
+        type: 'counter',
+        name: 'gfs_fuse_requests_total',
+        help: 'What the kernel asked for, by operation, also what was answered on the spot.',
+        read: () =>
+          Object.entries(this.requestCounts).map(([operation, value]) => ({ labels: { operation }, value })),
+      },
+      {
+        type: 'gauge',
+        name: 'gfs_fuse_requests_in_flight',
+        help: 'Requests that the kernel waits for.',
+        read: () => this.#inFlight.size,
+      },
+      {
+        type: 'gauge',
+        name: 'gfs_fuse_known_nodes',
+        help: 'Files and directories that the kernel knows by number.',
+        read: () => this.nodeCount,
+      },
+      ...this.#figures.figures(),
+    ];
   }
 
   /** How many nodes the kernel knows: it will say so when it has forgotten one. */

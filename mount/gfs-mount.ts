@@ -9,12 +9,16 @@ import {
   addKey,
   createProgram,
   EXIT_FAILURE,
+  parseAddress,
   parseAddresses,
   parseChoice,
   runProgram,
   UsageError,
 } from '../src/cli/program.ts';
 import { checkTools } from '../src/cli/up/tools.ts';
+import { VERSION } from '../src/cli/version.ts';
+import { serveHttp } from '../src/rpc/http-port.ts';
+import { Monitor } from '../src/rpc/monitor.ts';
 import { NodeNetwork, TRANSPORTS, type Transport } from '../src/rpc/node-network.ts';
 import { startInBackground } from './background.ts';
 import { DRIVERS, type Driver } from './drivers.ts';
@@ -31,6 +35,7 @@ interface Keys {
   readonly options: MountOptions;
   readonly driver: Driver;
   readonly transport: Transport;
+  readonly listen?: string;
   readonly foreground?: boolean;
   readonly logFile?: string;
   readonly logLevel: LogLevel;
@@ -59,6 +64,12 @@ addKey(program, '--transport <protocol>', `how to talk to the daemons: ${TRANSPO
   parse: parseChoice(TRANSPORTS),
   default: 'frames',
 });
+addKey(
+  program,
+  '--listen <host:port>',
+  'answer /metrics, /healthz and /readyz there; port 0 takes a free one (default: nowhere)',
+  { parse: parseAddress, env: 'GFS_MOUNT_LISTEN' },
+);
 program.option('-f, --foreground', 'stay in front rather than serve in the background');
 addKey(program, '--log-file <file>', 'where a mount in the background writes its log (default: nowhere)');
 addLogKeys(program);
@@ -120,13 +131,29 @@ program.action(async (places: string[], keys: Keys) => {
   process.on('SIGHUP', () => process.kill(process.pid, 'SIGTERM'));
   await runDaemon('gfs-mount', keys.logLevel, async (env, onFatal) => {
     process.on('SIGUSR2', () => env.log.info(counts(), 'what the kernel asked for'));
-    const network = new NodeNetwork({ env, transport: keys.transport, onBug: onFatal });
-    const { options, driver } = keys;
-    const running = await serveMount({ env, network, masters, path, options, driver, onFatal });
+    const monitor = new Monitor({ env, version: VERSION });
+    // Before anything is mounted: an address that cannot be had is a wrong call.
+    const { listen } = keys;
+    const port = listen === undefined ? undefined : await serveHttp(env, listen, monitor.routes);
+    const { transport, options, driver } = keys;
+    const network = new NodeNetwork({ env, transport, onBug: onFatal, metrics: monitor });
+    const running = await serveMount({
+      ...{ env, network, masters, path, options, driver, onFatal },
+      metrics: monitor,
+    });
+    monitor.serves(() => running.missing());
     counts = () => ({ requests: running.requestCounts(), nodes: running.nodeCount() });
     // The directory that it was started in can be unmounted and removed.
     process.chdir('/');
-    return running;
+    return {
+      ...running,
+      ready: { ...running.ready, ...(port && { listen: port.address }) },
+      close: async () => {
+        monitor.serves(() => 'unmounting');
+        await running.close();
+        await port?.close();
+      },
+    };
   });
 });
 await runProgram(program);

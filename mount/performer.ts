@@ -6,6 +6,7 @@ import type { Logger } from '../src/base/log.ts';
 import type { Answers } from './answers.ts';
 import { EINVAL, EIO, ERANGE, ErrnoError, errnoOf } from './errno.ts';
 import type { Caller, FileSystem } from './file-system.ts';
+import type { FuseFigures } from './fuse-figures.ts';
 import type { IdleFlushes } from './idle-flushes.ts';
 import type { Waiting } from './in-flight.ts';
 import type { LookupCount } from './lookup-count.ts';
@@ -42,6 +43,7 @@ interface PerformerParts {
   readonly idleFlushes: IdleFlushes;
   /** The kernel tells of each close also where nothing was written: somebody's locks may go with it. */
   readonly flushesReaders: boolean;
+  readonly figures: FuseFigures;
   readonly log: Logger;
 }
 
@@ -53,28 +55,35 @@ export class Performer {
   readonly #lookups: LookupCount;
   readonly #idleFlushes: IdleFlushes;
   readonly #flushesReaders: boolean;
+  readonly #figures: FuseFigures;
   readonly #log: Logger;
   #keptCount = 0;
 
-  constructor({ device, fileSystem, answers, lookups, idleFlushes, flushesReaders, log }: PerformerParts) {
+  constructor(parts: PerformerParts) {
+    const { device, fileSystem, answers, lookups, idleFlushes, flushesReaders, figures, log } = parts;
     this.#device = device;
     this.#fileSystem = fileSystem;
     this.#answers = answers;
     this.#lookups = lookups;
     this.#idleFlushes = idleFlushes;
     this.#flushesReaders = flushesReaders;
+    this.#figures = figures;
     this.#log = log;
   }
 
   async perform(waiting: Waiting, operation: Operation, caller: Caller, buffer: number): Promise<void> {
+    const begunMs = this.#figures.begin();
     try {
       if (operation.kind === 'write') await this.#performWrite(waiting, operation, buffer);
       else await this.#perform(waiting, operation, caller);
     } catch (error) {
       if (error instanceof AssertionError) throw error;
       const errno = errnoOf(error);
+      this.#figures.failed(operation.kind, errno);
       if (errno === EIO) this.#log.error(describe(operation, error), 'failed');
       this.#answers.refuse(waiting, errno);
+    } finally {
+      this.#figures.done(operation.kind, begunMs);
     }
   }
 
@@ -147,7 +156,9 @@ export class Performer {
       }
       case 'read': {
         const bytes = await fileSystem.read(operation);
-        const parts = lengthOf(bytes) > operation.size ? slice(bytes, 0, operation.size) : bytes;
+        const length = lengthOf(bytes);
+        const parts = length > operation.size ? slice(bytes, 0, operation.size) : bytes;
+        this.#figures.readBytes += Math.min(length, operation.size);
         this.#answers.send(waiting, OUT_HEADER_BYTES, parts);
         return;
       }
@@ -229,6 +240,7 @@ export class Performer {
     };
     try {
       const size = await this.#fileSystem.write(operation, { keep });
+      this.#figures.writtenBytes += size;
       this.#answers.send(waiting, writeWritten(this.#device.out, OUT_HEADER_BYTES, size));
     } finally {
       if (!kept) this.#device.release(buffer);

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import type { Env } from '../src/base/env.ts';
 import { codeOf, GfsError, messageOf } from '../src/base/errors.ts';
+import type { Figure, Metrics } from '../src/base/metrics.ts';
 import { SECOND_MS } from '../src/base/units.ts';
 import type { Running } from '../src/cli/daemon.ts';
 import { GfsClient } from '../src/client/gfs-client.ts';
@@ -29,6 +30,8 @@ export interface ServeOptions {
   readonly path: string;
   readonly options: MountOptions;
   readonly driver: Driver;
+  /** Is told how the mount's figures are read. */
+  readonly metrics?: Metrics | undefined;
   readonly onFatal: (error: unknown) => void;
 }
 
@@ -37,6 +40,8 @@ export interface RunningMount extends Running {
   requestCounts(): Readonly<Record<string, number>>;
   /** How many nodes the kernel knows. */
   nodeCount(): number;
+  /** Why nothing can be done now; undefined: nothing is wrong. */
+  missing(): string | undefined;
 }
 
 /** What a driver made of it. */
@@ -49,6 +54,7 @@ export interface Mounted {
   /** Absent: the driver does not count. */
   requestCounts?(): Readonly<Record<string, number>>;
   nodeCount?(): number;
+  figures?(): Figure[];
 }
 
 /** Each mounts a client's file system and serves it; when it fails nothing is left mounted. */
@@ -63,6 +69,7 @@ export async function serveMount(options: ServeOptions): Promise<RunningMount> {
   try {
     const mounted = await DRIVERS[options.driver](client, options);
     const { path, masters, env } = options;
+    options.metrics?.add(mounted.figures?.() ?? []);
     const close = async () => {
       // First nobody can begin anything new by a path, then what is under way gets its answers, then what was written
       // and is not at the cluster yet is sent there.
@@ -78,6 +85,7 @@ export async function serveMount(options: ServeOptions): Promise<RunningMount> {
       close,
       requestCounts,
       nodeCount,
+      missing: () => client.missing,
     };
   } catch (error) {
     await client.close();
@@ -85,12 +93,12 @@ export async function serveMount(options: ServeOptions): Promise<RunningMount> {
   }
 }
 
-async function connect({ env, network, masters, path, options }: ServeOptions): Promise<GfsClient> {
+async function connect({ env, network, masters, path, options, metrics }: ServeOptions): Promise<GfsClient> {
   const patienceMs = Math.min(CONNECT_PATIENCE_MS, options.ioTimeoutMs ?? CONNECT_PATIENCE_MS);
   try {
     return await GfsClient.connect(
       {
-        ...{ env, network, masters, host: hostname(), program: `mount ${path}` },
+        ...{ env, network, masters, metrics, host: hostname(), program: `mount ${path}` },
         // Without default_permissions the kernel asks nobody whether names it knows may be walked past.
         kernelWalksPaths: options.defaultPermissions,
         staysInTouch: Math.max(options.attributeTimeoutMs, options.entryTimeoutMs) > BELIEF_MS_MAX,
@@ -129,6 +137,7 @@ async function serveByKernel(
       drain: () => server.drain(),
       requestCounts: () => server.requestCounts,
       nodeCount: () => server.nodeCount,
+      figures: () => server.figures(),
     };
   } catch (error) {
     await mountPoint.unmount();

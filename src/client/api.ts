@@ -1,6 +1,7 @@
 import type { Bytes } from '../base/bytes.ts';
 import type { Env } from '../base/env.ts';
 import type { InodeId, SessionId } from '../base/ids.ts';
+import type { Metrics } from '../base/metrics.ts';
 import type { Rules } from '../core/rules.ts';
 import type {
   Attributes,
@@ -136,6 +137,8 @@ export interface GfsClient {
   readonly session: SessionId;
   readonly rootInode: InodeId;
   readonly chunkSizeBytes: number;
+  /** Why nothing can be done now: the session has ended, or the master is silent; undefined: nothing is wrong. */
+  readonly missing: string | undefined;
   /**
    * What may be believed of answers for longer than it takes to give them on: what has not changed since it was asked. Of
    * the rest the listeners hear.
@@ -262,6 +265,8 @@ export interface ClientOptions {
   readonly writeBehindBytes?: number;
   /** How far a sequential reader is read ahead at most. Default 16 MiB. */
   readonly readaheadBytes?: number;
+  /** Is told how the client's figures are read. */
+  readonly metrics?: Metrics | undefined;
   readonly withoutRules?: Rules | undefined;
 }
 

@@ -20,6 +20,10 @@ export interface Contents {
  */
 export class BlockCache {
   readonly #pages: LRUCache<string, Uint8Array>;
+  /** How often all of what was looked for was here ... */
+  hitCount = 0;
+  /** ... and was not. */
+  missCount = 0;
 
   constructor(limitBytes: number) {
     this.#pages = new LRUCache({
@@ -41,10 +45,14 @@ export class BlockCache {
       const from = position - index * PAGE_BYTES;
       const to = Math.min(end - index * PAGE_BYTES, PAGE_BYTES);
       // A page that was the file's last may be too short by now.
-      if (page === undefined || page.length < to) return undefined;
+      if (page === undefined || page.length < to) {
+        this.missCount += 1;
+        return undefined;
+      }
       result.push(page.subarray(from, to));
       position += to - from;
     }
+    this.hitCount += 1;
     return result;
   }
 

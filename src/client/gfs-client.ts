@@ -39,6 +39,7 @@ import { ChangeClock } from './change-clock.ts';
 import { ChunkPusher } from './chunk-pusher.ts';
 import { ChunkReader } from './chunk-reader.ts';
 import { ChunkWriter } from './chunk-writer.ts';
+import { clientFigures } from './client-figures.ts';
 import { DataFinder } from './data-finder.ts';
 import { Entries } from './entries.ts';
 import { FileCopier } from './file-copier.ts';
@@ -158,6 +159,7 @@ class Client implements Api {
       this.#tasks,
       options.writeBehindBytes ?? WRITE_BEHIND_BYTES_DEFAULT,
     );
+    options.metrics?.add(clientFigures({ session, cache, budget: this.#share.budget }));
     const listener = this.#newListener();
     const readaheadBytesMax = options.readaheadBytes ?? READAHEAD_BYTES_DEFAULT;
     const finder = new DataFinder(env, pool, locations, host);
@@ -217,6 +219,10 @@ class Client implements Api {
 
   get session(): SessionId {
     return this.#session.id;
+  }
+
+  get missing(): string | undefined {
+    return this.#session.missing;
   }
 
   onChange(listener: ChangeListener): void {

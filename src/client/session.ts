@@ -92,6 +92,20 @@ export class Session {
     return this.#id;
   }
 
+  get openFileCount(): number {
+    return this.#openFiles.size;
+  }
+
+  /** Why nothing can be done in it now; undefined: nothing is wrong with it. */
+  get missing(): string | undefined {
+    const { env, link } = this.#options;
+    if (this.#closed) return 'the session is closed';
+    if (this.#replacing !== undefined) return 'the session has ended: a new one is being opened';
+    const silentMs = env.monotonicMs() - link.heardMs;
+    if (silentMs < this.filesystem.timeoutMs) return undefined;
+    return `the master has not answered for ${Math.round(silentMs / SECOND_MS)} s`;
+  }
+
   /** Another number: of a command, of a mutation, of a push. Never dealt twice in a session. */
   nextNumber(): number {
     return this.#nextNumber++;

@@ -11,14 +11,14 @@ interface Waiter {
  * waits in line, and that is the writers' backpressure.
  */
 export class WriteBudget {
-  readonly #limitBytes: number;
+  readonly limitBytes: number;
   /** Asks for room: what waits for more bytes to join it goes out now. */
   readonly #onPressure: () => void;
   readonly #waiting: Waiter[] = [];
   #usedBytes = 0;
 
   constructor(limitBytes: number, onPressure: () => void) {
-    this.#limitBytes = limitBytes;
+    this.limitBytes = limitBytes;
     this.#onPressure = onPressure;
   }
 
@@ -47,7 +47,7 @@ export class WriteBudget {
   }
 
   #fits(bytes: number): boolean {
-    return this.#usedBytes === 0 || this.#usedBytes + bytes <= this.#limitBytes;
+    return this.#usedBytes === 0 || this.#usedBytes + bytes <= this.limitBytes;
   }
 
   #wait(bytes: number, signal: AbortSignal | undefined): Promise<void> {

@@ -1,7 +1,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
-import { GfsError, messageOf } from '../base/errors.ts';
-import { formatAddress, parseAddress } from './address.ts';
-import { wordsOf } from './failure.ts';
+import { messageOf } from '../base/errors.ts';
+import { formatAddress } from './address.ts';
+import { bind } from './bind.ts';
 import { FRAME_PREFACE } from './frame-format.ts';
 import { FrameSession } from './frame-session.ts';
 import type { GrpcSide } from './grpc-server.ts';
@@ -31,17 +31,8 @@ export class Port implements Listener {
   #closing: Promise<void> | undefined;
 
   static async open(address: string, serving: Serving, http: HttpRoutes | undefined): Promise<Port> {
-    const wanted = parseAddress(address);
     const server = createServer({ noDelay: true, keepAlive: true, pauseOnConnect: false });
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', (cause) =>
-        reject(new GfsError('UNAVAILABLE', `cannot listen on ${address}: ${wordsOf(cause)}`, { cause })),
-      );
-      server.listen({ ...wanted }, resolve);
-    });
-    const bound = server.address();
-    const port = typeof bound === 'object' && bound !== null ? bound.port : wanted.port;
-    return new Port(formatAddress({ host: wanted.host, port }), server, serving, http);
+    return new Port(await bind(server, address), server, serving, http);
   }
 
   private constructor(address: string, server: Server, serving: Serving, http: HttpRoutes | undefined) {
@@ -49,7 +40,6 @@ export class Port implements Listener {
     this.#server = server;
     this.#serving = serving;
     this.#http = createHttpServer(serving.env.log, http);
-    server.removeAllListeners('error');
     server.on('error', (error) =>
       serving.env.log.error({ address }, `listening on ${address}: ${error.message}`),
     );

@@ -34,7 +34,7 @@ export function skips(t: { log(text: string): void; pass(): void }): boolean {
 export interface ClusterFile {
   readonly master: { pid: number; address: string };
   readonly chunkservers: { id: number; pid: number; address: string; data: string }[];
-  readonly mount: { pid: number; path: string };
+  readonly mount: { pid: number; path: string; listen: string };
 }
 
 export interface ClusterOptions {

@@ -35,7 +35,8 @@ class Stopped extends Error {}
 interface Cluster {
   master?: { process: DaemonProcess; address: string };
   chunkservers: { process: DaemonProcess; id: number; address: string; data: string }[];
-  mount?: { process: DaemonProcess; path: string };
+  /** `listen`: where it answers HTTP. */
+  mount?: { process: DaemonProcess; path: string; listen: string };
 }
 
 /**
@@ -122,14 +123,14 @@ async function start(
   // A dead mount in the way is no obstacle: it cannot be made, nor need it be, and gfs-mount replaces it.
   if (!isDeadMount(mountPoint)) makeDirectory(mountPoint, 'mount');
   const mount = launch('mount', 'mount/gfs-mount.js', [
-    ...['-f', '--master', address, '--transport', options.transport],
+    ...['-f', '--master', address, '--transport', options.transport, '--listen', '127.0.0.1:0'],
     // As any other file system that root mounts; for others, fusermount3 may forbid it.
     ...(process.getuid?.() === 0 ? ['-o', 'allow_other'] : []),
     ...logLevel,
     mountPoint,
   ]);
-  await mount.ready();
-  cluster.mount = { process: mount, path: mountPoint };
+  const { listen } = (await mount.ready()) as { listen: string };
+  cluster.mount = { process: mount, path: mountPoint, listen };
 }
 
 /** Last started, first stopped; those that don't depend on one another together. */
@@ -149,7 +150,7 @@ function writeClusterFile(data: string, { master, chunkservers, mount }: Cluster
     chunkservers: chunkservers.map(({ process: server, id, address, data: directory }) => {
       return { id, pid: server.pid, address, data: directory };
     }),
-    mount: mount && { pid: mount.process.pid, path: mount.path },
+    mount: mount && { pid: mount.process.pid, path: mount.path, listen: mount.listen },
   };
   const temporary = `${clusterFile(data)}.new`;
   writeFileSync(temporary, `${JSON.stringify(content, undefined, 2)}\n`);
@@ -166,6 +167,7 @@ function describe(options: UpOptions, data: string, { master, chunkservers, moun
     ),
     `  data          ${data}`,
     `  logs          ${join(data, 'log')}`,
+    `  metrics       /metrics at each of these addresses, and of the mount at http://${mount?.listen}/metrics`,
     ...(options.chunkSizeBytes === undefined
       ? []
       : [`  chunk size    ${formatSize(options.chunkSizeBytes)}`]),
