@@ -2,6 +2,7 @@
 import { addServers } from './commands/servers.ts';
 import { addStat } from './commands/stat.ts';
 import { addStatus } from './commands/status.ts';
+import { addTop } from './commands/top.ts';
 import { addUp } from './commands/up.ts';
 import { createProgram, runProgram } from './program.ts';
 
@@ -9,5 +10,6 @@ const gfs = createProgram('gfs', 'Run, look at and use a gfs file system.');
 addUp(gfs);
 addStatus(gfs);
 addServers(gfs);
+addTop(gfs);
 addStat(gfs);
 await runProgram(gfs);

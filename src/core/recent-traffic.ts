@@ -11,7 +11,10 @@ export interface Traffic {
   readonly writtenBytesPerSecond: number;
   readonly operationsPerSecond: number;
   readonly errorsPerSecond: number;
-  /** How long a client's read, or its mutation, took on average; 0: there was none. */
+  /** Of clients. */
+  readonly readsPerSecond: number;
+  readonly mutationsPerSecond: number;
+  /** How long one took on average; 0: there was none. */
   readonly readMs: number;
   readonly mutateMs: number;
 }
@@ -45,10 +48,35 @@ export class RecentTraffic {
       writtenBytesPerSecond: writtenBytes / seconds,
       operationsPerSecond: sumOf(operations, ({ count }) => count) / seconds,
       errorsPerSecond: sumOf(operations, ({ errorCount }) => errorCount) / seconds,
+      readsPerSecond: sumOf(operations, countOf('Read')) / seconds,
+      mutationsPerSecond: sumOf(operations, countOf('Mutate')) / seconds,
       readMs: meanMs(operations, 'Read'),
       mutateMs: meanMs(operations, 'Mutate'),
     };
   }
+}
+
+/** Of several servers. */
+export function trafficOfAll(servers: readonly Traffic[]): Traffic {
+  const sum = (part: (traffic: Traffic) => number) => sumOf(servers, part);
+  const readsPerSecond = sum((one) => one.readsPerSecond);
+  const mutationsPerSecond = sum((one) => one.mutationsPerSecond);
+  return {
+    readBytesPerSecond: sum((one) => one.readBytesPerSecond),
+    writtenBytesPerSecond: sum((one) => one.writtenBytesPerSecond),
+    operationsPerSecond: sum((one) => one.operationsPerSecond),
+    errorsPerSecond: sum((one) => one.errorsPerSecond),
+    readsPerSecond,
+    mutationsPerSecond,
+    readMs: ratio(
+      sum((one) => one.readMs * one.readsPerSecond),
+      readsPerSecond,
+    ),
+    mutateMs: ratio(
+      sum((one) => one.mutateMs * one.mutationsPerSecond),
+      mutationsPerSecond,
+    ),
+  };
 }
 
 /** Data that servers gave out, and that they took: pushed, with a mutation or an order, or from another replica. */
@@ -67,8 +95,16 @@ export function bytesOf(operations: Iterable<Readonly<OperationCount>>): {
 
 function meanMs(operations: readonly Readonly<OperationCount>[], operation: string): number {
   const some = operations.filter((one) => one.operation === operation);
-  const count = sumOf(some, (one) => one.count);
-  return count === 0 ? 0 : sumOf(some, ({ latencyUsSum }) => latencyUsSum) / count / US_PER_MS;
+  const latencyUs = sumOf(some, ({ latencyUsSum }) => latencyUsSum);
+  return ratio(latencyUs, sumOf(some, countOf(operation))) / US_PER_MS;
+}
+
+function countOf(operation: string): (one: Readonly<OperationCount>) => number {
+  return (one) => (one.operation === operation ? one.count : 0);
+}
+
+function ratio(sum: number, count: number): number {
+  return count === 0 ? 0 : sum / count;
 }
 
 function sumOf<T>(items: readonly T[], part: (item: T) => number): number {

@@ -1,6 +1,7 @@
 import { NAME_BYTES_MAX } from '../base/constants.ts';
 import { capacityOf, fileCapacityOf, inodesThatFit } from '../core/capacity.ts';
 import { memberCountMin } from '../core/placement.ts';
+import { type Traffic, trafficOfAll } from '../core/recent-traffic.ts';
 import type { ServerEntry } from '../core/server-table.ts';
 import type { ServerStatus, SystemReport } from '../rpc/messages.ts';
 import type { MasterHandlers, MasterParts } from './master-parts.ts';
@@ -66,6 +67,7 @@ export function peopleHandlers(parts: MasterParts): Pick<MasterHandlers, PeopleM
           pid: config.pid,
           badReplicaReportCount: badReplicas.count,
           chunkCountBeyondLog: raiser.beyondLogCount,
+          traffic: trafficOfAll([...servers.all()].flatMap((entry) => trafficOf(entry, nowMs) ?? [])),
         },
       };
     },
@@ -94,6 +96,14 @@ export function peopleHandlers(parts: MasterParts): Pick<MasterHandlers, PeopleM
       pid,
       dataDirectory,
       corruptBlockCount: entry.corruptBlockCount,
+      traffic: trafficOf(entry, nowMs),
     };
+  }
+
+  function trafficOf(
+    { identity, traffic }: Readonly<ServerEntry<SystemReport>>,
+    nowMs: number,
+  ): Traffic | undefined {
+    return servers.isReachable(identity.server, nowMs) ? traffic.average : undefined;
   }
 }

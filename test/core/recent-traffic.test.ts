@@ -1,6 +1,6 @@
 import test from 'ava';
 import { OperationCounters } from '../../src/core/operation-counters.ts';
-import { RecentTraffic } from '../../src/core/recent-traffic.ts';
+import { RecentTraffic, trafficOfAll } from '../../src/core/recent-traffic.ts';
 
 const ops = (operation: string, count: number, bytes = 0, latencyMs = 0, errorCount = 0) => ({
   ...{ operation, count, bytes, errorCount },
@@ -17,6 +17,8 @@ test('the traffic of a server is the average of its last five seconds', (t) => {
     writtenBytesPerSecond: 1_500_500,
     operationsPerSecond: 8,
     errorsPerSecond: 0.5,
+    readsPerSecond: 5,
+    mutationsPerSecond: 2,
     readMs: 0.5,
     mutateMs: 2,
   });
@@ -32,6 +34,18 @@ test('heartbeats that are rarer than that are averaged from one to the next', (t
   t.like(traffic.average, { readBytesPerSecond: 1e6, operationsPerSecond: 1 });
   traffic.note([ops('Read', 0)], 120_000);
   t.like(traffic.average, { readBytesPerSecond: 0, operationsPerSecond: 0 });
+});
+
+test('of several servers the traffic adds up, and times are those of all their calls', (t) => {
+  const one = {
+    ...{ readBytesPerSecond: 10, writtenBytesPerSecond: 20, operationsPerSecond: 30, errorsPerSecond: 1 },
+    ...{ readsPerSecond: 3, mutationsPerSecond: 0, readMs: 1, mutateMs: 0 },
+  };
+  t.deepEqual(trafficOfAll([one, { ...one, readsPerSecond: 1, readMs: 5 }]), {
+    ...{ readBytesPerSecond: 20, writtenBytesPerSecond: 40, operationsPerSecond: 60, errorsPerSecond: 2 },
+    ...{ readsPerSecond: 4, mutationsPerSecond: 0, readMs: 2, mutateMs: 0 },
+  });
+  t.like(trafficOfAll([]), { operationsPerSecond: 0, readMs: 0 });
 });
 
 test('what heartbeats took of the counters is in their totals still', (t) => {

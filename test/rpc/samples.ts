@@ -192,9 +192,19 @@ export const MASTER_SAMPLES: Samples<MasterDefinition> = {
   ],
   status: [
     {},
-    { filesystemId: 'ab', startedAtMs: 1_700_000_000_000, sessions: [{ session: 12, host: 'h' }] },
+    {
+      ...{ filesystemId: 'ab', startedAtMs: 1_700_000_000_000, sessions: [{ session: 12, host: 'h' }] },
+      traffic: { readBytesPerSecond: 1.5, mutateMs: 0.25 },
+    },
   ],
-  listServers: [{}, { servers: [{ server: 3, alive: true, space: { totalBytes: 5 }, report }] }],
+  listServers: [
+    {},
+    {
+      servers: [
+        { server: 3, alive: true, space: { totalBytes: 5 }, report, traffic: { writtenBytesPerSecond: 7 } },
+      ],
+    },
+  ],
 };
 
 export const CHUNKSERVER_SAMPLES: Samples<ChunkserverDefinition> = {

@@ -3,11 +3,12 @@ import { formatSize } from '../../base/units.ts';
 import { MasterDefinition, type ServerStatus } from '../../rpc/messages.ts';
 import { addCommonKeys, askMaster, type CommonKeys, print, realWorld } from './common.ts';
 import { properties, table } from './table.ts';
+import { trafficTable } from './traffic.ts';
 
 export function addServers(gfs: Command): void {
   const command = gfs
     .command('servers')
-    .description('show every chunkserver: space, load, disks, memory, network');
+    .description('show every chunkserver: space, traffic, disks, memory, network');
   addCommonKeys(command, { json: true });
   command.addHelpText('after', '\nExample: gfs servers --master 10.0.0.1:7400');
   command.action(async ({ master, json }: CommonKeys) => {
@@ -15,7 +16,7 @@ export function addServers(gfs: Command): void {
     print(servers, json, (value) =>
       value.length === 0
         ? 'no chunkserver has registered yet'
-        : [overview(value), ...value.map(details)].join('\n\n'),
+        : [overview(value), trafficTable(value), ...value.map(details)].join('\n\n'),
     );
   });
 }

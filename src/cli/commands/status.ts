@@ -3,11 +3,12 @@ import { formatSize, SECOND_MS } from '../../base/units.ts';
 import { MasterDefinition, type StatusResponse } from '../../rpc/messages.ts';
 import { addCommonKeys, askMaster, type CommonKeys, print, realWorld } from './common.ts';
 import { properties, table } from './table.ts';
+import { operationsLine, trafficLine } from './traffic.ts';
 
 export function addStatus(gfs: Command): void {
   const command = gfs
     .command('status')
-    .description('show how the file system is: space, files, chunks, clients');
+    .description('show how the file system is: space, traffic, files, chunks, clients');
   addCommonKeys(command, { json: true });
   command.addHelpText('after', '\nExample: gfs status --json | jq .freeBytes');
   command.action(async ({ master, json }: CommonKeys) => {
@@ -26,6 +27,7 @@ function describe(status: StatusResponse, nowMs: number): string {
     ['servers', `${status.serverCountAlive} of ${status.serverCount} alive`],
     ['space', `${formatSize(status.freeBytes)} free of ${formatSize(status.totalBytes)}`],
     ['stored', `${formatSize(status.usedBytes)} (all copies)`],
+    ...trafficOf(status),
     ['files', status.inodeCount],
     [
       'chunks',
@@ -53,6 +55,14 @@ function describe(status: StatusResponse, nowMs: number): string {
     ]),
   );
   return `${overview}\n\n${sessions}`;
+}
+
+function trafficOf({ traffic }: StatusResponse): [string, string][] {
+  if (traffic === undefined) return [];
+  return [
+    ['traffic', trafficLine(traffic)],
+    ['operations', operationsLine(traffic)],
+  ];
 }
 
 function span(ms: number): string {
