@@ -1,7 +1,7 @@
 // What each daemon tells those who watch it, by the numbers before and after a file is written and read.
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -101,8 +101,14 @@ test('the figures of master, chunkservers and mount move as a file is written an
   t.true(atMount('gfs_rpc_client_sent_bytes_total') >= FILE_BYTES);
   t.is(figureIn(after.mount, 'gfs_client_write_behind_bytes'), 0);
   t.is(figureIn(after.mount, 'gfs_client_session_ready'), 1);
-  for (const families of [after.master, ...after.servers, after.mount])
-    t.deepEqual(complaintsAbout(families), []);
+  const all = [after.master, ...after.servers, after.mount];
+  for (const families of all) t.deepEqual(complaintsAbout(families), []);
+
+  const named =
+    readFileSync(join(ROOT, 'README.md'), 'utf8').match(/\b(gfs|nodejs|process)_[a-z0-9_]*[a-z0-9]\b/g) ?? [];
+  t.true(named.length > 30);
+  const unknown = named.filter((name) => !all.some((families) => families.has(name.replace(/_bucket$/, ''))));
+  t.deepEqual(unknown, [], 'figures that only the README knows');
 });
 
 test('a daemon is ready when it can do its work, and says what it lacks before and after', async (t) => {
