@@ -27,6 +27,7 @@ export class ChunkCensus {
   readonly #servers: ServerTable<SystemReport>;
   readonly #locations: ChunkLocations;
   #last: { readonly atMs: number; readonly count: Promise<Census> } | undefined;
+  #counting = false;
   #finished: { readonly census: Census; readonly goodUntilMs: number } | undefined;
 
   constructor(parts: {
@@ -44,18 +45,22 @@ export class ChunkCensus {
   take(): Promise<Census> {
     const nowMs = this.#env.monotonicMs();
     if (this.#last === undefined || nowMs - this.#last.atMs >= FRESH_MS) {
-      this.#last = { atMs: nowMs, count: this.#count() };
+      this.#counting = true;
+      const count = this.#count().finally(() => {
+        this.#counting = false;
+      });
+      this.#last = { atMs: nowMs, count };
     }
     return this.#last.count;
   }
 
-  /** For who asks often: nobody but the first one waits for a count. */
-  recent(): Promise<Census> | Census {
+  /** For who asks often, and waits for nothing: what was counted last, and when that is old, a new count begins. */
+  recent(): Census | undefined {
     const last = this.#finished;
-    if (last === undefined) return this.take();
+    const isDue = last === undefined || this.#env.monotonicMs() >= last.goodUntilMs;
     // One that fails is begun again by who asks next.
-    if (this.#env.monotonicMs() >= last.goodUntilMs) this.take().catch(() => undefined);
-    return last.census;
+    if (isDue && !this.#counting) this.take().catch(() => undefined);
+    return last?.census;
   }
 
   async #count(): Promise<Census> {

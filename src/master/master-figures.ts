@@ -124,14 +124,14 @@ function chunkFigures({ census, raiser, repairer, badReplicas }: MasterParts): F
     {
       type: 'gauge',
       name: 'gfs_master_chunks_below_goal',
-      help: 'Chunks with fewer replicas within reach than they should have; counted every ten seconds or less often.',
-      read: async () => (await census.recent()).underGoal,
+      help: 'Chunks with fewer replicas within reach than they should have; counted every ten seconds at most.',
+      read: () => census.recent()?.underGoal,
     },
     {
       type: 'gauge',
       name: 'gfs_master_chunks_lost',
       help: 'Chunks without any replica within reach.',
-      read: async () => (await census.recent()).lost,
+      read: () => census.recent()?.lost,
     },
     {
       type: 'gauge',

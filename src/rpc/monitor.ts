@@ -1,5 +1,6 @@
 import { assert } from '../base/assert.ts';
 import type { Env } from '../base/env.ts';
+import { codeOf, messageOf } from '../base/errors.ts';
 import type { Figure, Metrics } from '../base/metrics.ts';
 import { type HttpRoutes, text } from './http.ts';
 import type { PrometheusPage } from './prometheus.ts';
@@ -58,7 +59,12 @@ export class Monitor implements Metrics {
 
   async #open(): Promise<PrometheusPage> {
     const { PrometheusPage } = await import('./prometheus.ts');
-    const page = new PrometheusPage();
+    const page = new PrometheusPage((name, error) =>
+      this.#env.log.warn(
+        { figure: name, code: codeOf(error), error: messageOf(error) },
+        'a figure is not known',
+      ),
+    );
     await this.#env.sleep(FIRST_MEASURE_MS);
     return page;
   }

@@ -21,7 +21,11 @@ export class PrometheusPage {
   readonly #registry = new Registry();
   #figureCount = 0;
 
-  constructor() {
+  /** Why it was not known what to show. */
+  readonly #onUnreadable: (name: string, error: unknown) => void;
+
+  constructor(onUnreadable: (name: string, error: unknown) => void) {
+    this.#onUnreadable = onUnreadable;
     collectDefaultMetrics({ register: this.#registry });
   }
 
@@ -33,11 +37,21 @@ export class PrometheusPage {
   async text(figures: readonly Figure[]): Promise<string> {
     for (const figure of figures.slice(this.#figureCount)) {
       // Its own classes count by themselves, and look labels up for each count; all that a registry asks of one is this.
-      const metric = { ...figure, get: async () => ({ ...figure, values: await valuesOf(figure) }) };
+      const metric = { ...figure, get: async () => ({ ...figure, values: await this.#valuesOf(figure) }) };
       this.#registry.registerMetric(metric as unknown as Metric);
     }
     this.#figureCount = figures.length;
     return await this.#registry.metrics();
+  }
+
+  /** One that cannot be read, such as the space on a broken disk, is no reason to keep the others back. */
+  async #valuesOf(figure: Figure): Promise<Value[]> {
+    try {
+      return await valuesOf(figure);
+    } catch (error) {
+      this.#onUnreadable(figure.name, error);
+      return [];
+    }
   }
 }
 

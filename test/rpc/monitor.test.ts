@@ -1,8 +1,10 @@
 import test from 'ava';
+import { GfsError } from '../../src/base/errors.ts';
 import { silentLogger } from '../../src/base/log.ts';
 import { Durations } from '../../src/base/metrics.ts';
 import { NodeEnv } from '../../src/base/node-env.ts';
 import { Monitor } from '../../src/rpc/monitor.ts';
+import { LogBook } from './harness.ts';
 import { complaintsAbout, figureIn, scrape } from './prometheus-text.ts';
 
 const newMonitor = () => new Monitor({ env: new NodeEnv(silentLogger), version: '1.2.3' });
@@ -47,6 +49,21 @@ test('figures are read when they are asked for, also those that are added later'
   t.is(figureIn(families, 'gfs_unknown'), undefined);
   t.is(figureIn(families, 'gfs_build_info', { version: '1.2.3' }), 1);
   t.deepEqual(complaintsAbout(families), []);
+});
+
+test('a figure that cannot be read is left out, and the log says why', async (t) => {
+  const log = new LogBook();
+  const monitor = new Monitor({ env: new NodeEnv(log), version: '1' });
+  const broken = () => Promise.reject(new GfsError('IO_ERROR', 'the disk is broken'));
+  monitor.add([
+    { type: 'gauge', name: 'gfs_space_bytes', help: 'What cannot be read.', read: broken },
+    { type: 'gauge', name: 'gfs_things', help: 'How many things there are.', read: () => 1 },
+  ]);
+  const families = await scrape(monitor);
+  t.is(figureIn(families, 'gfs_space_bytes'), undefined);
+  t.is(figureIn(families, 'gfs_things'), 1);
+  const [line] = log.lines.filter(({ level }) => level === 'warn');
+  t.deepEqual(line?.fields, { figure: 'gfs_space_bytes', code: 'IO_ERROR', error: 'the disk is broken' });
 });
 
 test('beside its own figures a process shows what Node tells of it', async (t) => {
