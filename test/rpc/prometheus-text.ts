@@ -105,7 +105,7 @@ function complaintsAboutBuckets(name: string, samples: readonly TextSample[]): s
     const rising = buckets.every(({ value }, index) => value >= (buckets[index - 1]?.value ?? 0));
     const last = buckets.at(-1);
     if (!rising) complaints.push(`${name}: buckets do not rise`);
-    if (last?.labels['le'] !== '+Inf' || last.value !== end.value)
+    if (last?.labels.le !== '+Inf' || last.value !== end.value)
       complaints.push(`${name}: the last bucket is not all`);
   }
   return complaints;
