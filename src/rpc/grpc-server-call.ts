@@ -53,6 +53,11 @@ export class GrpcServerCall extends ServerCall implements ServerStream<unknown, 
     return this.#inbox;
   }
 
+  override metadata(key: string): string | undefined {
+    const values = this.#call.metadata.get(key);
+    return values.length === 0 ? undefined : values.join(',');
+  }
+
   send(message: unknown, payload?: Bytes): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.over) throw new GfsError('CANCELLED', 'the call has ended');

@@ -103,6 +103,8 @@ export interface ServerContext {
   readonly deadlineMs: number | undefined;
   /** "address:port" of the caller. */
   readonly peer: string;
+  /** What a gRPC caller sent beside the request, by a key in lower case; several values have commas in between. Frames bring none. */
+  metadata(key: string): string | undefined;
 }
 
 export interface ServerStream<Req, Res> {

@@ -53,6 +53,10 @@ export class ServerCall implements ServerContext {
     return this.#over !== undefined;
   }
 
+  metadata(_key: string): string | undefined {
+    return undefined;
+  }
+
   /** The deadline has passed: the caller has given up by itself. */
   expire(): void {
     this.giveUp(new GfsError('DEADLINE_EXCEEDED', `${this.route.fullName} took too long`));

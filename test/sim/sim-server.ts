@@ -175,6 +175,10 @@ class ServerCall implements ServerContext, ServerStream<unknown, unknown> {
     return ofStream(this.#inbox);
   }
 
+  metadata(): undefined {
+    return undefined;
+  }
+
   get isStream(): boolean {
     return this.#route.method.requestStream || this.#route.method.responseStream;
   }
