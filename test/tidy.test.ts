@@ -9,6 +9,7 @@ const ROOT = join(import.meta.dirname, '../..');
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   mount: ['src/client', 'src/rpc', 'src/core', 'src/base', 'src/cli', 'native'],
   'src/cli': [
+    'src/gateway',
     'src/client',
     'src/master',
     'src/chunkserver',

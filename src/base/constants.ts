@@ -36,6 +36,7 @@ export const XATTR_BYTES_MAX = 256 * KiB;
 /** No request or message is longer; a longer one closes the connection. */
 export const MESSAGE_BYTES_MAX = 8 * MiB;
 export const MASTER_ADDRESS_DEFAULT = '127.0.0.1:7400';
+export const GATEWAY_ADDRESS_DEFAULT = '127.0.0.1:7401';
 
 /** §3.3: no record of an append is longer than a quarter chunk, and no more of a chunk is left unused. */
 export function recordBytesMax(chunkSizeBytes: number): number {

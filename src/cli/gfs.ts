@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { addGateway } from './commands/gateway.ts';
 import { addServers } from './commands/servers.ts';
 import { addStat } from './commands/stat.ts';
 import { addStatus } from './commands/status.ts';
@@ -12,4 +13,5 @@ addStatus(gfs);
 addServers(gfs);
 addTop(gfs);
 addStat(gfs);
+addGateway(gfs);
 await runProgram(gfs);

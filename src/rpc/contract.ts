@@ -1,11 +1,15 @@
 import { assert } from '../base/assert.ts';
 import { crc32 } from '../base/crc.ts';
 import { GfsError } from '../base/errors.ts';
-import { ChunkserverDefinition, MasterDefinition } from './messages.ts';
+import { ChunkserverDefinition, FilesDefinition, MasterDefinition } from './messages.ts';
 import type { Handler, Method, ServiceBinding, ServiceDefinition } from './network.ts';
 
 /** Every service there is. A process serves some of them, and knows the others by name. */
-export const CONTRACT: readonly ServiceDefinition[] = [MasterDefinition, ChunkserverDefinition];
+export const CONTRACT: readonly ServiceDefinition[] = [
+  MasterDefinition,
+  ChunkserverDefinition,
+  FilesDefinition,
+];
 
 /** A method with what identifies it on the wire. */
 export interface Route {
@@ -70,7 +74,7 @@ export class Handlers {
 
   constructor(services: readonly ServiceBinding[]) {
     this.serviceNames = services.map(({ definition }) => definition.fullName);
-    this.#programs = services.map(({ definition }) => definition.name.toLowerCase()).join(' and ');
+    this.#programs = services.map(({ definition }) => programName(definition)).join(' and ');
     for (const { definition, handlers } of services) {
       for (const route of routesOf(definition)) {
         const handler = handlers[route.key];
@@ -90,5 +94,9 @@ export class Handlers {
 
 /** "gfs master": who serves the method, for people. */
 export function programOf(route: Route): string {
-  return `gfs ${route.service.name.toLowerCase()}`;
+  return `gfs ${programName(route.service)}`;
+}
+
+function programName({ name }: ServiceDefinition): string {
+  return name === FilesDefinition.name ? 'gateway' : name.toLowerCase();
 }

@@ -1,0 +1,51 @@
+import type { Env } from '../base/env.ts';
+import { GfsError } from '../base/errors.ts';
+import { shared } from '../base/shared-abort.ts';
+import { MINUTE_MS } from '../base/units.ts';
+import type { Call, GfsClient, OpenedFile } from '../client/api.ts';
+import type { FilesDefinition } from '../rpc/messages.ts';
+import type { Handlers, Incoming, ServerContext } from '../rpc/network.ts';
+import { type Callers, callerOf } from './callers.ts';
+
+export type FilesHandlers = Handlers<typeof FilesDefinition>;
+
+export interface FilesParts {
+  readonly env: Env;
+  readonly client: GfsClient;
+  readonly callers: Callers;
+}
+
+/** Deadline and cancellation of the call go on into the client library, and so does who asks. */
+export function callOf({ callers }: FilesParts, context: ServerContext): Call {
+  const { signal, deadlineMs } = context;
+  return {
+    caller: callerOf(callers, { metadata: (key) => context.metadata(key) }),
+    // A call may become many.
+    signal: shared(signal),
+    deadlineMs,
+  };
+}
+
+/** Of a call with a stream of answers: what was asked. */
+export async function onlyRequest<T>(requests: AsyncIterable<Incoming<T>>): Promise<T> {
+  for await (const { message } of requests) return message;
+  throw new GfsError('INVALID_ARGUMENT', 'a call without a request');
+}
+
+/**
+ * Opens a file. Whether an opening that is broken off happened nobody knows, and the file would count as open for as long as this
+ * process lives: so it is gone on with when the caller has gone, for a while, and the file given back.
+ */
+export async function opened(call: Call, open: (call: Call) => Promise<OpenedFile>): Promise<OpenedFile> {
+  const { caller, signal, deadlineMs } = call;
+  signal?.throwIfAborted();
+  const opening = await open({
+    caller,
+    deadlineMs: deadlineMs === undefined ? undefined : deadlineMs + MINUTE_MS,
+  });
+  if (signal?.aborted === true) {
+    await opening.file.close();
+    throw new GfsError('CANCELLED', 'the caller has gone', { cause: signal.reason });
+  }
+  return opening;
+}

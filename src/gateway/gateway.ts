@@ -1,0 +1,64 @@
+import type { Env } from '../base/env.ts';
+import { GfsClient } from '../client/gfs-client.ts';
+import { FilesDefinition } from '../rpc/messages.ts';
+import { bindService, type Listener, type Network, type ServiceBinding } from '../rpc/network.ts';
+import type { Callers } from './callers.ts';
+import type { FilesParts } from './files-parts.ts';
+import { listHandler } from './list.ts';
+import { nameHandlers } from './names.ts';
+import { readHandler } from './read.ts';
+import { removeHandler } from './remove.ts';
+import { writeHandler } from './write.ts';
+
+export interface GatewayOptions {
+  readonly env: Env;
+  readonly network: Network;
+  /** "host:port" of each; tried in turn. */
+  readonly masters: readonly string[];
+  readonly listen: string;
+  /** This machine's name, for people. */
+  readonly host: string;
+  readonly callers: Callers;
+}
+
+/** `gfs.v1.Files`, by one client of the file system for all its callers. */
+export class Gateway {
+  readonly #client: GfsClient;
+  readonly #listener: Listener;
+
+  static async start(options: GatewayOptions): Promise<Gateway> {
+    const { env, network, masters, listen, host, callers } = options;
+    const client = await GfsClient.connect({ env, network, masters, host, program: `gateway ${listen}` });
+    try {
+      const service = filesService({ env, client, callers });
+      return new Gateway(client, await network.listen(listen, [service]));
+    } catch (error) {
+      await client.close();
+      throw error;
+    }
+  }
+
+  private constructor(client: GfsClient, listener: Listener) {
+    this.#client = client;
+    this.#listener = listener;
+  }
+
+  get address(): string {
+    return this.#listener.address;
+  }
+
+  async close(): Promise<void> {
+    await this.#listener.close();
+    await this.#client.close();
+  }
+}
+
+export function filesService(parts: FilesParts): ServiceBinding {
+  return bindService(FilesDefinition, {
+    ...nameHandlers(parts),
+    list: listHandler(parts),
+    read: readHandler(parts),
+    write: writeHandler(parts),
+    remove: removeHandler(parts),
+  });
+}

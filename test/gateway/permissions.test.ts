@@ -1,0 +1,106 @@
+// Bob at the doors of Alice's private directory.
+import test from 'ava';
+import { FilesWriteKind } from '../../src/rpc/messages.ts';
+import { pattern } from '../client/world.ts';
+import { ALICE, BOB, codeFrom, inFilesWorld, type Program, ROOT } from './world.ts';
+
+test('Bob gets nowhere in a private directory of Alice, by any call, whatever names he knows', (t) =>
+  inFilesWorld(async ({ as }) => {
+    const admin = await as(ROOT);
+    const alice = await as(ALICE);
+    const bob = await as(BOB);
+    await admin.mkdir('/home', { mode: 0o1777 });
+    await alice.mkdir('/home/alice', { mode: 0o700 });
+    await alice.mkdir('/home/alice/open', { mode: 0o777 });
+    await alice.write('/home/alice/secret', [pattern(1000)], { mode: 0o666 });
+    await alice.write('/home/alice/open/file', [pattern(10)], { mode: 0o666 });
+    await bob.write('/home/mine', [pattern(5)]);
+    // What Alice does at this very moment opens no door either.
+    const writing = alice.openWrite('/home/alice/secret', { kind: FilesWriteKind.FILES_WRITE_KIND_IN_PLACE });
+    await writing.send(pattern(10));
+
+    const calls = (program: Program): readonly (() => Promise<unknown>)[] => [
+      () => program.list('/home/alice'),
+      () => program.list('/home/alice', { recursive: true, withAttributes: true }),
+      ...['/home/alice/secret', '/home/alice/open/file', '/home/alice/not-there', '/home/alice/..'].flatMap(
+        (path) => [
+          () => program.stat(path),
+          () => program.stat(path, { noFollow: true }),
+          () => program.list(path),
+          () => program.read(path),
+          () => program.write(path, [pattern(1)]),
+          () => program.write(path, [pattern(1)], { exclusive: true }),
+          () => program.write(path, [pattern(1)], { kind: FilesWriteKind.FILES_WRITE_KIND_TRUNCATE }),
+          () => program.write(path, [pattern(1)], { kind: FilesWriteKind.FILES_WRITE_KIND_IN_PLACE }),
+          () => program.mkdir(`${path}/x`),
+          () => program.mkdir(`${path}/x/y`, { parents: true }),
+          () => program.remove(path),
+          () => program.remove(path, { recursive: true }),
+          () => program.rename(path, '/home/stolen'),
+          () => program.rename('/home/mine', path),
+          () => program.rename('/home/mine', path, { exchange: true }),
+        ],
+      ),
+      () => program.list('/home/alice/open'),
+      () => program.remove('/home/alice', { recursive: true }),
+    ];
+    for (const [index, call] of calls(bob).entries()) {
+      t.is(await codeFrom(call()), 'PERMISSION_DENIED', `call ${index}`);
+    }
+    // In a sticky directory nobody takes away what is not his.
+    t.is(await codeFrom(bob.rename('/home/alice', '/home/stolen')), 'NOT_PERMITTED');
+    t.is(await codeFrom(bob.remove('/home/alice')), 'NOT_PERMITTED');
+
+    await writing.finish();
+    const { names, failures } = await bob.list('/home', { recursive: true });
+    t.deepEqual(names, ['alice', 'mine']);
+    t.deepEqual(
+      failures.map(({ path, error }) => [path.toString(), error?.code]),
+      [['alice', 'PERMISSION_DENIED']],
+    );
+    const everything = ['alice', 'mine', 'alice/open', 'alice/secret', 'alice/open/file'];
+    for (const program of [alice, admin]) {
+      t.deepEqual((await program.list('/home', { recursive: true })).names, everything);
+    }
+    t.deepEqual(await alice.read('/home/alice/open/file'), pattern(10));
+    const expected = pattern(1000);
+    pattern(10).copy(expected);
+    t.deepEqual(await alice.read('/home/alice/secret'), expected);
+  }));
+
+test('a directory that may be read and not searched shows names, and nothing of what they mean', (t) =>
+  inFilesWorld(async ({ as }) => {
+    const admin = await as(ROOT);
+    const bob = await as(BOB);
+    await admin.mkdir('/d', { mode: 0o744 });
+    await admin.mkdir('/d/sub', { mode: 0o777 });
+    await admin.write('/d/f', [pattern(10)]);
+    const { entries, failures } = await bob.list('/d', { recursive: true, withAttributes: true });
+    t.deepEqual(
+      entries.map(({ path, attributes }) => [path.toString(), attributes]),
+      [
+        ['f', undefined],
+        ['sub', undefined],
+      ],
+    );
+    t.deepEqual(
+      failures.map(({ path }) => path.toString()),
+      ['sub'],
+    );
+  }));
+
+test('what Bob makes is his, and a read-only file of somebody else stays as it is', (t) =>
+  inFilesWorld(async ({ as }) => {
+    const admin = await as(ROOT);
+    const bob = await as(BOB);
+    await admin.mkdir('/pub', { mode: 0o777 });
+    await admin.write('/pub/f', [pattern(10)], { mode: 0o644 });
+    const { FILES_WRITE_KIND_IN_PLACE, FILES_WRITE_KIND_TRUNCATE } = FilesWriteKind;
+    for (const kind of [FILES_WRITE_KIND_IN_PLACE, FILES_WRITE_KIND_TRUNCATE]) {
+      t.is(await codeFrom(bob.write('/pub/f', [pattern(1)], { kind })), 'PERMISSION_DENIED');
+    }
+    t.deepEqual(await bob.read('/pub/f'), pattern(10));
+    const { attributes } = await bob.write('/pub/f', [pattern(1)]);
+    t.is(attributes?.uid, BOB.uid, 'who may change the directory may put another file there');
+    t.is((await bob.mkdir('/pub/d')).attributes?.gid, BOB.gid);
+  }));
