@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --initial-old-space-size=128
 import { addGateway } from './commands/gateway.ts';
 import { addServers } from './commands/servers.ts';
 import { addStat } from './commands/stat.ts';

@@ -19,3 +19,9 @@ export function parseAddress(address: string): HostPort {
 export function formatAddress({ host, port }: HostPort): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
+
+/** Only programs of this machine can connect to it. */
+export function isLoopback(address: string): boolean {
+  const { host } = parseAddress(address);
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+}

@@ -34,6 +34,7 @@ export function skips(t: { log(text: string): void; pass(): void }): boolean {
 export interface ClusterFile {
   readonly master: { pid: number; address: string };
   readonly chunkservers: { id: number; pid: number; address: string; data: string }[];
+  readonly gateway: { pid: number; address: string };
   readonly mount: { pid: number; path: string; listen: string };
 }
 
@@ -75,6 +76,7 @@ export class TestCluster {
       process.execPath,
       [
         ...[GFS, 'up', '--data', this.data, '--mount', this.mount, '--listen', '127.0.0.1:0'],
+        ...['--gateway', '127.0.0.1:0'],
         ...['--chunkservers', String(chunkservers), '--reserve', reserve],
         ...(chunkSize === undefined ? [] : ['--chunk-size', chunkSize]),
         ...(replication === undefined ? [] : ['--replication', String(replication)]),
@@ -142,14 +144,15 @@ export class TestCluster {
 
   /** kill -9 of `gfs up` and of every daemon, and the dead mount taken away. */
   async killAll(): Promise<void> {
-    const { master, chunkservers, mount } = this.file;
-    for (const pid of [master.pid, ...chunkservers.map((server) => server.pid), mount.pid]) kill(pid);
+    const { master, chunkservers, gateway, mount } = this.file;
+    const pids = [master.pid, ...chunkservers.map((server) => server.pid), gateway.pid, mount.pid];
+    for (const pid of pids) kill(pid);
     if (this.up.exitCode === null) {
       const ended = new Promise<void>((resolve) => this.up.once('exit', () => resolve()));
       this.up.kill('SIGKILL');
       await ended;
     }
-    for (const pid of [master.pid, ...chunkservers.map((server) => server.pid), mount.pid]) await gone(pid);
+    for (const pid of pids) await gone(pid);
   }
 
   /** `gfs COMMAND ... --master ...`, its exit code and what it printed. */

@@ -62,6 +62,9 @@ test('wrong flags of every program: one line that names the key, exit 2', async 
     [[MOUNT, '-o', 'sparkle', '/tmp/x'], /sparkle/],
     [[MOUNT, '--log-file', '/proc/none/log', '/tmp/x'], /--log-file.*\/proc\/none\/log/],
     [[GFS, 'up', '--chunkservers', '0'], /--chunkservers/],
+    [[GFS, 'up', '--gateway', '0.0.0.0:7401'], /--gateway.*other machines/],
+    [[GFS, 'gateway', '--listen', '0.0.0.0:7401'], /--identity is missing/],
+    [[GFS, 'gateway', '--identity', 'root'], /--identity.*"root" is neither/],
     [[GFS, 'frobnicate'], /frobnicate/],
   ];
   for (const [argv, expected] of cases) {
@@ -73,7 +76,7 @@ test('wrong flags of every program: one line that names the key, exit 2', async 
 });
 
 test('--help of every program fits a terminal of 80 columns', async (t) => {
-  for (const program of [[MASTER], [CHUNKSERVER], [MOUNT], [GFS], [GFS, 'up'], [GFS, 'top']]) {
+  for (const program of [[MASTER], [CHUNKSERVER], [MOUNT], [GFS], [GFS, 'up'], [GFS, 'top'], [GFS, 'gateway']]) {
     const help = await run(process.execPath, [...program, '--help']);
     t.is(help.code, 0);
     t.regex(help.stdout, /Usage:/);
@@ -95,8 +98,8 @@ test.serial(
     t.true(isMounted(cluster.mount));
 
     await cluster.start();
-    for (const { pid } of [before.master, ...before.chunkservers, before.mount]) {
-      t.regex(cluster.stderr, new RegExp(`stopping gfs-[a-z]+ \\(pid ${pid}\\)`));
+    for (const { pid } of [before.master, ...before.chunkservers, before.gateway, before.mount]) {
+      t.regex(cluster.stderr, new RegExp(`stopping gfs[- ][a-z]+ \\(pid ${pid}\\)`));
       await gone(pid);
     }
     t.is(await cluster.shell('cat file'), 'kept\n');
@@ -196,7 +199,10 @@ test.serial('SIGTERM to npm itself ends everything', async (t) => {
   mkdirSync(mount);
   const npm = spawn(
     'npm',
-    ['start', '--', '--data', join(directory, 'data'), '--mount', mount, '--listen', '127.0.0.1:0'],
+    [
+      ...['start', '--', '--data', join(directory, 'data'), '--mount', mount],
+      ...['--listen', '127.0.0.1:0', '--gateway', '127.0.0.1:0'],
+    ],
     {
       cwd: ROOT,
       stdio: ['ignore', 'pipe', 'inherit'],

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { GATEWAY_ADDRESS_DEFAULT } from '../../base/constants.ts';
 import { type Callers, parseCallers } from '../../gateway/callers.ts';
 import { Gateway } from '../../gateway/gateway.ts';
+import { isLoopback } from '../../rpc/address.ts';
 import { NodeNetwork } from '../../rpc/node-network.ts';
 import { addLogKeys, runDaemon } from '../daemon.ts';
 import type { LogLevel } from '../logger.ts';
@@ -52,7 +53,7 @@ export function addGateway(gfs: Command): void {
 
 /** Whoever connects may say that he is root. That is to be told for other machines, and not to be a default. */
 function callersOf(listen: string): Callers {
-  if (/^(localhost|127\.[0-9.]+|\[::1\]):\d+$/.test(listen)) return 'metadata';
+  if (isLoopback(listen)) return 'metadata';
   throw new UsageError(
     `--identity is missing: other machines can connect to ${listen}; "metadata" believes who they say they are`,
   );

@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
-import { MASTER_ADDRESS_DEFAULT } from '../../base/constants.ts';
+import { GATEWAY_ADDRESS_DEFAULT, MASTER_ADDRESS_DEFAULT } from '../../base/constants.ts';
+import { GfsError } from '../../base/errors.ts';
 import { NodeEnv } from '../../base/node-env.ts';
+import { isLoopback } from '../../rpc/address.ts';
 import { TRANSPORTS, type Transport } from '../../rpc/node-network.ts';
 import { addLogKeys } from '../daemon.ts';
 import { addFormatKeys, type FormatKeys } from '../format-keys.ts';
@@ -14,6 +16,7 @@ interface Keys extends FormatKeys {
   readonly mount?: string;
   readonly chunkservers: number;
   readonly listen: string;
+  readonly gateway: string;
   readonly reserve?: number;
   readonly transport: Transport;
   readonly logLevel: LogLevel;
@@ -41,6 +44,10 @@ export function addUp(gfs: Command): void {
     parse: parseAddress,
     default: MASTER_ADDRESS_DEFAULT,
   });
+  addKey(command, '--gateway <host:port>', 'where programs of this machine find the gRPC API', {
+    parse: parseOwnAddress,
+    default: GATEWAY_ADDRESS_DEFAULT,
+  });
   addFormatKeys(command);
   addKey(command, '--reserve <size>', 'space on the disk that stays free (default: 1GiB)', {
     parse: parseSize,
@@ -59,6 +66,7 @@ export function addUp(gfs: Command): void {
       mount: keys.mount ?? defaultMountPoint(),
       chunkserverCount: keys.chunkservers,
       listen: keys.listen,
+      gateway: keys.gateway,
       chunkSizeBytes: keys.chunkSize,
       replication: keys.replication,
       reserveBytes: keys.reserve,
@@ -67,6 +75,16 @@ export function addUp(gfs: Command): void {
       stopRequested: stopSignal(),
     });
   });
+}
+
+/** Whoever reaches the gateway of a cluster on one machine is believed who he says he is. */
+function parseOwnAddress(text: string): string {
+  const address = parseAddress(text);
+  if (isLoopback(address)) return address;
+  throw new GfsError(
+    'INVALID_ARGUMENT',
+    `other machines can connect to ${text}: for those, run "gfs gateway" with --identity`,
+  );
 }
 
 /** The first SIGINT, SIGTERM or SIGHUP; a person who presses Ctrl-C again still gets the orderly way. */

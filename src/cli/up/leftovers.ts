@@ -9,7 +9,7 @@ const POLL_MS = 50;
 
 export interface Leftover {
   readonly pid: number;
-  /** "gfs-master", "gfs-chunkserver", "gfs-mount". */
+  /** "gfs-master", "gfs-chunkserver", "gfs-mount", "gfs gateway". */
   readonly program: string;
 }
 
@@ -19,10 +19,11 @@ export function findLeftovers(dataDirectory: string): Leftover[] {
   const found: Leftover[] = [];
   for (const name of readdirSync('/proc')) {
     if (!/^\d+$/.test(name) || Number(name) === process.pid) continue;
-    const script = readProc(name, 'cmdline')
+    const [script = '', command] = readProc(name, 'cmdline')
       .slice(1)
-      .find((argument) => !argument.startsWith('-'));
-    const program = /\/(gfs-[a-z]+)\.js$/.exec(script ?? '')?.[1];
+      .filter((argument) => !argument.startsWith('-'));
+    const file = /\/(gfs(?:-[a-z]+)?)\.js$/.exec(script)?.[1];
+    const program = file === 'gfs' ? `gfs ${command}` : file;
     if (program !== undefined && readProc(name, 'environ').includes(marker))
       found.push({ pid: Number(name), program });
   }
@@ -31,7 +32,7 @@ export function findLeftovers(dataDirectory: string): Leftover[] {
 
 /** Stops them, the mount first so that it can still flush. Says which. */
 export async function stopLeftovers(env: Env, leftovers: readonly Leftover[]): Promise<void> {
-  for (const program of ['gfs-mount', 'gfs-chunkserver', 'gfs-master']) {
+  for (const program of ['gfs-mount', 'gfs gateway', 'gfs-chunkserver', 'gfs-master']) {
     const group = leftovers.filter((leftover) => leftover.program === program);
     for (const { pid } of group) {
       process.stderr.write(`gfs up: stopping ${program} (pid ${pid}), left running by an earlier start\n`);

@@ -16,6 +16,8 @@ export interface UpOptions {
   readonly mount: string;
   readonly chunkserverCount: number;
   readonly listen: string;
+  /** Where programs find gfs.v1.Files. */
+  readonly gateway: string;
   readonly chunkSizeBytes?: number | undefined;
   readonly replication?: number | undefined;
   /** Of the mount. */
@@ -35,12 +37,13 @@ class Stopped extends Error {}
 interface Cluster {
   master?: { process: DaemonProcess; address: string };
   chunkservers: { process: DaemonProcess; id: number; address: string; data: string }[];
+  gateway?: { process: DaemonProcess; address: string };
   /** `listen`: where it answers HTTP. */
   mount?: { process: DaemonProcess; path: string; listen: string };
 }
 
 /**
- * A whole cluster on this machine, until asked to stop: a master, chunkservers and a mount, each a process of its own.
+ * A whole cluster on this machine, until asked to stop: a master, chunkservers, a gateway and a mount, each a process of its own.
  * The data stays. A daemon that dies is reported at once, and the rest goes on.
  */
 export async function up(options: UpOptions): Promise<void> {
@@ -120,6 +123,11 @@ async function start(
     }),
   );
 
+  const gateway = launch('gateway', 'src/cli/gfs.js', [
+    ...['gateway', '--master', address, '--listen', options.gateway],
+    ...logLevel,
+  ]);
+
   // A dead mount in the way is no obstacle: it cannot be made, nor need it be, and gfs-mount replaces it.
   if (!isDeadMount(mountPoint)) makeDirectory(mountPoint, 'mount');
   const mount = launch('mount', 'mount/gfs-mount.js', [
@@ -131,12 +139,15 @@ async function start(
   ]);
   const { listen } = (await mount.ready()) as { listen: string };
   cluster.mount = { process: mount, path: mountPoint, listen };
+  const served = (await gateway.ready()) as { address: string };
+  cluster.gateway = { process: gateway, address: served.address };
 }
 
 /** Last started, first stopped; those that don't depend on one another together. */
 async function stopAll(started: readonly DaemonProcess[]): Promise<void> {
   const of = (label: string) => started.filter((daemon) => daemon.label.startsWith(label));
   await Promise.all(of('mount').map((daemon) => daemon.stop(MOUNT_PATIENCE_MS)));
+  await Promise.all(of('gateway').map((daemon) => daemon.stop(DAEMON_PATIENCE_MS)));
   await Promise.all(of('chunkserver').map((daemon) => daemon.stop(DAEMON_PATIENCE_MS)));
   await Promise.all(of('master').map((daemon) => daemon.stop(DAEMON_PATIENCE_MS)));
 }
@@ -144,12 +155,13 @@ async function stopAll(started: readonly DaemonProcess[]): Promise<void> {
 const clusterFile = (data: string) => join(data, 'cluster.json');
 
 /** For programs that want to find the daemons; there while the cluster runs. */
-function writeClusterFile(data: string, { master, chunkservers, mount }: Cluster): void {
+function writeClusterFile(data: string, { master, chunkservers, gateway, mount }: Cluster): void {
   const content = {
     master: master && { pid: master.process.pid, address: master.address },
     chunkservers: chunkservers.map(({ process: server, id, address, data: directory }) => {
       return { id, pid: server.pid, address, data: directory };
     }),
+    gateway: gateway && { pid: gateway.process.pid, address: gateway.address },
     mount: mount && { pid: mount.process.pid, path: mount.path, listen: mount.listen },
   };
   const temporary = `${clusterFile(data)}.new`;
@@ -157,7 +169,8 @@ function writeClusterFile(data: string, { master, chunkservers, mount }: Cluster
   renameSync(temporary, clusterFile(data));
 }
 
-function describe(options: UpOptions, data: string, { master, chunkservers, mount }: Cluster): void {
+function describe(options: UpOptions, data: string, cluster: Cluster): void {
+  const { master, chunkservers, gateway, mount } = cluster;
   const lines = [
     'gfs is up.',
     `  mounted at    ${mount?.path}`,
@@ -165,6 +178,7 @@ function describe(options: UpOptions, data: string, { master, chunkservers, moun
     ...chunkservers.map(
       ({ id, address, process: server }) => `  chunkserver ${id} ${address} (pid ${server.pid})`,
     ),
+    `  gateway       ${gateway?.address} (pid ${gateway?.process.pid}), gRPC for programs`,
     `  data          ${data}`,
     `  logs          ${join(data, 'log')}`,
     `  metrics       /metrics at each of these addresses, and of the mount at http://${mount?.listen}/metrics`,
