@@ -18,6 +18,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'src/core',
     'src/base',
   ],
+  'src/index.ts': ['src/client', 'src/rpc', 'src/base'],
   'src/gateway': ['src/client', 'src/rpc', 'src/base'],
   'src/master': ['src/storage', 'src/rpc', 'src/core', 'src/base'],
   'src/chunkserver': ['src/storage', 'src/rpc', 'src/core', 'src/base'],

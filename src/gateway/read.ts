@@ -1,4 +1,4 @@
-import { lengthOf, NO_PAYLOAD } from '../base/bytes.ts';
+import { type Bytes, lengthOf, NO_BYTES, NO_PAYLOAD } from '../base/bytes.ts';
 import { GfsError } from '../base/errors.ts';
 import { inodeId } from '../base/ids.ts';
 import { MiB } from '../base/units.ts';
@@ -60,7 +60,8 @@ async function sendRange(
   answers: Answers,
   call: Call,
 ): Promise<void> {
-  const readAt = (offset: number) => {
+  const readAt = (offset: number): Promise<Bytes> => {
+    if (offset >= end) return Promise.resolve(NO_BYTES);
     const piece = file.read(offset, Math.min(PIECE_BYTES, end - offset), call);
     // It fails where it is waited for, which is not yet.
     piece.catch(() => undefined);
@@ -76,5 +77,4 @@ async function sendRange(
     next = readAt(offset);
     await answers.send({ attributes: undefined, payload: NO_PAYLOAD }, payload);
   }
-  await next;
 }

@@ -2,6 +2,7 @@
 import test from 'ava';
 import { inodeId } from '../../src/base/ids.ts';
 import { KiB, MiB } from '../../src/base/units.ts';
+import { readHandler } from '../../src/gateway/read.ts';
 import { FilesWriteKind, FileType } from '../../src/rpc/messages.ts';
 import { pattern } from '../client/world.ts';
 import { ALICE, codeFrom, errorFrom, inFilesWorld, ROOT } from './world.ts';
@@ -179,3 +180,53 @@ test('names are bytes, whatever they mean as text', (t) =>
     const [entry] = (await program.list('/d')).entries;
     t.deepEqual(entry?.path, Buffer.from([0xff, 0x0a, 0x80]));
   }));
+
+test('a caller who takes nothing has two pieces read for him, and no more', (t) =>
+  inFilesWorld(async ({ as, cluster }) => {
+    const program = await as(ROOT);
+    const data = pattern(8 * MiB);
+    await program.write('/big', [data.subarray(0, 4 * MiB), data.subarray(4 * MiB)]);
+    const reads: number[] = [];
+    const { client } = cluster;
+    const open = client.open.bind(client);
+    client.open = async (...args) => {
+      const opened = await open(...args);
+      const { file } = opened;
+      const read = file.read.bind(file);
+      file.read = (offset, length, waiting) => {
+        reads.push(offset);
+        return read(offset, length, waiting);
+      };
+      return opened;
+    };
+    const taken: (() => void)[] = [];
+    const request = { path: Buffer.from('/big'), noFollow: false, offset: 0, length: undefined };
+    const handler = readHandler({ env: cluster.envOf(client), client, callers: ROOT });
+    const { signal } = new AbortController();
+    const context = { requestId: '', signal, deadlineMs: undefined, peer: '', metadata: () => undefined };
+    const done = handler(
+      {
+        requests: only({ message: request, payload: [] }),
+        send: () => new Promise<void>((resolve) => taken.push(resolve)),
+      },
+      context,
+    );
+    await cluster.sleep(1000);
+    t.deepEqual(reads, [], 'it waits until its first message is taken');
+    taken[0]?.();
+    await cluster.sleep(10_000);
+    t.deepEqual(reads, [0, 1 * MiB]);
+    taken[1]?.();
+    await cluster.sleep(1000);
+    t.deepEqual(reads, [0, 1 * MiB, 2 * MiB]);
+    for (let count = 2; count < 9; count += 1) {
+      taken[count]?.();
+      await cluster.sleep(1000);
+    }
+    await done;
+    t.is(taken.length, 9);
+  }));
+
+async function* only<T>(item: T): AsyncGenerator<T> {
+  yield item;
+}

@@ -1,0 +1,110 @@
+// The programs in the README are the ones that run.
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import test from 'ava';
+import { ROOT, run } from './cluster.ts';
+import { GatewayCluster, PROTOS } from './gateway-cluster.ts';
+
+const README = readFileSync(join(ROOT, 'README.md'), 'utf8');
+const TSC = join(ROOT, 'node_modules/typescript/bin/tsc');
+/** A program's own: as strict as they come, and nothing of ours. */
+const TSCONFIG = {
+  compilerOptions: {
+    ...{ target: 'ES2022', lib: ['ES2022', 'ESNext.Disposable'], module: 'NodeNext', types: ['node'] },
+    ...{ strict: true, noEmitOnError: true },
+  },
+};
+
+let cluster: GatewayCluster;
+let directory: string;
+test.before(async (t) => {
+  t.timeout(60_000);
+  directory = mkdtempSync(join(tmpdir(), 'gfs-programs-'));
+  cluster = await GatewayCluster.start();
+});
+test.after.always(async () => {
+  await cluster?.close();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+/** What stands in the README between ```language and ```, if it holds these words. */
+function program(language: string, words: string): string {
+  const blocks = [...README.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)];
+  const found = blocks.filter(([, name, text]) => name === language && text?.includes(words));
+  if (found.length !== 1) throw new Error(`${found.length} programs in ${language} with ${words}`);
+  return found[0]?.[2] ?? '';
+}
+
+/** Compiles a TypeScript program where it can import these packages, and runs it. */
+async function runTypescript(
+  name: string,
+  text: string,
+  packages: Record<string, string>,
+  ...argv: string[]
+) {
+  const place = join(directory, name);
+  for (const [link, target] of Object.entries({ '@types/node': 'node_modules/@types/node', ...packages })) {
+    const path = join(place, 'node_modules', link);
+    mkdirSync(dirname(path), { recursive: true });
+    symlinkSync(join(ROOT, target), path);
+  }
+  writeFileSync(join(place, 'package.json'), JSON.stringify({ type: 'module' }));
+  writeFileSync(join(place, 'tsconfig.json'), JSON.stringify(TSCONFIG));
+  writeFileSync(join(place, 'program.ts'), text);
+  const compiled = await run(process.execPath, [TSC, '-p', place]);
+  if (compiled.code !== 0) throw new Error(compiled.stdout);
+  return await run(process.execPath, [join(place, 'program.js'), ...argv]);
+}
+
+test.serial('the program in TypeScript uses the gateway', async (t) => {
+  t.timeout(120_000);
+  const text = program('ts', 'gfs/v1/files.proto');
+  const packages = Object.fromEntries(
+    ['@grpc/grpc-js', '@grpc/proto-loader'].map((name) => [name, `node_modules/${name}`]),
+  );
+  const done = await runTypescript('typescript', text, packages, cluster.address, PROTOS);
+  t.is(done.stderr, '');
+  t.deepEqual(done.stdout.split('\n'), [
+    'wrote 4000000 bytes',
+    'photos 0',
+    'photos/beach.raw 4000000',
+    'ndsand',
+    'NOT_FOUND /typescript/none: no such file or directory',
+    '',
+  ]);
+});
+
+test.serial("the program with gfs's own client is compiled with its types, and runs", async (t) => {
+  t.timeout(120_000);
+  const text = program('ts', "from 'gfs'");
+  const done = await runTypescript('client', text, { gfs: '.' }, cluster.master);
+  t.is(done.stderr, '');
+  t.regex(done.stdout, /^appended at 0\none line\n\ninode \d+ has 9 bytes\n$/);
+});
+
+test.serial('the program in Python uses the gateway', async (t) => {
+  t.timeout(120_000);
+  const there = await run('python3', ['-c', 'import grpc, grpc_tools']).catch(() => ({ code: 127 }));
+  if (there.code !== 0) {
+    t.log('skipped: python3 has no grpcio and grpcio-tools');
+    t.pass();
+    return;
+  }
+  const place = join(directory, 'python');
+  cpSync(PROTOS, join(place, 'proto'), { recursive: true });
+  const command = /`(python3 -m grpc_tools\.protoc [^`]*)`/.exec(README)?.[1] ?? 'false';
+  const stubs = await run('sh', ['-c', command], place);
+  t.is(stubs.code, 0, stubs.stderr);
+  writeFileSync(join(place, 'program.py'), program('python', 'FilesStub'));
+  const done = await run('python3', ['program.py', cluster.address], place);
+  t.is(done.stderr, '');
+  t.deepEqual(done.stdout.split('\n'), [
+    'wrote 4000000 bytes',
+    'photos 0',
+    'photos/beach.raw 4000000',
+    "b'ndsand'",
+    'NOT_FOUND /python/none: no such file or directory',
+    '',
+  ]);
+});
