@@ -11,6 +11,8 @@ const MODE_PERMISSIONS = 0o777;
 /** Where the bytes of a Write go. */
 export interface WriteTarget {
   readonly file: GfsFile;
+  /** Nobody sees them before all are there. */
+  readonly isAtomic: boolean;
   /** All of them were taken: makes sure of them, and shows them where that was not so before. */
   publish(sync: boolean, call: Call): Promise<Attributes>;
   /** Whatever became of it. */
@@ -74,6 +76,7 @@ async function openTruncated(parts: FilesParts, start: FilesWriteStart, call: Ca
 function visibleTarget(file: GfsFile): WriteTarget {
   return {
     file,
+    isAtomic: false,
     publish: (sync, call) => settled(file, sync, call),
     close: () => file.close(),
   };
@@ -89,6 +92,7 @@ async function openAtomic(parts: FilesParts, start: FilesWriteStart, call: Call)
   );
   return {
     file,
+    isAtomic: true,
     publish: async (sync, waiting) => {
       await settled(file, sync, waiting);
       waiting.signal?.throwIfAborted();

@@ -1,4 +1,4 @@
-import { type Bytes, lengthOf } from '../base/bytes.ts';
+import { lengthOf } from '../base/bytes.ts';
 import { GfsError } from '../base/errors.ts';
 import { KiB } from '../base/units.ts';
 import type { Call } from '../client/api.ts';
@@ -23,7 +23,7 @@ export function writeHandler(parts: FilesParts): FilesHandlers['write'] {
     return await about(start.path, async () => {
       const target = await openTarget(parts, start, call);
       try {
-        await take(target, start, first.payload, incoming, call);
+        await take(target, start, first, incoming, call);
         context.signal.throwIfAborted();
         return { message: { attributes: await target.publish(start.sync, call) } };
       } finally {
@@ -33,30 +33,37 @@ export function writeHandler(parts: FilesParts): FilesHandlers['write'] {
   };
 }
 
-/** All that the stream brings, up to its end, if that is what was announced. */
+/**
+ * All that the stream brings, if that is all there is. Its end alone does not say so: Node.js ends a stream that is cancelled in good
+ * order, and says a moment later that it was cancelled. A part of a file would take the place of a whole one.
+ */
 async function take(
-  { file }: WriteTarget,
+  { file, isAtomic }: WriteTarget,
   { offset, length }: FilesWriteStart,
-  firstPayload: Bytes,
+  first: Incoming<FilesWriteRequest>,
   incoming: AsyncIterator<Incoming<FilesWriteRequest>>,
   call: Call,
 ): Promise<void> {
   let position = offset;
   const end = length === undefined ? Number.POSITIVE_INFINITY : offset + length;
-  let payload: Bytes | undefined = firstPayload;
-  while (payload !== undefined) {
+  let isWhole = false;
+  for (let piece: typeof first | undefined = first; piece !== undefined; piece = await nextOf(incoming)) {
+    const { message, payload } = piece;
+    if (message.start !== undefined && piece !== first) {
+      throw new GfsError('INVALID_ARGUMENT', 'only the first message of a Write has `start`');
+    }
     const byteCount = lengthOf(payload);
     if (position + byteCount > end) throw otherLength(length);
     if (byteCount >= TAKEN_BYTES_MIN) await file.writeTaken(position, payload, () => undefined, call);
     else if (byteCount > 0) await file.write(position, payload, call);
     position += byteCount;
-    const next = await nextOf(incoming);
-    if (next?.message.start !== undefined) {
-      throw new GfsError('INVALID_ARGUMENT', 'only the first message of a Write has `start`');
-    }
-    payload = next?.payload;
+    isWhole = message.last;
+    if (isWhole) break;
   }
   if (length !== undefined && position !== end) throw otherLength(length);
+  if (isAtomic && !isWhole && length === undefined) {
+    throw new GfsError('INVALID_ARGUMENT', 'the stream ended, and no message was the `last`');
+  }
 }
 
 function otherLength(length: number | undefined): GfsError {

@@ -124,6 +124,30 @@ test.serial('a program that is killed in the midst of an atomic write leaves not
   t.is((await admin.read('/killed/old')).toString(), 'old');
 });
 
+test.serial('an atomic write that is cancelled at any moment leaves nothing', async (t) => {
+  const admin = stranger(ADMIN);
+  await admin.call('Mkdir', at('/cancelled'));
+  await admin.write(at('/cancelled/old'), [Buffer.from('old')]);
+  for (let round = 0; round < 40; round += 1) {
+    const stream = admin.openWrite(at(`/cancelled/${round % 2 === 0 ? 'old' : 'new'}`));
+    for (let count = 0; count < round % 4; count += 1)
+      stream.write({ payload: Buffer.alloc(300_000) } as never);
+    // Any moment will do.
+    await sleep(round);
+    stream.cancel();
+  }
+  // What was sent before the last one came is over when it is answered.
+  await admin.write(at('/cancelled/last'), [Buffer.alloc(1_000_000)]);
+  t.deepEqual(await admin.names('/cancelled'), ['last', 'old']);
+  t.is((await admin.read('/cancelled/old')).toString(), 'old');
+});
+
+test.serial('who takes a master for a gateway is told', async (t) => {
+  const lost = new Stranger(cluster.master).call('Stat', at('/'));
+  t.is((await t.throwsAsync<ServiceError>(lost))?.details, 'this is a gfs master, not a gfs gateway');
+  t.deepEqual(await failure(lost), ['UNIMPLEMENTED', 'WRONG_SERVICE']);
+});
+
 test.serial('reflection tells of the service, and health that it is served', async (t) => {
   const { client } = stranger({});
   const asItIs = (bytes: Buffer) => bytes;

@@ -111,16 +111,17 @@ export class Stranger {
       const stream = this.#methods.Write?.(this.#metadata, {}, answered(resolve, reject));
       stream?.write({ start } as never);
       for (const payload of pieces) stream?.write({ payload } as never);
+      stream?.write({ last: true } as never);
       stream?.end();
     });
   }
 
   /** A Write that is begun; nobody hears how it ends. */
-  openWrite(start: object): NodeJS.WritableStream {
+  openWrite(start: object): NodeJS.WritableStream & { cancel(): void } {
     const ignored = () => undefined;
     const stream = this.#methods.Write?.(this.#metadata, {}, ignored);
     stream?.write({ start } as never);
-    return stream as NodeJS.WritableStream;
+    return stream as NodeJS.WritableStream & { cancel(): void };
   }
 
   async read(path: string): Promise<Buffer> {

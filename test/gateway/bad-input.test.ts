@@ -86,11 +86,11 @@ test('wrong paths, kinds and ranges', (t) =>
     t.deepEqual(await program.read('/d/f'), pattern(1000));
   }));
 
-test('a Write begins with `start`, and has one', (t) =>
+test('a Write begins with `start`, and has one; an atomic one ends as was announced', (t) =>
   inFilesWorld(async ({ as }) => {
     const program = await as(ROOT);
     const writing = () => new Writing(program.connection.stream(FilesDefinition.methods.write));
-    t.is(await codeFrom(writing().finish()), 'INVALID_ARGUMENT');
+    t.is(await codeFrom(writing().finish({ last: false })), 'INVALID_ARGUMENT');
     const headless = writing();
     await headless.send(pattern(10));
     t.is(await codeFrom(headless.finish()), 'INVALID_ARGUMENT');
@@ -98,7 +98,22 @@ test('a Write begins with `start`, and has one', (t) =>
     await twice.send(pattern(10));
     await twice.start('/g');
     t.is(await codeFrom(twice.finish()), 'INVALID_ARGUMENT');
+    for (const more of [{}, { length: 20 }]) {
+      const endless = program.openWrite('/f', more);
+      await endless.send(pattern(10));
+      t.is(
+        await codeFrom(endless.finish({ last: false })),
+        'INVALID_ARGUMENT',
+        'its end may be that of a broken one',
+      );
+    }
     t.deepEqual(await everything(program), []);
+    const announced = program.openWrite('/f', { length: 10 });
+    await announced.send(pattern(10));
+    t.is((await announced.finish({ last: false })).attributes?.length, 10);
+    const changed = program.openWrite('/f', { kind: IN_PLACE });
+    await changed.send(pattern(20));
+    t.is((await changed.finish({ last: false })).attributes?.length, 20);
   }));
 
 test('a stream that breaks leaves nothing of an atomic write, and the old file as it was', (t) =>

@@ -175,21 +175,23 @@ export class Writing {
     this.#finished = stream.finished().then(({ message }) => message);
     // It is told where it is waited for.
     this.#finished.catch(() => undefined);
-    this.#begun = start === undefined ? Promise.resolve() : this.#send({ start, payload: NO_PAYLOAD }, []);
+    this.#begun =
+      start === undefined ? Promise.resolve() : this.#send({ start, last: false, payload: NO_PAYLOAD }, []);
   }
 
   async send(piece: Uint8Array): Promise<void> {
     await this.#begun;
-    await this.#send({ start: undefined, payload: NO_PAYLOAD }, [piece]);
+    await this.#send({ start: undefined, last: false, payload: NO_PAYLOAD }, [piece]);
   }
 
   /** Once more. */
   async start(path: Path): Promise<void> {
-    await this.#send({ start: startOf(path, {}), payload: NO_PAYLOAD }, []);
+    await this.#send({ start: startOf(path, {}), last: false, payload: NO_PAYLOAD }, []);
   }
 
-  async finish(): Promise<FilesWriteResponse> {
+  async finish({ last = true } = {}): Promise<FilesWriteResponse> {
     await this.#begun;
+    if (last) await this.#send({ start: undefined, last, payload: NO_PAYLOAD }, []);
     this.stream.end();
     return await this.#finished;
   }

@@ -36,12 +36,13 @@ function ask(client: Client, path: string, request: Buffer): Promise<Buffer> {
   });
 }
 
-test.serial('payload is an ordinary field, and the request id an ordinary header', async (t) => {
+test.serial('payload is an ordinary field, and the request id and others are ordinary headers', async (t) => {
   await using p = await pair('grpc');
   const { read } = ChunkserverDefinition.methods;
-  let seen = '';
+  let seen: readonly (string | undefined)[] = [];
   p.services.onUnary('gfs.v1.Chunkserver/Read', async (_, context) => {
-    seen = context.requestId;
+    const { requestId } = context;
+    seen = [requestId, context.metadata('x-user'), context.metadata('x-groups'), context.metadata('x-none')];
     return {
       message: read.responseType.create({ chunkLength: 9 }),
       payload: [Buffer.from('file '), Buffer.from('data')],
@@ -50,11 +51,14 @@ test.serial('payload is an ordinary field, and the request id an ordinary header
   const client = new Client(p.listener.address, credentials.createInsecure());
   const metadata = new Metadata();
   metadata.set('x-request-id', 'from-python');
+  metadata.set('x-user', '1000');
+  metadata.add('x-groups', '1');
+  metadata.add('x-groups', '2');
   const answer = await unary(client, '/gfs.v1.Chunkserver/Read', Buffer.alloc(0), metadata);
   const message = read.responseType.decode(answer);
   t.is(message.payload.toString(), 'file data');
   t.is(message.chunkLength, 9);
-  t.is(seen, 'from-python');
+  t.deepEqual(seen, ['from-python', '1000', '1, 2', undefined]);
   client.close();
 });
 
