@@ -15,8 +15,6 @@ export interface WriteTarget {
   readonly isAtomic: boolean;
   /** All of them were taken: makes sure of them, and shows them where that was not so before. */
   publish(sync: boolean, call: Call): Promise<Attributes>;
-  /** Whatever became of it. */
-  close(): Promise<void>;
 }
 
 export async function openTarget(
@@ -78,7 +76,6 @@ function visibleTarget(file: GfsFile): WriteTarget {
     file,
     isAtomic: false,
     publish: (sync, call) => settled(file, sync, call),
-    close: () => file.close(),
   };
 }
 
@@ -98,20 +95,10 @@ async function openAtomic(parts: FilesParts, start: FilesWriteStart, call: Call)
       waiting.signal?.throwIfAborted();
       // From here on it is carried out, whether or not somebody still waits for it: it is a moment's work.
       const { caller } = waiting;
-      await giveName(
-        parts,
-        file,
-        place,
-        { replace: !start.exclusive && attributes !== undefined },
-        { caller },
-      ).catch(async (error: unknown) => {
-        if (start.exclusive || codeOf(error) !== 'EXISTS') throw error;
-        // Somebody was there first: then that is what is replaced.
-        await giveName(parts, file, place, { replace: true }, { caller });
-      });
+      const isTaken = attributes !== undefined;
+      await giveName(parts, file, place, { exclusive: start.exclusive, isTaken }, { caller });
       return await file.attributes();
     },
-    close: () => file.close(),
   };
 }
 
@@ -120,18 +107,24 @@ function keptMode(attributes: Attributes | undefined): number | undefined {
   return attributes?.type === FileType.FILE_TYPE_REGULAR ? attributes.mode & MODE_PERMISSIONS : undefined;
 }
 
-/** A name that has a meaning already comes by way of another one, which lasts as long as two commands. */
+/** In one step, in place of what has the name, unless it has to be free. */
 async function giveName(
   { client, env }: FilesParts,
   { inode }: GfsFile,
   place: Place,
-  { replace }: { replace: boolean },
+  { exclusive, isTaken }: { exclusive: boolean; isTaken: boolean },
   call: Call,
 ): Promise<void> {
-  if (!replace) {
-    await client.makeLink(inode, place.parent, place.name, call);
-    return;
+  if (!isTaken) {
+    try {
+      await client.makeLink(inode, place.parent, place.name, call);
+      return;
+    } catch (error) {
+      // Somebody was there first: then that is what is replaced.
+      if (exclusive || codeOf(error) !== 'EXISTS') throw error;
+    }
   }
+  // A link replaces nothing: the file comes by way of another name, which lasts as long as two commands.
   const hidden = { parent: place.parent, name: Buffer.from(`.gfs-${env.uniqueId()}`) };
   await client.makeLink(inode, hidden.parent, hidden.name, call);
   try {

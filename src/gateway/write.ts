@@ -27,7 +27,8 @@ export function writeHandler(parts: FilesParts): FilesHandlers['write'] {
         context.signal.throwIfAborted();
         return { message: { attributes: await target.publish(start.sync, call) } };
       } finally {
-        await target.close();
+        // What became of the bytes is told by now, and this would say it again.
+        await target.file.close().catch(() => undefined);
       }
     });
   };
