@@ -1,5 +1,6 @@
 // Bob at the doors of Alice's private directory.
 import test from 'ava';
+import { inodeId } from '../../src/base/ids.ts';
 import { FilesWriteKind } from '../../src/rpc/messages.ts';
 import { pattern } from '../client/world.ts';
 import { ALICE, BOB, codeFrom, inFilesWorld, type Program, ROOT } from './world.ts';
@@ -103,4 +104,14 @@ test('what Bob makes is his, and a read-only file of somebody else stays as it i
     const { attributes } = await bob.write('/pub/f', [pattern(1)]);
     t.is(attributes?.uid, BOB.uid, 'who may change the directory may put another file there');
     t.is((await bob.mkdir('/pub/d')).attributes?.gid, BOB.gid);
+  }));
+
+test('all groups of a caller count', (t) =>
+  inFilesWorld(async ({ as, cluster }) => {
+    const admin = await as(ROOT);
+    const { attributes } = await admin.write('/team', [pattern(10)], { mode: 0o640 });
+    await cluster.client.setAttributes(inodeId(attributes?.inode ?? 0), { gid: 50 }, { caller: ROOT });
+    const member = await as({ ...BOB, groups: [40, 50] });
+    t.deepEqual(await member.read('/team'), pattern(10));
+    t.is(await codeFrom((await as(BOB)).read('/team')), 'PERMISSION_DENIED');
   }));
