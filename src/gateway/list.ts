@@ -30,7 +30,7 @@ interface Level {
   after: Buffer;
   isAtEnd: boolean;
   /** Of the page that was told last: whose contents are to follow. */
-  directories: readonly DirectoryEntry[];
+  directories: DirectoryEntry[];
 }
 
 interface Answer {
@@ -59,9 +59,8 @@ export function listHandler(parts: FilesParts): FilesHandlers['list'] {
 async function* pages(client: GfsClient, root: InodeId, wanted: Wanted, call: Call): AsyncGenerator<Answer> {
   const levels: Level[] = [levelOf(root, NOTHING)];
   for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
-    const [next, ...others] = level.directories;
+    const next = level.directories.shift();
     if (next !== undefined) {
-      level.directories = others;
       const prefix = Buffer.concat([level.prefix, next.name, SLASH]);
       if (prefix.length <= PATH_BYTES_MAX) levels.push(levelOf(inodeId(next.inode), prefix));
       else yield failure(prefix, new GfsError('NAME_TOO_LONG', 'no path leads there'));
