@@ -38,7 +38,11 @@ export class GrpcSide {
   constructor(serving: Serving) {
     this.#serving = serving;
     const { limits } = serving;
-    this.#server = new Server(channelOptions(limits));
+    this.#server = new Server({
+      ...channelOptions(limits),
+      'grpc.keepalive_time_ms': limits.callerPingAfterMs,
+      'grpc.keepalive_timeout_ms': limits.callerSilenceMsMax,
+    });
     const names = serving.handlers.serviceNames;
     for (const service of CONTRACT) {
       const definition: Record<string, ReturnType<typeof definitionOf>> = {};

@@ -8,6 +8,10 @@ export interface Limits {
   readonly pingAfterMs: number;
   /** ... and after this much silence gives the connection up. */
   readonly silenceMsMax: number;
+  /** A gRPC caller that says nothing for so long is asked whether he is alive ... */
+  readonly callerPingAfterMs: number;
+  /** ... and given up, with all his calls, when he has not answered for so long. */
+  readonly callerSilenceMsMax: number;
   /**
    * Calls with one request that one client has in flight on a connection; further ones wait in line. With the
    * size of their answers it bounds what a client that takes none of them costs the server.
@@ -31,6 +35,8 @@ export const LIMITS_DEFAULT: Limits = {
   dialTimeoutMs: 3 * SECOND_MS,
   pingAfterMs: 5 * SECOND_MS,
   silenceMsMax: 15 * SECOND_MS,
+  callerPingAfterMs: 30 * SECOND_MS,
+  callerSilenceMsMax: 30 * SECOND_MS,
   callsInFlightMax: 128,
   streamsMax: 256,
   callsWaitingMax: 16_384,

@@ -5,7 +5,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import test from 'ava';
-import { GfsError } from '../../src/base/errors.ts';
+import { codeOf, GfsError } from '../../src/base/errors.ts';
 import { silentLogger } from '../../src/base/log.ts';
 import { NodeEnv } from '../../src/base/node-env.ts';
 import { KiB } from '../../src/base/units.ts';
@@ -152,6 +152,34 @@ test.serial('a server that falls silent in the middle of calls is given up', asy
   t.is(error.code, 'UNAVAILABLE');
   t.regex(error.message, /nothing heard/);
   t.is(lost, 1);
+});
+
+test.serial('a caller by gRPC whose machine is gone is given up, with what he asked for', async (t) => {
+  await using p = await socketPair('grpc', { limits: { callerPingAfterMs: 50, callerSilenceMsMax: 200 } });
+  const { connection, wire } = await p.throughWire();
+  p.services.onUnary('gfs.v1.Master/Status', async () => {
+    await delay(400);
+    return { message: status.responseType.create() };
+  });
+  // Who waits alone is not gone: pings are answered.
+  await connection.call(status, status.requestType.create());
+  let asked: () => void = () => undefined;
+  const arrived = new Promise<void>((resolve) => {
+    asked = resolve;
+  });
+  const aborted = new Promise<unknown>((resolve) => {
+    p.services.onUnary('gfs.v1.Master/Status', async (_, { signal }) => {
+      asked();
+      await new Promise((end) => signal.addEventListener('abort', end));
+      resolve(signal.reason);
+      return { message: status.responseType.create() };
+    });
+  });
+  const lost = connection.call(status, status.requestType.create());
+  lost.catch(() => undefined);
+  await arrived;
+  wire.freeze();
+  t.is(codeOf(await aborted), 'CANCELLED');
 });
 
 /** Somebody else's server, and what a caller of ours learns. */
