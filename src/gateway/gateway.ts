@@ -1,4 +1,5 @@
 import type { Env } from '../base/env.ts';
+import type { Metrics } from '../base/metrics.ts';
 import { GfsClient } from '../client/gfs-client.ts';
 import { FilesDefinition } from '../rpc/messages.ts';
 import { bindService, type Listener, type Network, type ServiceBinding } from '../rpc/network.ts';
@@ -19,6 +20,8 @@ export interface GatewayOptions {
   /** This machine's name, for people. */
   readonly host: string;
   readonly callers: Callers;
+  /** Who is told this process's figures. */
+  readonly metrics?: Metrics | undefined;
 }
 
 /** `gfs.v1.Files`, by one client of the file system for all its callers. */
@@ -27,8 +30,9 @@ export class Gateway {
   readonly #listener: Listener;
 
   static async start(options: GatewayOptions): Promise<Gateway> {
-    const { env, network, masters, listen, host, callers } = options;
-    const client = await GfsClient.connect({ env, network, masters, host, program: `gateway ${listen}` });
+    const { env, network, masters, listen, host, callers, metrics } = options;
+    const program = `gateway ${listen}`;
+    const client = await GfsClient.connect({ env, network, masters, host, program, metrics });
     try {
       const service = filesService({ env, client, callers });
       return new Gateway(client, await network.listen(listen, [service]));

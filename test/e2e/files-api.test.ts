@@ -148,6 +148,13 @@ test.serial('who takes a master for a gateway is told', async (t) => {
   t.deepEqual(await failure(lost), ['UNIMPLEMENTED', 'WRONG_SERVICE']);
 });
 
+test.serial('its figures and health are told by HTTP on the same port', async (t) => {
+  await stranger(ADMIN).call('Stat', at('/'));
+  const figures = await (await fetch(`http://${cluster.address}/metrics`)).text();
+  t.regex(figures, /Files.*Stat/);
+  t.is((await fetch(`http://${cluster.address}/readyz`)).status, 200);
+});
+
 test.serial('reflection tells of the service, and health that it is served', async (t) => {
   const { client } = stranger({});
   const asItIs = (bytes: Buffer) => bytes;

@@ -76,7 +76,15 @@ test('wrong flags of every program: one line that names the key, exit 2', async 
 });
 
 test('--help of every program fits a terminal of 80 columns', async (t) => {
-  for (const program of [[MASTER], [CHUNKSERVER], [MOUNT], [GFS], [GFS, 'up'], [GFS, 'top'], [GFS, 'gateway']]) {
+  for (const program of [
+    [MASTER],
+    [CHUNKSERVER],
+    [MOUNT],
+    [GFS],
+    [GFS, 'up'],
+    [GFS, 'top'],
+    [GFS, 'gateway'],
+  ]) {
     const help = await run(process.execPath, [...program, '--help']);
     t.is(help.code, 0);
     t.regex(help.stdout, /Usage:/);

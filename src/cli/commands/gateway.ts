@@ -4,10 +4,12 @@ import { GATEWAY_ADDRESS_DEFAULT } from '../../base/constants.ts';
 import { type Callers, parseCallers } from '../../gateway/callers.ts';
 import { Gateway } from '../../gateway/gateway.ts';
 import { isLoopback } from '../../rpc/address.ts';
+import { Monitor } from '../../rpc/monitor.ts';
 import { NodeNetwork } from '../../rpc/node-network.ts';
 import { addLogKeys, runDaemon } from '../daemon.ts';
 import type { LogLevel } from '../logger.ts';
 import { addKey, parseAddress, UsageError } from '../program.ts';
+import { VERSION } from '../version.ts';
 import { addCommonKeys, type CommonKeys } from './common.ts';
 
 interface Keys extends CommonKeys {
@@ -37,7 +39,8 @@ export function addGateway(gfs: Command): void {
   command.action(async ({ listen, master, identity, logLevel }: Keys) => {
     const callers = identity ?? callersOf(listen);
     await runDaemon('gfs gateway', logLevel, async (env, onFatal) => {
-      const network = new NodeNetwork({ env, onBug: onFatal });
+      const monitor = new Monitor({ env, version: VERSION });
+      const network = new NodeNetwork({ env, onBug: onFatal, metrics: monitor, http: monitor.routes });
       const gateway = await Gateway.start({
         env,
         network,
@@ -45,7 +48,9 @@ export function addGateway(gfs: Command): void {
         listen,
         host: hostname(),
         callers,
+        metrics: monitor,
       });
+      monitor.serves();
       return { ready: { address: gateway.address }, close: () => gateway.close() };
     });
   });
