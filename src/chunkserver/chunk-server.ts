@@ -33,6 +33,7 @@ import { Peers } from './peers.ts';
 import type { RoleParts } from './primary-role.ts';
 import { pushHandlers } from './push-handlers.ts';
 import { readHandlers } from './read-handlers.ts';
+import { recallHandler } from './recall-handler.ts';
 import { serverFigures } from './server-figures.ts';
 import type { ServerParts } from './server-parts.ts';
 import { versionHandlers } from './version-handlers.ts';
@@ -157,6 +158,7 @@ export class ChunkServer implements RunningChunkServer, AsyncDisposable {
     };
     const handlers = this.#activity.counted({
       ...readHandlers(parts),
+      ...recallHandler(parts),
       ...pushHandlers(parts),
       ...mutateHandlers(parts),
       ...memberHandlers(parts),

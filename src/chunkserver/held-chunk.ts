@@ -102,6 +102,16 @@ export class HeldChunk {
     return unwrap(visibilityOf(this.replica.state, this.#forgotten.knowledge));
   }
 
+  /** Every order that the replica applied is known to be on all members: its table and its seal are theirs too. */
+  get isCommitted(): boolean {
+    const { record, stream } = this.replica.state;
+    const { version } = record;
+    if (stream.version !== version) return false;
+    const roleKnows = this.#role?.record.version === version ? this.#role.committedSerial : 0;
+    const ordersKnow = this.#orders?.version === version ? this.#orders.committedSerial : 0;
+    return Math.max(roleKnows, ordersKnow) >= stream.nextSerial;
+  }
+
   /** Everything that is known here is known to the replica too: it may be forgotten. */
   get forgettable(): boolean {
     if (this.role !== undefined) return false;

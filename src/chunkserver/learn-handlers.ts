@@ -5,7 +5,7 @@ import type { LearnBegin, LearnBlocks, LearnOrders, LearnRequest } from '../rpc/
 import type { Replica } from '../storage/replica-store.ts';
 import { takeOrders } from './member-handlers.ts';
 import { type ChunkserverHandlers, heldAt, notPrimary, type ServerParts } from './server-parts.ts';
-import { noSuchChunk, recordOf } from './wire.ts';
+import { entryOf, noSuchChunk, recordOf } from './wire.ts';
 
 /** The repair of a copy (P9): what the master asks of a primary, and what that asks of the learner. */
 export function learnHandlers(parts: ServerParts): Pick<ChunkserverHandlers, 'teach' | 'learn'> {
@@ -52,7 +52,12 @@ async function begin(
     throw new GfsError('INVALID_ARGUMENT', 'a lesson begins with its name and the record of its chunk');
   }
   await parts.checkRoom(length);
-  return await parts.chunks.learn(recordOf(record), lesson, { serial, length, sealed, table });
+  return await parts.chunks.learn(recordOf(record), lesson, {
+    serial,
+    length,
+    sealed,
+    table: table.map(entryOf),
+  });
 }
 
 async function applyOrders(

@@ -22,7 +22,7 @@ import type { ReadInTurn, Replica } from '../storage/replica-store.ts';
 import type { MendOutcome } from './block-mender.ts';
 import { batchCountOf, type OrderInFlight, pushData } from './order-line.ts';
 import { callPatiently, PATIENT_CALL_MS_MAX, type Peers } from './peers.ts';
-import { messageOfRecord, noSuchChunk, wrongVersion } from './wire.ts';
+import { messageOfEntry, messageOfRecord, noSuchChunk, wrongVersion } from './wire.ts';
 
 /** That long it may take to say which version it is at. */
 const CONFIRM_MS_MAX = 2 * SECOND_MS;
@@ -182,7 +182,7 @@ export class Lesson {
     const own = await replica.blockChecksums();
     this.#mustBeAt(own.stream, serial);
     const { length, sealed, table } = own;
-    const value = { record: messageOfRecord(record), length, sealed, table: [...table] };
+    const value = { record: messageOfRecord(record), length, sealed, table: table.map(messageOfEntry) };
     const { checksums } = await this.#call(serial, { $case: 'begin', value });
     const differing = differingBlocks(own, checksums);
     this.#log(`teaching a learner: ${differing.length} of ${own.checksums.length} blocks differ`);

@@ -23,7 +23,7 @@ import {
   notPrimary,
   type ServerParts,
 } from './server-parts.ts';
-import { carriesData, messageOfSums, mutationOf, sameNumbers } from './wire.ts';
+import { carriesData, entryOf, messageOfSums, mutationOf, sameNumbers } from './wire.ts';
 
 /** A disk under load takes its time; a member that is silent longer has failed. */
 const SYNC_MS_MAX = 30 * SECOND_MS;
@@ -82,14 +82,16 @@ export function memberHandlers(parts: ServerParts): Pick<ChunkserverHandlers, Me
       const { chunk, version, step } = message;
       const { replica } = await heldAt(parts, chunk, version);
       switch (step?.$case) {
-        case 'cut':
-          await replica.reconcileCut(version, step.value.length, step.value);
+        case 'cut': {
+          const { length, lowered, dropped } = step.value;
+          await replica.reconcileCut(version, length, { lowered: lowered.map(entryOf), dropped });
           break;
+        }
         case 'block':
           await reconcileBlock(replica, version, step.value, payload);
           break;
         case 'finish':
-          await replica.reconcileFinish(version, step.value);
+          await replica.reconcileFinish(version, { ...step.value, table: step.value.table.map(entryOf) });
           parts.chunks.reconciled(chunk);
           break;
         default:

@@ -5,6 +5,7 @@ import type { Env } from '../base/env.ts';
 import { GfsError } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
 import { SECOND_MS } from '../base/units.ts';
+import { badLengths } from '../core/append-entries.ts';
 import type { MutationAnswer, MutationRequest } from '../core/primary.ts';
 import { type MutateRequest, type MutateResponse, MutationKind } from '../rpc/messages.ts';
 import type { Incoming } from '../rpc/network.ts';
@@ -13,7 +14,7 @@ import type { MutationData } from './order-line.ts';
 import type { PrimaryRole } from './primary-role.ts';
 import { mendMerged } from './read-mended.ts';
 import { type ChunkserverHandlers, heldOrBegun, notPrimary, type ServerParts } from './server-parts.ts';
-import { noSuchChunk, recordOf, sameNumbers } from './wire.ts';
+import { messageOfEntry, noSuchChunk, recordOf, sameNumbers } from './wire.ts';
 
 /**
  * How long a mutation waits for its primary to have reconciled the members, or to have one evicted; nearly always that is
@@ -29,7 +30,8 @@ export function mutateHandlers(parts: ServerParts): Pick<ChunkserverHandlers, 'm
       const { chunk, version, writer, number, chunkOffset } = message;
       const length = kind === 'seal' ? 0 : message.length;
       const recordChecksum = kind === 'append' ? checksumOfRecord(message) : 0;
-      const request = { kind, writer, number, chunkOffset, length, recordChecksum };
+      const lengths = kind === 'append' ? recordLengthsOf(message) : {};
+      const request = { kind, writer, number, chunkOffset, length, recordChecksum, ...lengths };
       const held = parts.chunks.peek(chunk) ?? (await parts.chunks.hold(chunk));
       let role = held === undefined ? undefined : await activeRole(parts, held, version);
       // What was done before is answered whether or not its data came again, and on a full disk too.
@@ -63,7 +65,8 @@ function answered(
   { chunk, version }: MutateRequest,
   answer: MutationAnswer,
 ): MutateResponse {
-  return { ...answer, version: parts.chunks.peek(chunk)?.replica.state.record.version ?? version };
+  const taken = answer.taken === undefined ? undefined : messageOfEntry(answer.taken);
+  return { ...answer, taken, version: parts.chunks.peek(chunk)?.replica.state.record.version ?? version };
 }
 
 function kindOf({ kind }: MutateRequest): MutationRequest['kind'] {
@@ -88,13 +91,22 @@ function checksumOfRecord({ chunk, checksums }: MutateRequest): number {
   throw new GfsError('INVALID_ARGUMENT', `a record for chunk ${hex(chunk)} has one checksum, of all of it`);
 }
 
+function recordLengthsOf(message: MutateRequest): { readonly recordLengths?: readonly number[] } {
+  const { recordLengths } = message;
+  if (recordLengths.length === 0) return {};
+  const bad = badLengths(recordLengths, message);
+  if (bad !== undefined) throw new GfsError('INVALID_ARGUMENT', bad);
+  return { recordLengths };
+}
+
 /** A chunk that is not here begins with its first mutation (P23), but not with one that is refused. */
 function checkFirst(parts: ServerParts, { chunk, first }: MutateRequest, request: MutationRequest): void {
   if (first === undefined) throw noSuchChunk(chunk);
   parts.chunks.checkFirst(recordOf(first), request);
 }
 
-async function activeRole(parts: ServerParts, held: HeldChunk, version: number): Promise<PrimaryRole> {
+/** Orders under this version, or is over; NOT_PRIMARY: this server is none. */
+export async function activeRole(parts: ServerParts, held: HeldChunk, version: number): Promise<PrimaryRole> {
   held.checkVersion(version);
   const { role } = held;
   if (role === undefined) throw notPrimary(held);

@@ -170,7 +170,7 @@ export async function pushData(
 /** As members are told it. A record that lies in one block has its own checksum there. */
 export function orderMessage(
   order: CoreOrder,
-  { writer, number, recordChecksum }: MutationRequest,
+  { writer, number, recordChecksum, recordLengths = [] }: MutationRequest,
   data: MutationData,
 ): Order {
   const { serial, kind, chunkOffset, length } = order;
@@ -180,8 +180,8 @@ export function orderMessage(
   const pushId = data.pushId;
   const message = { serial, kind: WIRE_KINDS[kind], writer, number, chunkOffset, length };
   return carriesData(message.kind)
-    ? { ...message, checksums, pushId, recordChecksum }
-    : { ...message, checksums: [], pushId: undefined, recordChecksum: 0 };
+    ? { ...message, checksums, pushId, recordChecksum, recordLengths: [...recordLengths] }
+    : { ...message, checksums: [], pushId: undefined, recordChecksum: 0, recordLengths: [] };
 }
 
 const WIRE_KINDS = {

@@ -11,6 +11,7 @@ import {
   type MutationRequest,
   type Order,
   Primary,
+  type Recalled,
   type Repeat,
 } from '../core/primary.ts';
 import { endsWithin, liesInAny } from '../core/reconcile.ts';
@@ -164,6 +165,11 @@ export class PrimaryRole {
     return active;
   }
 
+  /** Every serial below is known to be on all members. */
+  get committedSerial(): number {
+    return this.#core?.committedSerial ?? 0;
+  }
+
   extendLease(untilMs: number): void {
     this.#leaseEndsMs = Math.max(this.#leaseEndsMs, untilMs);
   }
@@ -197,6 +203,14 @@ export class PrimaryRole {
     if (known === undefined) return undefined;
     this.#used();
     return this.#committed(known);
+  }
+
+  /** What the table says of a writer, once that is so on all members (P15). */
+  async recallWriter(writer: number): Promise<Recalled> {
+    const recalled = this.#primary().recallWriter(writer);
+    this.#used();
+    await this.#flights.promiseOf(recalled.serial);
+    return recalled;
   }
 
   async #committed({ serial, answer }: Repeat): Promise<MutationAnswer> {

@@ -13,7 +13,7 @@ import type { Replica } from '../storage/replica-store.ts';
 import { MemberLink, type MemberSums } from './member-link.ts';
 import { OwnBlocks, OwnReplicaFailed } from './own-blocks.ts';
 import type { Peers } from './peers.ts';
-import { messageOfRecord } from './wire.ts';
+import { messageOfEntry, messageOfRecord } from './wire.ts';
 
 export interface ReconcileParts {
   readonly env: Env;
@@ -118,7 +118,7 @@ class MemberReconcile {
       switch (step.kind) {
         case 'cut': {
           const { length, table } = step;
-          const value = { length, lowered: [...table.lowered], dropped: [...table.dropped] };
+          const value = { length, lowered: table.lowered.map(messageOfEntry), dropped: [...table.dropped] };
           await this.#step({ $case: 'cut', value });
           break;
         }
@@ -128,7 +128,8 @@ class MemberReconcile {
         case 'finish': {
           await Promise.all(blocks);
           const { length, sealed, table } = this.#own;
-          await this.#step({ $case: 'finish', value: { length, sealed, table: [...table] } });
+          const value = { length, sealed, table: table.map(messageOfEntry) };
+          await this.#step({ $case: 'finish', value });
           break;
         }
       }

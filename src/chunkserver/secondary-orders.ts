@@ -23,6 +23,7 @@ export class SecondaryOrders {
   readonly #replica: Replica;
   readonly #queue: SerialQueue<HeldOrder>;
   readonly #tail = new AppendTail();
+  #committedSerial = 0;
   #failure: GfsError | undefined;
 
   constructor(replica: Replica) {
@@ -43,7 +44,13 @@ export class SecondaryOrders {
     return this.#tail.visible(replicaLength);
   }
 
+  /** Every serial below is known to be on all members. */
+  get committedSerial(): number {
+    return this.#committedSerial;
+  }
+
   committed(serial: number): void {
+    this.#committedSerial = Math.max(this.#committedSerial, serial);
     this.#tail.committed(serial);
   }
 

@@ -1,12 +1,20 @@
 import { GfsError } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
 import { MEMBERS_MAX } from '../core/primary.ts';
-import type { BlockSums, Member, Mutation, ReplicaState, VersionRecord } from '../core/replica-types.ts';
+import type {
+  AppendEntry,
+  BlockSums,
+  Member,
+  Mutation,
+  ReplicaState,
+  VersionRecord,
+} from '../core/replica-types.ts';
 import {
   type BlockChecksumsResponse,
   type ChunkState,
   MutationKind,
   type Order,
+  type TableEntry,
   type VersionRecord as VersionRecordMessage,
 } from '../rpc/messages.ts';
 
@@ -82,7 +90,7 @@ export function messageOfSums(sums: BlockSums, whole: boolean): BlockChecksumsRe
     streamVersion: sums.stream.version,
     nextSerial: sums.stream.nextSerial,
     checksums: [...sums.checksums],
-    table: [...sums.table],
+    table: sums.table.map(messageOfEntry),
     whole,
   };
 }
@@ -90,19 +98,33 @@ export function messageOfSums(sums: BlockSums, whole: boolean): BlockChecksumsRe
 export function sumsOf(message: BlockChecksumsResponse): BlockSums & { readonly whole: boolean } {
   const { length, sealed, checksums, table, whole } = message;
   const stream = { version: message.streamVersion, nextSerial: message.nextSerial };
-  return { length, sealed, stream, checksums, table, whole };
+  return { length, sealed, stream, checksums, table: table.map(entryOf), whole };
+}
+
+export function messageOfEntry(entry: AppendEntry): TableEntry {
+  return { ...entry, records: [...(entry.records ?? [])] };
+}
+
+/** Without records it is that of a writer whose appends are not batches of numbered ones. */
+export function entryOf({ records, ...entry }: TableEntry): AppendEntry {
+  return records.length === 0 ? entry : { ...entry, records };
 }
 
 /** An order under its version. */
 export function mutationOf(version: number, order: Order): Mutation {
   const { kind, serial, chunkOffset, checksums, writer, number, recordChecksum } = order;
+  const lengths = order.recordLengths.length === 0 ? {} : { recordLengths: order.recordLengths };
   switch (kind) {
     case MutationKind.MUTATION_KIND_WRITE:
       return { kind: 'write', version, serial, chunkOffset, checksums };
     case MutationKind.MUTATION_KIND_ZERO:
       return { kind: 'zero', version, serial, chunkOffset, length: order.length };
     case MutationKind.MUTATION_KIND_APPEND:
-      return { kind: 'append', version, serial, chunkOffset, checksums, writer, number, recordChecksum };
+      return {
+        kind: 'append',
+        ...{ version, serial, chunkOffset, checksums, writer, number, recordChecksum },
+        ...lengths,
+      };
     case MutationKind.MUTATION_KIND_SEAL:
       return { kind: 'seal', version, serial, length: chunkOffset };
     default:

@@ -51,6 +51,8 @@ export interface Mutation {
   /** Of what has no bytes here: zeros, and what is pushed from elsewhere. */
   readonly length?: number;
   readonly push?: Push;
+  /** Of an append that is a batch of numbered records, up to the one that its id names: how long each is. */
+  readonly recordLengths?: readonly number[];
 }
 
 /** Has the members of a chunk hold what is to be written there at `chunkOffset`, again for each attempt. */
@@ -222,6 +224,7 @@ export class ChunkWriter {
         checksums,
         // What was never written has nothing to become zeros.
         first: isZeros ? undefined : locations.firstRecord(span.location),
+        recordLengths: [...(mutation.recordLengths ?? [])],
         payload: NO_PAYLOAD,
       },
       { payload: pushId === undefined ? bytes : undefined, ...patience.attempt(ATTEMPT_MS_MAX) },

@@ -159,6 +159,11 @@ export function differingBlocks(
 export function digestOf({ length, sealed, checksums, table }: BlockSums): number {
   const entries = [...table]
     .sort((left, right) => left.writer - right.writer)
-    .map((entry) => [entry.writer, entry.number, entry.chunkOffset, entry.length, entry.checksum]);
+    .map(({ records, ...entry }) => {
+      const fields = [entry.writer, entry.number, entry.chunkOffset, entry.length, entry.checksum];
+      return records === undefined
+        ? fields
+        : [...fields, records.map((one) => [one.chunkOffset, one.length])];
+    });
   return crc32(new TextEncoder().encode(JSON.stringify([length, sealed, checksums, entries])));
 }

@@ -2,6 +2,7 @@ import { assert } from '../base/assert.ts';
 import { recordBytesMax } from '../base/constants.ts';
 import { hex } from '../base/ids.ts';
 import { ok, type Result, refuse } from '../base/result.ts';
+import { entryAfter, NUMBERED_WRITERS_MAX, placeIn, placesOf } from './append-entries.ts';
 import { AppendTail } from './append-tail.ts';
 import { liesInAny } from './reconcile.ts';
 import { APPEND_ENTRIES_MAX, type AppendEntry } from './replica-types.ts';
@@ -18,6 +19,8 @@ export interface MutationRequest {
   readonly length: number;
   /** Of an append: CRC-32 of the whole record. */
   readonly recordChecksum: number;
+  /** Of an append that is a batch of numbered records, of which `number` is the last one's: how long each is. */
+  readonly recordLengths?: readonly number[];
 }
 
 /** A mutation in its place in the order: what all members apply. */
@@ -34,6 +37,8 @@ export interface MutationAnswer {
   readonly chunkLength: number;
   /** The record did not fit and is not in the chunk. */
   readonly sealed: boolean;
+  /** To a batch of numbered records of which some were taken before: all that the table says of the writer. Nothing is ordered. */
+  readonly taken?: AppendEntry;
   /** Of zeros, if this server found out by applying them: so many bytes were data before. */
   readonly zeroedBytes?: number;
 }
@@ -48,6 +53,14 @@ export interface Repeat {
   readonly kind: 'repeat';
   readonly serial: number;
   readonly answer: MutationAnswer;
+}
+
+/** What is known of a writer's appends. It may go out once every serial up to and with `serial` is committed. */
+export interface Recalled {
+  readonly serial: number;
+  readonly entry: AppendEntry | undefined;
+  readonly sealed: boolean;
+  readonly chunkLength: number;
 }
 
 /** An entry of the table of appends (P15), with the serial that put it there. */
@@ -88,6 +101,7 @@ export class Primary {
   readonly #writes = new WriteMemory();
   /** The table of appends as it is when all that was ordered is applied, by writer. */
   readonly #appends = new Map<number, Append>();
+  #numberedWriters = 0;
   readonly #inFlight = new Map<number, number>();
   readonly #tail = new AppendTail();
   /** Who has to apply what is ordered now: all members, and a learner that is required. */
@@ -111,8 +125,10 @@ export class Primary {
     this.#learnerBit = 2 ** options.memberCount;
     this.#length = options.length;
     this.#sealedBy = options.sealed ? COMMITTED_BEFORE : undefined;
-    for (const entry of options.table)
-      this.#appends.set(entry.writer, { ...entry, serial: COMMITTED_BEFORE });
+    for (const { writer, ...entry } of options.table) {
+      this.#appends.set(writer, { ...entry, serial: COMMITTED_BEFORE });
+      if (entry.records !== undefined) this.#numberedWriters += 1;
+    }
   }
 
   get version(): number {
@@ -172,6 +188,14 @@ export class Primary {
     const isNew = known.ok && known.value === undefined;
     if (!isNew || !this.#options.frozen) return known;
     return refuse('NOT_PRIMARY', `chunk ${this.#name()} is shared: its primary orders nothing`);
+  }
+
+  /** What the table says of a writer, when all that was ordered is applied. */
+  recallWriter(writer: number): Recalled {
+    const append = this.#appends.get(writer);
+    const serial = Math.max(append?.serial ?? COMMITTED_BEFORE, this.#sealedBy ?? COMMITTED_BEFORE);
+    const entry = append === undefined ? undefined : entryOf(writer, append);
+    return { serial, entry, sealed: this.sealed, chunkLength: this.#length };
   }
 
   #recall(mutation: MutationRequest, version: number): Result<Repeat | undefined> {
@@ -278,6 +302,7 @@ export class Primary {
       const message = `a record of ${length} bytes is longer than ${lengthMax}, a quarter chunk`;
       return refuse('INVALID_ARGUMENT', message);
     }
+    if (mutation.recordLengths !== undefined) return this.#recallRecords(mutation, mutation.recordLengths);
     const before = this.#withoutRules.has('P15') ? undefined : this.#appends.get(writer);
     if (before === undefined || number > before.number) return ok(this.#sealedAnswer());
     if (number < before.number) {
@@ -292,6 +317,32 @@ export class Primary {
       return refuse('CHUNK_LOST', `append ${writer}/${number} lay in a block whose bytes no member has`);
     }
     return ok(this.#repeat(before.serial, before.chunkOffset));
+  }
+
+  /**
+   * A batch of numbered records is taken as a whole or not at all. Who sends some of them again, or learns that somebody else
+   * has appended by the same name, is told where the latest lie.
+   */
+  #recallRecords(
+    { writer, number }: MutationRequest,
+    lengths: readonly number[],
+  ): Result<Repeat | undefined> {
+    const before = this.#withoutRules.has('P15') ? undefined : this.#appends.get(writer);
+    const first = number - lengths.length + 1;
+    if (before === undefined || first > before.number) {
+      const sealed = this.#sealedAnswer();
+      if (sealed !== undefined || before === undefined || before.serial < this.#committedSerial)
+        return ok(sealed);
+      return refuse('NOT_READY', `records up to ${writer}/${before.number} are not on all members (P15)`);
+    }
+    const { lostBlocks = NONE } = this.#options;
+    for (let one = first; before.serial === COMMITTED_BEFORE && one <= number; one += 1) {
+      const place = placeIn(before, one);
+      if (place !== undefined && liesInAny(lostBlocks, place.chunkOffset, place.length))
+        return refuse('CHUNK_LOST', `record ${writer}/${one} lay in a block whose bytes no member has`);
+    }
+    const { serial, answer } = this.#repeat(before.serial, before.chunkOffset);
+    return ok({ kind: 'repeat', serial, answer: { ...answer, taken: entryOf(writer, before) } });
   }
 
   #recallSeal({ chunkOffset }: MutationRequest): Result<Repeat | undefined> {
@@ -323,18 +374,29 @@ export class Primary {
     return { kind: 'repeat', serial, answer };
   }
 
-  #admitAppend({ length, writer, number, chunkOffset: end, recordChecksum }: MutationRequest): Admission {
+  #admitAppend(mutation: MutationRequest): Admission {
+    const { length, writer, number, chunkOffset: end, recordChecksum, recordLengths } = mutation;
     const chunkOffset = Math.max(this.#length, end);
+    const before = this.#appends.get(writer);
+    const isNumbered = recordLengths !== undefined;
     // No padding (§3.3) but a seal: the record's chunk ends here, for every writer (P16).
     const fits = chunkOffset + length <= this.#options.chunkSizeBytes;
-    const known = this.#appends.has(writer) || this.#appends.size < APPEND_ENTRIES_MAX;
-    if (!fits || !known) return this.#seal(end);
+    const hasEntry = before !== undefined || this.#hasRoomForWriter(isNumbered);
+    if (!fits || !hasEntry) return this.#seal(end);
     this.#length = chunkOffset + length;
     const admission = this.#order('append', chunkOffset, length);
     const { serial } = admission.order;
-    this.#appends.set(writer, { number, chunkOffset, length, checksum: recordChecksum, serial });
+    const records = isNumbered ? { records: placesOf(chunkOffset, recordLengths) } : {};
+    const append = { number, chunkOffset, length, checksum: recordChecksum, ...records, serial };
+    this.#appends.set(writer, entryAfter(before, append));
+    if (isNumbered && before === undefined) this.#numberedWriters += 1;
     this.#tail.appended(serial, chunkOffset);
     return admission;
+  }
+
+  #hasRoomForWriter(isNumbered: boolean): boolean {
+    if (isNumbered && this.#numberedWriters >= NUMBERED_WRITERS_MAX) return false;
+    return this.#appends.size < APPEND_ENTRIES_MAX;
   }
 
   #seal(end: number): Admission {
@@ -365,4 +427,8 @@ export class Primary {
   #name(): string {
     return hex(this.#options.chunk);
   }
+}
+
+function entryOf(writer: number, { serial: _, ...entry }: Append): AppendEntry {
+  return { writer, ...entry };
 }

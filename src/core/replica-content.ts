@@ -1,6 +1,7 @@
 import { assert } from '../base/assert.ts';
 import { CHECKSUM_BLOCK_BYTES, CHUNK_SIZE_BYTES_MAX } from '../base/constants.ts';
 import { type Refusal, refuse } from '../base/result.ts';
+import { entryAfter } from './append-entries.ts';
 import { BlockChecksums } from './replica-checksums.ts';
 import { bytesIn, SegmentMap } from './replica-map.ts';
 import type { BaseRecord, ChangeRecord, WriteRecord } from './replica-records.ts';
@@ -137,6 +138,11 @@ export class ReplicaContent {
   /** A mark would save a recovery work, or allow bytes of the data file to be written again. */
   get wantsMark(): boolean {
     return this.#dataSinceMark || this.#lengthRecoverable !== this.length;
+  }
+
+  /** What the table of appends says of a writer. */
+  appendOf(writer: number): AppendEntry | undefined {
+    return this.#table.get(writer);
   }
 
   sums(): BlockSums {
@@ -298,7 +304,10 @@ export class ReplicaContent {
     this.#map.setLength(this.length);
     if (change.place === 'log') this.#inlineBytes += length;
     else if (change.place === 'data') this.#dataSinceMark = true;
-    if (change.append !== undefined) this.#table.set(change.append.writer, change.append);
+    if (change.append !== undefined) {
+      const { writer } = change.append;
+      this.#table.set(writer, entryAfter(this.#table.get(writer), change.append));
+    }
     this.#lengthRecoverable = Math.max(this.#lengthRecoverable, this.length);
     this.#writtenAtMs = change.writtenAtMs;
   }

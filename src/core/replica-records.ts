@@ -54,6 +54,7 @@ export interface WriteRecord {
   readonly place: 'log' | 'data' | 'zero';
   /** Of all blocks that the write touches, as they are after it. */
   readonly sums: readonly number[];
+  /** With the places of its own records alone. */
   readonly append: AppendEntry | undefined;
   readonly writtenAtMs: number;
 }

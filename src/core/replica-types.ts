@@ -33,6 +33,16 @@ export interface AppendEntry {
   readonly chunkOffset: number;
   readonly length: number;
   readonly checksum: number;
+  /**
+   * Of a writer whose records are numbered one by one: where the latest lie, the last one being the one with `number`. They stay
+   * when bytes are cut off: what was appended once is not appended again.
+   */
+  readonly records?: readonly RecordPlace[];
+}
+
+export interface RecordPlace {
+  readonly chunkOffset: number;
+  readonly length: number;
 }
 
 /** More writers than this in one chunk, and it is sealed (P16). */
@@ -67,6 +77,8 @@ export interface AppendMutation extends MutationOrder {
   readonly number: number;
   /** Of the whole record; kept in the table of appends. */
   readonly recordChecksum: number;
+  /** It is a batch of numbered records that are so long, and `number` the last one's. */
+  readonly recordLengths?: readonly number[];
 }
 export interface SealMutation extends MutationOrder {
   readonly kind: 'seal';

@@ -5,6 +5,7 @@ import { checksumsMatch, crc32, crc32OfBytes } from '../base/crc.ts';
 import { GfsError } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
 import type { Refusal } from '../base/result.ts';
+import { placesOf } from '../core/append-entries.ts';
 import { blockCountOf, poisoned } from '../core/replica-checksums.ts';
 import type { ReplicaContent } from '../core/replica-content.ts';
 import { bytesIn } from '../core/replica-map.ts';
@@ -48,8 +49,10 @@ export async function planMutation(context: ChangeContext, mutation: Mutation, d
     case 'zero':
       return await planZeros(context, mutation);
     case 'append': {
-      const { chunkOffset, checksums, writer, number, recordChecksum } = mutation;
-      const append = { writer, number, chunkOffset, length: lengthOf(data), checksum: recordChecksum };
+      const { chunkOffset, checksums, writer, number, recordChecksum, recordLengths } = mutation;
+      const places = recordLengths === undefined ? {} : { records: placesOf(chunkOffset, recordLengths) };
+      const entry = { writer, number, chunkOffset, length: lengthOf(data), checksum: recordChecksum };
+      const append = { ...entry, ...places };
       await planWrite(context, { serial, chunkOffset, checksums, data, append });
       break;
     }

@@ -32,19 +32,23 @@
  *
  * A version record is chunk u53, version u53, primary u53, loss u53, cut flag u8, cut version u53 and cut length u53
  * if flagged, members list (server u53, address text, rack text). A table entry is writer u53, number u53, offset u53,
- * length u32, checksum u32.
+ * length u32, checksum u32; if the length's highest bit is set, which is no part of it, a list of the places of numbered
+ * records follows: length u32, and if its highest bit is set, offset u53; otherwise it begins where the one before ends.
  */
 import type { Bytes } from '../base/bytes.ts';
 import { crc32, crc32OfBytes } from '../base/crc.ts';
 import type { Segment, SegmentSource } from '../core/replica-map.ts';
 import type { BaseRecord, ReplicaRecord, WriteRecord } from '../core/replica-records.ts';
-import type { AppendEntry, Member, VersionRecord } from '../core/replica-types.ts';
+import type { AppendEntry, Member, RecordPlace, VersionRecord } from '../core/replica-types.ts';
 import { FieldReader, FieldWriter } from './replica-fields.ts';
 
 export const RECORD_HEADER_BYTES = 12;
 
 const MAGIC = 0x52534647;
 const FORMAT = 2;
+
+/** Of a length, which never has it. */
+const HIGH_BIT = 2 ** 31;
 
 const KINDS = ['base', 'write', 'seal', 'cut', 'version', 'finish', 'mark', 'read', 'learn', 'mend'] as const;
 const SOURCES: readonly SegmentSource[] = ['zero', 'data', 'log'];
@@ -359,18 +363,39 @@ function writeEntry(writer: FieldWriter, entry: AppendEntry): void {
   writer.u53(entry.writer);
   writer.u53(entry.number);
   writer.u53(entry.chunkOffset);
-  writer.u32(entry.length);
+  writer.u32(entry.records === undefined ? entry.length : entry.length + HIGH_BIT);
   writer.u32(entry.checksum);
+  if (entry.records !== undefined) writePlaces(writer, entry.records);
+}
+
+function writePlaces(writer: FieldWriter, places: readonly RecordPlace[]): void {
+  let end: number | undefined;
+  writer.list(places, (to, { chunkOffset, length }) => {
+    to.u32(chunkOffset === end ? length : length + HIGH_BIT);
+    if (chunkOffset !== end) to.u53(chunkOffset);
+    end = chunkOffset + length;
+  });
 }
 
 function readEntry(reader: FieldReader): AppendEntry {
-  return {
-    writer: reader.u53(),
-    number: reader.u53(),
-    chunkOffset: reader.u53(),
-    length: reader.u32(),
-    checksum: reader.u32(),
-  };
+  const writer = reader.u53();
+  const number = reader.u53();
+  const chunkOffset = reader.u53();
+  const lengthAndBit = reader.u32();
+  const checksum = reader.u32();
+  const entry = { writer, number, chunkOffset, length: lengthAndBit % HIGH_BIT, checksum };
+  return lengthAndBit < HIGH_BIT ? entry : { ...entry, records: readPlaces(reader) };
+}
+
+function readPlaces(reader: FieldReader): RecordPlace[] {
+  let end = 0;
+  return reader.list((from) => {
+    const lengthAndBit = from.u32();
+    const chunkOffset = lengthAndBit < HIGH_BIT ? end : from.u53();
+    const length = lengthAndBit % HIGH_BIT;
+    end = chunkOffset + length;
+    return { chunkOffset, length };
+  });
 }
 
 function flags(...bits: readonly boolean[]): number {

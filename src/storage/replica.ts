@@ -10,6 +10,7 @@ import { digestOf } from '../core/learners.ts';
 import type { BaseRecord } from '../core/replica-records.ts';
 import { ReplicaStanding } from '../core/replica-standing.ts';
 import type {
+  AppendEntry,
   BlockSums,
   LessonBlock,
   LessonStart,
@@ -222,6 +223,11 @@ export class Replica {
   /** After everything that was asked for before. */
   blockChecksums(): Promise<BlockSums> {
     return this.#queue.add('alone', async () => this.#keeper.use().content.sums());
+  }
+
+  /** What the table of appends says of a writer, after everything that was asked for before. */
+  appendOf(writer: number): Promise<AppendEntry | undefined> {
+    return this.#queue.add('alone', async () => this.#keeper.use().content.appendOf(writer));
   }
 
   /**

@@ -284,3 +284,83 @@ function offsetsOf(records: readonly Placed[]): number[] {
     return end - data.length;
   });
 }
+
+test.serial(
+  'P15, P18: places of numbered records go with the chunk, whatever becomes of its servers',
+  async (t) => {
+    await using cluster = await Cluster.start(3);
+    const numbers = (last: number, recordLengths: number[], seed: number, more: WriteOptions = {}) =>
+      cluster.append(CHUNK, sample(sumOf(recordLengths), seed), {
+        writer: 7,
+        number: last,
+        recordLengths,
+        ...more,
+      });
+    t.like(await numbers(2, [100, 50], 1), { chunkOffset: 0, taken: undefined });
+    t.like(await numbers(3, [25], 2), { chunkOffset: 150 });
+    const records = [
+      { chunkOffset: 0, length: 100 },
+      { chunkOffset: 100, length: 50 },
+      { chunkOffset: 150, length: 25 },
+    ];
+    t.like(await numbers(1, [100], 1), { taken: { number: 3, records } });
+    await cluster.raise(CHUNK, 2, 1);
+    const atSecond = { version: 2, primary: 1 };
+    t.like(await numbers(2, [50], 1, atSecond), { taken: { number: 3, records } });
+    await cluster.restart(2);
+    await cluster.raise(CHUNK, 3, 2);
+    const atThird = { version: 3, primary: 2 };
+    t.like(
+      await numbers(4, [25, 10], 3, atThird),
+      { taken: { number: 3, records } },
+      'nothing of it is taken',
+    );
+    t.like(await numbers(4, [10], 3, atThird), { chunkOffset: 175 });
+    const tables = await Promise.all(
+      [0, 1, 2].map(async (index) => (await cluster.sumsOf(index, CHUNK, 3)).table),
+    );
+    for (const table of tables) t.deepEqual(table, tables[0]);
+    t.deepEqual(tables[0]?.[0]?.records, [...records, { chunkOffset: 175, length: 10 }]);
+  },
+);
+
+test.serial('a batch whose lengths are not its own is refused', async (t) => {
+  await using cluster = await Cluster.start(1);
+  const refused = (recordLengths: number[], number: number) =>
+    codeOfFailure(cluster.append(CHUNK, sample(100), { writer: 7, number, recordLengths }));
+  t.is(await refused([99], 5), 'INVALID_ARGUMENT');
+  t.is(await refused([50, 50, 0], 5), 'INVALID_ARGUMENT');
+  t.is(await refused([50, 50], 1), 'INVALID_ARGUMENT');
+  t.is(await refused(Array<number>(100).fill(1), 200), 'INVALID_ARGUMENT');
+});
+
+test.serial(
+  'a sealed chunk tells of a writer at any member that knows all of it; an open one at its primary',
+  async (t) => {
+    await using cluster = await Cluster.start(3);
+    await cluster.append(CHUNK, sample(30), { writer: 7, number: 6, recordLengths: [10, 20] });
+    const { recall } = ChunkserverDefinition.methods;
+    const ask = async (index: number, writer: number, version = 1) =>
+      (await cluster.at(index).connection.call(recall, { chunk: CHUNK, version, writer })).message;
+    const records = [
+      { chunkOffset: 0, length: 10 },
+      { chunkOffset: 10, length: 20 },
+    ];
+    t.like(await ask(0, 7), { entry: { number: 6, records }, sealed: false });
+    t.like(await ask(0, 8), { entry: undefined, sealed: false });
+    t.is(await codeOfFailure(ask(1, 7)), 'NOT_PRIMARY');
+    t.is(await codeOfFailure(ask(0, 7, 2)), 'VERSION_MISMATCH');
+    await cluster.mutate(CHUNK, sample(0), { kind: MutationKind.MUTATION_KIND_SEAL, chunkOffset: 0 });
+    t.is(await codeOfFailure(ask(1, 7)), 'NOT_PRIMARY', 'it was not told that all members are sealed');
+    await cluster.raise(CHUNK, 2, 0);
+    t.like(await ask(0, 7, 2), { entry: { number: 6, records }, sealed: true, length: 30 });
+    for (const index of [0, 1, 2]) {
+      t.like(await ask(index, 7, 2), { entry: { number: 6, records }, sealed: true, length: 30 });
+      t.like(await ask(index, 8, 2), { entry: undefined, sealed: true, length: 30 });
+    }
+  },
+);
+
+function sumOf(numbers: readonly number[]): number {
+  return numbers.reduce((sum, one) => sum + one, 0);
+}

@@ -144,7 +144,7 @@ export function orderTo(chunk: number, version: number, order: Partial<Order> & 
       {
         kind: MutationKind.MUTATION_KIND_SEAL,
         ...{ writer: 0, number: 0, chunkOffset: 10, length: 0, recordChecksum: 0 },
-        ...{ pushId: undefined, checksums: [], ...order },
+        ...{ pushId: undefined, checksums: [], recordLengths: [], ...order },
       },
     ],
   };
@@ -306,6 +306,7 @@ export class Cluster implements AsyncDisposable {
       length: options.length ?? data.length,
       checksums: options.checksums ?? (isAppend ? [crc32(data)] : checksumsOf([data], chunkOffset)),
       first: version === 1 ? this.#firstRecord(chunk, primary) : undefined,
+      recordLengths: [...(options.recordLengths ?? [])],
       payload: EMPTY,
     };
     const payload = options.pushId === undefined ? [data] : [];
@@ -451,6 +452,8 @@ export interface WriteOptions {
   writer?: number;
   number?: number;
   checksums?: number[];
+  /** Of a batch of numbered records. */
+  recordLengths?: readonly number[];
   pushId?: { writer: number; number: number };
 }
 

@@ -159,7 +159,13 @@ export class FakeServer {
       bytes.copy(member.data, message.chunkOffset);
       member.length = Math.max(member.length, end);
     }
-    return { chunkOffset: message.chunkOffset, chunkLength: replica.length, sealed: false, version: reached };
+    return {
+      chunkOffset: message.chunkOffset,
+      chunkLength: replica.length,
+      sealed: false,
+      version: reached,
+      taken,
+    };
   }
 
   #append(replica: FakeReplica, message: MutateRequest, bytes: Buffer): MutateResponse {
@@ -168,21 +174,21 @@ export class FakeServer {
     const key = `${message.writer}.${message.number}`;
     const found = replica.appended.get(key);
     if (found !== undefined)
-      return { chunkOffset: found, chunkLength: replica.length, sealed: false, version };
+      return { chunkOffset: found, chunkLength: replica.length, sealed: false, version, taken };
     const chunkOffset = Math.max(replica.length, message.chunkOffset);
     if (replica.sealed || chunkOffset + bytes.length > this.#cluster.chunkSizeBytes) {
       for (const member of this.#members(message.chunk, message.version)) {
         if (!member.sealed) member.length = Math.max(member.length, message.chunkOffset);
         member.sealed = true;
       }
-      return { chunkOffset: 0, chunkLength: replica.length, sealed: true, version };
+      return { chunkOffset: 0, chunkLength: replica.length, sealed: true, version, taken };
     }
     for (const member of this.#members(message.chunk, message.version)) {
       bytes.copy(member.data, chunkOffset);
       member.length = chunkOffset + bytes.length;
       member.appended.set(key, chunkOffset);
     }
-    return { chunkOffset, chunkLength: replica.length, sealed: false, version };
+    return { chunkOffset, chunkLength: replica.length, sealed: false, version, taken };
   }
 
   #members(chunk: number, version: number): FakeReplica[] {
@@ -205,3 +211,6 @@ export class FakeServer {
     });
   }
 }
+
+/** No records are numbered here. */
+const taken = undefined;

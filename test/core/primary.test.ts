@@ -1,6 +1,7 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { KiB } from '../../src/base/units.ts';
+import { NUMBERED_WRITERS_MAX } from '../../src/core/append-entries.ts';
 import { COMMITTED_BEFORE, type MutationRequest, type Order, Primary } from '../../src/core/primary.ts';
 import { SerialQueue } from '../../src/core/serial-queue.ts';
 
@@ -298,4 +299,76 @@ test('whatever way orders take, all members end up with what was answered', (t) 
     }),
     { numRuns: 60 },
   );
+});
+
+/** Numbered records, the last one with that number. */
+function batch(number: number, lengths: readonly number[], writer = 1): MutationRequest {
+  const length = lengths.reduce((sum, one) => sum + one, 0);
+  return { ...append(length, number, writer), recordLengths: lengths };
+}
+function commit(primary: Primary, serial: number): void {
+  for (const member of [0, 1, 2]) primary.applied(serial, member);
+}
+
+test('P15: numbered records that were taken are told with their places, however they come again', (t) => {
+  const primary = primaryOf();
+  t.like(admitted(primary, batch(3, [10, 20, 30])), { kind: 'order', order: { serial: 0, chunkOffset: 0 } });
+  const records = [
+    { chunkOffset: 0, length: 10 },
+    { chunkOffset: 10, length: 20 },
+    { chunkOffset: 30, length: 30 },
+  ];
+  const taken = { writer: 1, number: 3, chunkOffset: 0, length: 60, checksum: 7, records };
+  const told = { kind: 'repeat', serial: 0, answer: { taken } };
+  t.like(admitted(primary, batch(3, [10, 20, 30])), told, 'as it was');
+  t.like(admitted(primary, batch(2, [20])), told, 'one alone');
+  t.like(admitted(primary, batch(5, [30, 1, 1])), told, 'with others that are new: of these none is taken');
+  t.is(codeOfRefusal(primary, batch(4, [40])), 'NOT_READY', 'one append of a writer is in flight');
+  commit(primary, 0);
+  t.like(admitted(primary, batch(4, [40])), { kind: 'order', order: { serial: 1, chunkOffset: 60 } });
+  commit(primary, 1);
+  const { entry } = primary.recallWriter(1);
+  t.deepEqual(entry?.records, [...records, { chunkOffset: 60, length: 40 }]);
+  t.like(admitted(primary, batch(1, [10])), { kind: 'repeat', serial: 1 });
+  t.like(primary.recallWriter(2), { entry: undefined, sealed: false });
+});
+
+test('P16: a sealed chunk says of numbered records whether they are in it', (t) => {
+  const primary = primaryOf();
+  admitted(primary, batch(2, [10, 10]));
+  commit(primary, 0);
+  admitted(primary, seal());
+  t.like(admitted(primary, batch(2, [10])), { kind: 'repeat', answer: { taken: { number: 2 } } });
+  t.like(admitted(primary, batch(3, [10, 10])), { kind: 'repeat', answer: { taken: { number: 2 } } });
+  t.like(admitted(primary, batch(3, [10])), { kind: 'repeat', serial: 1, answer: { sealed: true } });
+  t.like(primary.recallWriter(1), { serial: 1, sealed: true, chunkLength: 20 });
+});
+
+test('the next primary goes on with the places that the table has, cut off or not', (t) => {
+  const records = [{ chunkOffset: 500, length: 20 }];
+  const table = [{ writer: 1, number: 9, chunkOffset: 500, length: 20, checksum: 1, records }];
+  const primary = primaryOf({ length: 100, table });
+  t.like(admitted(primary, batch(9, [20])), {
+    kind: 'repeat',
+    serial: COMMITTED_BEFORE,
+    answer: { taken: table[0] },
+  });
+  t.like(admitted(primary, batch(10, [20])), { kind: 'order', order: { chunkOffset: 100 } });
+  t.deepEqual(primary.recallWriter(1).entry?.records, [...records, { chunkOffset: 100, length: 20 }]);
+  const lost = primaryOf({ length: 600, table, lostBlocks: new Set([0]) });
+  t.is(codeOfRefusal(lost, batch(9, [20])), 'CHUNK_LOST');
+  t.like(admitted(lost, batch(10, [20])), { kind: 'order' });
+});
+
+test('P16: a table has room for so many writers of numbered records', (t) => {
+  const records = [{ chunkOffset: 0, length: 1 }];
+  const entry = { number: 1, chunkOffset: 0, length: 1, checksum: 1, records };
+  const table = Array.from({ length: NUMBERED_WRITERS_MAX }, (_, index) => ({
+    ...entry,
+    writer: 10 + index,
+  }));
+  const primary = primaryOf({ length: 1, table });
+  t.like(admitted(primary, batch(2, [5], 10)), { kind: 'order', order: { kind: 'append' } });
+  t.like(admitted(primary, append(5, 1, 5)), { kind: 'order', order: { kind: 'append' } });
+  t.like(admitted(primary, batch(1, [5], 6)), { kind: 'order', order: { kind: 'seal' } });
 });

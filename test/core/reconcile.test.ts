@@ -65,3 +65,13 @@ test('the steps make any replica equal to any other', (t) => {
     { numRuns: 100 },
   );
 });
+
+test('P8: what a primary has of numbered records takes the place of what a member alone has', (t) => {
+  const content = summaryOf(Buffer.alloc(50, 1));
+  const records = [{ chunkOffset: 40, length: 10 }];
+  const primary = { ...content, table: [{ ...entry(1, 4), records }] };
+  const more = [...records, { chunkOffset: 50, length: 10 }];
+  const member = { ...content, table: [{ ...entry(1, 5), records: more }] };
+  const [cut] = reconcileSteps(primary, member);
+  t.deepEqual(cut, { kind: 'cut', length: 50, table: { lowered: primary.table, dropped: [] } });
+});

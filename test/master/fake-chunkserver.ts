@@ -191,6 +191,7 @@ export class FakeChunkserver {
       pushRange: unused,
       mutate: unused,
       chunkLength: unused,
+      recall: unused,
       sync: unused,
       apply: unused,
       blockChecksums: unused,

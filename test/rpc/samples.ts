@@ -238,6 +238,10 @@ export const CHUNKSERVER_SAMPLES: Samples<ChunkserverDefinition> = {
     { chunk: 99, version: 7 },
     { length: 10, sealed: true },
   ],
+  recall: [
+    { chunk: 99, version: 7, writer: 5 },
+    { entry: { ...entry, records: [{ chunkOffset: 2 ** 40, length: 8 }] }, sealed: true, length: 10 },
+  ],
   sync: [{ chunk: 99, version: 7, replicaOnly: true, acknowledgedVersion: 6 }, { serial: 3 }],
   apply: [
     {

@@ -1,6 +1,7 @@
 import test from 'ava';
 import { crc32 } from '../../src/base/crc.ts';
 import { codeOf } from '../../src/base/errors.ts';
+import type { AppendEntry } from '../../src/core/replica-types.ts';
 import {
   chainSeed,
   encodeRecord,
@@ -97,3 +98,25 @@ function framed(body: Buffer): Buffer {
   header.writeUInt32LE(crc32(body, headerSum), 8);
   return Buffer.concat([header, body]);
 }
+
+test('a table entry has the places of numbered records, and without them the bytes that it always had', (t) => {
+  const plain = { writer: 1, number: 2, chunkOffset: 3, length: 4, checksum: 5 };
+  const records = [
+    { chunkOffset: 2 ** 40, length: 7 },
+    { chunkOffset: 2 ** 40 + 7, length: 8 },
+    { chunkOffset: 5, length: 2 ** 31 - 1 },
+    { chunkOffset: 0, length: 1 },
+  ];
+  const numbered = { ...plain, length: 2 ** 31 - 1, records };
+  const finish = (table: AppendEntry[]) =>
+    encodeRecord({ kind: 'finish', version: 7, epoch: '', sealed: false, table }, [], 0);
+  const scanned = scanRecord(Buffer.concat(finish([plain, numbered, plain]).buffers), 0, 0);
+  t.deepEqual(scanned.kind === 'record' && scanned.record.kind === 'finish' && scanned.record.table, [
+    plain,
+    numbered,
+    plain,
+  ]);
+  const body = Buffer.concat(finish([plain]).buffers).subarray(RECORD_HEADER_BYTES);
+  const entryBytes = '01000000000000000200000000000000030000000000000004000000' + '05000000';
+  t.is(body.subarray(-32).toString('hex'), entryBytes);
+});

@@ -23,9 +23,10 @@ export const EARLY_SEAL: Fault = {
     if (records.length === 0) return;
     const { chunk, version } = dice.pick(records);
     const view = network.processView(new SimEnv(simulation, 'sealer'), 'sealer');
-    const nothing = { chunkOffset: 0, length: 0, checksums: [], pushId: undefined, first: undefined };
+    const noData = { length: 0, checksums: [], recordLengths: [], payload: NO_PAYLOAD };
+    const nothing = { chunkOffset: 0, pushId: undefined, first: undefined, ...noData };
     const kind = MutationKind.MUTATION_KIND_SEAL;
-    const seal = { chunk, version, writer: 0, number: 0, kind, ...nothing, payload: NO_PAYLOAD };
+    const seal = { chunk, version, writer: 0, number: 0, kind, ...nothing };
     // The others refuse it.
     for (const { name } of servers) {
       view
