@@ -90,6 +90,7 @@ function tell(teller: Teller, command: Command): void {
     case 'reserveWriters':
     case 'raiseVersion':
     case 'beginClone':
+    case 'nameAppender':
     case 'reap':
     case 'forgetGarbage':
       return;

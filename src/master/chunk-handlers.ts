@@ -1,6 +1,7 @@
 import { codeOf, GfsError } from '../base/errors.ts';
 import { hex, type InodeId, inodeId, sessionId } from '../base/ids.ts';
 import { unwrap } from '../base/result.ts';
+import { badAppenderName } from '../core/metadata/apply-appenders.ts';
 import { INTERNAL } from '../core/metadata/commands.ts';
 import { endOf, FILE_LENGTH_MAX } from '../core/metadata/extents.ts';
 import { type Attributes, type Extent, FileType } from '../core/metadata/rows.ts';
@@ -10,7 +11,7 @@ import { contextOf } from './command-context.ts';
 import { checkFileAccess } from './file-access.ts';
 import type { MasterHandlers, MasterParts } from './master-parts.ts';
 
-type ChunkMethods = 'findChunks' | 'addChunk' | 'reportBadReplica' | 'dealWriters';
+type ChunkMethods = 'findChunks' | 'addChunk' | 'reportBadReplica' | 'dealWriters' | 'nameAppender';
 
 /** How often a chunk may go while it is made ready for the caller. */
 const ATTEMPTS_MAX = 5;
@@ -34,11 +35,11 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
       mustBeFile(unwrap(state.attributes(inode)));
       const extents = await settledExtents(message);
       const nowMs = env.monotonicMs();
-      const { length } = unwrap(state.attributes(inode));
+      const { length, truncations } = unwrap(state.attributes(inode));
       const [end] = extents;
       if (message.last && end !== undefined && takesAppends(end, length)) appendEnds.told(end.chunk);
       const located = extents.map((extent) => locator.locate(extent, nowMs, asker));
-      return { message: { extents: located, fileLength: length } };
+      return { message: { extents: located, fileLength: length, truncations } };
     },
 
     addChunk: async ({ message }) => {
@@ -75,6 +76,21 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
         throw new GfsError('INVALID_ARGUMENT', `${count} writers; at most ${WRITERS_MAX} at a time`);
       }
       return { message: { first: await metadata.dealWriters(count) } };
+    },
+
+    nameAppender: async ({ message }) => {
+      const inode = inodeId(message.inode);
+      const { openId, appender, from, highest, truncations } = message;
+      const context = contextOf(parts, message.context);
+      const { caller, session } = context;
+      checkFileAccess(parts.access, { caller, session, openId, inode, write: true });
+      mustBeFile(unwrap(state.attributes(inode)));
+      const bad = badAppenderName(appender);
+      if (bad !== undefined) unwrap(bad);
+      const isThere = state.tables.appender(inode, appender) !== undefined;
+      const writer = isThere ? 0 : await metadata.dealWriters(1);
+      const body = { inode, appender, writer, from, highest, truncations };
+      return { message: unwrap(await metadata.execute(context, 'nameAppender', body)) };
     },
   };
 

@@ -7,6 +7,7 @@ import {
   type ExtentLocation,
   FileType,
   type FindChunksRequest,
+  type FindChunksResponse,
   type LengthCommit,
   type MasterDefinition,
   type ReportBadReplicaRequest,
@@ -212,7 +213,7 @@ export class FakeMaster {
     };
   }
 
-  #find(message: FindChunksRequest): { extents: ExtentLocation[]; fileLength: number } {
+  #find(message: FindChunksRequest): FindChunksResponse {
     this.#check(message.session);
     const node = this.node(message.inode);
     const wanted = message.last
@@ -230,6 +231,7 @@ export class FakeMaster {
     return {
       extents: wanted.map((extent) => this.#location(extent)),
       fileLength: node.attributes.length,
+      truncations: node.attributes.truncations,
     };
   }
 

@@ -129,6 +129,9 @@ const ATTEMPTS: Partial<Record<MethodName, (bob: Client, at: Private) => Promise
   commitLength: (bob, { file }) => [
     bob.call(methods.commitLength, { context: bob.context(BOB), inode: file, commit }),
   ],
+  nameAppender: (bob, { file }) => [
+    bob.call(methods.nameAppender, { context: bob.context(BOB), inode: file, appender: Buffer.from('a') }),
+  ],
   setAccessTimes: (bob, { file, symlink, sub }) =>
     [file, symlink, sub].map((inode) =>
       bob.call(methods.setAccessTimes, {

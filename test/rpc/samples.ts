@@ -169,6 +169,10 @@ export const MASTER_SAMPLES: Samples<MasterDefinition> = {
   ],
   addChunk: [{ context, inode: 5, fileOffset: 2 ** 40, openId: 9 }, { extent }],
   dealWriters: [{ count: 3 }, { first: 2 ** 52 }],
+  nameAppender: [
+    { context, inode: 5, openId: 9, appender: Buffer.from('a\0'), from: 2 ** 40, truncations: 3, highest: 9 },
+    { writer: 2 ** 52, from: 2 ** 40, truncations: 3, truncated: true, highest: 9 },
+  ],
   setLock: [
     { session: 12, number: 7, unanswered: [3, 5], inode: 5, openId: 9, lock, wait: true, ownerWaits: true },
     { attributes, beingWritten: true, changed: true },

@@ -71,7 +71,7 @@ async function randomLog(seed: number): Promise<World> {
       recorded: dice.below(version + 1),
       admitted: 0 as const,
     };
-    switch (dice.below(20)) {
+    switch (dice.below(21)) {
       case 0:
         if (sessions.length < 6 || dice.chance(0.1)) sessions.push(world.openSession());
         break;
@@ -156,6 +156,14 @@ async function randomLog(seed: number): Promise<World> {
         world.run('setAccessTimes', { reads }, context);
         break;
       }
+      case 20: {
+        const appender = bytes(dice.pick(['a', 'b', 'c']));
+        const from = dice.chance(0.5) ? dice.below(4 * CHUNK_SIZE) : undefined;
+        const told = { from, highest: dice.below(9), truncations: dice.below(3) };
+        const body = { inode, appender, writer: 1 + dice.below(50), ...told };
+        world.run('nameAppender', body, context);
+        break;
+      }
       case 11:
         world.run(
           'commitLength',
@@ -231,7 +239,7 @@ test('the tables equal a replay of the log, in both stores, however it is cut in
     }
     for (const { body } of world.log) kinds.add(body.$case);
   }
-  t.is(kinds.size, 22, [...kinds].join());
+  t.is(kinds.size, 23, [...kinds].join());
 });
 
 test('a record that is no command is CORRUPT, or at least nothing worse', (t) => {

@@ -1,6 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import type { InodeId } from '../../base/ids.ts';
 import { ok, type Result, refuse } from '../../base/result.ts';
+import { removeAppenders } from './appenders.ts';
 import { searchable } from './apply-create.ts';
 import type { Caller } from './commands.ts';
 import { withoutLink } from './links.ts';
@@ -98,6 +99,7 @@ export function removeEmptyDirectory(state: MetadataState, inode: Inode, time: T
 /** The row and the attributes of what has no name and is not open. */
 export function removeInode(state: MetadataState, inode: Inode): void {
   removeXattrs(state, inode);
+  if (inode.type === FileType.REGULAR) removeAppenders(state, inode.inode);
   state.tables.removeInode(inode.inode);
   state.progress.inodeCount -= 1;
 }

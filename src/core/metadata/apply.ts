@@ -1,5 +1,6 @@
 import { refuse } from '../../base/result.ts';
 import { prepareSetAccessTimes } from './apply-access-times.ts';
+import { prepareNameAppender } from './apply-appenders.ts';
 import { prepareSetAttributes } from './apply-attributes.ts';
 import {
   prepareAddChunk,
@@ -51,6 +52,7 @@ const PREPARE: { readonly [K in CommandCase]: Prepare<K> } = {
   shareExtents: prepareShareExtents,
   beginClone: prepareBeginClone,
   cloneExtent: prepareCloneExtent,
+  nameAppender: prepareNameAppender,
   reap: prepareReap,
   forgetGarbage: prepareForgetGarbage,
 };

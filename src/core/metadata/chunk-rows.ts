@@ -2,6 +2,7 @@ import { assert, must } from '../../base/assert.ts';
 import type { InodeId } from '../../base/ids.ts';
 import { type Refusal, refuse } from '../../base/result.ts';
 import { versionAfter } from '../lost-log.ts';
+import { lowerAppenders } from './appenders.ts';
 import type { NewChunk, RaiseVersion } from './commands.ts';
 import type { Chunk, Cut, Extent, Inode } from './rows.ts';
 import type { MetadataState } from './state.ts';
@@ -74,8 +75,9 @@ export function dropExtentsFrom(state: MetadataState, inode: InodeId, start: num
   for (;;) {
     const extents = state.tables.extentsFrom(inode, start, EXTENTS_PER_STEP);
     for (const extent of extents) dropExtent(state, inode, extent);
-    if (extents.length < EXTENTS_PER_STEP) return;
+    if (extents.length < EXTENTS_PER_STEP) break;
   }
+  lowerAppenders(state, inode, start);
 }
 
 /** Lets go of its chunk: when nothing else refers to it, its replicas are garbage. */

@@ -226,6 +226,17 @@ export interface CommandBodies {
     /** Whose write it is for. */
     readonly session: SessionId | 0;
   };
+  nameAppender: {
+    readonly inode: InodeId;
+    readonly appender: Buffer;
+    /** For one that is not there; 0: it was. */
+    readonly writer: number;
+    readonly from?: number | undefined;
+    /** Records up to this number were appended. */
+    readonly highest: number;
+    /** As in the file's attributes when `from` was so. */
+    readonly truncations: number;
+  };
   reap: { readonly inodes: InodeId[] };
   forgetGarbage: { readonly chunks: ChunkHandle[] };
 }
@@ -261,6 +272,7 @@ export interface CommandResults {
   shareExtents: Shared;
   beginClone: Done;
   cloneExtent: Extent;
+  nameAppender: NamedAppender;
   reap: Done;
   forgetGarbage: Done;
 }
@@ -286,6 +298,17 @@ export interface CreatedFile {
   readonly attributes: Attributes;
   /** False: the file was there and is opened. */
   readonly created: boolean;
+}
+export interface NamedAppender {
+  readonly writer: number;
+  /** Extents that end here or before hold none of its records that count. */
+  readonly from: number;
+  /** Records up to this number were appended, as far as that was told. */
+  readonly highest: number;
+  /** As in the file's attributes. */
+  readonly truncations: number;
+  /** What was known of where they lie was so before a truncation. */
+  readonly truncated: boolean;
 }
 /** What lost a name, as it is now. A link count of 0: gone, but a regular file's rows stay until it is reaped. */
 export interface Removed {

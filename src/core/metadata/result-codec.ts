@@ -113,6 +113,20 @@ const extent: Shape<Extent> = {
   }),
 };
 
+const namedAppender: Shape<CommandResults['nameAppender']> = {
+  write: (row, { writer, from, highest, truncations, truncated }) =>
+    row
+      .number(writer)
+      .number(from)
+      .number(highest)
+      .number(truncations)
+      .byte(truncated ? 1 : 0),
+  read(row) {
+    const [writer, from, highest, truncations] = [row.number(), row.number(), row.number(), row.number()];
+    return { writer, from, highest, truncations, truncated: row.byte() === 1 };
+  },
+};
+
 const SHAPES: { readonly [K in CommandCase]: Shape<CommandResults[K]> } = {
   format: done,
   openSession: done,
@@ -138,6 +152,7 @@ const SHAPES: { readonly [K in CommandCase]: Shape<CommandResults[K]> } = {
   shareExtents: shared,
   beginClone: done,
   cloneExtent: extent,
+  nameAppender: namedAppender,
   reap: done,
   forgetGarbage: done,
 };

@@ -1,6 +1,7 @@
 import type { ChunkHandle, InodeId, ServerId, SessionId } from '../../base/ids.ts';
 import type { RowReader, RowWriter } from './codec.ts';
 import type {
+  Appender,
   Attributes,
   Chunk,
   Cut,
@@ -161,6 +162,17 @@ export function writeGarbage(row: RowWriter, garbage: Garbage): RowWriter {
 
 export function readGarbage(row: RowReader): Garbage {
   return { members: readIds<ServerId>(row) };
+}
+
+export function writeAppender(row: RowWriter, appender: Appender): RowWriter {
+  const { writer, from, highest, truncations, usedAt } = appender;
+  return writeTime(row.number(writer).number(from).number(highest).number(truncations), usedAt);
+}
+
+export function readAppender(row: RowReader): Appender {
+  const writer = row.number();
+  const from = row.number();
+  return { writer, from, highest: row.number(), truncations: row.number(), usedAt: readTime(row) };
 }
 
 /** Nothing at all is a file that lost its last name. */

@@ -105,6 +105,19 @@ export interface Garbage {
   readonly members: ServerId[];
 }
 
+/** A writer of appends that a file has under a name (P15). */
+export interface Appender {
+  readonly writer: number;
+  /** Extents that end here or before hold none of its records that count. */
+  readonly from: number;
+  /** Records up to this number were appended; 0: none that was told. */
+  readonly highest: number;
+  /** As in the file's attributes when that was so. */
+  readonly truncations: number;
+  /** When it was last named. */
+  readonly usedAt: Time;
+}
+
 /** A regular file without a name, until it is reaped. */
 export interface Orphan {
   /** It never had a name; undefined: it lost its last one. */

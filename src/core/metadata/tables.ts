@@ -4,6 +4,7 @@ import { GfsError } from '../../base/errors.ts';
 import type { ChunkHandle, InodeId, ServerId, SessionId } from '../../base/ids.ts';
 import { RowReader, RowWriter } from './codec.ts';
 import {
+  readAppender,
   readChunk,
   readDirent,
   readExtent,
@@ -15,6 +16,7 @@ import {
   readServer,
   readSession,
   STORE_FORMAT,
+  writeAppender,
   writeChunk,
   writeDirent,
   writeExtent,
@@ -27,6 +29,7 @@ import {
   writeSession,
 } from './row-codecs.ts';
 import type {
+  Appender,
   Chunk,
   Dirent,
   Extent,
@@ -57,6 +60,7 @@ const Table = {
   SERVER: 13, // server
   LINK: 14, // inode, directory -> how many of its names beside the one its row counts are there
   XATTR: 20, // inode, name -> value
+  APPENDER: 21, // inode, name
 } as const;
 type Table = (typeof Table)[keyof typeof Table];
 
@@ -269,6 +273,37 @@ export class Tables {
     return found;
   }
 
+  appender(inode: InodeId, name: Uint8Array): Appender | undefined {
+    const row = this.#read(this.#appenderKey(inode, name));
+    return row && readAppender(row);
+  }
+  putAppender(inode: InodeId, name: Uint8Array, appender: Appender): void {
+    this.#store.put(this.#appenderKey(inode, name), writeAppender(this.#value.begin(), appender).finish());
+  }
+  removeAppender(inode: InodeId, name: Uint8Array): void {
+    this.#removeExisting(this.#appenderKey(inode, name), 'a removed appender was there');
+  }
+  /** All of a file, in the order of their names' bytes. */
+  appenders(inode: InodeId): (Appender & { readonly appender: Buffer })[] {
+    const found: (Appender & { readonly appender: Buffer })[] = [];
+    const range = {
+      from: this.#table(Table.APPENDER).ordered(inode).finish(),
+      end: this.#endKey
+        .begin()
+        .byte(Table.APPENDER)
+        .ordered(inode + 1)
+        .finish(),
+    };
+    this.#store.scan(range, (key, value) => {
+      const reader = this.#keyReader.begin(key);
+      reader.byte();
+      reader.ordered();
+      found.push({ appender: reader.rest(), ...readAppender(this.#reader.begin(value)) });
+      return true;
+    });
+    return found;
+  }
+
   orphan(inode: InodeId): Orphan | undefined {
     const row = this.#read(this.#numberKey(Table.ORPHAN, inode));
     return row && readOrphan(row);
@@ -392,6 +427,10 @@ export class Tables {
 
   #xattrKey(inode: InodeId, name: Uint8Array): Uint8Array {
     return this.#table(Table.XATTR).ordered(inode).raw(name).finish();
+  }
+
+  #appenderKey(inode: InodeId, name: Uint8Array): Uint8Array {
+    return this.#table(Table.APPENDER).ordered(inode).raw(name).finish();
   }
 
   #resultKey(session: SessionId, number: number): Uint8Array {
