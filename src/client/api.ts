@@ -291,6 +291,25 @@ export interface AppendWriter {
   close(): Promise<void>;
 }
 
+/**
+ * An appender that the file has under a name: its records have numbers that rise by one, and each is in the file once, whichever
+ * process appends it, and however often. So whoever does not know what became of a record appends it again, by the same name
+ * and number, when its process or this one was killed meanwhile as well as after an error.
+ */
+export interface NamedAppender {
+  /**
+   * As `GfsFile.append`, of the record with this number. Resolves to where it lies; one that was appended before is not appended
+   * again. The first number of all may be any; after a truncation that took records away, any that is higher. Calls need
+   * not wait for one another: up to 64 go together, in the order of their numbers. `bytes` of a repeated record are believed
+   * to be the same. Errors have the fields of those of `GfsFile.append`, and in these, `highest` is the latest number:
+   * INVALID_ARGUMENT: a record before this one is missing; nothing was appended.
+   * EXISTS: it was appended, but before the latest 64, and where it lies is not kept any more.
+   */
+  append(sequence: number, bytes: Bytes, waiting?: Waiting): Promise<number>;
+  /** Waits for the answers to what was asked for. `GfsFile.close` does it too. */
+  close(): Promise<void>;
+}
+
 export interface Allocation {
   /** The range becomes zeros, whatever was written there; no byte is sent for it. */
   readonly zeros?: boolean;
@@ -370,6 +389,11 @@ export interface GfsFile {
   append(bytes: Bytes, waiting?: Waiting): Promise<number>;
   /** Another writer of this open file: its records follow one another, and go beside those of others. */
   newAppendWriter(): AppendWriter;
+  /**
+   * The file's appender with this name of 1 to 64 bytes, which is made if there is none. Two processes may have it at a time: no
+   * record is there twice, but one of them may get an error. NO_SPACE: the file has 4,096, all of them used within a day.
+   */
+  appender(name: Uint8Array, waiting?: Waiting): Promise<NamedAppender>;
   truncate(length: number, waiting?: Waiting): Promise<void>;
   /**
    * Takes set-id bits away, if there may be any. The master does that when it is told of writes by anybody but root; whoever

@@ -139,7 +139,7 @@ export class AppendQueue {
 }
 
 /** A record that waits for its turn, and then for its answer, no longer than its own deadline and signal allow. */
-class QueuedRecord {
+export class QueuedRecord {
   readonly bytes: Bytes;
   readonly length: number;
   readonly patience: Patience;

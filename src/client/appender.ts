@@ -1,24 +1,23 @@
 import type { Bytes } from '../base/bytes.ts';
 import type { Env } from '../base/env.ts';
-import { codeOf } from '../base/errors.ts';
 import { SECOND_MS } from '../base/units.ts';
 import type { Rules } from '../core/rules.ts';
 import { type ExtentLocation, type MutateResponse, MutationKind } from '../rpc/messages.ts';
 import { telling, wasNotOrdered } from './applied.ts';
-import { type ChunkWriter, hasRoomElsewhere, type MutationId } from './chunk-writer.ts';
+import type { ChunkWriter, MutationId } from './chunk-writer.ts';
 import type { ExtentSpan } from './extent-map.ts';
 import type { FileState } from './file-state.ts';
 import type { Access, Locations, Suspicion } from './locations.ts';
 import { isTransient, Patience } from './patience.ts';
 
 /** So long what was the file's last extent is taken for that without asking the master. */
-const LAST_EXTENT_AGE_MS_MAX = 1 * SECOND_MS;
+export const LAST_EXTENT_AGE_MS_MAX = 1 * SECOND_MS;
 const LONG_AGO_MS = Number.NEGATIVE_INFINITY;
 /** While the master does not answer in that time, what was the last extent must do. */
 const REVALIDATE_MS_MAX = SECOND_MS / 4;
 
 /** Where to append. */
-interface End {
+export interface End {
   /** A file offset inside the last extent, or inside the one that is to be begun. */
   readonly fileOffset: number;
   /** The file is at least this long. */
@@ -94,7 +93,7 @@ export class Appender {
       // The primary knows how long that chunk is.
       end = { fileOffset: appendedTo.start, fileLength: 0, chunk: appendedTo };
       if (learntAtMs - appendedTo.learntAtMs < LAST_EXTENT_AGE_MS_MAX) learntAtMs = appendedTo.learntAtMs;
-      else end = (await this.#findEndIfAnswered(access, patience)) ?? end;
+      else end = (await findEndIfAnswered(this.#env, this.#locations, access, patience)) ?? end;
     }
     for (;;) {
       const outcome = await this.#pursue(access, end, record, patience, fate);
@@ -117,26 +116,8 @@ export class Appender {
     }
   }
 
-  /** Nothing while the master does not answer: a file that is being appended to goes on without it. */
-  async #findEndIfAnswered(access: Access, { deadlineMs, signal }: Patience): Promise<End | undefined> {
-    const limitMs = Math.min(deadlineMs, this.#env.monotonicMs() + REVALIDATE_MS_MAX);
-    const patience = new Patience(this.#env, { deadlineMs: limitMs, signal }, REVALIDATE_MS_MAX);
-    try {
-      return await this.#findEnd(access, patience);
-    } catch (error) {
-      if (isTransient(error)) return undefined;
-      throw error;
-    }
-  }
-
-  async #findEnd(access: Access, patience: Patience): Promise<End> {
-    const { span, fileLength } = await this.#locations.last(access, patience);
-    if (span === undefined) return { fileOffset: fileLength, fileLength, chunk: undefined };
-    const { start, location } = span;
-    if (span.end > fileLength && !location.sealed) return { fileOffset: start, fileLength, chunk: location };
-    // It is full, or the file was extended over its end.
-    const end = Math.max(fileLength, span.end);
-    return { fileOffset: end, fileLength: end, chunk: undefined };
+  #findEnd(access: Access, patience: Patience): Promise<End> {
+    return findEnd(this.#locations, access, patience);
   }
 
   /** The end of the file once one of its extents is known to be sealed at that length. */
@@ -177,46 +158,43 @@ export class Appender {
       }
       // A truncation may have been what came between: the end that was known before is no end any more.
       if (chunkOffset > 0) fileLength = (await this.#locations.last(access, patience)).fileLength;
-      span = await this.#spanFor(access, { start, end: chunkOffset }, suspicion, patience);
+      span = await this.#writer.spanForAppend(access, { start, end: chunkOffset }, suspicion, patience);
       // Refused for its version's sake: the file may end elsewhere by now.
       if (!fate.mayBeApplied && !isAt(span?.location, first.location)) return { kind: 'gone' };
     }
     return { kind: 'gone' };
   }
+}
 
-  /**
-   * The extent again, with a primary. Where its servers have no room and none can be spared, the chunk ends at what it
-   * holds: then it says whether the record is in it, and the next one is on servers that have room.
-   */
-  async #spanFor(
-    access: Access,
-    { start, end }: { start: number; end: number },
-    suspicion: Suspicion | undefined,
-    patience: Patience,
-  ): Promise<ExtentSpan | undefined> {
-    try {
-      return await this.#locations.forAppend(access, start, suspicion, patience);
-    } catch (error) {
-      if (suspicion?.full === undefined || !hasRoomElsewhere(error)) throw error;
-      return await this.#sealed(access, { start, end }, error, patience);
-    }
-  }
+/** Asks the master where the file ends. */
+export async function findEnd(locations: Locations, access: Access, patience: Patience): Promise<End> {
+  const { span, fileLength } = await locations.last(access, patience);
+  if (span === undefined) return { fileOffset: fileLength, fileLength, chunk: undefined };
+  const { start, location } = span;
+  if (span.end > fileLength && !location.sealed) return { fileOffset: start, fileLength, chunk: location };
+  // It is full, or the file was extended over its end.
+  const end = Math.max(fileLength, span.end);
+  return { fileOffset: end, fileLength: end, chunk: undefined };
+}
 
-  async #sealed(
-    access: Access,
-    { start, end }: { start: number; end: number },
-    refusal: unknown,
-    patience: Patience,
-  ): Promise<ExtentSpan | undefined> {
-    try {
-      return (await this.#writer.seal(access, start, end, patience))?.span;
-    } catch (error) {
-      // An empty chunk has no end that another could begin behind.
-      throw codeOf(error) === 'INVALID_ARGUMENT' ? refusal : error;
-    }
+/** Nothing while the master does not answer: a file that is being appended to goes on without it. */
+export async function findEndIfAnswered(
+  env: Env,
+  locations: Locations,
+  access: Access,
+  { deadlineMs, signal }: Patience,
+): Promise<End | undefined> {
+  const limitMs = Math.min(deadlineMs, env.monotonicMs() + REVALIDATE_MS_MAX);
+  const patience = new Patience(env, { deadlineMs: limitMs, signal }, REVALIDATE_MS_MAX);
+  try {
+    return await findEnd(locations, access, patience);
+  } catch (error) {
+    if (isTransient(error)) return undefined;
+    throw error;
   }
 }
 
-function isAt(known: End['chunk'], { chunk, version }: ExtentLocation): boolean {
+/** The extent has that chunk, at that version. */
+export function isAt(known: End['chunk'], { chunk, version }: ExtentLocation): boolean {
   return known?.chunk === chunk && known.version === version;
 }

@@ -9,6 +9,7 @@ import {
   type MutateResponse,
   MutationKind,
   type PushId,
+  type RecallResponse,
   type Replica,
 } from '../rpc/messages.ts';
 import {
@@ -24,7 +25,7 @@ import type { Patience } from './patience.ts';
 import type { Session } from './session.ts';
 import type { Unsynced } from './unsynced-chunks.ts';
 
-const { mutate, sync, chunkLength } = ChunkserverDefinition.methods;
+const { mutate, sync, chunkLength, recall } = ChunkserverDefinition.methods;
 
 export interface ChunkWriterOptions extends ChunkPusherOptions {
   readonly locations: Locations;
@@ -184,6 +185,38 @@ export class ChunkWriter {
     return sealed;
   }
 
+  /**
+   * The extent that is appended to again, with a primary. Where its servers have no room and none can be spared, the chunk ends
+   * at what it holds: then it says whether a record is in it, and the next one is on servers that have room.
+   */
+  async spanForAppend(
+    access: Access,
+    { start, end }: { start: number; end: number },
+    suspicion: Suspicion | undefined,
+    patience: Patience,
+  ): Promise<ExtentSpan | undefined> {
+    try {
+      return await this.#options.locations.forAppend(access, start, suspicion, patience);
+    } catch (error) {
+      if (suspicion?.full === undefined || !hasRoomElsewhere(error)) throw error;
+      return await this.#sealedSpan(access, { start, end }, error, patience);
+    }
+  }
+
+  async #sealedSpan(
+    access: Access,
+    { start, end }: { start: number; end: number },
+    refusal: unknown,
+    patience: Patience,
+  ): Promise<ExtentSpan | undefined> {
+    try {
+      return (await this.seal(access, start, end, patience))?.span;
+    } catch (error) {
+      // An empty chunk has no end that another could begin behind.
+      throw codeOf(error) === 'INVALID_ARGUMENT' ? refusal : error;
+    }
+  }
+
   /** The rest belongs to another extent, which the master may not know to begin already. */
   async #leaveSealed(access: Access, span: ExtentSpan, patience: Patience): Promise<void> {
     const { length, sealed } = await this.lengthOf(access, span.start, patience);
@@ -279,6 +312,18 @@ export class ChunkWriter {
     return (await this.#options.pool.callWatched(address, chunkLength, { chunk, version }, options)).message;
   }
 
+  /** One question to one member: what the chunk's table of appends says of a writer. */
+  async recallAt(
+    { chunk, version }: ExtentLocation,
+    { address }: Replica,
+    writer: number,
+    patience: Patience,
+  ): Promise<RecallResponse> {
+    const options = patience.attempt(ATTEMPT_MS_MAX);
+    return (await this.#options.pool.callWatched(address, recall, { chunk, version, writer }, options))
+      .message;
+  }
+
   /** Does `work` at the primary of the extent at `fileOffset`, whichever that is when it succeeds. */
   async atPrimary(
     access: Access,
@@ -350,7 +395,7 @@ export function dataOf(bytes: Bytes): WriteData {
   };
 }
 
-function primaryOf({ primary, members, chunk }: ExtentLocation): Replica {
+export function primaryOf({ primary, members, chunk }: ExtentLocation): Replica {
   const found = members.find(({ server }) => server === primary);
   if (found === undefined) throw new GfsError('NOT_READY', `chunk ${hex(chunk)} has no primary`);
   return found;

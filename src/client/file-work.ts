@@ -1,11 +1,12 @@
 import { must } from '../base/assert.ts';
-import { type Bytes, lengthOf } from '../base/bytes.ts';
+import { type Bytes, lengthOf, NO_BYTES } from '../base/bytes.ts';
 import { recordBytesMax } from '../base/constants.ts';
 import type { Env } from '../base/env.ts';
 import { codeOf, GfsError } from '../base/errors.ts';
 import type { InodeId } from '../base/ids.ts';
 import { GiB } from '../base/units.ts';
 import { hasSetIds } from '../core/metadata/permissions.ts';
+import type { Rules } from '../core/rules.ts';
 import { type Attributes, MasterDefinition } from '../rpc/messages.ts';
 import type { Allocation, AttributeChanges, Waiting } from './api.ts';
 import { AppendQueue } from './append-queue.ts';
@@ -16,6 +17,7 @@ import { type ChunkWriter, dataOf } from './chunk-writer.ts';
 import type { DataFinder } from './data-finder.ts';
 import type { Owner } from './dirty-ranges.ts';
 import type { Entries } from './entries.ts';
+import type { ExtentSpan } from './extent-map.ts';
 import { FileAllocator } from './file-allocator.ts';
 import type { CopyPlace, FileCopier } from './file-copier.ts';
 import { FileReports, NO_CHANGE } from './file-reports.ts';
@@ -25,6 +27,8 @@ import type { Asked, KnownEntries } from './known-entries.ts';
 import type { Access, Locations } from './locations.ts';
 import { Locks } from './locks.ts';
 import type { MasterLink } from './master-link.ts';
+import { NamedAppendQueue } from './named-appender.ts';
+import { NamedWriter } from './named-writer.ts';
 import { Patience, within } from './patience.ts';
 import type { Range, RangeZeroer } from './range-zeroer.ts';
 import { type ReadaheadBudget, ReadStream } from './read-stream.ts';
@@ -61,6 +65,7 @@ export interface FileWorkOptions {
   readonly copier: FileCopier;
   readonly appender: Appender;
   readonly writers: Writers;
+  readonly withoutRules: Rules;
   readonly cache: BlockCache;
   readonly readahead: ReadaheadBudget;
   readonly share: WriteBehindShare;
@@ -184,6 +189,41 @@ export class FileWork {
       takeWriter: (patience) => writers.take(patience),
       giveBack: (writer) => writers.giveBack(writer),
       append: (writer, bytes, patience) => this.#append(state, access, writer, bytes, patience),
+    });
+  }
+
+  /** The appends of this open file by a name that the file knows. */
+  async newNamedQueue(
+    state: FileState,
+    access: Access,
+    name: Uint8Array,
+    patience: Patience,
+  ): Promise<NamedAppendQueue> {
+    const { env, chunkSizeBytes } = this.#options;
+    let { truncations } = state;
+    let end = 0;
+    const onAppended = (span: ExtentSpan, fileOffset: number, bytes: Bytes) => {
+      state.unsynced.acknowledged(span);
+      // One writer's records follow one another.
+      if (fileOffset < end) state.cutElsewhere(fileOffset);
+      end = fileOffset + lengthOf(bytes);
+      state.untold.by(access.caller);
+      state.appended(fileOffset, bytes, truncations);
+    };
+    const onFound = (span: ExtentSpan, foundEnd: number) => onAppended(span, foundEnd, NO_BYTES);
+    const writer = new NamedWriter({ ...this.#options, access, name, onFound });
+    await writer.name(patience);
+    return new NamedAppendQueue({
+      env,
+      recordBytesMax: recordBytesMax(chunkSizeBytes),
+      writer,
+      pass: async (work, patience) => {
+        // Writes of this client may lie at the end of the file.
+        if (!state.isIdle) await this.drained(state, patience);
+        ({ truncations } = state);
+        await state.appends.pass(work);
+      },
+      onAppended,
     });
   }
 

@@ -189,6 +189,7 @@ class Client implements Api {
       writer,
       zeroer,
       appender: new Appender(env, locations, writer, options.withoutRules ?? NO_RULES),
+      withoutRules: options.withoutRules ?? NO_RULES,
       writers: new Writers(session),
       cache,
       readahead: new ReadaheadBudget(readaheadBytesMax * READERS_AHEAD),

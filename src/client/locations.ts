@@ -276,6 +276,28 @@ export class Locations {
     }
   }
 
+  /** All extents that end behind an offset, as they were at one moment, and how often the file was truncated then. */
+  async allFrom(
+    access: Access,
+    fileOffset: number,
+    patience: Patience,
+  ): Promise<{ extents: ExtentLocation[]; truncations: number }> {
+    const extents: ExtentLocation[] = [];
+    for (let position = fileOffset, first: number | undefined; ; ) {
+      const found = await this.#find(access, { fileOffset: position, count: 1000 }, patience);
+      const { truncations } = found;
+      if (truncations !== (first ?? truncations)) {
+        await patience.pause(new GfsError('NOT_READY', `inode ${access.inode} was truncated meanwhile`));
+        return await this.allFrom(access, fileOffset, patience);
+      }
+      first = truncations;
+      extents.push(...found.extents);
+      const last = found.extents.at(-1);
+      if (last === undefined) return { extents, truncations };
+      position = Math.max(this.#cache.endOf(last), last.start + 1);
+    }
+  }
+
   /** What the first mutation of a new chunk tells its servers (P23); nothing once it has taken one of ours. */
   firstRecord(location: ExtentLocation): VersionRecord | undefined {
     return this.#chunks.firstRecord(location);

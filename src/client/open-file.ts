@@ -15,6 +15,7 @@ import type {
   LockGrant,
   LockRange,
   LockRequest,
+  NamedAppender,
   OpenMode,
   Waiting,
 } from './api.ts';
@@ -53,7 +54,7 @@ export class OpenFile implements GfsFile {
   readonly #onClosed: () => void;
   /** Errors of write-behind up to this one are told, or were before this file was opened. */
   #errorsTold: number;
-  readonly #appendQueues = new Set<AppendQueue>();
+  readonly #appendQueues = new Set<Pick<AppendQueue, 'close'>>();
   #ownAppends: AppendWriter | undefined;
   #closing: Promise<void> | undefined;
 
@@ -125,6 +126,28 @@ export class OpenFile implements GfsFile {
         try {
           this.#checkWritable(0, lengthOf(bytes));
           return await queue.append(bytes, this.#work.patience(waiting));
+        } catch (error) {
+          throw telling(error, 'no');
+        }
+      },
+      close: async () => {
+        await queue.close();
+        this.#appendQueues.delete(queue);
+      },
+    };
+  }
+
+  async appender(name: Uint8Array, waiting?: Waiting): Promise<NamedAppender> {
+    this.#checkWritable(0, 0);
+    const patience = this.#work.patience(waiting);
+    const queue = await this.#work.newNamedQueue(this.#state, this.#access, Buffer.from(name), patience);
+    this.#checkWritable(0, 0);
+    this.#appendQueues.add(queue);
+    return {
+      append: async (sequence, bytes, waiting) => {
+        try {
+          this.#checkWritable(0, lengthOf(bytes));
+          return await queue.append(sequence, bytes, this.#work.patience(waiting));
         } catch (error) {
           throw telling(error, 'no');
         }
