@@ -19,6 +19,7 @@ import { Simulation } from './simulation.ts';
 import { Appends } from './workloads/appends.ts';
 import { Copies } from './workloads/copies.ts';
 import { Locks } from './workloads/locks.ts';
+import { NamedAppends } from './workloads/named-appends.ts';
 import { Namespace } from './workloads/namespace.ts';
 import { RandomWrites } from './workloads/random-writes.ts';
 import { Turns } from './workloads/turns.ts';
@@ -30,6 +31,7 @@ const CONVERGE_MS = 5 * MINUTE_MS;
 const WORKLOADS = {
   'random-writes': RandomWrites,
   appends: Appends,
+  'named-appends': NamedAppends,
   namespace: Namespace,
   turns: Turns,
   locks: Locks,
@@ -41,6 +43,7 @@ const MIXTURES: readonly (readonly WorkloadName[])[] = [
   ['random-writes'],
   ['random-writes', 'namespace'],
   ['appends'],
+  ['named-appends'],
   ['appends', 'namespace'],
   ['random-writes', 'appends'],
   ['turns'],

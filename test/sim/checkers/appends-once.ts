@@ -65,6 +65,18 @@ export class AppendLog {
     return { number, bytes: recordOf(writer.id, number, length) };
   }
 
+  /** A record that was sent before, once more. */
+  again(writer: Writer, number: number): Buffer {
+    const sent = this.#sent.get(keyOf(writer.id, number));
+    assert(sent !== undefined, 'what is sent again was sent');
+    return recordOf(writer.id, number, sent.length);
+  }
+
+  /** Where it was acknowledged to be. */
+  offsetOf(writer: Writer, number: number): number | undefined {
+    return this.#sent.get(keyOf(writer.id, number))?.offset;
+  }
+
   acknowledged(writer: Writer, number: number, offset: number): void {
     const sent = this.#sent.get(keyOf(writer.id, number));
     assert(sent !== undefined, 'what is acknowledged was sent');
