@@ -210,7 +210,8 @@ export class NamedWriter {
     const last = extents.at(-1);
     if (last === undefined || last.start !== span.start || last.chunk !== span.location.chunk)
       return undefined;
-    const recalled = await this.#settled.recall(extents, this.#named.writer, patience);
+    const before = this.#options.withoutRules.has('A1') ? [last] : extents;
+    const recalled = await this.#settled.recall(before, this.#named.writer, patience);
     if (recalled === undefined) return undefined;
     for (const { start, entry } of recalled) if (entry !== undefined) this.known.noteEntry(start, entry);
     const there = recalled.at(-1);
@@ -223,7 +224,8 @@ export class NamedWriter {
   /** What was cut off is not there. */
   #tellFound(span: ExtentSpan, { records }: TableEntry, chunkLength: number): void {
     const ends = records.map(({ chunkOffset, length }) => Math.min(chunkOffset + length, chunkLength));
-    this.#options.onFound(span, span.start + Math.max(0, ...ends));
+    const end = Math.max(0, ...ends);
+    if (end > 0) this.#options.onFound(span, span.start + end);
   }
 
   /** So that whoever comes after this process has little to search. */

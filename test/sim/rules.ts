@@ -28,6 +28,8 @@ const PLANS: Readonly<Record<Rule, Partial<Plan>>> = {
   P19: writes('kill a server', 'kill all'),
   P20: { workloads: ['copies'], faultsMs: 6 * SECOND_MS, faults: faultsOf('slow network') },
   P21: appends('kill the master', 'kill a client'),
+  // Who comes after a client that died looks for its records.
+  A1: { ...appends('kill a client', 'answers lost'), workloads: ['named-appends'] },
   // A client tells late what it holds.
   L1: often(locks(MINUTE_MS, 'kill the master', 'partition', 'pause')),
   // What a client had sent is on its way for longer than its session lasts.
