@@ -291,3 +291,27 @@ test('two clients that append the same numbers at the same time never do so twic
     });
   }
 });
+
+test('a batch that is still on its way when another client goes on behind its extent does not land there', (t) =>
+  inRealCluster(5, async (cluster) => {
+    const { client, connect, envOf, network, sleep } = cluster;
+    const inode = await newLog(client);
+    const other = await connect();
+    const late = await opened(other, inode);
+    const told = new Map([[1, await late.appender.append(1, [record(1)])]]);
+    for (const server of ['s1', 's2', 's3']) network.block('c2', server);
+    const patient = { deadlineMs: envOf(other).monotonicMs() + 300 * SECOND_MS };
+    const answered = late.appender.append(2, [record(2)], patient);
+    // An attempt is given up, of which nobody knows what became of it: the next one is at the same chunk.
+    await sleep(40 * SECOND_MS);
+    const { file, appender } = await opened(client, inode);
+    // The extent is not the last one any more, and nobody has sealed it.
+    await file.allocate(600 * KiB, 1);
+    told.set(2, await appender.append(2, [record(2)]));
+    t.true(where(told, 2) > 600 * KiB);
+    network.healAll();
+    t.is(await answered, where(told, 2));
+    told.set(3, await late.appender.append(3, [record(3)]));
+    await checkOnce(t, cluster, inode, told);
+    await file.close();
+  }));
