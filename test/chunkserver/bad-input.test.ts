@@ -81,7 +81,7 @@ async function mutate(
   const checksums = kind === WRITE ? checksumsOf([data], chunkOffset) : [crc32(data)];
   const request = {
     ...{ chunk: CHUNK, version: VERSION, writer: 1, number: 6, chunkOffset, pushId: undefined },
-    ...{ length: data.length, checksums, first: undefined, payload: EMPTY, ...change },
+    ...{ length: data.length, checksums, first: undefined, recordLengths: [], payload: EMPTY, ...change },
   };
   const payload = request.pushId === undefined ? [data] : [];
   await cluster.at(0).connection.call(methods.mutate, request, { payload });
