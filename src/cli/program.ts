@@ -29,7 +29,7 @@ export function createProgram(name: string, description: string): Command {
   const program = new Command(name).description(description);
   program.version(VERSION, '--version', 'print the version and end');
   program.helpOption('--help', 'show this help and end');
-  program.configureHelp({ helpWidth: 80, sortOptions: false });
+  program.configureHelp({ helpWidth: 80, sortOptions: false, subcommandTerm: (command) => command.name() });
   program.configureOutput({ writeErr: () => undefined, outputError: () => undefined });
   program.exitOverride();
   return program;
@@ -46,17 +46,19 @@ export function addKey<T = string>(
   option.env(options.env ?? `GFS_${option.name().replace(/-/g, '_').toUpperCase()}`);
   if (options.default !== undefined) option.default(options.default, options.defaultText);
   if (options.required) REQUIRED.add(option);
-  if (options.parse) {
-    const { parse } = options;
-    option.argParser((text) => {
-      try {
-        return parse(text);
-      } catch (error) {
-        throw new InvalidArgumentError(messageOf(error));
-      }
-    });
-  }
+  if (options.parse) option.argParser(checked(options.parse));
   command.addOption(option);
+}
+
+/** For commander: what `parse` refuses is a wrong call. */
+export function checked<T>(parse: Parse<T>): Parse<T> {
+  return (text) => {
+    try {
+      return parse(text);
+    } catch (error) {
+      throw new InvalidArgumentError(messageOf(error));
+    }
+  };
 }
 
 /** `--config FILE`; call it last, so that it reads the file after all keys are known. */

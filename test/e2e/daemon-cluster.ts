@@ -58,7 +58,7 @@ export class DaemonCluster {
   readonly network: Namespaces | undefined;
   readonly #options: DaemonClusterOptions;
   readonly #dataDirectory: string;
-  readonly #masterAddress: string;
+  readonly masterAddress: string;
 
   static async create(options: DaemonClusterOptions = {}): Promise<DaemonCluster> {
     return new DaemonCluster(options, options.namespaces ? 7400 : await freePort());
@@ -78,8 +78,8 @@ export class DaemonCluster {
       this.#removeDirectories();
       throw error;
     }
-    this.#masterAddress = `${this.network?.addressOf('master') ?? '127.0.0.1'}:${masterPort}`;
-    const listen = ['--listen', this.#masterAddress, '--chunk-size', chunkSize];
+    this.masterAddress = `${this.network?.addressOf('master') ?? '127.0.0.1'}:${masterPort}`;
+    const listen = ['--listen', this.masterAddress, '--chunk-size', chunkSize];
     const data = ['--data', this.dataOf('master')];
     this.master = this.#daemon('master', MASTER, ...data, ...listen, ...(options.master ?? []));
     this.servers = serverNames.map((name) => this.#server(name, this.dataOf(name)));
@@ -123,7 +123,7 @@ export class DaemonCluster {
 
   /** `gfs COMMAND ...`, its exit code and what it printed. */
   async gfs(...args: string[]): Promise<Finished> {
-    return await this.#atDesk(GFS, ...args, '--master', this.#masterAddress);
+    return await this.#atDesk(GFS, ...args, '--master', this.masterAddress);
   }
 
   /** The chunks of a file, by its path in the file system. */
@@ -143,7 +143,7 @@ export class DaemonCluster {
 
   /** What is wrong with the members of these files' chunks: by their servers' checksums, they should be identical. */
   async checkMembers(paths: readonly string[]): Promise<readonly string[]> {
-    const argv = [CHECK_MEMBERS, this.#masterAddress, ...paths.map((path) => `/${path}`)];
+    const argv = [CHECK_MEMBERS, this.masterAddress, ...paths.map((path) => `/${path}`)];
     const { code, stdout, stderr } = await this.#atDesk(...argv);
     if (code !== 0) throw new Error(stderr);
     return JSON.parse(stdout) as string[];
@@ -192,7 +192,7 @@ export class DaemonCluster {
   }
 
   #server(name: string, dataDirectory: string): Daemon {
-    const keys = ['--data', dataDirectory, '--master', this.#masterAddress, '--reserve', '64MiB'];
+    const keys = ['--data', dataDirectory, '--master', this.masterAddress, '--reserve', '64MiB'];
     // A server keeps the address where it was known, as one with a fixed port does.
     const listen = this.network === undefined ? [] : ['--listen', `${this.network.addressOf(name)}:7500`];
     return this.#daemon(name, CHUNKSERVER, ...keys, ...listen);
@@ -202,7 +202,7 @@ export class DaemonCluster {
     const path = join(this.directory, `mnt-${name}`);
     mkdirSync(path);
     const options = ['-o', this.#options.mountOptions ?? 'defaults'];
-    const argv = [MOUNT, '--master', this.#masterAddress, '-f', ...options, path];
+    const argv = [MOUNT, '--master', this.masterAddress, '-f', ...options, path];
     return { path, daemon: this.#daemonOn(node, name, argv) };
   }
 }

@@ -5,7 +5,7 @@ import type { Env } from '../../base/env.ts';
 import { GfsError } from '../../base/errors.ts';
 import { NodeEnv } from '../../base/node-env.ts';
 import { SECOND_MS } from '../../base/units.ts';
-import type { Identity } from '../../client/api.ts';
+import type { ClientOptions, Identity } from '../../client/api.ts';
 import { GfsClient } from '../../client/gfs-client.ts';
 import type { Method, Network, Reply } from '../../rpc/network.ts';
 import { NodeNetwork } from '../../rpc/node-network.ts';
@@ -73,20 +73,23 @@ export async function askServer<Req, Res>(
   }
 }
 
+/** What a command wants of its client that others do not. */
+export interface ClientNeeds extends Pick<ClientOptions, 'ioTimeoutMs' | 'cacheBytes'> {
+  /** For the session to be there, and for each call unless `ioTimeoutMs` says more. */
+  readonly patienceMs?: number;
+}
+
 /** Runs `work` with a client of its own, and closes that however it ends. */
 export async function withClient<T>(
   world: World,
   masters: readonly string[],
   program: string,
   work: (client: GfsClient) => Promise<T>,
+  { patienceMs = PATIENCE_MS, ...more }: ClientNeeds = {},
 ): Promise<T> {
-  const client = await GfsClient.connect({
-    ...world,
-    masters,
-    host: hostname(),
-    program,
-    ioTimeoutMs: PATIENCE_MS,
-  });
+  const { env } = world;
+  const options = { ...world, masters, host: hostname(), program, ioTimeoutMs: patienceMs, ...more };
+  const client = await GfsClient.connect(options, { deadlineMs: env.monotonicMs() + patienceMs });
   try {
     return await work(client);
   } finally {

@@ -1,14 +1,11 @@
 import type { Command } from 'commander';
 import { hex, inodeId } from '../../base/ids.ts';
 import type { FileStatus } from '../../client/api.ts';
-import {
-  type Attributes,
-  type ChunkState,
-  ChunkserverDefinition,
-  FileType,
-  MasterDefinition,
-  type Time,
-} from '../../rpc/messages.ts';
+import { type ChunkState, ChunkserverDefinition, FileType, MasterDefinition } from '../../rpc/messages.ts';
+import { isoText, octalText, typeText } from '../files/mode-text.ts';
+import { named } from '../files/named-error.ts';
+import { clusterPath } from '../files/places.ts';
+import { shown } from '../files/shown-name.ts';
 import {
   addCommonKeys,
   askMaster,
@@ -55,22 +52,22 @@ export function addStat(gfs: Command): void {
     .description('show a file: attributes, chunks, and where their copies are');
   addCommonKeys(command, { json: true });
   command.addHelpText('after', '\nExample: gfs stat /photos/2024/beach.raw');
-  command.action(async (path: string, { master, json }: CommonKeys) => {
+  command.action(async (argument: string, { master, json }: CommonKeys) => {
+    const path = clusterPath(argument);
     const world = realWorld();
     const caller = ownIdentity();
-    const status = await withClient(world, master, `gfs stat ${path}`, async (client) => {
-      const { inode, type, ...attributes } = await client.resolve(
-        Buffer.from(path),
-        { followLast: false },
-        { caller },
-      );
-      if (type !== FileType.FILE_TYPE_REGULAR)
-        return { attributes: { inode, type, ...attributes }, extents: [] };
-      return await client.statFile(inodeId(inode), { caller });
+    const status = await withClient(world, master, 'gfs stat', async (client) => {
+      try {
+        const attributes = await client.resolve(path, { followLast: false }, { caller });
+        if (attributes.type !== FileType.FILE_TYPE_REGULAR) return { attributes, extents: [] };
+        return await client.statFile(inodeId(attributes.inode), { caller });
+      } catch (error) {
+        throw named(path, error);
+      }
     });
     const { servers } = await askMaster(world, master, MasterDefinition.methods.listServers, {});
     const alive = servers.filter((server) => server.alive);
-    print(await describe(world, status, alive), json, (value) => text(path, value));
+    print(await describe(world, status, alive), json, (value) => text(shown(path), value));
   });
 }
 
@@ -82,13 +79,13 @@ async function describe(
   const states = await replicaStates(world, { extents, servers });
   return {
     inode: attributes.inode,
-    type: typeName(attributes),
-    mode: (attributes.mode & 0o7777).toString(8).padStart(4, '0'),
+    type: typeText(attributes.type),
+    mode: octalText(attributes.mode),
     uid: attributes.uid,
     gid: attributes.gid,
     links: attributes.linkCount,
     length: attributes.length,
-    mtime: iso(attributes.mtime),
+    mtime: isoText(attributes.mtime),
     extents: extents.map(({ start, chunk, version, sealed, primary, members }) => ({
       start,
       handle: chunk,
@@ -160,21 +157,4 @@ function text(path: string, file: FileDescription): string {
     ].join(' '),
   ]);
   return `${overview}\n\n${table(['OFFSET', 'CHUNK', 'VERSION', 'PRIMARY', 'SERVER:VERSION'], rows)}`;
-}
-
-function typeName({ type }: Attributes): string {
-  const names: Record<number, string> = {
-    [FileType.FILE_TYPE_REGULAR]: 'file',
-    [FileType.FILE_TYPE_DIRECTORY]: 'directory',
-    [FileType.FILE_TYPE_SYMLINK]: 'symbolic link',
-    [FileType.FILE_TYPE_FIFO]: 'fifo',
-    [FileType.FILE_TYPE_SOCKET]: 'socket',
-    [FileType.FILE_TYPE_BLOCK_DEVICE]: 'block device',
-    [FileType.FILE_TYPE_CHARACTER_DEVICE]: 'character device',
-  };
-  return names[type] ?? 'unknown';
-}
-
-function iso(time: Time | undefined): string {
-  return time === undefined ? '-' : new Date(time.seconds * 1000 + time.nanos / 1e6).toISOString();
 }

@@ -1,0 +1,274 @@
+// The file commands of `gfs` on a cluster of real processes, as people and scripts call them.
+import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { KiB, MiB } from '../../src/base/units.ts';
+import { GFS } from '../e2e/cluster.ts';
+import { sharedCommands } from './file-commands.ts';
+
+const withCommands = sharedCommands('1MiB');
+
+withCommands('what is put is got, with its mode and time, and replaced as a whole', async (t, commands) => {
+  const { directory } = commands;
+  const bytes = randomBytes(5 * MiB + 123);
+  const local = join(directory, 'file');
+  writeFileSync(local, bytes);
+  chmodSync(local, 0o751);
+  utimesSync(local, 1_600_000_000, 1_600_000_000.25);
+  await commands.gfs('mkdir', '-p', '/put/deep');
+  await commands.gfs('put', 'file', '/put/deep');
+  await commands.gfs('put', 'file', '/put/other');
+  await commands.gfs('get', '/put/deep/file', '/put/other', '.');
+  t.deepEqual(readFileSync(join(directory, 'other')), bytes);
+  const { mode, mtimeMs } = statSync(join(directory, 'other'));
+  t.is(mode & 0o7777, 0o751);
+  t.is(mtimeMs, 1_600_000_000_250);
+  t.true(
+    (await commands.call(['cat', '/put/deep/file', '/put/other'])).out.equals(Buffer.concat([bytes, bytes])),
+  );
+
+  await commands.call(['put', '-', '/put/other'], { input: 'short' });
+  t.is(await commands.gfs('cat', '/put/other'), 'short');
+  await commands.gfs('get', '/put/other', 'other');
+  t.is(readFileSync(join(directory, 'other'), 'utf8'), 'short');
+  t.is(await commands.gfs('get', '/put/other', '-'), 'short');
+  t.is(await commands.gfs('ls', '/put'), 'deep\nother\n');
+  t.deepEqual(readdirSync(directory).sort(), ['file', 'other']);
+});
+
+withCommands('trees go there and back, links and modes included', async (t, commands) => {
+  const tree = join(commands.directory, 'tree');
+  mkdirSync(join(tree, 'a/b'), { recursive: true });
+  mkdirSync(join(tree, 'empty'));
+  for (let number = 0; number < 60; number += 1) writeFileSync(join(tree, `a/${number}`), `${number}`);
+  writeFileSync(join(tree, 'a/b/large'), randomBytes(3 * MiB));
+  symlinkSync('../a/1', join(tree, 'a/link'));
+  chmodSync(join(tree, 'empty'), 0o555);
+  utimesSync(join(tree, 'a'), 1_500_000_000, 1_500_000_000);
+  const isSame = (copy: string) =>
+    execFileSync('diff', ['-r', '--no-dereference', tree, join(commands.directory, copy)]).length === 0;
+
+  await commands.gfs('put', '-r', 'tree', '/tree');
+  await commands.gfs('get', '-r', '/tree', 'back');
+  t.true(isSame('back'));
+  t.is(statSync(join(commands.directory, 'back/empty')).mode & 0o777, 0o555);
+  t.is(statSync(join(commands.directory, 'back/a')).mtimeMs, 1_500_000_000_000);
+  t.is(await commands.gfs('cat', '/tree/a/link'), '1');
+
+  await commands.gfs('cp', '-r', '/tree', '/copy');
+  await commands.gfs('put', '-r', 'tree/.', '/copy');
+  await commands.gfs('get', '-r', '/copy', 'back2');
+  t.true(isSame('back2'));
+  const intoItself = await commands.call(['cp', '-r', '/tree', '/tree/a/b']);
+  t.is(intoItself.code, 1);
+  t.is(intoItself.err, 'gfs: /tree: cannot be copied into itself\n');
+
+  await commands.gfs('mv', '/copy', '/tree/a');
+  await commands.gfs('rm', '-r', '/tree');
+  t.is((await commands.call(['ls', '/tree'])).code, 1);
+});
+
+withCommands('holes stay holes on the way there and back', async (t, commands) => {
+  const local = join(commands.directory, 'sparse');
+  writeFileSync(local, 'start');
+  truncateSync(local, 200 * MiB);
+  await commands.gfs('put', 'sparse', '/sparse');
+  const [{ bytes, length }] = JSON.parse(await commands.gfs('du', '--json', '/sparse'));
+  t.is(length, 200 * MiB);
+  t.true(bytes <= 1 * MiB);
+  await commands.gfs('get', '/sparse', 'sparse2');
+  const { size, blocks } = statSync(join(commands.directory, 'sparse2'));
+  t.is(size, 200 * MiB);
+  t.true(blocks * 512 <= 2 * MiB);
+});
+
+withCommands('a part of a file, and not what is past its end', async (t, commands) => {
+  const bytes = randomBytes(3 * MiB);
+  await commands.call(['put', '-', '/range'], { input: bytes });
+  const part = await commands.call(['getrange', '/range', '1000KiB', '1MiB']);
+  t.true(part.out.equals(bytes.subarray(1000 * KiB, 1000 * KiB + MiB)));
+  t.is((await commands.call(['getrange', '/range', String(3 * MiB - 5), '10'])).out.length, 5);
+  t.is((await commands.call(['getrange', '/range', '3MiB', '10'])).out.length, 0);
+  const past = await commands.call(['getrange', '/range', '4MiB', '1']);
+  t.is(past.code, 1);
+  t.is(past.err, `gfs: /range: offset ${4 * MiB} is past the end, at ${3 * MiB}\n`);
+  t.is((await commands.call(['getrange', '/range', '-1', '1'])).code, 2);
+});
+
+withCommands('lines that many append at once are each there, whole and in order', async (t, commands) => {
+  const lines = (writer: number) => Array.from({ length: 3000 }, (_, line) => `${writer} ${line}\n`);
+  const writers = [1, 2, 3];
+  const codes = await Promise.all(
+    writers.map((writer) => commands.call(['append', '/log'], { input: lines(writer).join('') })),
+  );
+  t.deepEqual(
+    codes.map(({ code, err }) => ({ code, err })),
+    Array(3).fill({ code: 0, err: '' }),
+  );
+  const log = (await commands.gfs('cat', '/log')).split(/(?<=\n)/);
+  for (const writer of writers) {
+    t.deepEqual(
+      log.filter((line) => line.startsWith(`${writer} `)),
+      lines(writer),
+    );
+  }
+  t.is(log.length, 9000);
+  const whole = await commands.call(['append', '--whole', '/log'], { input: randomBytes(300 * KiB) });
+  t.is(whole.code, 1);
+  t.is(whole.err, 'gfs: /log: a record has up to 256.0 KiB here\n');
+});
+
+withCommands('names that are not text are taken and shown exactly', async (t, commands) => {
+  const made = await commands.shell(`
+    gfs mkdir $'/names' && echo one > $'local\\xff' &&
+    gfs put $'local\\xff' $'/names/new\\nline' && gfs mv $'/names/new\\nline' $'/names/b\\xff\\x01' &&
+    gfs put -r $'local\\xff' /names && gfs cat $'/names/b\\xff\\x01' && gfs ls /names && rm $'local\\xff' &&
+    gfs get $'/names/local\\xff' . && cat $'local\\xff'; gfs cat $'/names/\\xfe'`);
+  t.is(made.out.toString(), "one\n$'b\\xff\\x01'\n$'local\\xff'\none\n");
+  t.is(made.err, "gfs: $'/names/\\xfe': no such file or directory\n");
+  const listed = JSON.parse(await commands.gfs('ls', '--json', '/names')) as { nameBase64: string }[];
+  const names = listed.map(({ nameBase64 }) => Buffer.from(nameBase64, 'base64').toString('latin1'));
+  t.deepEqual(names, ['b\xff\x01', 'local\xff']);
+});
+
+withCommands('modes, owners, links and times', async (t, commands) => {
+  await commands.gfs('mkdir', '-m', '0750', '/attributes');
+  await commands.gfs('touch', '-d', '2020-01-02T03:04:05Z', '/attributes/file');
+  await commands.gfs('chmod', 'u=rwx,go=', '/attributes/file');
+  await commands.gfs('chown', '12345:23456', '/attributes/file');
+  await commands.gfs('ln', '/attributes/file', '/attributes/hard');
+  await commands.gfs('ln', '-s', 'file', '/attributes/soft');
+  await commands.gfs('ln', '-sf', 'hard', '/attributes/soft');
+  const list = JSON.parse(await commands.gfs('ls', '--json', '/attributes')) as Record<string, unknown>[];
+  const file = { type: 'file', mode: '0700', uid: 12345, gid: 23456, links: 2, mtime: '2020-01-02T03:04:05.000Z' };
+  t.like(list[0], { name: 'file', ...file });
+  t.like(list[1], { name: 'hard', ...file, inode: list[0]?.inode });
+  t.like(list[2], { name: 'soft', type: 'symbolic link', target: 'hard' });
+  await commands.gfs('cp', '-p', '/attributes/file', '/attributes/kept');
+  await commands.gfs('cp', '/attributes/file', '/attributes/fresh');
+  const copies = JSON.parse(await commands.gfs('ls', '--json', '/attributes')) as Record<string, unknown>[];
+  t.like(
+    copies.find(({ name }) => name === 'kept'),
+    { ...file, links: 1 },
+  );
+  t.like(
+    copies.find(({ name }) => name === 'fresh'),
+    { mode: '0700', uid: process.getuid?.() },
+  );
+  await commands.gfs('chmod', '-R', 'a+rX', '/attributes');
+  const lines = (await commands.gfs('ls', '-ld', '/attributes', '/attributes/kept')).split('\n');
+  t.regex(lines[0] ?? '', /^drwxr-xr-x +2 /);
+  t.regex(lines[1] ?? '', /^-rwxr-xr-x +1 12345 +23456 +0 2020-01-0\d \d\d:\d\d \/attributes\/kept$/);
+});
+
+withCommands('trees are listed, drawn and counted', async (t, commands) => {
+  await commands.gfs('mkdir', '-p', '/listed/a/b', '/listed/c');
+  await commands.call(['put', '-', '/listed/a/file'], { input: 'x'.repeat(1500) });
+  t.is(await commands.gfs('ls', '-R', '/listed'), '/listed/a\n/listed/a/b\n/listed/a/file\n/listed/c\n');
+  t.is(
+    await commands.gfs('tree', '/listed'),
+    '/listed\n├── a\n│   ├── b\n│   └── file\n└── c\n\n3 directories, 1 files\n',
+  );
+  t.is(await commands.gfs('du', '-s', '/listed'), '   1.5 KiB  /listed\n');
+  t.deepEqual(JSON.parse(await commands.gfs('du', '--json', '/listed')).at(-1), {
+    ...{ path: '/listed', bytes: 1500, length: 1500, files: 1, directories: 4 },
+  });
+  const drawn = JSON.parse(await commands.gfs('tree', '--json', '/listed'));
+  t.deepEqual(
+    drawn.entries.map((entry: { name: string }) => entry.name),
+    ['a', 'c'],
+  );
+});
+
+withCommands('who reads the list of a large directory may stop', async (t, commands) => {
+  const many = join(commands.directory, 'many');
+  mkdirSync(many);
+  for (let number = 0; number < 2500; number += 1) writeFileSync(join(many, `${10_000 + number}`), '');
+  await commands.gfs('put', '-r', 'many', '/many');
+  t.is((await commands.gfs('ls', '/many')).split('\n').length, 2501);
+  const headed = await commands.shell('set -o pipefail; gfs ls -R / | head -n 1; gfs cat /many/10000');
+  t.is(headed.err, '');
+  t.is(headed.code, 0);
+  await commands.gfs('rm', '-r', '/many');
+});
+
+withCommands('what fails is one line with its path, the rest goes on', async (t, commands) => {
+  writeFileSync(join(commands.directory, 'ok'), 'ok');
+  await commands.gfs('mkdir', '-p', '/bad/directory');
+  const check = async (args: string[], code: number, err: string | RegExp) => {
+    const called = await commands.call(args);
+    t.is(called.code, code, args.join(' '));
+    if (typeof err === 'string') t.is(called.err, `gfs: ${err}\n`, args.join(' '));
+    else t.regex(called.err, err);
+  };
+  await check(['cat', '/bad/none'], 1, '/bad/none: no such file or directory');
+  await check(['cat', '/bad'], 1, '/bad: is a directory');
+  await check(['ls', 'bad'], 2, '"bad" is no path in the cluster: those begin with /');
+  await check(['put', 'none', 'ok', '/bad'], 1, 'none: no such file or directory');
+  t.is(await commands.gfs('cat', '/bad/ok'), 'ok');
+  await check(['put', 'ok'], 2, 'where it should go is missing');
+  await check(['put', 'ok', '/bad/none/x'], 1, '/bad/none: no such file or directory');
+  await check(['put', 'ok', '/bad/new/'], 1, '/bad/new: no such directory');
+  await check(['put', 'ok', '/bad/ok/x'], 1, '/bad/ok/x: not a directory');
+  await check(['put', 'ok', `/bad/${'n'.repeat(256)}`], 1, /: the name is too long\n$/);
+  await check(['put', '.', '/bad'], 1, '.: is a directory; -r copies it with all that is below');
+  await check(['put', '-', '/bad'], 1, '/bad: is a directory');
+  await check(['get', '/bad', '.'], 1, '/bad: is a directory; -r copies it with all that is below');
+  await check(['get', '/bad/ok', 'none/x'], 1, 'none: no such file or directory');
+  await check(['rm', '/bad'], 1, '/bad: is a directory; -r removes it with all that is below');
+  await check(['rm', '/bad/none'], 1, '/bad/none: no such file or directory');
+  await check(['rm', '-r', '/'], 1, '/: the root, "." and ".." are not removed');
+  t.is(await commands.gfs('rm', '-f', '/bad/none'), '');
+  await check(['mkdir', '/bad'], 1, '/bad: it exists already');
+  await check(['mkdir', '/none/x'], 1, '/none: no such file or directory');
+  await check(['mv', '/bad/none', '/bad/x'], 1, '/bad/none: no such file or directory');
+  await check(['mv', '-n', '/bad/ok', '/bad/ok2'], 0, /^$/);
+  await check(['cp', '/bad/ok2', '/bad/ok3'], 0, /^$/);
+  await check(['mv', '-n', '/bad/ok2', '/bad/ok3'], 1, '/bad/ok2: cannot become /bad/ok3: it exists already');
+  await check(['mv', '/bad', '/bad/directory'], 1, /^gfs: \/bad: cannot become \/bad\/directory\/bad: /);
+  await check(['chmod', 'zzz', '/bad'], 2, 'mode: "zzz" is neither octal, as 0755, nor as u+x,go-w');
+  await check(['chown', 'no-such-user', '/bad'], 2, /no user "no-such-user"/);
+  await check(['append', '/bad'], 1, '/bad: is a directory');
+});
+
+withCommands('where permission is missing that is said, and nothing is done', async (t, commands) => {
+  if (process.getuid?.() !== 0) {
+    t.log('skipped: not root');
+    t.pass();
+    return;
+  }
+  await commands.gfs('mkdir', '-m', '0700', '/private');
+  await commands.call(['put', '-', '/private/secret'], { input: 'secret' });
+  const check = async (args: string, err: string) => {
+    const called = await commands.shell(
+      `setpriv --reuid 65534 --regid 65534 --clear-groups "${process.execPath}" "${GFS}" ${args}`,
+    );
+    t.is(called.code, 1, args);
+    t.is(called.err, `gfs: ${err}\n`);
+  };
+  await check('ls /private', '/private: permission denied');
+  await check('cat /private/secret', '/private/secret: permission denied');
+  await check('rm -r /private', '/private: permission denied');
+  t.is(await commands.gfs('cat', '/private/secret'), 'secret');
+});
+
+withCommands('nobody at the address is said in one line', async (t, commands) => {
+  const [wrong, none] = await Promise.all([
+    commands.call(['ls', '/', '--master', '127.0.0.1:1']),
+    commands.call(['put', '-', '/x', '--master', 'nowhere']),
+  ]);
+  t.is(wrong.code, 1);
+  t.regex(wrong.err, /^gfs: .*cannot reach 127\.0\.0\.1:1: connection refused\n$/);
+  t.is(none.code, 2);
+});
