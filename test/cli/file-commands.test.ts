@@ -151,7 +151,14 @@ withCommands('modes, owners, links and times', async (t, commands) => {
   await commands.gfs('ln', '-s', 'file', '/attributes/soft');
   await commands.gfs('ln', '-sf', 'hard', '/attributes/soft');
   const list = JSON.parse(await commands.gfs('ls', '--json', '/attributes')) as Record<string, unknown>[];
-  const file = { type: 'file', mode: '0700', uid: 12345, gid: 23456, links: 2, mtime: '2020-01-02T03:04:05.000Z' };
+  const file = {
+    type: 'file',
+    mode: '0700',
+    uid: 12345,
+    gid: 23456,
+    links: 2,
+    mtime: '2020-01-02T03:04:05.000Z',
+  };
   t.like(list[0], { name: 'file', ...file });
   t.like(list[1], { name: 'hard', ...file, inode: list[0]?.inode });
   t.like(list[2], { name: 'soft', type: 'symbolic link', target: 'hard' });
