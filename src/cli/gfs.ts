@@ -17,6 +17,7 @@ import { addRm } from './commands/rm.ts';
 import { addServers } from './commands/servers.ts';
 import { addStat } from './commands/stat.ts';
 import { addStatus } from './commands/status.ts';
+import { addSync } from './commands/sync.ts';
 import { addTop } from './commands/top.ts';
 import { addTouch } from './commands/touch.ts';
 import { addTree } from './commands/tree.ts';
@@ -34,7 +35,7 @@ addGateway(gfs);
 gfs.commandsGroup('Look at files, without a mount:');
 for (const add of [addLs, addTree, addStat, addDu, addCat, addGetrange]) add(gfs);
 gfs.commandsGroup('Copy and append:');
-for (const add of [addPut, addGet, addCp, addAppend]) add(gfs);
+for (const add of [addPut, addGet, addSync, addCp, addAppend]) add(gfs);
 gfs.commandsGroup('Change what is there:');
 for (const add of [addMkdir, addMv, addRm, addTouch, addLn, addChmod, addChown]) add(gfs);
 gfs.addHelpText(

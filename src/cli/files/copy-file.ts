@@ -79,6 +79,28 @@ export class FileCopies {
     });
   }
 
+  /** Whether a local file and one of the cluster have the same bytes; both are read. */
+  async hasSameBytes({ path }: LocalNode, other: ClusterNode): Promise<boolean> {
+    const handle = await fs.open(path, 'r');
+    const buffer = this.#buffers.take();
+    let isSame = true;
+    try {
+      await this.#opened(other, async (file, { length }) => {
+        await download(this.#files, file, { start: 0, end: length }, async (bytes) => {
+          for (const piece of isSame ? bytes : []) {
+            const { bytesRead } = await handle.read(buffer, 0, piece.length, null);
+            isSame &&=
+              bytesRead === piece.length && buffer.compare(piece, 0, piece.length, 0, piece.length) === 0;
+          }
+        });
+      });
+    } finally {
+      this.#buffers.give(buffer);
+      await handle.close();
+    }
+    return isSame;
+  }
+
   async #copyAll(from: GfsFile, file: GfsFile, length: number): Promise<void> {
     const { call } = this.#files;
     for (let position = 0; position < length; ) {

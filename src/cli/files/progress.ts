@@ -21,6 +21,8 @@ export class Progress {
   #skipped = 0;
   #all = 0;
   fileCount = 0;
+  /** Files that needed no copy. */
+  skippedCount = 0;
 
   /** Runs `work` with a bar, unless that is not wanted or nobody sees it. */
   static async during(

@@ -144,6 +144,7 @@ export class TreeCopier<S extends TreeNode, T extends TreeNode> {
       (await this.#isUpToDate(source, existing))
     ) {
       progress.skipped(source.length);
+      progress.skippedCount += 1;
       return;
     }
     await comparing?.onChange('copy', source);
