@@ -3,6 +3,7 @@ import { addAppend } from './commands/append.ts';
 import { addCat } from './commands/cat.ts';
 import { addChmod } from './commands/chmod.ts';
 import { addChown } from './commands/chown.ts';
+import { addComplete, addCompletion } from './commands/completion.ts';
 import { addCp } from './commands/cp.ts';
 import { addDu } from './commands/du.ts';
 import { addGateway } from './commands/gateway.ts';
@@ -38,6 +39,8 @@ gfs.commandsGroup('Copy and append:');
 for (const add of [addPut, addGet, addSync, addCp, addAppend]) add(gfs);
 gfs.commandsGroup('Change what is there:');
 for (const add of [addMkdir, addMv, addRm, addTouch, addLn, addChmod, addChown]) add(gfs);
+gfs.commandsGroup('More:');
+for (const add of [addCompletion, addComplete]) add(gfs);
 gfs.addHelpText(
   'after',
   `
