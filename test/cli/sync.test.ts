@@ -74,7 +74,8 @@ withCommands('what the cluster has comes down the same way', async (t, commands)
   const copy = join(commands.directory, 'copy');
   t.is(execFileSync('diff', ['-r', '--no-dereference', tree, copy]).toString(), '');
   t.is(statSync(join(copy, 'a/b')).mtimeMs, statSync(join(tree, 'a/b')).mtimeMs);
-  writeFileSync(join(copy, 'extra'), '');
+  mkdirSync(join(copy, 'extra/below'), { recursive: true });
+  writeFileSync(join(copy, 'extra/below/file'), '');
   writeFileSync(join(copy, 'three'), 'changed');
   t.is(await commands.gfs('sync', 'gfs:/down', 'copy'), '1 copied (5 B), 3 unchanged, 0 removed\n');
   t.is(

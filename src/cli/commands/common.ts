@@ -77,6 +77,8 @@ export async function askServer<Req, Res>(
 export interface ClientNeeds extends Pick<ClientOptions, 'ioTimeoutMs' | 'cacheBytes'> {
   /** For the session to be there, and for each call unless `ioTimeoutMs` says more. */
   readonly patienceMs?: number;
+  /** Nobody waits for the session any more. */
+  readonly signal?: AbortSignal;
 }
 
 /** Runs `work` with a client of its own, and closes that however it ends. */
@@ -85,11 +87,11 @@ export async function withClient<T>(
   masters: readonly string[],
   program: string,
   work: (client: GfsClient) => Promise<T>,
-  { patienceMs = PATIENCE_MS, ...more }: ClientNeeds = {},
+  { patienceMs = PATIENCE_MS, signal, ...more }: ClientNeeds = {},
 ): Promise<T> {
   const { env } = world;
   const options = { ...world, masters, host: hostname(), program, ioTimeoutMs: patienceMs, ...more };
-  const client = await GfsClient.connect(options, { deadlineMs: env.monotonicMs() + patienceMs });
+  const client = await GfsClient.connect(options, { deadlineMs: env.monotonicMs() + patienceMs, signal });
   try {
     return await work(client);
   } finally {

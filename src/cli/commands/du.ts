@@ -4,7 +4,7 @@ import { type Attributes, FileType } from '../../rpc/messages.ts';
 import { type Files, withFiles } from '../files/files.ts';
 import { JsonList } from '../files/json-list.ts';
 import { type Entry, walk } from '../files/listing.ts';
-import { baseName, clusterPath, found, isDirectory } from '../files/places.ts';
+import { baseName, clusterPath, endsInSlash, found, isDirectory } from '../files/places.ts';
 import { jsonName, shown } from '../files/shown-name.ts';
 import { addCommonKeys, type CommonKeys } from './common.ts';
 
@@ -59,7 +59,7 @@ async function measure(
   path: Buffer,
   tell: (entry: Entry, usage: Usage, depth: number) => Promise<void>,
 ): Promise<void> {
-  const attributes = await found(files, path, { follow: path.at(-1) === 0x2f });
+  const attributes = await found(files, path, { follow: endsInSlash(path) });
   const root = { name: baseName(path), path, attributes };
   const counted = new Set<number>();
   const usages = [newUsage()];

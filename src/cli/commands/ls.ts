@@ -6,7 +6,7 @@ import { JsonList } from '../files/json-list.ts';
 import { type Entry, entriesOf, walk } from '../files/listing.ts';
 import { isoText, minuteText, modeText, octalText, typeText } from '../files/mode-text.ts';
 import { Owners } from '../files/owners.ts';
-import { baseName, clusterPath, found, isDirectory } from '../files/places.ts';
+import { baseName, clusterPath, endsInSlash, found, isDirectory } from '../files/places.ts';
 import { jsonName, shown } from '../files/shown-name.ts';
 import { addCommonKeys, type CommonKeys } from './common.ts';
 
@@ -59,7 +59,7 @@ async function list(files: Files, paths: readonly Buffer[], keys: Keys): Promise
 
 /** With -l a link that is named itself is shown, as what it is. */
 async function rootOf(files: Files, path: Buffer, { long, directory }: Keys): Promise<Entry> {
-  const follow = !(long || directory) || path.at(-1) === 0x2f;
+  const follow = !(long || directory) || endsInSlash(path);
   return { name: baseName(path), path, attributes: await found(files, path, { follow }) };
 }
 

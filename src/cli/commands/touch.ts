@@ -5,7 +5,7 @@ import { SECOND_MS } from '../../base/units.ts';
 import type { Time } from '../../rpc/messages.ts';
 import { type Files, withFiles } from '../files/files.ts';
 import { named } from '../files/named-error.ts';
-import { behindLinks, clusterPath, foundIfThere, placeOf } from '../files/places.ts';
+import { behindLinks, clusterPath, endsInSlash, foundIfThere, placeOf } from '../files/places.ts';
 import { UsageError } from '../program.ts';
 import { addCommonKeys, type CommonKeys } from './common.ts';
 
@@ -44,7 +44,7 @@ async function touch(
   let inode = (await foundIfThere(files, path))?.inode;
   if (inode === undefined) {
     if (!keys.create) return;
-    if (path.at(-1) === 0x2f) throw named(path, new GfsError('NOT_FOUND', ''));
+    if (endsInSlash(path)) throw named(path, new GfsError('NOT_FOUND', ''));
     const { parent, name } = await placeOf(files, await behindLinks(files, path));
     const how = { write: true, mode: NEW_FILE_MODE, umask: process.umask() };
     const { file } = await client.create(parent, name, how, call);

@@ -1,12 +1,10 @@
 import { TaskGroup } from '../../base/task-group.ts';
 import type { Files } from './files.ts';
 import { refusal } from './named-error.ts';
-import { baseName, directoryName, isEntryName, joinPath } from './places.ts';
+import { baseName, directoryName, endsInSlash, isEntryName, joinPath } from './places.ts';
 import type { Progress } from './progress.ts';
 import type { Side, TreeNode } from './side.ts';
 import { countTree, type TreeCopier } from './tree-copier.ts';
-
-const SLASH = 0x2f;
 
 export interface CopySources<S extends TreeNode, T extends TreeNode> {
   readonly files: Files;
@@ -30,7 +28,7 @@ export async function copySources<S extends TreeNode, T extends TreeNode>(
   const real = await target.behindLinks(path);
   const existing = await target.nodeIfThere(real, { follow: false });
   const isDirectory = existing?.kind === 'directory';
-  if (!isDirectory && (sources.length > 1 || (path.at(-1) === SLASH && existing !== undefined))) {
+  if (!isDirectory && (sources.length > 1 || (endsInSlash(path) && existing !== undefined))) {
     throw refusal(path, 'NOT_DIRECTORY', 'not a directory');
   }
   const counting = new TaskGroup((error) => files.failed(path, error));
@@ -44,7 +42,7 @@ export async function copySources<S extends TreeNode, T extends TreeNode>(
         counting.run(() => countTree(files, options.source, node, options.progress));
       }
       if (isDirectory) await copyInto(options, node, existing);
-      else await copyAs(options, node, { path: real, existing, mustBeDirectory: path.at(-1) === SLASH });
+      else await copyAs(options, node, { path: real, existing, mustBeDirectory: endsInSlash(path) });
     });
   }
   await counting.drain();

@@ -105,7 +105,7 @@ export async function withFiles(
     master,
     program,
     (client) => runToEnd(new Files(world.env, client, ending), work),
-    { ioTimeoutMs: IO_TIMEOUT_MS, cacheBytes: CACHE_BYTES },
+    { ioTimeoutMs: IO_TIMEOUT_MS, cacheBytes: CACHE_BYTES, signal: ending.signal },
   );
   const ended = working.then(
     () => undefined,
@@ -131,6 +131,7 @@ async function runToEnd(files: Files, work: (files: Files) => Promise<void>): Pr
   } catch (error) {
     // What is still under way has nobody who waits for it; and the first failure made the later ones.
     files.end();
+    if (!(error instanceof OutputClosed)) await files.out.flush();
     files.check();
     throw error;
   }

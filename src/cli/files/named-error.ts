@@ -56,8 +56,7 @@ export function endsAll(error: unknown): boolean {
     case 'NO_SUCH_SESSION':
     case 'SESSION_EXPIRED':
     case 'INTERNAL':
-      // Of the local disk's errors each stands for itself.
-      return errnoNameOf(error) === undefined;
+      return true;
     default:
       return false;
   }

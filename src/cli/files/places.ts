@@ -32,6 +32,11 @@ export function trimmed(path: Buffer): Buffer {
   return path.subarray(0, end);
 }
 
+/** Whether the path says that it is one of a directory. */
+export function endsInSlash(path: Buffer): boolean {
+  return path.at(-1) === SLASH;
+}
+
 /** The last name of a path; empty: it has none, as the root. */
 export function baseName(path: Buffer): Buffer {
   const whole = trimmed(path);
@@ -122,7 +127,7 @@ export async function filePlace(
   const real = await behindLinks(files, path);
   const existing = await foundIfThere(files, real, { follow: false });
   if (existing !== undefined && isDirectory(existing)) throw named(path, new GfsError('IS_DIRECTORY', ''));
-  if (path.at(-1) === SLASH) throw refusal(path, 'NOT_DIRECTORY', 'no such directory');
+  if (endsInSlash(path)) throw refusal(path, 'NOT_DIRECTORY', 'no such directory');
   if (existing !== undefined && existing.type !== FileType.FILE_TYPE_REGULAR) {
     throw refusal(path, 'INVALID_ARGUMENT', 'not a regular file');
   }

@@ -96,7 +96,7 @@ export class Progress {
       },
       Presets.shades_classic,
     );
-    bar.start(0, 0, this.#texts());
+    bar.start(1, 0, this.#texts());
     this.#bar = bar;
     // The bar comes back below what is printed.
     files.onReport = () => {

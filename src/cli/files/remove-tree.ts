@@ -9,7 +9,7 @@ import { PlacesInFlight } from './places-in-flight.ts';
 /** Removals under way together. */
 const IN_FLIGHT_COUNT_MAX = 64;
 /** Somebody who goes on making files in a directory keeps it from being removed. */
-const ROUNDS_MAX = 5;
+const ROUNDS_MAX = 20;
 
 /** Removals in one directory. */
 interface Level {

@@ -1,5 +1,6 @@
 import { write, writev } from 'node:fs';
 import { addAbortSignal } from 'node:stream';
+import { isatty } from 'node:tty';
 import { promisify } from 'node:util';
 import type { Bytes } from '../../base/bytes.ts';
 import { slice } from '../../base/bytes.ts';
@@ -7,7 +8,7 @@ import type { Env } from '../../base/env.ts';
 import { errnoNameOf } from './named-error.ts';
 
 const STANDARD_OUTPUT = 1;
-/** Text is gathered up to this before it is written. */
+/** Text is gathered up to this before it is written to a pipe or a file. */
 const GATHERED_LENGTH_MAX = 64 * 1024;
 /** Somebody may have set a pipe that we share to give up instead of waiting. */
 const FULL_PIPE_DELAY_MS = 5;
@@ -28,6 +29,8 @@ export class OutputClosed extends Error {
  */
 export class StandardOutput {
   readonly #env: Env;
+  /** A person sees each line as it comes. */
+  readonly #gatheredLengthMax = isatty(STANDARD_OUTPUT) ? 0 : GATHERED_LENGTH_MAX;
   #gathered = '';
 
   constructor(env: Env) {
@@ -41,7 +44,7 @@ export class StandardOutput {
   /** Is there at the latest when `flush` returns. */
   async text(text: string): Promise<void> {
     this.#gathered += text;
-    if (this.#gathered.length >= GATHERED_LENGTH_MAX) await this.flush();
+    if (this.#gathered.length >= this.#gatheredLengthMax) await this.flush();
   }
 
   async flush(): Promise<void> {

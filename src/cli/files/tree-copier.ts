@@ -38,6 +38,8 @@ export interface TreeCopierOptions<S extends TreeNode, T extends TreeNode> {
 export class TreeCopier<S extends TreeNode, T extends TreeNode> {
   readonly #options: TreeCopierOptions<S, T>;
   readonly #places = new PlacesInFlight(IN_FLIGHT_COUNT_MAX);
+  /** Directories whose time moved, as something in them was made or removed. */
+  readonly #touched = new WeakSet<T>();
 
   constructor(options: TreeCopierOptions<S, T>) {
     this.#options = options;
@@ -88,6 +90,7 @@ export class TreeCopier<S extends TreeNode, T extends TreeNode> {
     }
     if (existing === undefined) {
       await comparing?.onChange('copy', source);
+      this.#touched.add(at.parent);
       if (comparing?.onlyTells) {
         await this.#tellAll(source);
         return;
@@ -125,10 +128,11 @@ export class TreeCopier<S extends TreeNode, T extends TreeNode> {
     const changesMode = isNew
       ? mode !== (mode | MODE_TO_FILL) || keeping.owner
       : mode !== (node.mode & 0o777);
+    const changesTime = isNew || this.#touched.has(node) || !isSameTime(source.mtime, node.mtime);
     const changes: NodeChanges = {
       ...(keeping.owner ? { uid: source.uid, gid: source.gid } : {}),
       ...(changesMode ? { mode } : {}),
-      ...(keeping.times ? { mtime: source.mtime } : {}),
+      ...(keeping.times && changesTime ? { mtime: source.mtime } : {}),
     };
     if (Object.keys(changes).length > 0) await target.change(node, changes);
   }
@@ -148,6 +152,7 @@ export class TreeCopier<S extends TreeNode, T extends TreeNode> {
       return;
     }
     await comparing?.onChange('copy', source);
+    this.#touched.add(parent);
     if (comparing?.onlyTells) return;
     if (source.kind === 'file') await copyFile(source, parent, name);
     else await target.putLink(parent, name, await this.#options.source.readLink(source));
@@ -177,6 +182,7 @@ export class TreeCopier<S extends TreeNode, T extends TreeNode> {
   async #remove(parent: T, node: T): Promise<void> {
     const { target, comparing } = this.#options;
     await comparing?.onChange('remove', node);
+    this.#touched.add(parent);
     if (!comparing?.onlyTells) await target.remove(parent, node);
   }
 
