@@ -262,15 +262,22 @@ withCommands('where permission is missing that is said, and nothing is done', as
   await check('ls /private', '/private: permission denied');
   await check('cat /private/secret', '/private/secret: permission denied');
   await check('rm -r /private', '/private: permission denied');
+  await check('put /etc/hostname /private/x', '/private/x: permission denied');
+  await check('mkdir /mine', '/mine: permission denied');
+  await check('chmod 0777 /private', '/private: operation not permitted');
   t.is(await commands.gfs('cat', '/private/secret'), 'secret');
 });
 
 withCommands('nobody at the address is said in one line', async (t, commands) => {
-  const [wrong, none] = await Promise.all([
+  const { address } = (await commands.cluster.servers[0]?.ready()) ?? {};
+  const [wrong, server, none] = await Promise.all([
     commands.call(['ls', '/', '--master', '127.0.0.1:1']),
+    commands.call(['ls', '/', '--master', String(address)]),
     commands.call(['put', '-', '/x', '--master', 'nowhere']),
   ]);
   t.is(wrong.code, 1);
   t.regex(wrong.err, /^gfs: .*cannot reach 127\.0\.0\.1:1: connection refused\n$/);
+  t.is(server.code, 1);
+  t.is(server.err, `gfs: what answers at ${address} is not a gfs master\n`);
   t.is(none.code, 2);
 });

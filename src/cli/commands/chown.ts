@@ -1,5 +1,4 @@
 import type { Command } from 'commander';
-import { codeOf, messageOf } from '../../base/errors.ts';
 import { inodeId } from '../../base/ids.ts';
 import { changeAll } from '../files/change-all.ts';
 import { withFiles } from '../files/files.ts';
@@ -41,13 +40,8 @@ function ownerOf(text: string): { uid?: number; gid?: number } {
     throw new UsageError(`"${text}" is none of USER, USER:GROUP and :GROUP`);
   }
   const owners = new Owners();
-  try {
-    return {
-      ...(user === '' ? {} : { uid: owners.id('user', user) }),
-      ...(group === '' ? {} : { gid: owners.id('group', group) }),
-    };
-  } catch (error) {
-    if (codeOf(error) !== 'INVALID_ARGUMENT') throw error;
-    throw new UsageError(messageOf(error));
-  }
+  return {
+    ...(user === '' ? {} : { uid: owners.id('user', user) }),
+    ...(group === '' ? {} : { gid: owners.id('group', group) }),
+  };
 }

@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
 import { inodeId } from '../../base/ids.ts';
-import { FileType } from '../../rpc/messages.ts';
-import { replaceWith } from '../files/atomic-file.ts';
+import type { Place } from '../../client/api.ts';
+import type { Attributes } from '../../rpc/messages.ts';
+import { makeSymbolicLink, replaceWith } from '../files/atomic-file.ts';
 import { exactBytes } from '../files/exact-text.ts';
 import { type Files, withFiles } from '../files/files.ts';
-import { refusal } from '../files/named-error.ts';
+import { named, refusal } from '../files/named-error.ts';
 import {
   baseName,
   clusterPath,
@@ -21,8 +22,6 @@ interface Keys extends CommonKeys {
   readonly symbolic?: boolean;
   readonly force?: boolean;
 }
-
-const LINK_MODE = 0o777;
 
 export function addLn(gfs: Command): void {
   const command = gfs
@@ -42,28 +41,33 @@ export function addLn(gfs: Command): void {
 }
 
 async function makeLink(files: Files, target: Buffer, path: Buffer, keys: Keys): Promise<void> {
-  const { client, call } = files;
   const into = await foundIfThere(files, path);
   const isInto = into !== undefined && isDirectory(into);
   const place = await placeOf(files, isInto ? joinPath(path, baseName(target)) : path);
-  const source = keys.symbolic ? undefined : await found(files, target, { follow: false });
-  if (source !== undefined && isDirectory(source)) {
+  const existing = keys.force ? await foundIfThere(files, place.path, { follow: false }) : undefined;
+  try {
+    if (!keys.symbolic) await makeHardLink(files, target, place, existing);
+    else if (existing === undefined) await makeSymbolicLink(files, place, target);
+    else await replaceWith(files, place, (passing) => makeSymbolicLink(files, passing, target));
+  } catch (error) {
+    throw named(place.path, error);
+  }
+}
+
+async function makeHardLink(
+  files: Files,
+  target: Buffer,
+  place: NamedPlace,
+  existing: Attributes | undefined,
+): Promise<void> {
+  const { client, call } = files;
+  const source = await found(files, target, { follow: false });
+  if (isDirectory(source)) {
     throw refusal(target, 'IS_DIRECTORY', 'is a directory, and has one name; -s makes a symbolic link');
   }
-  const make = ({ parent, name }: Pick<NamedPlace, 'parent' | 'name'>) =>
-    source === undefined
-      ? client.makeNode(
-          parent,
-          name,
-          { type: FileType.FILE_TYPE_SYMLINK, mode: LINK_MODE, symlinkTarget: target },
-          call,
-        )
-      : client.makeLink(inodeId(source.inode), parent, name, call);
-  await files.attempt(place.path, async () => {
-    const existing = keys.force ? await foundIfThere(files, place.path, { follow: false }) : undefined;
-    // Two names of one file are left as they are by rename(2), the passing one too.
-    if (existing !== undefined && existing.inode === source?.inode) return;
-    if (existing === undefined) await make(place);
-    else await replaceWith(files, place, ({ parent, name }) => make({ parent, name: Buffer.from(name) }));
-  });
+  // Two names of one file are left as they are by rename(2), the passing one too.
+  if (existing?.inode === source.inode) return;
+  const make = ({ parent, name }: Place) => client.makeLink(inodeId(source.inode), parent, name, call);
+  if (existing === undefined) await make(place);
+  else await replaceWith(files, place, make);
 }

@@ -1,11 +1,14 @@
 import { codeOf } from '../../base/errors.ts';
 import type { AttributeChanges, GfsFile, Place } from '../../client/api.ts';
+import { FileType } from '../../rpc/messages.ts';
 import type { Files } from './files.ts';
 import { named } from './named-error.ts';
 import type { NamedPlace } from './places.ts';
 
 /** How names begin that files have for a moment, before they take the place of others. */
 export const PASSING_NAME_PREFIX = '.gfs-';
+/** Links have no modes of their own. */
+const LINK_MODE = 0o777;
 /** Digits enough that no two are alike. */
 const PASSING_NAME_DIGITS = 16;
 
@@ -67,6 +70,15 @@ export async function replaceWith(
     await client.unlink(passing.parent, passing.name, files.lastCall).catch(() => undefined);
     throw error;
   }
+}
+
+export async function makeSymbolicLink(
+  { client, call }: Files,
+  { parent, name }: Place,
+  target: Buffer,
+): Promise<void> {
+  const node = { type: FileType.FILE_TYPE_SYMLINK, mode: LINK_MODE, symlinkTarget: target };
+  await client.makeNode(parent, name, node, call);
 }
 
 async function giveName(files: Files, place: Place, { inode }: GfsFile): Promise<void> {

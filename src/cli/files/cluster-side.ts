@@ -1,7 +1,7 @@
 import { codeOf } from '../../base/errors.ts';
 import { inodeId } from '../../base/ids.ts';
 import { type Attributes, FileType } from '../../rpc/messages.ts';
-import { replaceWith } from './atomic-file.ts';
+import { makeSymbolicLink, replaceWith } from './atomic-file.ts';
 import type { Files } from './files.ts';
 import { type Entry, entriesOf } from './listing.ts';
 import { refusal } from './named-error.ts';
@@ -14,7 +14,6 @@ const KINDS: Readonly<Record<number, TreeNode['kind']>> = {
   [FileType.FILE_TYPE_DIRECTORY]: 'directory',
   [FileType.FILE_TYPE_SYMLINK]: 'link',
 };
-const LINK_MODE = 0o777;
 
 export interface ClusterNode extends TreeNode, Entry {}
 
@@ -69,7 +68,13 @@ export class ClusterSide implements Side<ClusterNode> {
   }
 
   async putLink(parent: ClusterNode, name: Buffer, target: Buffer): Promise<void> {
-    await makeLinkNode(this.#files, { parent: inodeOf(parent), name }, target);
+    const place = { parent: inodeOf(parent), name };
+    try {
+      await makeSymbolicLink(this.#files, place, target);
+    } catch (error) {
+      if (codeOf(error) !== 'EXISTS') throw error;
+      await replaceWith(this.#files, place, (passing) => makeSymbolicLink(this.#files, passing, target));
+    }
   }
 
   async change(node: ClusterNode, changes: NodeChanges): Promise<void> {
@@ -88,22 +93,6 @@ export function clusterNode(name: Buffer, path: Buffer, attributes: Attributes):
 
 export function inodeOf({ attributes }: Pick<ClusterNode, 'attributes'>) {
   return inodeId(attributes.inode);
-}
-
-/** A symbolic link, in the place of what is there. */
-export async function makeLinkNode(
-  files: Files,
-  place: Parameters<typeof replaceWith>[1],
-  target: Buffer,
-): Promise<void> {
-  const { client, call } = files;
-  const node = { type: FileType.FILE_TYPE_SYMLINK, mode: LINK_MODE, symlinkTarget: target };
-  try {
-    await client.makeNode(place.parent, place.name, node, call);
-  } catch (error) {
-    if (codeOf(error) !== 'EXISTS') throw error;
-    await replaceWith(files, place, ({ parent, name }) => client.makeNode(parent, name, node, call));
-  }
 }
 
 /** Changes attributes; the owner, and with it set-id bits, only where this caller may. */

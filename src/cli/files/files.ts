@@ -21,6 +21,7 @@ export class Files {
   readonly env: Env;
   readonly client: GfsClient;
   readonly out: StandardOutput;
+  readonly #caller = ownIdentity();
   readonly #ending: AbortController;
   #fatal: unknown;
   /** Called before a line is printed on standard error. */
@@ -42,12 +43,12 @@ export class Files {
 
   /** Calls that are given up when the command is to end. */
   get call(): Call {
-    return { caller: ownIdentity(), signal: this.signal };
+    return { caller: this.#caller, signal: this.signal };
   }
 
   /** Calls that put things in order then. */
   get lastCall(): Call {
-    return { caller: ownIdentity(), deadlineMs: this.env.monotonicMs() + ORDERLY_END_MS };
+    return { caller: this.#caller, deadlineMs: this.env.monotonicMs() + ORDERLY_END_MS };
   }
 
   /**

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { GfsError } from '../../base/errors.ts';
+import { UsageError } from '../program.ts';
 
 type Kind = 'user' | 'group';
 const FILES: Readonly<Record<Kind, string>> = { user: '/etc/passwd', group: '/etc/group' };
@@ -25,7 +25,7 @@ export class Owners {
   id(kind: Kind, text: string): number {
     const id = this.#namesOf(kind).get(text) ?? (/^\d+$/.test(text) ? Number(text) : Number.NaN);
     if (id >= 0 && id <= ID_MAX) return id;
-    throw new GfsError('INVALID_ARGUMENT', `no ${kind} "${text}" in ${FILES[kind]}; a number does, too`);
+    throw new UsageError(`no ${kind} "${text}" in ${FILES[kind]}; a number does, too`);
   }
 
   #namesOf(kind: Kind): Map<string, number> {
