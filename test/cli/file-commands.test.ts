@@ -268,6 +268,27 @@ withCommands('where permission is missing that is said, and nothing is done', as
   t.is(await commands.gfs('cat', '/private/secret'), 'secret');
 });
 
+withCommands('a person sees a bar, others see nothing', async (t, commands) => {
+  const onTerminal = (command: string) =>
+    commands.shell(
+      `command -v script > /dev/null || exit 99; export -f gfs; SHELL=$BASH script -qec '${command}' /dev/null`,
+    );
+  await commands.shell('mkdir bar; head -c 5000000 /dev/zero > bar/file');
+  const seen = await onTerminal('gfs put -r bar /bar');
+  if (seen.code === 99) {
+    t.log('skipped: there is no program "script"');
+    t.pass();
+    return;
+  }
+  t.is(seen.code, 0);
+  t.regex(seen.out.toString(), /100% {2}4\.8 MiB of 4\.8 MiB {2}[\d.]+ [MK]iB\/s {2}0:00 left/);
+  t.regex((await onTerminal('gfs rm -r /bar')).out.toString(), /100% {2}2 of 2 /);
+  t.is((await onTerminal('gfs put --quiet -r bar /bar')).out.toString(), '');
+  t.deepEqual(await commands.call(['put', '-r', 'bar', '/']), {
+    ...{ code: 0, signal: null, out: Buffer.alloc(0), err: '' },
+  });
+});
+
 withCommands('nobody at the address is said in one line', async (t, commands) => {
   const { address } = (await commands.cluster.servers[0]?.ready()) ?? {};
   const [wrong, server, none] = await Promise.all([

@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
+import { ClusterSide, clusterNode } from '../files/cluster-side.ts';
 import { type Files, withFiles } from '../files/files.ts';
-import { walk } from '../files/listing.ts';
 import { isNotFound, refusal } from '../files/named-error.ts';
 import { baseName, clusterPath, found, isDirectory, isEntryName, placeOf, trimmed } from '../files/places.ts';
 import { Progress } from '../files/progress.ts';
 import { TreeRemover } from '../files/remove-tree.ts';
+import { countTree } from '../files/tree-copier.ts';
 import { addCommonKeys, type CommonKeys } from './common.ts';
 
 interface Keys extends CommonKeys {
@@ -53,17 +54,16 @@ async function remove(
     if (isTree && !keys.recursive) {
       throw refusal(path, 'IS_DIRECTORY', 'is a directory; -r removes it with all that is below');
     }
-    const entry = { name, path: whole, attributes };
-    const counting = progress.isShown ? count(files, entry, progress) : undefined;
-    await remover.remove(parent, entry);
-    await counting;
+    const node = clusterNode(name, whole, attributes);
+    const counting = progress.isShown
+      ? countTree(files, new ClusterSide(files), node, progress, () => 1)
+      : undefined;
+    try {
+      await remover.remove(parent, node);
+    } finally {
+      await counting;
+    }
   } catch (error) {
     if (!keys.force || !isNotFound(error)) throw error;
   }
-}
-
-/** How many there are, while the first ones go. */
-async function count(files: Files, root: Parameters<typeof walk>[1], progress: Progress): Promise<void> {
-  progress.expect(1);
-  for await (const step of walk(files, root)) if (step.kind === 'entry') progress.expect(1);
 }

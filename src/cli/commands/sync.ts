@@ -111,13 +111,16 @@ async function synchronize<S extends TreeNode, T extends TreeNode>(
     throw refusal(to, 'NOT_DIRECTORY', 'not a directory');
   }
   const counting = progress.isShown ? countTree(files, source, node, progress) : undefined;
-  if (existing !== undefined) {
-    await copier.copyContents(node, existing);
-  } else {
-    const parent = await target.node(directoryName(to));
-    await copier.copy(node, parent, baseName(to), undefined);
+  try {
+    if (existing !== undefined) {
+      await copier.copyContents(node, existing);
+    } else {
+      const parent = await target.node(directoryName(to));
+      await copier.copy(node, parent, baseName(to), undefined);
+    }
+  } finally {
+    await counting;
   }
-  await counting;
   if (keys.quiet || keys.dryRun) return;
   const copied = `${progress.fileCount} copied (${formatSize(progress.done)})`;
   await files.out.line(`${copied}, ${progress.skippedCount} unchanged, ${removedCount} removed`);

@@ -1,13 +1,12 @@
-import { GfsError } from '../../base/errors.ts';
 import { TaskGroup } from '../../base/task-group.ts';
 import type { Files } from './files.ts';
-import { refusal } from './named-error.ts';
+import { reasonOf, refusal } from './named-error.ts';
 import { PlacesInFlight } from './places-in-flight.ts';
 import type { Progress } from './progress.ts';
 import { isSameTime, type Keeping, modeToKeep, type NodeChanges, type Side, type TreeNode } from './side.ts';
 
 /** Files under way together: enough for many small ones. */
-const IN_FLIGHT_COUNT_MAX = 16;
+const IN_FLIGHT_COUNT_MAX = 32;
 /** What a new directory's maker needs to fill it; it gets its own mode when it is full. */
 const MODE_TO_FILL = 0o700;
 
@@ -104,20 +103,26 @@ export class TreeCopier<S extends TreeNode, T extends TreeNode> {
   async #fill(source: S, { node, isNew }: { node: T; isNew: boolean }, tasks: TaskGroup): Promise<void> {
     const { files } = this.#options;
     const below = new TaskGroup((error) => files.failed(source.path, error));
-    for await (const pair of this.#pairs(source, node, isNew)) {
-      if (pair.source === undefined) {
-        if (pair.target !== undefined) await this.#removeExtra(node, pair.target);
-        continue;
+    let isFull = false;
+    try {
+      for await (const pair of this.#pairs(source, node, isNew)) {
+        const { source: child, target: existing } = pair;
+        if (child === undefined) {
+          if (existing !== undefined) await this.#removeExtra(node, existing);
+          continue;
+        }
+        await files.attempt(child.path, () =>
+          this.#begin(child, { parent: node, name: child.name, existing }, below),
+        );
       }
-      const { source: child, target: existing } = pair;
-      await files.attempt(child.path, () =>
-        this.#begin(child, { parent: node, name: child.name, existing }, below),
-      );
+      isFull = true;
+    } finally {
+      // Also when the rest could not be listed, what was begun is waited for.
+      tasks.run(async () => {
+        await below.drain();
+        if (isFull) await files.attempt(source.path, () => this.#finishDirectory(source, node, isNew));
+      });
     }
-    tasks.run(async () => {
-      await below.drain();
-      await files.attempt(source.path, () => this.#finishDirectory(source, node, isNew));
-    });
   }
 
   /** Now that nothing more is made in it, which would change its time again. */
@@ -240,21 +245,26 @@ function orderOf(left: TreeNode | undefined, right: TreeNode | undefined): numbe
   return Buffer.compare(left.name, right.name);
 }
 
-/** What is below a directory, for a bar that says how much is left; failures are told of by who copies. */
+/** Tells a bar how much there is to do; failures are told of by who does it. */
 export async function countTree<N extends TreeNode>(
   files: Files,
   side: Side<N>,
   node: N,
   progress: Progress,
+  countOf: (node: N) => number = bytesOf,
 ): Promise<void> {
-  progress.expect(node.kind === 'file' ? node.length : 0);
+  progress.expect(countOf(node));
   if (node.kind !== 'directory') return;
   try {
     for await (const child of side.children(node)) {
       files.signal.throwIfAborted();
-      await countTree(files, side, child, progress);
+      await countTree(files, side, child, progress, countOf);
     }
   } catch (error) {
-    if (!(error instanceof GfsError) && !(error instanceof Error && 'errno' in error)) throw error;
+    if (reasonOf(error) === undefined) throw error;
   }
+}
+
+function bytesOf({ kind, length }: TreeNode): number {
+  return kind === 'file' ? length : 0;
 }
