@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { GfsError, messageOf } from '../base/errors.ts';
 import { parseSize, parseSpan } from '../base/units.ts';
@@ -7,6 +7,7 @@ import { VERSION } from './version.ts';
 /** The program was called in a way that it can't be: one line says which key, exit 2. */
 export const EXIT_USAGE = 2;
 export const EXIT_FAILURE = 1;
+const STANDARD_OUTPUT = 1;
 
 /** How a key's text becomes its value. Throws to refuse it. */
 export type Parse<T> = (text: string) => T;
@@ -30,9 +31,18 @@ export function createProgram(name: string, description: string): Command {
   program.version(VERSION, '--version', 'print the version and end');
   program.helpOption('--help', 'show this help and end');
   program.configureHelp({ helpWidth: 80, sortOptions: false, subcommandTerm: (command) => command.name() });
-  program.configureOutput({ writeErr: () => undefined, outputError: () => undefined });
+  program.configureOutput({ writeOut: printHelp, writeErr: () => undefined, outputError: () => undefined });
   program.exitOverride();
   return program;
+}
+
+/** A reader that goes away (`gfs --help | head -1`) is no error. */
+function printHelp(text: string): void {
+  try {
+    writeSync(STANDARD_OUTPUT, text);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error;
+  }
 }
 
 /** Adds a flag that is also a key of the configuration file and of the environment. */
