@@ -5,12 +5,16 @@ import { COMPLETION_SCRIPTS } from '../files/completion-scripts.ts';
 import { clusterPaths, givenValue, wantedAt } from '../files/completion-words.ts';
 import { exactBytes } from '../files/exact-text.ts';
 import { StandardOutput } from '../files/standard-streams.ts';
-import { parseAddresses } from '../program.ts';
+import { addKey, parseAddresses, parseSpan } from '../program.ts';
 import { addCommonKeys, type CommonKeys, ownIdentity, realWorld, withClient } from './common.ts';
 
 /** A person who presses Tab waits no longer. */
 const PATIENCE_MS = 1 * SECOND_MS;
 const LINE_END = Buffer.from('\n');
+
+interface CompleteKeys extends CommonKeys {
+  readonly patience: number;
+}
 
 export function addCompletion(gfs: Command): void {
   const command = gfs
@@ -26,8 +30,13 @@ export function addCompletion(gfs: Command): void {
 /** What the scripts ask; no person does. */
 export function addComplete(gfs: Command): void {
   const command = gfs.command('__complete', { hidden: true }).argument('[words...]', 'of a command line');
+  addKey(command, '--patience <span>', 'how long the master may take', {
+    parse: parseSpan,
+    default: PATIENCE_MS,
+    env: 'GFS_COMPLETION_PATIENCE',
+  });
   addCommonKeys(command, { json: false });
-  command.action(async (words: string[], keys: CommonKeys) => {
+  command.action(async (words: string[], keys: CompleteKeys) => {
     const wanted = wantedAt(gfs, words);
     const current = words.at(-1) ?? '';
     const candidates =
@@ -41,18 +50,18 @@ export function addComplete(gfs: Command): void {
 }
 
 async function paths(
-  { master }: CommonKeys,
+  { master, patience }: CompleteKeys,
   words: readonly string[],
   current: string,
   cluster: false | 'plain' | 'prefixed',
 ): Promise<readonly string[]> {
   if (cluster === false) return [];
   const world = realWorld();
-  const call = { caller: ownIdentity(), deadlineMs: world.env.monotonicMs() + PATIENCE_MS };
+  const call = { caller: ownIdentity(), deadlineMs: world.env.monotonicMs() + patience };
   try {
     const given = givenValue(words, '--master');
     const masters = given === undefined ? master : parseAddresses(given);
-    const ask = { patienceMs: PATIENCE_MS };
+    const ask = { patienceMs: patience };
     return await withClient(
       world,
       masters,
