@@ -11,7 +11,7 @@ withCommands('commands, flags and paths in the cluster are completed', async (t,
   await commands.call(['put', '-', '/complete/other\nline'], { input: '' });
   const check = async (words: string[], expected: string) =>
     t.is(await commands.gfs('__complete', '--patience', '30s', '--', ...words), expected, words.join(' '));
-  await check(['g'], 'w getrange\nw get\n');
+  await check(['ge'], 'w getrange\nw get\n');
   await check(['ls', '--l'], 'w --long\n');
   await check(['completion', ''], 'w bash\nw zsh\nw fish\n');
   await check(['ls', '/compl'], 'w /complete/\n');

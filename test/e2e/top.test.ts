@@ -83,7 +83,7 @@ test('the traffic of each server shows in top, servers and status while a file i
     ]);
     t.is(stderr, '');
     t.is(code, 0);
-    t.is(stdout.match(/^gfs top {2}\d\d:\d\d:\d\d {2}3 of 3 servers alive, clients: 1$/gm)?.length, 3);
+    t.is(stdout.match(/^gfs top {2}\d\d:\d\d:\d\d {2}3 of 3 servers alive, clients: 2$/gm)?.length, 3);
     t.deepEqual(tooWide(stdout), []);
   } finally {
     working = false;
@@ -110,7 +110,7 @@ test('top on a terminal is drawn over what it showed before', async (t) => {
   const [heading = ''] = one.split('\r\n', 1);
   t.regex(
     heading.replace('\x1b[K', ' erased'),
-    /^gfs top {2}\d\d:\d\d:\d\d {2}1 of 1 servers alive, clients: 1 erased$/,
+    /^gfs top {2}\d\d:\d\d:\d\d {2}1 of 1 servers alive, clients: 2 erased$/,
   );
   t.true(one.endsWith('\x1b[J'));
 });
