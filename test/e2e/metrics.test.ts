@@ -145,9 +145,10 @@ test('a daemon is ready when it can do its work, and says what it lacks before a
   };
   try {
     daemons.server.start();
-    daemons.mount.start();
     while ((await readiness(server)).body === 'starting\n') await sleep(20);
     t.deepEqual(await readiness(server), { status: 503, body: 'no master has registered this server\n' });
+    // It waits ten seconds for a master.
+    daemons.mount.start();
     t.deepEqual(await readiness(mount), { status: 503, body: 'starting\n' });
     daemons.master.start();
     for (const one of Object.values(daemons)) await one.ready();
