@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
+import { must } from '../../src/base/assert.ts';
 import { skips } from './cluster.ts';
 import { DaemonCluster } from './daemon-cluster.ts';
 
@@ -46,6 +47,7 @@ function killed(title: string, program: string, name: string, needsWatch: boolea
       const answered = once(asking, 'exit');
       daemon?.signal('SIGSTOP');
       asking.stdin.write('go\n');
+      await asks(must(asking.pid, 'it runs'));
       await rm(cluster.path('place/changes'));
       cluster.master.signal('SIGSTOP');
       // After a second without its master a mount believes nothing that it remembers.
@@ -63,6 +65,11 @@ function killed(title: string, program: string, name: string, needsWatch: boolea
       await cluster.close();
     }
   });
+}
+
+/** Resolves when the process waits for an answer of the mount; root is told where in the kernel it is. */
+async function asks(pid: number): Promise<void> {
+  while (!(await readFile(`/proc/${pid}/stack`, 'latin1')).includes('fuse_')) await sleep(20);
 }
 
 async function threadStates(pid: number): Promise<string[]> {
