@@ -304,8 +304,9 @@ export interface NamedAppender {
    * to be the same. Errors have the fields of those of `GfsFile.append`, and in these, `highest` is the latest number:
    * INVALID_ARGUMENT: a record before this one is missing; nothing was appended.
    * EXISTS: it was appended, but before the latest 64, and where it lies is not kept any more.
+   * `onFailure` is called before anything else is appended: so what is given up by then, by its signal, is not.
    */
-  append(sequence: number, bytes: Bytes, waiting?: Waiting): Promise<number>;
+  append(sequence: number, bytes: Bytes, waiting?: Waiting, onFailure?: () => void): Promise<number>;
   /** Waits for the answers to what was asked for. `GfsFile.close` does it too. */
   close(): Promise<void>;
 }

@@ -37,7 +37,12 @@ export class NamedAppendQueue {
   }
 
   /** `bytes` are borrowed until it settles. */
-  async append(sequence: number, bytes: Bytes, patience: Patience): Promise<number> {
+  async append(
+    sequence: number,
+    bytes: Bytes,
+    patience: Patience,
+    onFailure: () => void = () => undefined,
+  ): Promise<number> {
     if (this.#closed) throw new GfsError('BAD_FILE', 'the appender is closed');
     const length = lengthOf(bytes);
     const { recordBytesMax, env } = this.#options;
@@ -49,7 +54,14 @@ export class NamedAppendQueue {
       throw new GfsError('INVALID_ARGUMENT', message);
     }
     return await new Promise((resolve, reject) => {
-      this.#queue.push(new NumberedRecord(sequence, env, bytes, length, patience, { resolve, reject }));
+      const settle = {
+        resolve,
+        reject: (error: unknown) => {
+          reject(error);
+          onFailure();
+        },
+      };
+      this.#queue.push(new NumberedRecord(sequence, env, bytes, length, patience, settle));
       if (this.#busy) return;
       this.#busy = true;
       // What is asked for in the same breath goes together. It answers each record itself, and never fails.

@@ -144,10 +144,10 @@ export class OpenFile implements GfsFile {
     this.#checkWritable(0, 0);
     this.#appendQueues.add(queue);
     return {
-      append: async (sequence, bytes, waiting) => {
+      append: async (sequence, bytes, waiting, onFailure) => {
         try {
           this.#checkWritable(0, lengthOf(bytes));
-          return await queue.append(sequence, bytes, this.#work.patience(waiting));
+          return await queue.append(sequence, bytes, this.#work.patience(waiting), onFailure);
         } catch (error) {
           throw telling(error, 'no');
         }

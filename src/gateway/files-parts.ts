@@ -32,6 +32,12 @@ export async function onlyRequest<T>(requests: AsyncIterable<Incoming<T>>): Prom
   throw new GfsError('INVALID_ARGUMENT', 'a call without a request');
 }
 
+/** Undefined: that was all. */
+export async function nextOf<T>(incoming: AsyncIterator<T>): Promise<T | undefined> {
+  const next = await incoming.next();
+  return next.done === true ? undefined : next.value;
+}
+
 /**
  * Opens a file. Whether an opening that is broken off happened nobody knows, and the file would count as open for as long as this
  * process lives: so it is gone on with when the caller has gone, for a while, and the file given back.

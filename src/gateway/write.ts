@@ -4,7 +4,7 @@ import { KiB } from '../base/units.ts';
 import type { Call } from '../client/api.ts';
 import type { FilesWriteRequest, FilesWriteStart } from '../rpc/messages.ts';
 import type { Incoming } from '../rpc/network.ts';
-import { callOf, type FilesHandlers, type FilesParts } from './files-parts.ts';
+import { callOf, type FilesHandlers, type FilesParts, nextOf } from './files-parts.ts';
 import { about } from './paths.ts';
 import { openTarget, type WriteTarget } from './write-targets.ts';
 
@@ -69,9 +69,4 @@ async function take(
 
 function otherLength(length: number | undefined): GfsError {
   return new GfsError('INVALID_ARGUMENT', `other than the ${length} bytes that were announced came`);
-}
-
-async function nextOf<T>(incoming: AsyncIterator<T>): Promise<T | undefined> {
-  const next = await incoming.next();
-  return next.done === true ? undefined : next.value;
 }

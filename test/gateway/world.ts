@@ -5,6 +5,9 @@ import { codeOf, GfsError } from '../../src/base/errors.ts';
 import type { Identity } from '../../src/client/api.ts';
 import { Gateway } from '../../src/gateway/gateway.ts';
 import {
+  type FilesAppendRequest,
+  type FilesAppendResponse,
+  type FilesAppendStart,
   FilesDefinition,
   type FilesEntry,
   type FilesListRequest,
@@ -143,6 +146,23 @@ export class Program {
     return new Writing(this.connection.stream(methods.write, options), startOf(path, more));
   }
 
+  /** As the client "a", if nothing else is said. Resolves to where the record lies. */
+  async append(
+    path: Path,
+    sequence: number,
+    bytes: Uint8Array,
+    more: Some<FilesAppendStart> = {},
+    options: Options = {},
+  ): Promise<number> {
+    const request = { start: appendStartOf(path, more), sequence, payload: NO_PAYLOAD };
+    const { message } = await this.connection.call(methods.append, request, { ...options, payload: [bytes] });
+    return message.offset;
+  }
+
+  openAppend(path: Path, more: Some<FilesAppendStart> = {}, options?: Options): Appending {
+    return new Appending(this.connection.stream(methods.appendStream, options), appendStartOf(path, more));
+  }
+
   async #answers<Req, Res>(method: Method<Req, Res>, request: Req, options: Options | undefined) {
     const stream = this.connection.stream(method, options);
     await stream.send(request);
@@ -163,6 +183,40 @@ function startOf(path: Path, more: Some<FilesWriteStart>): FilesWriteStart {
     sync: false,
     ...more,
   };
+}
+
+function appendStartOf(path: Path, more: Some<FilesAppendStart>): FilesAppendStart {
+  const plain = { noFollow: false, clientId: Buffer.from('a'), create: true, mode: undefined };
+  return { ...plain, ...more, path: Buffer.from(path) };
+}
+
+/** An AppendStream, and the acks so far: as [sequence, offset]. */
+export class Appending {
+  readonly stream: ClientStream<FilesAppendRequest, FilesAppendResponse>;
+  readonly acks: [number, number][] = [];
+  readonly #done: Promise<void>;
+
+  constructor(stream: ClientStream<FilesAppendRequest, FilesAppendResponse>, start?: FilesAppendStart) {
+    this.stream = stream;
+    this.#done = this.#listen();
+    // It is told where it is waited for.
+    this.#done.catch(() => undefined);
+    if (start !== undefined) void this.send(0, [], start);
+  }
+
+  /** What is refused breaks the stream; its end says why. */
+  async send(sequence: number, payload: Bytes, start?: FilesAppendStart): Promise<void> {
+    await this.stream.send({ start, sequence, payload: NO_PAYLOAD }, payload).catch(() => undefined);
+  }
+
+  async finish(): Promise<void> {
+    this.stream.end();
+    await this.#done;
+  }
+
+  async #listen(): Promise<void> {
+    for await (const { message } of this.stream.answers) this.acks.push([message.sequence, message.offset]);
+  }
 }
 
 export class Writing {
