@@ -70,6 +70,7 @@ test.serial('the program in TypeScript uses the gateway', async (t) => {
     'photos 0',
     'photos/beach.raw 4000000',
     'ndsand',
+    ...['record 1 is at 0', 'record 2 is at 10', 'record 1 is at 0', 'record 2 is at 10'],
     'NOT_FOUND /typescript/none: no such file or directory',
     '',
   ]);
@@ -104,6 +105,7 @@ test.serial('the program in Python uses the gateway', async (t) => {
     'photos 0',
     'photos/beach.raw 4000000',
     "b'ndsand'",
+    ...['appended at 0', 'appended at 0'],
     'NOT_FOUND /python/none: no such file or directory',
     '',
   ]);

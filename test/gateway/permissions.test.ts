@@ -16,6 +16,9 @@ test('Bob gets nowhere in a private directory of Alice, by any call, whatever na
     await alice.write('/home/alice/secret', [pattern(1000)], { mode: 0o666 });
     await alice.write('/home/alice/open/file', [pattern(10)], { mode: 0o666 });
     await bob.write('/home/mine', [pattern(5)]);
+    await alice.append('/home/alice/log', 1, pattern(7), { mode: 0o666 });
+    const appending = alice.openAppend('/home/alice/log');
+    await appending.send(2, [pattern(7)]);
     // What Alice does at this very moment opens no door either.
     const writing = alice.openWrite('/home/alice/secret', { kind: FilesWriteKind.FILES_WRITE_KIND_IN_PLACE });
     await writing.send(pattern(10));
@@ -23,8 +26,9 @@ test('Bob gets nowhere in a private directory of Alice, by any call, whatever na
     const calls = (program: Program): readonly (() => Promise<unknown>)[] => [
       () => program.list('/home/alice'),
       () => program.list('/home/alice', { recursive: true, withAttributes: true }),
-      ...['/home/alice/secret', '/home/alice/open/file', '/home/alice/not-there', '/home/alice/..'].flatMap(
-        (path) => [
+      ...['secret', 'open/file', 'log', 'not-there', '..']
+        .map((name) => `/home/alice/${name}`)
+        .flatMap((path) => [
           () => program.stat(path),
           () => program.stat(path, { noFollow: true }),
           () => program.list(path),
@@ -33,6 +37,9 @@ test('Bob gets nowhere in a private directory of Alice, by any call, whatever na
           () => program.write(path, [pattern(1)], { exclusive: true }),
           () => program.write(path, [pattern(1)], { kind: FilesWriteKind.FILES_WRITE_KIND_TRUNCATE }),
           () => program.write(path, [pattern(1)], { kind: FilesWriteKind.FILES_WRITE_KIND_IN_PLACE }),
+          () => program.append(path, 1, pattern(1)),
+          () => program.append(path, 1, pattern(1), { create: false }),
+          () => program.openAppend(path).finish(),
           () => program.mkdir(`${path}/x`),
           () => program.mkdir(`${path}/x/y`, { parents: true }),
           () => program.remove(path),
@@ -40,8 +47,7 @@ test('Bob gets nowhere in a private directory of Alice, by any call, whatever na
           () => program.rename(path, '/home/stolen'),
           () => program.rename('/home/mine', path),
           () => program.rename('/home/mine', path, { exchange: true }),
-        ],
-      ),
+        ]),
       () => program.list('/home/alice/open'),
       () => program.remove('/home/alice', { recursive: true }),
     ];
@@ -53,13 +59,16 @@ test('Bob gets nowhere in a private directory of Alice, by any call, whatever na
     t.is(await codeFrom(bob.remove('/home/alice')), 'NOT_PERMITTED');
 
     await writing.finish();
+    await appending.send(3, [pattern(7)]);
+    await appending.finish();
+    t.is((await alice.stat('/home/alice/log')).attributes?.length, 21);
     const { names, failures } = await bob.list('/home', { recursive: true });
     t.deepEqual(names, ['alice', 'mine']);
     t.deepEqual(
       failures.map(({ path, error }) => [path.toString(), error?.code]),
       [['alice', 'PERMISSION_DENIED']],
     );
-    const everything = ['alice', 'mine', 'alice/open', 'alice/secret', 'alice/open/file'];
+    const everything = ['alice', 'mine', 'alice/log', 'alice/open', 'alice/secret', 'alice/open/file'];
     for (const program of [alice, admin]) {
       t.deepEqual((await program.list('/home', { recursive: true })).names, everything);
     }
@@ -100,7 +109,10 @@ test('what Bob makes is his, and a read-only file of somebody else stays as it i
     for (const kind of [FILES_WRITE_KIND_IN_PLACE, FILES_WRITE_KIND_TRUNCATE]) {
       t.is(await codeFrom(bob.write('/pub/f', [pattern(1)], { kind })), 'PERMISSION_DENIED');
     }
+    t.is(await codeFrom(bob.append('/pub/f', 1, pattern(1))), 'PERMISSION_DENIED');
     t.deepEqual(await bob.read('/pub/f'), pattern(10));
+    await bob.append('/pub/log', 1, pattern(1));
+    t.is((await bob.stat('/pub/log')).attributes?.uid, BOB.uid);
     const { attributes } = await bob.write('/pub/f', [pattern(1)]);
     t.is(attributes?.uid, BOB.uid, 'who may change the directory may put another file there');
     t.is((await bob.mkdir('/pub/d')).attributes?.gid, BOB.gid);
