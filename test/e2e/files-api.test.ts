@@ -79,6 +79,30 @@ test.serial('metadata says who asks, and the master believes it', async (t) => {
   }
 });
 
+test.serial('records have their acks before the stream ends with the error of one that fails', async (t) => {
+  const admin = stranger(ADMIN);
+  const start = { ...at('/records'), clientId: Buffer.from('a'), create: true };
+  const record = (sequence: number) => ({ sequence, payload: Buffer.from(`<${sequence}>`) });
+  const whole = await admin.append(start, [record(1), record(2), record(3)]);
+  t.is(whole.error, undefined);
+  const broken = await admin.append(start, [record(3), record(4), record(6), record(7)]);
+  t.deepEqual(
+    broken.acks.map(({ sequence, offset }) => [sequence, offset]),
+    [
+      [3, 6],
+      [4, 9],
+    ],
+  );
+  t.deepEqual(await failure(Promise.reject(broken.error)), ['INVALID_ARGUMENT', 'INVALID_ARGUMENT']);
+  t.like(await admin.call('Append', { start, ...record(2) }), { sequence: 2, offset: 3 });
+  t.is((await admin.read('/records')).toString(), '<1><2><3><4>');
+  const other = stranger(BOB);
+  t.deepEqual(await failure(other.call('Append', { start, ...record(5) })), [
+    'PERMISSION_DENIED',
+    'PERMISSION_DENIED',
+  ]);
+});
+
 test.serial('failures have a status and a typed detail, and nothing is half done', async (t) => {
   const admin = stranger(ADMIN);
   await admin.call('Mkdir', at('/bad'));

@@ -124,6 +124,20 @@ export class Stranger {
     return stream as NodeJS.WritableStream & { cancel(): void };
   }
 
+  /** An AppendStream that is told all at once: its acks, and what it failed with in the end. */
+  async append(start: object, records: readonly object[]): Promise<{ acks: Answer[]; error: unknown }> {
+    const stream = this.#methods.AppendStream?.(this.#metadata, {});
+    for (const message of [{ start }, ...records]) stream?.write(message as never);
+    const acks: Answer[] = [];
+    try {
+      stream?.end();
+      for await (const ack of stream ?? []) acks.push(ack as unknown as Answer);
+      return { acks, error: undefined };
+    } catch (error) {
+      return { acks, error };
+    }
+  }
+
   async read(path: string): Promise<Buffer> {
     const pieces = await this.answers('Read', { path: Buffer.from(path) });
     return Buffer.concat(pieces.map(({ payload }) => payload as Buffer));

@@ -1,8 +1,10 @@
 // Records of programs: each is in the file once, where its ack said, whatever dies in between.
+import { setImmediate as settled } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import { must } from '../../src/base/assert.ts';
 import type { ErrorCode } from '../../src/base/errors.ts';
-import { KiB, SECOND_MS } from '../../src/base/units.ts';
+import { KiB, MiB, SECOND_MS } from '../../src/base/units.ts';
+import { AppendRun } from '../../src/gateway/append-run.ts';
 import { FilesDefinition, FileType } from '../../src/rpc/messages.ts';
 import { pattern } from '../client/world.ts';
 import { ALICE, Appending, codeFrom, errorFrom, inFilesWorld, type Program, ROOT } from './world.ts';
@@ -124,6 +126,41 @@ test('records that an ack was lost of are found through another gateway, and are
     await checkOnce(t, reader, told);
   }));
 
+test('of what a stream brings no more is taken than 64 records or 4 MiB without an ack that the caller has', async (t) => {
+  for (const [length, window] of [
+    [100, 64],
+    [1 * MiB, 4],
+  ] as const) {
+    let taken = 0;
+    const appender = {
+      append: () => {
+        taken += 1;
+        return Promise.resolve(taken);
+      },
+      close: () => Promise.resolve(),
+    };
+    const acks: (() => void)[] = [];
+    const send = () => new Promise<void>((resolve) => acks.push(resolve));
+    const payload = [Buffer.alloc(length)];
+    const records = async function* () {
+      for (let sequence = 1; sequence <= 100; sequence += 1) yield { sequence, payload };
+    };
+    const all = new AppendRun(appender, { send }, { caller: ROOT }).all(records());
+    await settled();
+    t.is(taken, window);
+    t.is(acks.length, window);
+    must(acks.shift(), 'an ack is on its way')();
+    await settled();
+    t.is(taken, window + 1);
+    while (acks.length > 0) {
+      must(acks.shift(), 'an ack is on its way')();
+      await settled();
+    }
+    await all;
+    t.is(taken, 100);
+  }
+});
+
 test('a record that fails ends its stream behind the acks before it, and nothing behind it is appended', (t) =>
   inFilesWorld(async ({ as }) => {
     const program = await as(ROOT);
@@ -186,6 +223,7 @@ test('a missing record, one that is too old, another one, and what else is no re
       ['EXISTS', '100', program.append('/log', 36, record(36))],
       ['INVALID_ARGUMENT', undefined, program.append('/log', 100, record(100, 7))],
       ['INVALID_ARGUMENT', undefined, program.append('/log', 0, record(1))],
+      ['INVALID_ARGUMENT', undefined, program.append('/log', 2 ** 60, record(1))],
       ['INVALID_ARGUMENT', undefined, program.append('/log', 101, Buffer.alloc(0))],
       ['INVALID_ARGUMENT', undefined, program.append('/log', 101, pattern(64 * KiB + 1))],
       ['INVALID_ARGUMENT', undefined, program.append('/log', 101, record(1), { clientId: Buffer.alloc(0) })],
