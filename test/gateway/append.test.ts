@@ -5,7 +5,8 @@ import { must } from '../../src/base/assert.ts';
 import type { ErrorCode } from '../../src/base/errors.ts';
 import { KiB, MiB, SECOND_MS } from '../../src/base/units.ts';
 import { AppendRun } from '../../src/gateway/append-run.ts';
-import { FilesDefinition, FileType } from '../../src/rpc/messages.ts';
+import { OpenAppenders } from '../../src/gateway/open-appenders.ts';
+import { type Attributes, FilesDefinition, FileType } from '../../src/rpc/messages.ts';
 import { pattern } from '../client/world.ts';
 import { ALICE, Appending, codeFrom, errorFrom, inFilesWorld, type Program, ROOT } from './world.ts';
 
@@ -71,6 +72,39 @@ test('single appends open the file once in some seconds, and close it', (t) =>
     await cluster.sleep(10 * SECOND_MS);
     t.is(await open(), 0);
   }));
+
+test('a thousand files are kept open at most, but for those that are in use', async (t) => {
+  let open = 0;
+  const client = {
+    open: async () => {
+      open += 1;
+      const appender = { append: async () => 0, close: async () => undefined };
+      const close = async () => {
+        open -= 1;
+      };
+      return { file: { appender: async () => appender, close } };
+    },
+  };
+  const env = { monotonicMs: () => 0, setTimer: () => ({ cancel: () => undefined }) };
+  const appenders = new OpenAppenders(env as never, client as never);
+  const file = { inode: 7, uid: 0, gid: 0, mode: 0o644 } as Attributes;
+  const take = (id: number) => appenders.take(file, Buffer.from(String(id)), { caller: ROOT });
+  const used = await take(0);
+  for (let id = 1; id <= 2000; id += 1) (await take(id)).giveBack(false);
+  await settled();
+  t.is(open, 1025);
+  used.giveBack(false);
+  await settled();
+  t.is(open, 1024);
+  const doubtful = await take(2000);
+  t.is(open, 1024, 'it is the same');
+  doubtful.giveBack(true);
+  await settled();
+  t.is(open, 1023);
+  appenders.close();
+  await settled();
+  t.is(open, 0);
+});
 
 test('a stream has an ack for each record, in order, many on their way at a time', (t) =>
   inFilesWorld(async ({ as }) => {
