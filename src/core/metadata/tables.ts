@@ -41,7 +41,7 @@ import type {
   Server,
   Session,
 } from './rows.ts';
-import type { MetaStore } from './store.ts';
+import type { MetaStore, RowBytes } from './store.ts';
 
 /** The first byte of each key: the table. The rest is what is said beside it; numbers are ordered ones. */
 const Table = {
@@ -255,19 +255,8 @@ export class Tables {
   /** In the order of their bytes; as many as there are, or `limit`. */
   xattrs(inode: InodeId, limit = Infinity): { name: Buffer; valueBytes: number }[] {
     const found: { name: Buffer; valueBytes: number }[] = [];
-    const range = {
-      from: this.#table(Table.XATTR).ordered(inode).finish(),
-      end: this.#endKey
-        .begin()
-        .byte(Table.XATTR)
-        .ordered(inode + 1)
-        .finish(),
-    };
-    this.#store.scan(range, (key, value) => {
-      const reader = this.#keyReader.begin(key);
-      reader.byte();
-      reader.ordered();
-      found.push({ name: reader.rest(), valueBytes: value.length });
+    this.#scanNamed(Table.XATTR, inode, (name, value) => {
+      found.push({ name, valueBytes: value.length });
       return found.length < limit;
     });
     return found;
@@ -286,19 +275,8 @@ export class Tables {
   /** All of a file, in the order of their names' bytes. */
   appenders(inode: InodeId): (Appender & { readonly appender: Buffer })[] {
     const found: (Appender & { readonly appender: Buffer })[] = [];
-    const range = {
-      from: this.#table(Table.APPENDER).ordered(inode).finish(),
-      end: this.#endKey
-        .begin()
-        .byte(Table.APPENDER)
-        .ordered(inode + 1)
-        .finish(),
-    };
-    this.#store.scan(range, (key, value) => {
-      const reader = this.#keyReader.begin(key);
-      reader.byte();
-      reader.ordered();
-      found.push({ appender: reader.rest(), ...readAppender(this.#reader.begin(value)) });
+    this.#scanNamed(Table.APPENDER, inode, (appender, value) => {
+      found.push({ appender, ...readAppender(this.#reader.begin(value)) });
       return true;
     });
     return found;
@@ -431,6 +409,24 @@ export class Tables {
 
   #appenderKey(inode: InodeId, name: Uint8Array): Uint8Array {
     return this.#table(Table.APPENDER).ordered(inode).raw(name).finish();
+  }
+
+  /** What an inode has under names, in the order of their bytes, for as long as `take` wants more. */
+  #scanNamed(table: Table, inode: InodeId, take: (name: Buffer, value: RowBytes) => boolean): void {
+    const range = {
+      from: this.#table(table).ordered(inode).finish(),
+      end: this.#endKey
+        .begin()
+        .byte(table)
+        .ordered(inode + 1)
+        .finish(),
+    };
+    this.#store.scan(range, (key, value) => {
+      const reader = this.#keyReader.begin(key);
+      reader.byte();
+      reader.ordered();
+      return take(reader.rest(), value);
+    });
   }
 
   #resultKey(session: SessionId, number: number): Uint8Array {
