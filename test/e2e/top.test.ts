@@ -95,8 +95,8 @@ test('top on a terminal is drawn over what it showed before', async (t) => {
   if (skips(t)) return;
   await using cluster = new TestCluster({ chunkservers: 1, replication: 1 });
   const { master } = await cluster.start();
-  const command = `'${process.execPath}' '${GFS}' top --interval 100ms --master ${master.address}`;
-  // script(1) gives it a terminal of its own.
+  // script(1) gives it a terminal of its own; Ctrl-C would end a shell that stayed in front of it.
+  const command = `exec '${process.execPath}' '${GFS}' top --interval 100ms --master ${master.address}`;
   const terminal = spawn('script', ['-qec', command, '/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'] });
   let shown = '';
   terminal.stdout.on('data', (text: Buffer) => {
