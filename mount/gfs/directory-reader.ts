@@ -1,6 +1,7 @@
 import { GfsError } from '../../src/base/errors.ts';
 import type { InodeId } from '../../src/base/ids.ts';
 import { Mutex } from '../../src/base/mutex.ts';
+import { SECOND_MS } from '../../src/base/units.ts';
 import type { Call } from '../../src/client/api.ts';
 import type { Attributes, DirectoryEntry } from '../../src/rpc/messages.ts';
 import { type DirectoryItem, itemCountMax } from '../wire/directory.ts';
@@ -10,7 +11,11 @@ import { typeBits } from './attributes.ts';
 import type { GfsContext } from './context.ts';
 import { ListedNames } from './listed-names.ts';
 
-const PAGE_ENTRY_COUNT = 1000;
+/** Of the first page. Each one is twice as long as the one before: so much is asked for that many do not read. */
+const PAGE_ENTRY_COUNT_MIN = 256;
+const PAGE_ENTRY_COUNT_MAX = 1024;
+/** A page that was fetched ahead is used for so long: it says what was there before it was wanted. */
+const AHEAD_MS_MAX = 1 * SECOND_MS;
 /** "." and ".." come first, with the offsets 1 and 2 behind them. */
 const OFFSET_AFTER_DOTS = 2;
 const DOT = Buffer.from('.');
@@ -34,6 +39,8 @@ export class DirectoryReader {
   /** The name before each offset; its number counts from the last of the dots. */
   #names = new ListedNames();
   #page: Page | undefined;
+  /** The page that comes after this offset; undefined if it could not be had. */
+  #ahead: { readonly offset: number; readonly page: Promise<Page | undefined> } | undefined;
 
   constructor(context: GfsContext, directory: InodeId, call: Call) {
     this.#context = context;
@@ -52,63 +59,91 @@ export class DirectoryReader {
         this.#page = await this.#pageAfter(offset, withAttributes);
         index = this.#page.indexOf(offset) ?? 0;
       }
-      const page = this.#page;
+      let page = this.#page;
       if (page === undefined) return [];
-      if (index < page.items.length) return this.#fresh(page, index, countMax);
-      if (page.end) return [];
-      this.#page = await this.#pageAfter(offset, withAttributes);
-      return this.#fresh(this.#page, 0, countMax);
+      if (index === page.items.length) {
+        if (page.end) return [];
+        page = await this.#nextPage(page, offset, withAttributes);
+        this.#page = page;
+        index = 0;
+      }
+      // Whoever reads on is given the rest while the next page is on its way.
+      if (index > 0 || page.after > 0) this.#fetchAhead(page, withAttributes);
+      return this.#fresh(page, index, countMax);
     });
+  }
+
+  async #nextPage({ countMax }: Page, offset: number, withAttributes: boolean): Promise<Page> {
+    const ahead = this.#ahead?.offset === offset ? await this.#ahead.page : undefined;
+    this.#ahead = undefined;
+    const isYoung = ahead && this.#context.env.monotonicMs() - ahead.fetchedMs <= AHEAD_MS_MAX;
+    return isYoung ? ahead : await this.#pageAfter(offset, withAttributes, countMax * 2);
+  }
+
+  #fetchAhead({ items, end, countMax }: Page, withAttributes: boolean): void {
+    const offset = items.at(-1)?.nextOffset;
+    if (end || offset === undefined || this.#ahead?.offset === offset) return;
+    const page = this.#pageAfter(offset, withAttributes, countMax * 2);
+    // Who comes there asks again, and hears what is wrong.
+    this.#ahead = { offset, page: page.catch(() => undefined) };
   }
 
   async #firstPage(withAttributes: boolean): Promise<Page> {
     this.#names = new ListedNames();
-    const { entries, end, parent, ...moment } = await this.#list(undefined, withAttributes);
+    this.#ahead = undefined;
+    const { entries, end, parent, ...init } = await this.#list(undefined, withAttributes);
     // Not even dots are in a directory that was removed.
-    if (parent === undefined) return new Page({ after: 0, items: [], end, ...moment });
+    if (parent === undefined) return new Page({ after: 0, items: [], end, ...init });
     const dots = [
       { name: DOT, node: this.#directory, type: TYPE.DIRECTORY, nextOffset: 1, attributes: undefined },
       { name: DOT_DOT, node: parent, type: TYPE.DIRECTORY, nextOffset: 2, attributes: undefined },
     ];
-    return new Page({ after: 0, items: [...dots, ...this.#items(entries)], end, ...moment });
+    return new Page({ after: 0, items: [...dots, ...itemsOf(entries, this.#names)], end, ...init });
   }
 
-  async #pageAfter(offset: number, withAttributes: boolean): Promise<Page> {
+  async #pageAfter(
+    offset: number,
+    withAttributes: boolean,
+    count: number = PAGE_ENTRY_COUNT_MIN,
+  ): Promise<Page> {
     if (offset < OFFSET_AFTER_DOTS) return this.#firstPage(withAttributes);
-    const name = offset === OFFSET_AFTER_DOTS ? undefined : this.#names.name(offset - OFFSET_AFTER_DOTS);
+    const names = this.#names;
+    const name = offset === OFFSET_AFTER_DOTS ? undefined : names.name(offset - OFFSET_AFTER_DOTS);
     if (offset > OFFSET_AFTER_DOTS && name === undefined) {
       throw new GfsError('INVALID_ARGUMENT', `nothing was listed at offset ${offset}`);
     }
-    const { entries, end, ...moment } = await this.#list(name, withAttributes);
-    return new Page({ after: offset, items: this.#items(entries), end, ...moment });
+    const { entries, end, ...init } = await this.#list(name, withAttributes, count);
+    return new Page({ after: offset, items: itemsOf(entries, names), end, ...init });
   }
 
-  async #list(after: Uint8Array | undefined, withAttributes: boolean) {
+  async #list(after: Uint8Array | undefined, withAttributes: boolean, count = PAGE_ENTRY_COUNT_MIN) {
     const { client, env, changes, removed } = this.#context;
-    const options = { limit: PAGE_ENTRY_COUNT, withAttributes, ...(after === undefined ? {} : { after }) };
+    const countMax = Math.min(count, PAGE_ENTRY_COUNT_MAX);
+    const options = { limit: countMax, withAttributes, ...(after === undefined ? {} : { after }) };
     // Taken before the question: what changes while it is answered may or may not be in the answer.
-    const moment = { fetchedMs: env.monotonicMs(), changesUntil: changes.now() };
+    const init = { countMax, fetchedMs: env.monotonicMs(), changesUntil: changes.now() };
     const listed = client.list(this.#directory, options, this.#call);
-    return { ...(await removed.entries(this.#directory, listed, NOTHING_LEFT)), ...moment };
-  }
-
-  #items(entries: readonly DirectoryEntry[]): PageItem[] {
-    return entries.map(({ name, inode, type, attributes }) => {
-      const nextOffset = OFFSET_AFTER_DOTS + this.#names.number(name);
-      return { name, node: inode, type: typeBits(type), nextOffset, attributes };
-    });
+    return { ...(await removed.entries(this.#directory, listed, NOTHING_LEFT)), ...init };
   }
 
   /** The page's items from an index on, with attributes only where they are still as good as just fetched. */
   #fresh({ items, fetchedMs, changesUntil }: Page, index: number, countMax: number): DirectoryItem[] {
     const { env, timeouts, changes, belief } = this.#context;
     const old = env.monotonicMs() - fetchedMs > timeouts.attributeTimeoutMs;
-    return items.slice(index, index + countMax).map(({ attributes, ...item }) => {
-      const usable = attributes !== undefined && !old && !changes.changedSince(item.node, changesUntil);
-      if (!usable) return item;
-      return { ...item, entry: belief.entry(attributes, changesUntil, this.#directory, item.name) };
+    return items.slice(index, index + countMax).map(({ name, node, type, nextOffset, attributes }) => {
+      const usable = attributes !== undefined && !old && !changes.changedSince(node, changesUntil);
+      if (!usable) return { name, node, type, nextOffset };
+      const entry = belief.entry(attributes, changesUntil, this.#directory, name);
+      return { name, node, type, nextOffset, entry };
     });
   }
+}
+
+function itemsOf(entries: readonly DirectoryEntry[], names: ListedNames): PageItem[] {
+  return entries.map(({ name, inode, type, attributes }) => {
+    const nextOffset = OFFSET_AFTER_DOTS + names.number(name);
+    return { name, node: inode, type: typeBits(type), nextOffset, attributes };
+  });
 }
 
 /** What of the operation matters here. */
@@ -124,6 +159,8 @@ interface PageInit {
   readonly items: readonly PageItem[];
   /** Nothing comes after them. */
   readonly end: boolean;
+  /** So many were asked for. */
+  readonly countMax: number;
   readonly fetchedMs: number;
   readonly changesUntil: number;
 }
@@ -132,13 +169,15 @@ class Page {
   readonly after: number;
   readonly items: readonly PageItem[];
   readonly end: boolean;
+  readonly countMax: number;
   readonly fetchedMs: number;
   readonly changesUntil: number;
 
-  constructor({ after, items, end, fetchedMs, changesUntil }: PageInit) {
+  constructor({ after, items, end, countMax, fetchedMs, changesUntil }: PageInit) {
     this.after = after;
     this.items = items;
     this.end = end;
+    this.countMax = countMax;
     this.fetchedMs = fetchedMs;
     this.changesUntil = changesUntil;
   }

@@ -1,6 +1,8 @@
 import test from 'ava';
 import { createContext, type GfsContext } from '../../../mount/gfs/context.ts';
 import { DirectoryReader } from '../../../mount/gfs/directory-reader.ts';
+import type { Env } from '../../../src/base/env.ts';
+import { GfsError } from '../../../src/base/errors.ts';
 import { inodeId, ROOT_INODE } from '../../../src/base/ids.ts';
 import { silentLogger } from '../../../src/base/log.ts';
 import { NodeEnv } from '../../../src/base/node-env.ts';
@@ -15,6 +17,8 @@ const inodeOf = (name: string) => 1000 + name.charCodeAt(0);
 class ChangingDirectory {
   readonly names: string[] = [];
   listCount = 0;
+  /** So many answers are given; who asks for more hears that the master is away. */
+  failsAfter = Number.POSITIVE_INFINITY;
 
   add(name: string): void {
     this.names.splice(this.#indexOf(name), 0, name);
@@ -39,6 +43,7 @@ class ChangingDirectory {
 
   async list(_: number, { after, limit, withAttributes = false }: ListOptions) {
     this.listCount += 1;
+    if (this.listCount > this.failsAfter) throw new GfsError('UNAVAILABLE', 'no master');
     // What comes after a name is what is not before its smallest successor.
     const start = after === undefined ? 0 : this.#indexOf(`${Buffer.from(after).toString('latin1')}\0`);
     const entries: DirectoryEntry[] = this.names.slice(start, start + limit).map((name) => ({
@@ -58,12 +63,12 @@ class ChangingDirectory {
   }
 }
 
-function contextOf(directory: ChangingDirectory): GfsContext {
+function contextOf(directory: ChangingDirectory, env: Env = new NodeEnv(silentLogger)): GfsContext {
   const changes = new RecentChanges();
   changes.see();
   const client = { list: directory.list.bind(directory), changes } as unknown as GfsClient;
   const timeouts = { attributeTimeoutMs: 60_000, entryTimeoutMs: 60_000 };
-  return createContext({ env: new NodeEnv(silentLogger), client, timeouts });
+  return createContext({ env, client, timeouts });
 }
 
 function readerOf(context: GfsContext): DirectoryReader {
@@ -94,7 +99,62 @@ test('a directory is listed in the order of names after itself and its parent', 
   for (let index = 0; index < 2500; index += 1) directory.add(padded(index));
   const names = await namesOf(readerOf(contextOf(directory)));
   t.deepEqual(names, ['.', '..', ...directory.names]);
-  t.is(directory.listCount, 3, 'a page at a time');
+  t.is(directory.listCount, 4, 'pages that grow: 256, 512, 1024, 708');
+});
+
+/** A directory of 2,000 names, and a reader of it on a clock that stands still. */
+async function begun() {
+  const directory = new ChangingDirectory();
+  for (let index = 0; index < 2000; index += 1) directory.add(padded(index));
+  const clock = { nowMs: 0 };
+  const reader = readerOf(contextOf(directory, { monotonicMs: () => clock.nowMs } as Env));
+  /** Reads the directory from its start, `count` names of a page at a time, as far as this many. */
+  const read = async (upTo: number, count: number) => {
+    const names: string[] = [];
+    let offset = 0;
+    while (names.length < upTo) {
+      const items = (await reader.read(plain(offset))).slice(0, count);
+      names.push(...items.map(({ name }) => Buffer.from(name).toString('latin1')));
+      offset = items.at(-1)?.nextOffset ?? 0;
+    }
+    return { names, readOn: async () => (await reader.read(plain(offset))).length };
+  };
+  return { directory, clock, read };
+}
+
+test('the next page is fetched while the one before is read on, and not for who looks at the first names', async (t) => {
+  const { directory, read } = await begun();
+  await read(100, 100);
+  t.is(directory.listCount, 1);
+  await read(200, 100);
+  t.is(directory.listCount, 3, 'the first page, the first page again and the one behind it');
+  directory.remove(padded(300));
+  const { names } = await read(2000, 100);
+  t.deepEqual(names, ['.', '..', ...directory.names], 'a rewind forgets what was fetched ahead');
+});
+
+test('a page that was fetched ahead is used once, and while it is young', async (t) => {
+  const { directory, clock, read } = await begun();
+  const young = await read(258, 129);
+  t.is(directory.listCount, 2);
+  t.is(await young.readOn(), 512);
+  t.is(directory.listCount, 3, 'the one behind it');
+
+  directory.listCount = 0;
+  const old = await read(258, 129);
+  t.is(directory.listCount, 2);
+  clock.nowMs += 1001;
+  directory.remove(padded(300));
+  t.is(await old.readOn(), 512);
+  t.is(directory.listCount, 4, 'it is asked for again, and the one behind it');
+});
+
+test('a page that could not be fetched ahead is asked for when it is wanted', async (t) => {
+  const { directory, read } = await begun();
+  directory.failsAfter = 1;
+  const { readOn } = await read(258, 129);
+  directory.failsAfter = Number.POSITIVE_INFINITY;
+  t.is(await readOn(), 512);
 });
 
 test('an empty directory has two names', async (t) => {
