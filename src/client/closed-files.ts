@@ -66,7 +66,7 @@ export class ClosedFiles {
       if (this.#openIds.length === 0) return;
       tasks.run(async () => {
         try {
-          await tell();
+          while (this.#openIds.length > 0) await tell();
         } catch (error) {
           env.log.debug({ error: messageOf(error) }, 'the master has not heard which files are closed');
         }

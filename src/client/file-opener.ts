@@ -6,6 +6,7 @@ import type { FileWork } from './file-work.ts';
 import type { Asked, KnownEntries } from './known-entries.ts';
 import type { Access, Locations } from './locations.ts';
 import { OpenFile } from './open-file.ts';
+import { OpeningAhead } from './opening-ahead.ts';
 import type { Patience } from './patience.ts';
 import type { RecentChanges } from './recent-changes.ts';
 import { attributesOf, callerMessage, nameOf } from './requests.ts';
@@ -28,8 +29,11 @@ export class FileOpener {
   readonly #parts: FileOpenerParts;
   readonly #openFiles = new Set<OpenFile>();
 
+  readonly #ahead: OpeningAhead;
+
   constructor(parts: FileOpenerParts) {
     this.#parts = parts;
+    this.#ahead = new OpeningAhead(parts);
   }
 
   async create(parent: InodeId, name: Uint8Array, mode: CreateMode, call: Call): Promise<CreatedFile> {
@@ -86,6 +90,16 @@ export class FileOpener {
 
   async open(inode: InodeId, mode: OpenMode, call: Call): Promise<OpenedFile> {
     const patience = this.#parts.patience(call);
+    if (mayBeKept(mode)) {
+      const kept = this.#takeKept(inode, mode, call);
+      if (kept !== undefined) return kept;
+      const ahead = this.#ahead.missed(inode, call, patience);
+      if (ahead !== undefined) {
+        await ahead;
+        const opened = this.#takeKept(inode, mode, call);
+        if (opened !== undefined) return opened;
+      }
+    }
     const truncated = mode.truncate === true;
     const request = {
       context: undefined,
@@ -109,6 +123,24 @@ export class FileOpener {
     const opened = this.#opened(answer, mode, call, { asked, truncated, whole: truncated });
     // Whoever reads wants to know how long it is.
     return await this.#asItIs(opened, answer.beingWritten && mode.read === true, call);
+  }
+
+  /** It was opened before, or ahead, and nothing has been heard of it since. */
+  #takeKept(inode: InodeId, mode: OpenMode, call: Call): OpenedFile | undefined {
+    const { known, session } = this.#parts;
+    const answered = known.answered(inode);
+    if (answered === undefined) return undefined;
+    const kept = session.kept.take(inode, callerMessage(call.caller));
+    if (kept === undefined) return undefined;
+    this.#ahead.answered(inode);
+    const { attributes, moment, tick } = answered;
+    const { extents = [], askedAtMs: atMs = answered.atMs } = kept.first ?? {};
+    const answer = { attributes, openId: kept.file.openId, extents: [...extents], beingWritten: false };
+    return this.#opened(answer, mode, call, {
+      asked: { moment, tick, atMs },
+      truncated: false,
+      whole: false,
+    });
   }
 
   /** Its attributes are asked for again if that is wanted, or if what this client wrote may have been cut off. */
@@ -139,7 +171,8 @@ export class FileOpener {
     this.#parts.locations.learnFirst(inode, extents, { whole, askedAtMs: how.asked.atMs });
     const caller = callerMessage(call.caller);
     const { read = false, append = false } = mode;
-    this.#parts.session.opened({ openId, inode, read, write: mayWrite(mode), append, caller });
+    const held = { openId, inode, read, write: mayWrite(mode), append, caller };
+    this.#parts.session.opened({ ...held, mayBeKept: mayBeKept(mode) });
     const access: Access = { inode, caller: call.caller, openId };
     const file = new OpenFile({
       work: this.#parts.work,
@@ -172,6 +205,12 @@ interface HowOpened {
   readonly truncated: boolean;
   /** The answer's extents are all that there are. */
   readonly whole: boolean;
+}
+
+/** Who reads asks for nothing more than that it is there, and as it was. */
+function mayBeKept(mode: OpenMode): boolean {
+  const { read = false, truncate = false, execute = false } = mode;
+  return read && !mayWrite(mode) && !truncate && !execute;
 }
 
 function mayWrite(mode: OpenMode): boolean {

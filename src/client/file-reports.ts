@@ -133,7 +133,7 @@ export class FileReports {
       return;
     }
     if (!mayWrite && !hasLocks) {
-      session.closedAfterReading(access.openId);
+      session.closedAfterReading(access.openId, this.#options.known.attributes(state.inode) !== undefined);
       states.release(state);
       return;
     }

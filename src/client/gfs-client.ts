@@ -147,6 +147,7 @@ class Client implements Api {
       states: this.#states,
       heardMs: () => link.heardMs,
       remembers: this.kernelWalksPaths,
+      onOld: (inode) => (inode === undefined ? session.kept.releaseAll() : session.kept.release(inode)),
     });
     const answers = {
       ...{ session, states: this.#states, entries: this.#entries, known: this.#known },

@@ -2,7 +2,7 @@ import { boundedCache } from '../base/bounded.ts';
 import { NAME_BYTES_MAX } from '../base/constants.ts';
 import type { Env } from '../base/env.ts';
 import type { InodeId } from '../base/ids.ts';
-import { type NameKey, nameKey } from '../base/name-key.ts';
+import { keyedName, type NameKey, nameKey } from '../base/name-key.ts';
 import { SECOND_MS } from '../base/units.ts';
 import { compareTimes } from '../core/metadata/times.ts';
 import { type Attributes, FileType } from '../rpc/messages.ts';
@@ -40,6 +40,14 @@ export interface KnownEntriesOptions {
   readonly heardMs: () => number;
   /** False: nothing is remembered. */
   readonly remembers: boolean;
+  /** What was known of the inode is old now, as this client or somebody else changed it; undefined: of all of them. */
+  readonly onOld: (inode: InodeId | undefined) => void;
+}
+
+interface KnownInode extends Asked {
+  readonly attributes: Attributes;
+  /** Where it was found last. */
+  readonly key: NameKey | undefined;
 }
 
 export interface RemovedName {
@@ -66,7 +74,7 @@ export interface RenamedNames {
  */
 export class KnownEntries implements ChangeListener {
   readonly #options: KnownEntriesOptions;
-  readonly #inodes = boundedCache<InodeId, Asked & { attributes: Attributes }>(INODE_COUNT_MAX);
+  readonly #inodes = boundedCache<InodeId, KnownInode>(INODE_COUNT_MAX);
   readonly #names = boundedCache<NameKey, { inode: InodeId; moment: number }>(NAME_COUNT_MAX);
   readonly #xattrs = new KnownXattrs();
   /** All names that these directories have. */
@@ -81,6 +89,11 @@ export class KnownEntries implements ChangeListener {
     return this.#options.remembers;
   }
 
+  /** What others change is told now. */
+  get isTold(): boolean {
+    return this.#heard && !this.#options.changes.isBlind;
+  }
+
   /** For how long what is known may be believed if the master is not heard again, and nothing is noted. */
   get forMs(): number {
     const { env, heardMs } = this.#options;
@@ -93,11 +106,16 @@ export class KnownEntries implements ChangeListener {
   }
 
   attributes(inode: InodeId): Attributes | undefined {
+    const known = this.answered(inode);
+    return known && this.#options.states.observe(known.attributes, known.tick);
+  }
+
+  /** As the master answered, without what this client did since; and when it was asked. */
+  answered(inode: InodeId): KnownInode | undefined {
     const { changes, states } = this.#options;
     const known = this.#inodes.get(inode);
     if (known === undefined || !this.#heard || changes.changedSince(inode, known.moment)) return undefined;
-    if (states.mayBeCut(known.attributes)) return undefined;
-    return states.observe(known.attributes, known.tick);
+    return states.mayBeCut(known.attributes) ? undefined : known;
   }
 
   lookup({ parent, name }: Place): Attributes | 'absent' | undefined {
@@ -122,11 +140,12 @@ export class KnownEntries implements ChangeListener {
   }
 
   /** An answer to a question; worth nothing when something was told of the inode meanwhile. */
-  learn(attributes: Attributes, asked: Asked): void {
-    if (this.#options.remembers && !this.#changedSince(attributes, asked)) {
-      this.#inodes.set(attributes.inode as InodeId, { attributes, ...asked });
-      this.#xattrs.learn(attributes);
-    }
+  learn(attributes: Attributes, asked: Asked, key?: NameKey): void {
+    if (!this.#options.remembers || this.#changedSince(attributes, asked)) return;
+    const inode = attributes.inode as InodeId;
+    const { moment, tick, atMs } = asked;
+    this.#inodes.set(inode, { attributes, moment, tick, atMs, key: key ?? this.#inodes.get(inode)?.key });
+    this.#xattrs.learn(attributes);
   }
 
   /** As `learn`, of a file that others may be writing: that gives it no extended attributes. */
@@ -135,11 +154,11 @@ export class KnownEntries implements ChangeListener {
   }
 
   xattr(inode: InodeId, name: Buffer): Buffer | 'absent' | undefined {
-    return this.#told ? this.#xattrs.get(inode, name) : undefined;
+    return this.isTold ? this.#xattrs.get(inode, name) : undefined;
   }
 
   hasNoXattrs(inode: InodeId): boolean {
-    return this.#told && this.#xattrs.hasNone(inode);
+    return this.isTold && this.#xattrs.hasNone(inode);
   }
 
   /** An extended attribute that everybody may see; undefined: there is none. */
@@ -163,21 +182,29 @@ export class KnownEntries implements ChangeListener {
   }
 
   learnName({ parent, name }: Place, attributes: Attributes, asked: Asked): void {
-    this.learn(attributes, asked);
-    if (this.#options.remembers && !isDots(name)) this.#learnKey(nameKey(parent, name), attributes, asked);
+    const key = isDots(name) ? undefined : nameKey(parent, name);
+    this.learn(attributes, asked, key);
+    if (this.#options.remembers && key !== undefined) this.#learnKey(key, attributes, asked);
+  }
+
+  /** Where the inode was found last, whether it is there still or not. */
+  placeOf(inode: InodeId): Place | undefined {
+    const key = this.#inodes.get(inode)?.key;
+    return key && keyedName(key);
   }
 
   /** A command of this client changed the inode, and was answered so. */
-  changed(attributes: Attributes, asked: Asked): void {
+  changed(attributes: Attributes, asked: Asked, key?: NameKey): void {
     const overtaken = this.#changedSince(attributes, asked);
     this.unknown(attributes.inode as InodeId);
     this.#options.accessTimes.observed(attributes);
-    if (!overtaken) this.learn(attributes, this.asking());
+    if (!overtaken) this.learn(attributes, this.asking(), key);
   }
 
   /** A command of this client may have changed it, and its answer does not say what it is like now. */
   unknown(inode: InodeId): void {
     this.#options.changes.note(inode);
+    this.#options.onOld(inode);
     this.#xattrs.mayHaveChanged(inode);
   }
 
@@ -210,7 +237,7 @@ export class KnownEntries implements ChangeListener {
     const overtaken = changes.changedSince(key, asked.moment);
     changes.note(key);
     this.#addTo(parent, key);
-    this.changed(attributes, asked);
+    this.changed(attributes, asked, key);
     if (!overtaken && remembers) this.#learnKey(key, attributes, this.asking());
     this.#directoryIs(parent, directory, asked);
   }
@@ -255,6 +282,7 @@ export class KnownEntries implements ChangeListener {
 
   inodeChanged(inode: InodeId): void {
     this.#inodes.delete(inode);
+    this.#options.onOld(inode);
     this.#xattrs.changed(inode);
     this.#whole.delete(inode);
   }
@@ -265,20 +293,20 @@ export class KnownEntries implements ChangeListener {
   }
 
   nameChanged({ parent, name }: Place): void {
-    this.#names.delete(nameKey(parent, name));
+    const key = nameKey(parent, name);
+    const known = this.#names.get(key);
+    // It may have been its last name, and somebody may want the room.
+    if (known !== undefined) this.#options.onOld(known.inode);
+    this.#names.delete(key);
     this.#whole.delete(parent);
   }
 
   everythingChanged(): void {
     this.#inodes.clear();
+    this.#options.onOld(undefined);
     this.#xattrs.everythingChanged();
     this.#names.clear();
     this.#whole.clear();
-  }
-
-  /** What others change is told now. */
-  get #told(): boolean {
-    return this.#heard && !this.#options.changes.isBlind;
   }
 
   get #heard(): boolean {

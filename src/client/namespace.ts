@@ -17,10 +17,10 @@ import type {
   RenameOptions,
   Waiting,
 } from './api.ts';
+import { boundBefore, DirectoryRuns } from './directory-runs.ts';
 import type { Entries } from './entries.ts';
 import type { FileStates } from './file-states.ts';
 import type { KnownEntries } from './known-entries.ts';
-import { LookupRuns } from './lookup-runs.ts';
 import type { Patience } from './patience.ts';
 import { attributesOf, callerMessage, nameOf } from './requests.ts';
 import type { Session } from './session.ts';
@@ -43,7 +43,7 @@ export class Namespace {
   readonly #entries: Entries;
   readonly #known: KnownEntries;
   readonly #patience: (waiting: Waiting | undefined) => Patience;
-  readonly #runs = new LookupRuns();
+  readonly #runs = new DirectoryRuns();
 
   constructor({ session, states, entries, known, patience }: NamespaceOptions) {
     this.#session = session;
@@ -193,6 +193,7 @@ export class Namespace {
       exchange: options.exchange ?? false,
       whiteout: options.whiteout ?? false,
     };
+    if (!request.exchange) this.#isGoing(to);
     const asked = this.#known.asking();
     const answer = await this.#command(methods.rename, request, call, from, to);
     const inodes = [answer.moved, answer.other].filter((inode) => inode !== 0).map(inodeId);
@@ -207,11 +208,18 @@ export class Namespace {
     place: Place,
     call: Call,
   ): Promise<Attributes | undefined> {
+    this.#isGoing(place);
     const request = { context: undefined, parent: place.parent, name: nameOf(place.name) };
     const asked = this.#known.asking();
     const { parent, removed, inode } = await this.#command(method, request, call, place);
     this.#known.removed(place, { inode: inodeId(inode), directory: parent }, asked);
     return removed;
+  }
+
+  /** Whatever has the name loses it. If it is kept open for another reader, that it is closed goes with the command. */
+  #isGoing(place: Place): void {
+    const inode = this.#known.name(place);
+    if (inode !== undefined) this.#session.kept.release(inode);
   }
 
   /** A command on names: when it fails, it is not known what they mean now. */
@@ -227,13 +235,4 @@ export class Namespace {
       ...places,
     );
   }
-}
-
-/** The last bytes before a name in the order of names: no other name comes after them and before it. */
-function boundBefore(name: Uint8Array): Buffer {
-  const bound = Buffer.alloc(NAME_BYTES_MAX, 0xff);
-  bound.set(name);
-  const last = name.length - 1;
-  bound[last] = (name[last] ?? 0) - 1;
-  return bound;
 }

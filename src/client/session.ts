@@ -1,13 +1,12 @@
 import type { Env, Timer } from '../base/env.ts';
 import { codeOf, GfsError, messageOf } from '../base/errors.ts';
-import { type SessionId, sessionId } from '../base/ids.ts';
+import { inodeId, type SessionId, sessionId } from '../base/ids.ts';
 import { TaskGroup } from '../base/task-group.ts';
 import { SECOND_MS } from '../base/units.ts';
 import { ROOT_CALLER } from '../core/metadata/commands.ts';
 import {
   type CommandContext,
   MasterDefinition,
-  type OpenFile,
   type OpenSessionRequest,
   type OpenSessionResponse,
   type RenewSessionResponse,
@@ -16,6 +15,7 @@ import type { Method } from '../rpc/network.ts';
 import type { Identity } from './api.ts';
 import { ClosedFiles } from './closed-files.ts';
 import { HeldLocks } from './held-locks.ts';
+import { type HeldFile, KeptFiles } from './kept-files.ts';
 import type { MasterLink } from './master-link.ts';
 import { isTransient, Patience } from './patience.ts';
 import { callerMessage } from './requests.ts';
@@ -25,9 +25,6 @@ const { openSession, renewSession, closeSession, close } = MasterDefinition.meth
 const RENEW_SOON_MS = 200;
 const RENEW_ATTEMPT_MS = 10 * SECOND_MS;
 const CLOSE_MS_MAX = 5 * SECOND_MS;
-
-/** `append`: whatever is written comes to lie at the end of the file. */
-export type HeldFile = OpenFile & { readonly append: boolean };
 
 export interface SessionOptions {
   readonly env: Env;
@@ -45,6 +42,8 @@ export class Session {
   /** What the master said of the file system. */
   readonly filesystem: OpenSessionResponse;
   readonly locks = new HeldLocks();
+  /** Open at the master, and not here. */
+  readonly kept: KeptFiles;
   readonly #options: SessionOptions;
   readonly #tasks: TaskGroup;
   readonly #openFiles = new Map<number, HeldFile>();
@@ -77,6 +76,10 @@ export class Session {
       ...{ env: options.env, tasks: this.#tasks },
       tell: () => this.#tellClosed(),
     });
+    this.kept = new KeptFiles({
+      env: options.env,
+      onReleased: (openId) => this.#closedFiles.add(openId),
+    });
     options.link.onLost(() => {
       this.#lossCount += 1;
       this.#renewIn(RENEW_SOON_MS, true);
@@ -93,7 +96,7 @@ export class Session {
   }
 
   get openFileCount(): number {
-    return this.#openFiles.size;
+    return this.#openFiles.size + this.kept.size;
   }
 
   /** Why nothing can be done in it now; undefined: nothing is wrong with it. */
@@ -109,6 +112,13 @@ export class Session {
   /** Another number: of a command, of a mutation, of a push. Never dealt twice in a session. */
   nextNumber(): number {
     return this.#nextNumber++;
+  }
+
+  /** The first of so many further numbers, one after the other. */
+  nextNumbers(count: number): number {
+    const first = this.#nextNumber;
+    this.#nextNumber += count;
+    return first;
   }
 
   /**
@@ -175,9 +185,19 @@ export class Session {
     this.#lockless.delete(openId);
   }
 
-  /** It was only read, and nothing is locked by it: the master hears of it by and by. */
-  closedAfterReading(openId: number): void {
+  /**
+   * It was only read, and nothing is locked by it: the master hears of it by and by. `isKnown`: what the inode is like is
+   * believed here, so that it is heard when that changes.
+   */
+  closedAfterReading(openId: number, isKnown: boolean): void {
+    const file = this.#openFiles.get(openId);
     this.closed(openId);
+    const isKept = isKnown && file?.mayBeKept === true && this.kept.keep(inodeId(file.inode), file);
+    if (!isKept) this.gaveBack(openId);
+  }
+
+  /** Nobody here has it open, and the master may: it hears of it by and by. */
+  gaveBack(openId: number): void {
     this.#closedFiles.add(openId);
   }
 
@@ -219,6 +239,7 @@ export class Session {
     if (this.#closed) return;
     this.#closed = true;
     this.#timer?.cancel();
+    this.kept.close();
     this.#closedFiles.close();
     await this.#tasks.drain();
     const { env, link } = this.#options;
@@ -293,6 +314,7 @@ export class Session {
     // The master closed them with the old one.
     for (const openId of this.#unclosed.keys()) this.closed(openId);
     this.#unclosed.clear();
+    this.kept.forget();
     this.#closedFiles.forget();
     const locked = this.locks.lose(() => true);
     for (const { openId, write, append } of [...this.#openFiles.values()]) {

@@ -1,13 +1,13 @@
 import { GfsError } from '../base/errors.ts';
-import { type InodeId, inodeId, sessionId } from '../base/ids.ts';
+import { type InodeId, inodeId, type SessionId, sessionId } from '../base/ids.ts';
 import { unwrap } from '../base/result.ts';
 import type { CommandContext, NewChunk } from '../core/metadata/commands.ts';
 import { type Attributes, FileType } from '../core/metadata/rows.ts';
 import { zeroedExtents } from '../core/metadata/zeroed-extents.ts';
-import type { ExtentLocation, LengthCommit } from '../rpc/messages.ts';
+import type { ExtentLocation, FileAhead, LengthCommit } from '../rpc/messages.ts';
 import { fenceAppends } from './append-fence.ts';
 import { closeFile } from './closed-files.ts';
-import { contextOf, sessionOf } from './command-context.ts';
+import { callerOf, contextOf, sessionOf } from './command-context.ts';
 import { chunksToFence, fenceChunks, withMembers } from './dropped-chunks.ts';
 import { checkFileAccess, checkReach, checkWriteByInode, unreachable } from './file-access.ts';
 import type { MasterHandlers, MasterParts } from './master-parts.ts';
@@ -17,6 +17,7 @@ type FileMethods =
   | 'createFile'
   | 'createUnnamed'
   | 'open'
+  | 'openAhead'
   | 'close'
   | 'commitLength'
   | 'allocate'
@@ -24,6 +25,8 @@ type FileMethods =
 
 /** An answer brings so many extents: a small file needs no further question. */
 const FIRST_EXTENTS = 4;
+/** Some milliseconds of the master's time. */
+const AHEAD_NAMES_MAX = 512;
 
 /**
  * Files that are created, opened, closed. What is open is kept in memory alone, so an open that changes nothing costs no
@@ -34,7 +37,7 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
   const { state } = metadata;
   const contextIn = (context: Parameters<typeof contextOf>[1]) => contextOf(parts, context);
 
-  const firstExtents = (inode: InodeId, { session }: CommandContext): ExtentLocation[] => {
+  const firstExtents = (inode: InodeId, session: SessionId | 0): ExtentLocation[] => {
     const nowMs = env.monotonicMs();
     return state.extents(inode, 0, FIRST_EXTENTS).map((extent) => locator.locate(extent, nowMs, session));
   };
@@ -83,7 +86,7 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
       const openId = remember(context, inode, { read, write });
       if (write && !created) await channels.tellFirst(inode, context.session);
       const beingWritten = entries.isBeingWritten(context.session, attributes);
-      const extents = firstExtents(inode, context);
+      const extents = firstExtents(inode, context.session);
       const directory = entries.parent(context.session, parent);
       return { message: { attributes, openId, extents, created, beingWritten, parent: directory } };
     },
@@ -102,7 +105,7 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
       begun(firstChunk, inode);
       try {
         const openId = remember(context, inode, { read, write });
-        const extents = firstExtents(inode, context);
+        const extents = firstExtents(inode, context.session);
         return {
           message: { attributes, openId, extents, created: true, beingWritten: false, parent: undefined },
         };
@@ -134,19 +137,49 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
       const beingWritten = entries.isBeingWritten(context.session, attributes);
       if (write) await channels.tellFirst(inode, context.session);
       if (!truncate)
-        return { message: { attributes, openId, extents: firstExtents(inode, context), beingWritten } };
+        return {
+          message: { attributes, openId, extents: firstExtents(inode, context.session), beingWritten },
+        };
       const firstChunk = write ? newChunks.proposeIfPossible(attributes.goal) : undefined;
       try {
         const changes = { ...NO_CHANGES, inode, length: 0, firstChunk };
         const emptied = await setAttributes(parts, { context, changes, signal });
         begun(firstChunk, inode);
         return {
-          message: { attributes: emptied, openId, extents: firstExtents(inode, context), beingWritten },
+          message: {
+            attributes: emptied,
+            openId,
+            extents: firstExtents(inode, context.session),
+            beingWritten,
+          },
         };
       } catch (error) {
         if (openId !== 0) closeFile(parts, sessionOf(context), openId);
         throw error;
       }
+    },
+
+    openAhead: async ({ message }) => {
+      const { after, limit, firstOpenId } = message;
+      const directory = inodeId(message.directory);
+      const session = entries.asker(message.session);
+      if (session === 0) throw new GfsError('INVALID_ARGUMENT', 'only a session opens files');
+      const caller = callerOf(message.caller);
+      checkReach(parts.access, { caller, session }, directory);
+      const wanted = { after, limit: Math.min(limit, AHEAD_NAMES_MAX), withAttributes: true };
+      const page = unwrap(state.list(caller, directory, wanted));
+      const files: FileAhead[] = [];
+      for (const { name, attributes } of page.entries) {
+        if (attributes?.type !== FileType.REGULAR || entries.isBeingWritten(session, attributes)) continue;
+        const { inode } = attributes;
+        if (!state.access(caller, inode, { read: true }).ok) continue;
+        const openId = firstOpenId + files.length;
+        // Asked again after a lost answer, while the directory has changed: the number may have another file.
+        if (!sessions.open(session, { openId, inode, read: true, write: false }).ok) continue;
+        entries.learn(session, inode, { parent: directory, name });
+        files.push({ name, attributes, openId, extents: firstExtents(inode, session) });
+      }
+      return { message: { files } };
     },
 
     close: async ({ message }) => {

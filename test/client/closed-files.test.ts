@@ -39,6 +39,22 @@ test('files that were only read are closed with the next command, or a moment la
     t.deepEqual(tellers(cluster), ['Unlink 1']);
   }));
 
+test('a file that is kept open is closed with the command that removes it', (t) =>
+  inWorld({ kernelWalksPaths: true }, async ({ cluster, client, create, sleep }) => {
+    // It listens by then.
+    await sleep(100);
+    const { file } = await create('f');
+    await file.close();
+    const read = await client.open(file.inode, READING, ME);
+    await read.file.close();
+    await sleep(100);
+    t.is(cluster.master.openFiles.size, 1);
+    t.deepEqual(tellers(cluster), []);
+    await client.unlink(client.rootInode, Buffer.from('f'), ME);
+    t.is(cluster.master.openFiles.size, 0);
+    t.deepEqual(tellers(cluster), ['Unlink 1']);
+  }));
+
 test('who wrote closes by itself', (t) =>
   inWorld({}, async ({ cluster, create }) => {
     const { file } = await create('f');

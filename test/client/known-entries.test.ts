@@ -34,13 +34,22 @@ function world({ remembers = true } = {}) {
   const states = { now: 0, observe, mayBeCut: () => false } as unknown as FileStates;
   const accessTimes = { observed: observe, forget: () => undefined };
   const heardMs = () => clock.heardMs;
-  const known = new KnownEntries({ env, changes, states, accessTimes, heardMs, remembers });
+  const old: (InodeId | undefined)[] = [];
+  const known = new KnownEntries({
+    env,
+    changes,
+    states,
+    accessTimes,
+    heardMs,
+    remembers,
+    onOld: (inode) => old.push(inode),
+  });
   /** As the session channel does. */
   const told = (inode: InodeId) => {
     changes.note(inode);
     known.inodeChanged(inode);
   };
-  return { clock, changes, known, told };
+  return { clock, changes, known, told, old };
 }
 
 test('what was answered is remembered until the master tells of a change', (t) => {

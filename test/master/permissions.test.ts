@@ -126,6 +126,12 @@ const ATTEMPTS: Partial<Record<MethodName, (bob: Client, at: Private) => Promise
     bob.call(methods.open, { context: bob.context(BOB), inode: file, append: true }),
     bob.call(methods.open, { context: bob.context(BOB), inode: file, truncate: true }),
   ],
+  openAhead: (bob, { directory, sub }) =>
+    [directory, sub].map((each) =>
+      bob.call(methods.openAhead, {
+        ...{ caller: BOB, session: bob.session, directory: each, limit: 10, firstOpenId: 1000 },
+      }),
+    ),
   commitLength: (bob, { file }) => [
     bob.call(methods.commitLength, { context: bob.context(BOB), inode: file, commit }),
   ],

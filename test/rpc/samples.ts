@@ -147,6 +147,10 @@ export const MASTER_SAMPLES: Samples<MasterDefinition> = {
     { context, inode: 5, read: true, append: true },
     { attributes, openId: 9, extents: [extent] },
   ],
+  openAhead: [
+    { caller, session: 7, directory: 3, after: Buffer.from('b'), limit: 512, firstOpenId: 10 },
+    { files: [{ name: Buffer.from('c'), attributes, openId: 10, extents: [extent] }] },
+  ],
   close: [
     { context, inode: 5, openId: 9, commit: { length: 10, mtime: time, truncations: 0, writtenBytes: 0 } },
     { attributes },

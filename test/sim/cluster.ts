@@ -134,6 +134,7 @@ function clientProgram(program: ClientProgram, withoutRules?: Rules): Launch {
       masters: [MASTER_ADDRESS],
       host,
       program: 'simulation',
+      kernelWalksPaths: env.random() < 0.5,
       // Small enough to be full.
       cacheBytes: 1 * MiB,
       writeBehindBytes: 1 * MiB,

@@ -1,4 +1,5 @@
 import { boundedCache } from '../base/bounded.ts';
+import { NAME_BYTES_MAX } from '../base/constants.ts';
 import type { InodeId } from '../base/ids.ts';
 import type { Place } from './api.ts';
 
@@ -23,10 +24,11 @@ interface Run {
 
 /**
  * Who looks up one name of a directory after the other, in the order in which they are listed: a program that has read the
- * whole directory and now wants to know what each name is, as `find` and `du` do. Each would be a question to the
- * master; here it is decided when to ask for a page of names and attributes instead, from the one that was missed on.
+ * whole directory and now wants to know what each name is, as `find` and `du` do, or what each file has in it, as `grep -r`
+ * and `tar` do. Each would be a question to the master; here it is decided when to ask for a page of names with attributes, or of
+ * open files, instead, from the one that was missed on.
  */
-export class LookupRuns {
+export class DirectoryRuns {
   readonly #runs = boundedCache<InodeId, Run>(DIRECTORY_COUNT_MAX);
 
   /** What is known did not answer: how many names are to be asked for, from this one on. 1: it alone. */
@@ -60,4 +62,13 @@ export class LookupRuns {
   #isInVain({ pageCount, usedCount }: Run): boolean {
     return usedCount * USED_SHARE < pageCount - USED_SHARE;
   }
+}
+
+/** The last bytes before a name in the order of names: no other name comes after them and before it. */
+export function boundBefore(name: Uint8Array): Buffer {
+  const bound = Buffer.alloc(NAME_BYTES_MAX, 0xff);
+  bound.set(name);
+  const last = name.length - 1;
+  bound[last] = (name[last] ?? 0) - 1;
+  return bound;
 }

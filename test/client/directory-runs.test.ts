@@ -1,6 +1,6 @@
 import test from 'ava';
 import { type InodeId, inodeId } from '../../src/base/ids.ts';
-import { LookupRuns } from '../../src/client/lookup-runs.ts';
+import { DirectoryRuns } from '../../src/client/directory-runs.ts';
 import { FileType } from '../../src/rpc/messages.ts';
 import { inRealCluster } from './real-cluster.ts';
 import { codeFrom, ME } from './world.ts';
@@ -9,12 +9,12 @@ const PARENT = inodeId(10);
 const numbered = (number: number) => `f${String(number).padStart(5, '0')}`;
 const at = (name: string, parent: InodeId = PARENT) => ({ parent, name: Buffer.from(name) });
 /** How many names each of these that are not known would ask for. */
-const asked = (runs: LookupRuns, names: readonly string[]) => names.map((name) => runs.missed(at(name)));
+const asked = (runs: DirectoryRuns, names: readonly string[]) => names.map((name) => runs.missed(at(name)));
 const range = (from: number, count: number) =>
   Array.from({ length: count }, (_, index) => numbered(from + index));
 
 test('who misses one name after the other in their order is given pages that grow', (t) => {
-  const runs = new LookupRuns();
+  const runs = new DirectoryRuns();
   t.deepEqual(asked(runs, range(0, 8)), [1, 1, 1, 1, 1, 1, 1, 32]);
   for (const [name, count] of [
     [39, 64],
@@ -29,7 +29,7 @@ test('who misses one name after the other in their order is given pages that gro
 });
 
 test('names in no order, the same one again and again, or in many directories are no run', (t) => {
-  const runs = new LookupRuns();
+  const runs = new DirectoryRuns();
   const shuffled = Array.from({ length: 200 }, (_, index) => numbered((index * 61) % 200));
   t.true(Math.max(...asked(runs, shuffled)) === 1);
   t.true(asked(runs, Array(50).fill('x')).every((count) => count === 1));
@@ -37,7 +37,7 @@ test('names in no order, the same one again and again, or in many directories ar
 });
 
 test('pages of which hardly anything is used are not asked for again soon', (t) => {
-  const runs = new LookupRuns();
+  const runs = new DirectoryRuns();
   const skipping = Array.from({ length: 100 }, (_, index) => numbered(index * 100));
   const counts = asked(runs, skipping);
   t.is(counts.filter((count) => count > 1).length, 12);
@@ -45,7 +45,7 @@ test('pages of which hardly anything is used are not asked for again soon', (t) 
 });
 
 test('a run ends with names that are not there', (t) => {
-  const runs = new LookupRuns();
+  const runs = new DirectoryRuns();
   asked(runs, range(0, 7));
   runs.end(PARENT);
   t.is(runs.missed(at(numbered(7))), 1);
