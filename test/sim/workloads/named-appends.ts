@@ -7,6 +7,7 @@ import { type InodeId, ROOT_INODE } from '../../../src/base/ids.ts';
 import { KiB, SECOND_MS } from '../../../src/base/units.ts';
 import type { GfsFile, NamedAppender } from '../../../src/client/api.ts';
 import type { GfsClient } from '../../../src/client/gfs-client.ts';
+import { APPEND_RECORDS_MAX } from '../../../src/core/append-entries.ts';
 import { AppendLog, type Writer } from '../checkers/appends-once.ts';
 import { CHUNK_SIZE_BYTES } from '../cluster.ts';
 import type { Process } from '../node.ts';
@@ -137,7 +138,9 @@ export class NamedAppends implements Workload {
       if (!(error instanceof GfsError) || error.fields.highest === undefined) throw error;
       // What was acknowledged and not synced may be gone with the power: it comes again, or is known to be gone.
       const highest = Number(error.fields.highest);
-      const isLost = codeOf(error) === 'EXISTS' || highest + 1 < program.next;
+      // A client that stood still may come with one so old that where it lies is not kept any more.
+      const isOld = codeOf(error) === 'EXISTS' && number <= highest - APPEND_RECORDS_MAX;
+      const isLost = !isOld && (codeOf(error) === 'EXISTS' || highest + 1 < program.next);
       assert(!isLost || powerFails, `program ${writer.id} at ${program.next} is told: ${error.message}`);
       program.next = codeOf(error) === 'EXISTS' ? Math.max(program.next, number + 1) : highest + 1;
       throw error;
