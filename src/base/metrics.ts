@@ -28,7 +28,7 @@ export interface DurationsFigure {
   readonly type: 'histogram';
   readonly name: string;
   readonly help: string;
-  readonly read: () => Iterable<{ readonly labels: Labels; readonly durations: Durations }>;
+  readonly read: () => Iterable<{ readonly labels: Labels; readonly durations: DurationCounts }>;
 }
 
 /** Few, and of few values each: every combination is a series of its own for ever. */
@@ -44,13 +44,21 @@ export interface Sample {
 
 export const NO_LABELS: Labels = {};
 
+/** How long something took, how often, as it is shown. */
+export interface DurationCounts {
+  readonly count: number;
+  readonly sumSeconds: number;
+  /** How many took no longer than each of `BOUNDS_MS`. */
+  readonly buckets: readonly { readonly upToSeconds: number; readonly count: number }[];
+}
+
 /** From what a call over loopback takes to what nobody waits for. */
-const BOUNDS_MS: readonly number[] = [
+export const BOUNDS_MS: readonly number[] = [
   0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000,
 ];
 
-/** How long something took, how often. Recording is a few comparisons and additions: it happens in every call. */
-export class Durations {
+/** Recording is a few comparisons and additions: it happens in every call. */
+export class Durations implements DurationCounts {
   /** Of those up to each bound and above the one before; the last are above all bounds. */
   readonly #counts = new Float64Array(BOUNDS_MS.length + 1);
   #sumMs = 0;
@@ -70,8 +78,7 @@ export class Durations {
     return this.#sumMs / 1000;
   }
 
-  /** How many took no longer than each bound. */
-  get buckets(): readonly { readonly upToSeconds: number; readonly count: number }[] {
+  get buckets(): DurationCounts['buckets'] {
     let count = 0;
     return BOUNDS_MS.map((boundMs, index) => {
       count += this.#counts[index] ?? 0;

@@ -1,3 +1,5 @@
+import { addLatencyCounts, countLatency, type LatencyCounts } from './latencies.ts';
+
 /** What a server did, by operation: since it last said so, for heartbeats, and since it started. */
 export class OperationCounters {
   #counters = new Map<string, OperationCount>();
@@ -7,14 +9,16 @@ export class OperationCounters {
   record(operation: string, outcome: { failed: boolean; bytes: number; latencyUs: number }): void {
     let counter = this.#counters.get(operation);
     if (counter === undefined) {
-      counter = { operation, count: 0, errorCount: 0, bytes: 0, latencyUsSum: 0, latencyUsMax: 0 };
+      counter = newCounter(operation);
       this.#counters.set(operation, counter);
     }
+    const latencyUs = Math.round(outcome.latencyUs);
     counter.count += 1;
     if (outcome.failed) counter.errorCount += 1;
     counter.bytes += outcome.bytes;
-    counter.latencyUsSum += Math.round(outcome.latencyUs);
-    counter.latencyUsMax = Math.max(counter.latencyUsMax, Math.round(outcome.latencyUs));
+    counter.latencyUsSum += latencyUs;
+    counter.latencyUsMax = Math.max(counter.latencyUsMax, latencyUs);
+    countLatency(counter.latencyCounts, latencyUs);
   }
 
   /** The counters since the last `take`; operations that did not happen are left out. */
@@ -27,8 +31,9 @@ export class OperationCounters {
 
   /** Everything so far. */
   totals(): Iterable<Readonly<OperationCount>> {
-    const totals = new Map([...this.#taken].map(([operation, counter]) => [operation, { ...counter }]));
-    for (const counter of this.#counters.values()) addTo(totals, counter);
+    const totals = new Map<string, OperationCount>();
+    for (const counters of [this.#taken, this.#counters])
+      for (const counter of counters.values()) addTo(totals, counter);
     return totals.values();
   }
 }
@@ -40,17 +45,27 @@ export interface OperationCount {
   bytes: number;
   latencyUsSum: number;
   latencyUsMax: number;
+  readonly latencyCounts: LatencyCounts;
 }
 
 export function addTo(totals: Map<string, OperationCount>, counter: Readonly<OperationCount>): void {
-  const total = totals.get(counter.operation);
+  let total = totals.get(counter.operation);
   if (total === undefined) {
-    totals.set(counter.operation, { ...counter });
-    return;
+    total = newCounter(counter.operation);
+    totals.set(counter.operation, total);
   }
   total.count += counter.count;
   total.errorCount += counter.errorCount;
   total.bytes += counter.bytes;
   total.latencyUsSum += counter.latencyUsSum;
   total.latencyUsMax = Math.max(total.latencyUsMax, counter.latencyUsMax);
+  addLatencyCounts(total.latencyCounts, counter.latencyCounts);
+}
+
+function newCounter(operation: string): OperationCount {
+  return {
+    operation,
+    ...{ count: 0, errorCount: 0, bytes: 0 },
+    ...{ latencyUsSum: 0, latencyUsMax: 0, latencyCounts: [] },
+  };
 }

@@ -1,9 +1,9 @@
 import { SECOND_MS } from '../base/units.ts';
+import { Latencies } from './latencies.ts';
 import type { OperationCount } from './operation-counters.ts';
 
 /** Long enough to be steady, short enough to be now. */
 const WINDOW_MS = 5 * SECOND_MS;
-const US_PER_MS = 1000;
 
 /** What passes through a server. */
 export interface Traffic {
@@ -14,9 +14,9 @@ export interface Traffic {
   /** Of clients. */
   readonly readsPerSecond: number;
   readonly mutationsPerSecond: number;
-  /** How long one took on average; 0: there was none. */
-  readonly readMs: number;
-  readonly mutateMs: number;
+  /** How long those took. */
+  readonly reads: Latencies;
+  readonly mutations: Latencies;
 }
 
 interface Beat {
@@ -43,15 +43,17 @@ export class RecentTraffic {
     const operations = later.flatMap((beat) => beat.operations);
     const seconds = (last.atMs - first.atMs) / SECOND_MS;
     const { readBytes, writtenBytes } = bytesOf(operations);
+    const reads = latenciesOf(operations, 'Read');
+    const mutations = latenciesOf(operations, 'Mutate');
     return {
       readBytesPerSecond: readBytes / seconds,
       writtenBytesPerSecond: writtenBytes / seconds,
       operationsPerSecond: sumOf(operations, ({ count }) => count) / seconds,
       errorsPerSecond: sumOf(operations, ({ errorCount }) => errorCount) / seconds,
-      readsPerSecond: sumOf(operations, countOf('Read')) / seconds,
-      mutationsPerSecond: sumOf(operations, countOf('Mutate')) / seconds,
-      readMs: meanMs(operations, 'Read'),
-      mutateMs: meanMs(operations, 'Mutate'),
+      readsPerSecond: reads.count / seconds,
+      mutationsPerSecond: mutations.count / seconds,
+      reads,
+      mutations,
     };
   }
 }
@@ -59,23 +61,15 @@ export class RecentTraffic {
 /** Of several servers. */
 export function trafficOfAll(servers: readonly Traffic[]): Traffic {
   const sum = (part: (traffic: Traffic) => number) => sumOf(servers, part);
-  const readsPerSecond = sum((one) => one.readsPerSecond);
-  const mutationsPerSecond = sum((one) => one.mutationsPerSecond);
   return {
     readBytesPerSecond: sum((one) => one.readBytesPerSecond),
     writtenBytesPerSecond: sum((one) => one.writtenBytesPerSecond),
     operationsPerSecond: sum((one) => one.operationsPerSecond),
     errorsPerSecond: sum((one) => one.errorsPerSecond),
-    readsPerSecond,
-    mutationsPerSecond,
-    readMs: ratio(
-      sum((one) => one.readMs * one.readsPerSecond),
-      readsPerSecond,
-    ),
-    mutateMs: ratio(
-      sum((one) => one.mutateMs * one.mutationsPerSecond),
-      mutationsPerSecond,
-    ),
+    readsPerSecond: sum((one) => one.readsPerSecond),
+    mutationsPerSecond: sum((one) => one.mutationsPerSecond),
+    reads: Latencies.merged(servers.map(({ reads }) => reads)),
+    mutations: Latencies.merged(servers.map(({ mutations }) => mutations)),
   };
 }
 
@@ -93,18 +87,8 @@ export function bytesOf(operations: Iterable<Readonly<OperationCount>>): {
   return { readBytes, writtenBytes };
 }
 
-function meanMs(operations: readonly Readonly<OperationCount>[], operation: string): number {
-  const some = operations.filter((one) => one.operation === operation);
-  const latencyUs = sumOf(some, ({ latencyUsSum }) => latencyUsSum);
-  return ratio(latencyUs, sumOf(some, countOf(operation))) / US_PER_MS;
-}
-
-function countOf(operation: string): (one: Readonly<OperationCount>) => number {
-  return (one) => (one.operation === operation ? one.count : 0);
-}
-
-function ratio(sum: number, count: number): number {
-  return count === 0 ? 0 : sum / count;
+function latenciesOf(operations: readonly Readonly<OperationCount>[], operation: string): Latencies {
+  return new Latencies(operations.filter((one) => one.operation === operation));
 }
 
 function sumOf<T>(items: readonly T[], part: (item: T) => number): number {

@@ -76,6 +76,8 @@ export interface ServerEntry<Report> {
  */
 export class ServerTable<Report> {
   readonly #entries = new Map<ServerId, ServerEntry<Report>>();
+  /** What they told here, also those that are gone since. */
+  readonly #operations = new Map<string, OperationCount>();
   readonly #silenceMs: number;
   readonly #returnedByMs: number;
 
@@ -129,7 +131,10 @@ export class ServerTable<Report> {
     entry.load = beat.load;
     entry.corruptBlockCount = beat.corruptBlockCount;
     if (beat.report !== undefined) entry.report = beat.report;
-    for (const counters of beat.operations) addTo(entry.operations, counters);
+    for (const counters of beat.operations) {
+      addTo(entry.operations, counters);
+      addTo(this.#operations, counters);
+    }
     entry.traffic.note(beat.operations, nowMs);
     return ok(undefined);
   }
@@ -182,6 +187,11 @@ export class ServerTable<Report> {
 
   all(): Iterable<Readonly<ServerEntry<Report>>> {
     return this.#entries.values();
+  }
+
+  /** Of all servers together, since this table began: it only grows. */
+  operationsOfAll(): Iterable<Readonly<OperationCount>> {
+    return this.#operations.values();
   }
 
   get count(): number {

@@ -1,6 +1,8 @@
-import type { Figure } from '../base/metrics.ts';
+import type { Figure, Reading } from '../base/metrics.ts';
 import { SECOND_MS } from '../base/units.ts';
 import { capacityOf } from '../core/capacity.ts';
+import { Latencies } from '../core/latencies.ts';
+import { bytesOf } from '../core/recent-traffic.ts';
 import type { Liveness } from '../core/server-table.ts';
 import type { MasterParts } from './master-parts.ts';
 import type { MetadataEngine } from './metadata-engine.ts';
@@ -12,6 +14,7 @@ export function masterFigures(engine: MetadataEngine, parts: MasterParts): Figur
     ...metadataFigures(engine),
     ...clientFigures(parts),
     ...serverFigures(parts),
+    ...operationFigures(parts),
     ...chunkFigures(parts),
   ];
 }
@@ -115,6 +118,42 @@ function serverFigures({ env, servers }: MasterParts): Figure[] {
       'used',
       'What replicas take at all chunkservers that can be reached: every copy counts.',
       'usedBytes',
+    ),
+  ];
+}
+
+/** What adds up over servers; which of them is slow their own figures tell. */
+function operationFigures({ servers }: MasterParts): Figure[] {
+  const operations = () => [...servers.operationsOfAll()];
+  const counter = (name: string, help: string, read: () => Reading): Figure => ({
+    type: 'counter',
+    name: `gfs_master_chunkserver_${name}_total`,
+    help,
+    read,
+  });
+  return [
+    {
+      type: 'histogram',
+      name: 'gfs_master_chunkserver_operation_duration_seconds',
+      help: 'How long operations took at chunkservers, all together, as their heartbeats told this process.',
+      read: () =>
+        operations().map((one) => ({
+          labels: { operation: one.operation },
+          durations: new Latencies([one]),
+        })),
+    },
+    counter('operation_errors', 'Such operations that failed or were refused.', () =>
+      operations().map(({ operation, errorCount }) => ({ labels: { operation }, value: errorCount })),
+    ),
+    counter(
+      'read_bytes',
+      'Data that chunkservers gave out, to clients and to one another.',
+      () => bytesOf(operations()).readBytes,
+    ),
+    counter(
+      'written_bytes',
+      'Data that chunkservers took: each copy counts at the server that it is for.',
+      () => bytesOf(operations()).writtenBytes,
     ),
   ];
 }

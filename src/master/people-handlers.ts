@@ -6,6 +6,7 @@ import type { ServerEntry } from '../core/server-table.ts';
 import type { ServerStatus, SystemReport } from '../rpc/messages.ts';
 import type { MasterHandlers, MasterParts } from './master-parts.ts';
 import { reachableDisks } from './reachable-disks.ts';
+import { messageOfTraffic } from './wire.ts';
 
 type PeopleMethods = 'statFilesystem' | 'status' | 'listServers';
 
@@ -67,19 +68,25 @@ export function peopleHandlers(parts: MasterParts): Pick<MasterHandlers, PeopleM
           pid: config.pid,
           badReplicaReportCount: badReplicas.count,
           chunkCountBeyondLog: raiser.beyondLogCount,
-          traffic: trafficOfAll([...servers.all()].flatMap((entry) => trafficOf(entry, nowMs) ?? [])),
+          traffic: messageOfTraffic(together(nowMs)),
         },
       };
     },
 
     listServers: async () => {
       const nowMs = env.monotonicMs();
-      return { message: { servers: [...servers.all()].map((entry) => statusOf(entry, nowMs)) } };
+      return {
+        message: {
+          servers: [...servers.all()].map((entry) => statusOf(entry, nowMs)),
+          traffic: messageOfTraffic(together(nowMs)),
+        },
+      };
     },
   };
 
   function statusOf(entry: Readonly<ServerEntry<SystemReport>>, nowMs: number): ServerStatus {
     const { server, address, rack, host, pid, dataDirectory } = entry.identity;
+    const traffic = trafficOf(entry, nowMs);
     return {
       server,
       address,
@@ -96,8 +103,12 @@ export function peopleHandlers(parts: MasterParts): Pick<MasterHandlers, PeopleM
       pid,
       dataDirectory,
       corruptBlockCount: entry.corruptBlockCount,
-      traffic: trafficOf(entry, nowMs),
+      traffic: traffic === undefined ? undefined : messageOfTraffic(traffic),
     };
+  }
+
+  function together(nowMs: number): Traffic {
+    return trafficOfAll([...servers.all()].flatMap((entry) => trafficOf(entry, nowMs) ?? []));
   }
 
   function trafficOf(

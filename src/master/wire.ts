@@ -1,7 +1,8 @@
 import { chunkHandle, serverId } from '../base/ids.ts';
 import type { ReplicaChange, ReplicaReport } from '../core/chunk-locations.ts';
 import type { RecordedVersion } from '../core/lost-log.ts';
-import type { ChunkState } from '../rpc/messages.ts';
+import type { Traffic } from '../core/recent-traffic.ts';
+import type { ChunkState, Traffic as TrafficMessage } from '../rpc/messages.ts';
 
 export function replicaReportOf(state: ChunkState): ReplicaReport {
   const { version, length, sealed, reconciled, whole, reconciledVersion, orders, restarted } = state;
@@ -24,4 +25,16 @@ export function recordedVersionOf({ record }: ChunkState): RecordedVersion | und
 export function replicaChangeOf(state: ChunkState): ReplicaChange {
   if (state.deleted || state.lost) return { chunk: chunkHandle(state.chunk), deleted: true };
   return replicaReportOf(state);
+}
+
+export function messageOfTraffic({ reads, mutations, ...rates }: Traffic): TrafficMessage {
+  return {
+    ...rates,
+    readMs: reads.meanMs,
+    mutateMs: mutations.meanMs,
+    readP50Ms: reads.quantileMs(0.5),
+    readP99Ms: reads.quantileMs(0.99),
+    mutateP50Ms: mutations.quantileMs(0.5),
+    mutateP99Ms: mutations.quantileMs(0.99),
+  };
 }

@@ -1,6 +1,6 @@
 import { collectDefaultMetrics, type Metric, Registry } from 'prom-client';
 import {
-  type Durations,
+  type DurationCounts,
   type Figure,
   type Labels,
   NO_LABELS,
@@ -68,7 +68,7 @@ function samplesOf(reading: Reading): Sample[] {
   return typeof reading === 'number' ? [{ labels: NO_LABELS, value: reading }] : Array.from(reading);
 }
 
-function histogramOf(name: string, labels: Labels, durations: Durations): Value[] {
+function histogramOf(name: string, labels: Labels, durations: DurationCounts): Value[] {
   const { buckets, count, sumSeconds } = durations;
   const metricName = `${name}_bucket`;
   return [

@@ -97,7 +97,7 @@ test('a server that a restarted master never saw is awaited until it had the tim
 test('operations add up, the last report stays', (t) => {
   const servers = table();
   servers.register(identity(), 0);
-  const read = { operation: 'Read', errorCount: 1, bytes: 10, latencyUsSum: 5 };
+  const read = { operation: 'Read', errorCount: 1, bytes: 10, latencyUsSum: 5, latencyCounts: [1, 2] };
   servers.beat(A, 'first', beat({ report: 'r', operations: [{ ...read, count: 2, latencyUsMax: 4 }] }), 1);
   servers.beat(A, 'first', beat({ operations: [{ ...read, count: 3, latencyUsMax: 2 }] }), 2);
   t.is(servers.get(A)?.report, 'r');
@@ -108,7 +108,13 @@ test('operations add up, the last report stays', (t) => {
     bytes: 20,
     latencyUsSum: 10,
     latencyUsMax: 4,
+    latencyCounts: [2, 4],
   });
+  servers.disconnected(A, 'first');
+  servers.register(identity({ incarnation: 'second' }), 1000);
+  t.is(servers.get(A)?.operations.size, 0);
+  servers.beat(A, 'second', beat({ operations: [{ ...read, count: 1, latencyUsMax: 9 }] }), 1001);
+  t.like([...servers.operationsOfAll()], [{ count: 6, latencyUsMax: 9, latencyCounts: [3, 6] }]);
 });
 
 test('a server that refused for want of room is full until its next heartbeat says how much it has', (t) => {

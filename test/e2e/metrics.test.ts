@@ -84,6 +84,20 @@ test('the figures of master, chunkservers and mount move as a file is written an
   t.is(figureIn(after.master, 'gfs_master_chunkservers', { state: 'alive' }), 3);
   t.is(figureIn(after.master, 'gfs_master_chunks_lost'), 0);
 
+  // They tell the master in heartbeats.
+  let told = after.master;
+  const ofServers = (name: string, labels?: Record<string, string>) =>
+    figureIn(told, `gfs_master_chunkserver_${name}`, labels) ?? 0;
+  const isTold = () =>
+    ofServers('read_bytes_total') >= FILE_BYTES && ofServers('written_bytes_total') >= 3 * FILE_BYTES;
+  while (!isTold()) {
+    await sleep(50);
+    told = await scrape(file.master.address);
+  }
+  t.true(ofServers('operation_duration_seconds_count', { operation: 'Read' }) > 0);
+  t.true(ofServers('operation_duration_seconds_sum', { operation: 'Read' }) > 0);
+  t.deepEqual(complaintsAbout(told), []);
+
   t.is(atServers('gfs_chunkserver_chunks'), 3 * 3);
   t.is(atServers('gfs_chunkserver_written_bytes_total'), 3 * FILE_BYTES, 'each of three copies');
   t.true(atServers('gfs_chunkserver_read_bytes_total') >= FILE_BYTES);

@@ -16,6 +16,8 @@ interface Traffic {
   readonly writtenBytesPerSecond: number;
   readonly mutationsPerSecond: number;
   readonly mutateMs: number;
+  readonly mutateP50Ms: number;
+  readonly mutateP99Ms: number;
 }
 
 function tooWide(text: string): string[] {
@@ -61,6 +63,11 @@ test('the traffic of each server shows in top, servers and status while a file i
     t.is(seen?.status.serverCountAlive, 3);
     t.true((seen?.status.traffic.mutationsPerSecond ?? 0) > 0);
     t.true((seen?.status.traffic.mutateMs ?? 0) > 0);
+    for (const { traffic } of [...(seen?.servers ?? []), ...(seen ? [seen.status] : [])]) {
+      if (traffic === undefined || traffic.mutationsPerSecond === 0) continue;
+      t.true(traffic.mutateP50Ms > 0);
+      t.true(traffic.mutateP99Ms >= traffic.mutateP50Ms);
+    }
     const sum =
       seen?.servers.reduce((all, { traffic }) => all + (traffic?.writtenBytesPerSecond ?? 0), 0) ?? 0;
     t.true(Math.abs(sum - (seen?.status.traffic.writtenBytesPerSecond ?? 0)) < sum / 2);
@@ -69,16 +76,23 @@ test('the traffic of each server shows in top, servers and status while a file i
     t.deepEqual(await ended, [0, null], 'Ctrl-C ends it quietly');
 
     const { stdout: status } = await cluster.gfs('status');
-    t.regex(status, /^traffic +\d.*iB\/s read \(\d+\.\d ms\), \d.*iB\/s written \(\d+\.\d ms\)$/m);
+    t.regex(status, /^traffic +\d.*iB\/s read, \d.*iB\/s written$/m);
+    const times = /\d+\.\d\/s: [\d.]+ ms on average, p50 [\d.]+ ms, p99 [\d.]+ ms$/.source;
+    t.regex(status, new RegExp(`^reads +${times}`, 'm'));
+    t.regex(status, new RegExp(`^mutations +${times}`, 'm'));
     t.regex(status, /^operations +\d+\.\d\/s, \d+\.\d\/s of them failed$/m);
     t.deepEqual(tooWide(status), []);
     const { stdout: servers } = await cluster.gfs('servers');
-    t.regex(servers, /^SERVER +STATE +READ\/s +WRITTEN\/s +OPS\/s +FAILED\/s +READ ms +MUTATE ms$/m);
+    t.regex(
+      servers,
+      /^SERVER +STATE +READ\/s +WRITTEN\/s +OPS\/s +FAILED\/s +READ ms +MUTATE ms\n +p50\/p99 +p50\/p99$/m,
+    );
+    t.regex(servers, /^all +\d.*iB +\d.*iB +[\d.]+ +[\d.]+ +[\d.]+\/[\d.]+ +[\d.]+\/[\d.]+$/m);
     t.deepEqual(tooWide(servers.split('\n\n').slice(0, 2).join('\n')), []);
 
     // A reader that goes away ends it, too.
     const { code, stdout, stderr } = await run('bash', [
-      ...['-c', 'set -o pipefail; "$0" "$@" | head -n 20', process.execPath],
+      ...['-c', 'set -o pipefail; "$0" "$@" | head -n 27', process.execPath],
       ...[GFS, 'top', '--interval', '100ms', '--master', master.address],
     ]);
     t.is(stderr, '');

@@ -12,11 +12,16 @@ export function addServers(gfs: Command): void {
   addCommonKeys(command, { json: true });
   command.addHelpText('after', '\nExample: gfs servers --master 10.0.0.1:7400');
   command.action(async ({ master, json }: CommonKeys) => {
-    const { servers } = await askMaster(realWorld(), master, MasterDefinition.methods.listServers, {});
+    const { servers, traffic } = await askMaster(
+      realWorld(),
+      master,
+      MasterDefinition.methods.listServers,
+      {},
+    );
     print(servers, json, (value) =>
       value.length === 0
         ? 'no chunkserver has registered yet'
-        : [overview(value), trafficTable(value), ...value.map(details)].join('\n\n'),
+        : [overview(value), trafficTable(value, traffic), ...value.map(details)].join('\n\n'),
     );
   });
 }

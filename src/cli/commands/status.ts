@@ -3,7 +3,7 @@ import { formatSize, SECOND_MS } from '../../base/units.ts';
 import { MasterDefinition, type StatusResponse } from '../../rpc/messages.ts';
 import { addCommonKeys, askMaster, type CommonKeys, print, realWorld } from './common.ts';
 import { properties, table } from './table.ts';
-import { operationsLine, trafficLine } from './traffic.ts';
+import { bytesLine, mutationsLine, operationsLine, readsLine } from './traffic.ts';
 
 export function addStatus(gfs: Command): void {
   const command = gfs
@@ -60,8 +60,10 @@ function describe(status: StatusResponse, nowMs: number): string {
 function trafficOf({ traffic }: StatusResponse): [string, string][] {
   if (traffic === undefined) return [];
   return [
-    ['traffic', trafficLine(traffic)],
+    ['traffic', bytesLine(traffic)],
     ['operations', operationsLine(traffic)],
+    ['reads', readsLine(traffic)],
+    ['mutations', mutationsLine(traffic)],
   ];
 }
 

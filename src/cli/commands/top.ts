@@ -4,7 +4,7 @@ import { parseSpan, SECOND_MS } from '../../base/units.ts';
 import { MasterDefinition, type ServerStatus, type StatusResponse } from '../../rpc/messages.ts';
 import { addKey } from '../program.ts';
 import { addCommonKeys, askMaster, type CommonKeys, realWorld, type World } from './common.ts';
-import { operationsLine, trafficLine, trafficTable } from './traffic.ts';
+import { bytesLine, mutationsLine, operationsLine, readsLine, trafficTable } from './traffic.ts';
 
 /** The master would do little else otherwise. */
 const INTERVAL_MS_MIN = 100;
@@ -35,8 +35,10 @@ export function addTop(gfs: Command): void {
   command.addHelpText(
     'after',
     `
-The figures are averages of the last five seconds. With --json each look is an
-object on a line of its own.
+The figures are of the last five seconds: averages, and of the times that
+clients' reads and mutations took at a server what half of them (p50) and 99 of
+100 (p99) did not exceed. With --json each look is an object on a line of its
+own.
 
 Example: gfs top --interval 5s`,
   );
@@ -78,9 +80,18 @@ function text({ atMs, status, servers }: Look): string {
   const { serverCountAlive, serverCount, sessionCount, traffic } = status;
   const lines = [
     `${heading(atMs)}${serverCountAlive} of ${serverCount} servers alive, clients: ${sessionCount}`,
-    ...(traffic === undefined ? [] : [trafficLine(traffic), `operations: ${operationsLine(traffic)}`]),
+    ...(traffic === undefined ? [] : totals(traffic)),
   ];
-  return `${lines.join('\n')}\n\n${trafficTable(servers)}\n`;
+  return `${lines.join('\n')}\n\n${trafficTable(servers, traffic)}\n`;
+}
+
+function totals(traffic: NonNullable<StatusResponse['traffic']>): string[] {
+  return [
+    `traffic: ${bytesLine(traffic)}`,
+    `operations: ${operationsLine(traffic)}`,
+    `reads: ${readsLine(traffic)}`,
+    `mutations: ${mutationsLine(traffic)}`,
+  ];
 }
 
 function append(shown: string): void {
