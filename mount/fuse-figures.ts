@@ -3,7 +3,15 @@ import type { Env } from '../src/base/env.ts';
 import { Durations, type Figure, type Sample } from '../src/base/metrics.ts';
 import type { Operation } from './wire/requests.ts';
 
-type Kind = Operation['kind'];
+/** libfuse asks also what the kernel driver is never asked. */
+export type Kind = Operation['kind'] | 'access';
+
+/** What a driver knows of the requests themselves. */
+interface Requests {
+  /** By operation. */
+  readonly counts: () => Readonly<Record<string, number>>;
+  readonly inFlightCount: () => number;
+}
 
 /** What is known of the operations that the file system was asked for. What is answered on the spot is counted elsewhere. */
 export class FuseFigures {
@@ -37,8 +45,20 @@ export class FuseFigures {
     this.#errors.set(kind, counts.set(errno, (counts.get(errno) ?? 0) + 1));
   }
 
-  figures(): Figure[] {
+  figures({ counts, inFlightCount }: Requests): Figure[] {
     return [
+      {
+        type: 'counter',
+        name: 'gfs_fuse_requests_total',
+        help: 'What the kernel asked for, by operation, also what was answered on the spot.',
+        read: () => Object.entries(counts()).map(([operation, value]) => ({ labels: { operation }, value })),
+      },
+      {
+        type: 'gauge',
+        name: 'gfs_fuse_requests_in_flight',
+        help: 'Requests that the kernel waits for.',
+        read: inFlightCount,
+      },
       {
         type: 'histogram',
         name: 'gfs_fuse_operation_duration_seconds',

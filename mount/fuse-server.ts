@@ -122,26 +122,16 @@ export class FuseServer {
 
   figures(): Figure[] {
     return [
-      {
-        type: 'counter',
-        name: 'gfs_fuse_requests_total',
-        help: 'What the kernel asked for, by operation, also what was answered on the spot.',
-        read: () =>
-          Object.entries(this.requestCounts).map(([operation, value]) => ({ labels: { operation }, value })),
-      },
-      {
-        type: 'gauge',
-        name: 'gfs_fuse_requests_in_flight',
-        help: 'Requests that the kernel waits for.',
-        read: () => this.#inFlight.size,
-      },
+      ...this.#figures.figures({
+        counts: () => this.requestCounts,
+        inFlightCount: () => this.#inFlight.size,
+      }),
       {
         type: 'gauge',
         name: 'gfs_fuse_known_nodes',
         help: 'Files and directories that the kernel knows by number.',
         read: () => this.nodeCount,
       },
-      ...this.#figures.figures(),
     ];
   }
 

@@ -108,7 +108,7 @@ Mount options:
 ${DRIVER_HELP}
 Signals:
   SIGUSR2   logs how often the kernel asked for each operation, and how many
-            nodes it knows (level info; driver "kernel")
+            nodes it knows (level info; nodes: driver "kernel")
   SIGTERM   unmounts, when all that was written is at the cluster
 
 Examples:

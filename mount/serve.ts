@@ -38,8 +38,8 @@ export interface ServeOptions {
 export interface RunningMount extends Running {
   /** What the kernel has asked for so far, by operation. */
   requestCounts(): Readonly<Record<string, number>>;
-  /** How many nodes the kernel knows. */
-  nodeCount(): number;
+  /** How many nodes the kernel knows, as far as the driver is told. */
+  nodeCount(): number | undefined;
   /** Why nothing can be done now; undefined: nothing is wrong. */
   missing(): string | undefined;
 }
@@ -51,10 +51,10 @@ export interface Mounted {
   unmount(): Promise<void>;
   /** Resolves when all that was asked so far is answered. */
   drain(): Promise<void>;
-  /** Absent: the driver does not count. */
-  requestCounts?(): Readonly<Record<string, number>>;
+  requestCounts(): Readonly<Record<string, number>>;
+  /** Absent: the driver is not told. */
   nodeCount?(): number;
-  figures?(): Figure[];
+  figures(): Figure[];
 }
 
 /** Each mounts a client's file system and serves it; when it fails nothing is left mounted. */
@@ -69,7 +69,7 @@ export async function serveMount(options: ServeOptions): Promise<RunningMount> {
   try {
     const mounted = await DRIVERS[options.driver](client, options);
     const { path, masters, env } = options;
-    options.metrics?.add(mounted.figures?.() ?? []);
+    options.metrics?.add(mounted.figures());
     const close = async () => {
       // First nobody can begin anything new by a path, then what is under way gets its answers, then what was written
       // and is not at the cluster yet is sent there.
@@ -77,14 +77,12 @@ export async function serveMount(options: ServeOptions): Promise<RunningMount> {
       await Promise.race([mounted.drain(), env.sleep(DRAIN_PATIENCE_MS)]);
       await client.close();
     };
-    const requestCounts = () => mounted.requestCounts?.() ?? {};
-    const nodeCount = () => mounted.nodeCount?.() ?? 0;
     return {
       ready: { path, pid: process.pid, masters },
       ended: mounted.ended,
       close,
-      requestCounts,
-      nodeCount,
+      requestCounts: () => mounted.requestCounts(),
+      nodeCount: () => mounted.nodeCount?.(),
       missing: () => client.missing,
     };
   } catch (error) {

@@ -22,5 +22,11 @@ export async function serveByLibfuse(
   });
   const source = options.source ?? masters.join(',');
   const { ended, unmount } = await mountByLibfuse({ env, path, source, options, server, log });
-  return { ended, unmount, drain: () => server.drain() };
+  return {
+    ended,
+    unmount,
+    drain: () => server.drain(),
+    requestCounts: () => server.requestCounts,
+    figures: () => server.figures(),
+  };
 }

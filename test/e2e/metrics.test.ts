@@ -10,6 +10,7 @@ import { promisify } from 'node:util';
 import test from 'ava';
 import { NODE_FLAGS } from '../../src/base/node-flags.ts';
 import { MiB } from '../../src/base/units.ts';
+import { skipsLibfuse } from '../mount/fuse-native/libfuse.ts';
 import { complaintsAbout, type Family, figureIn, parsePrometheus } from '../rpc/prometheus-text.ts';
 import { ROOT, skips, TestCluster } from './cluster.ts';
 import { Daemon } from './daemon.ts';
@@ -123,6 +124,36 @@ test('the figures of master, chunkservers and mount move as a file is written an
   t.true(named.length > 30);
   const unknown = named.filter((name) => !all.some((families) => families.has(name.replace(/_bucket$/, ''))));
   t.deepEqual(unknown, [], 'figures that only the README knows');
+});
+
+test('a mount by libfuse has the same figures', async (t) => {
+  if (skips(t) || skipsLibfuse(t)) return;
+  await using cluster = new TestCluster({ chunkservers: 1, replication: 1 });
+  const { master } = await cluster.start();
+  const mountPoint = join(cluster.directory, 'by-libfuse');
+  mkdirSync(mountPoint);
+  const listen = `127.0.0.1:${await freePort()}`;
+  const argv = [join(ROOT, 'dist/mount/gfs-mount.js'), '-f', '--master', master.address, '--listen', listen];
+  const mount = new Daemon(
+    'mount',
+    [process.execPath, ...NODE_FLAGS, ...argv, '--driver', 'fuse-native', mountPoint],
+    cluster.directory,
+  );
+  mount.start();
+  try {
+    await mount.ready();
+    const dd = promisify(execFile);
+    await dd('dd', ['if=/dev/urandom', `of=${mountPoint}/f`, 'bs=1M', 'count=1', 'conv=fsync']);
+    await t.throwsAsync(open(join(mountPoint, 'missing')), { code: 'ENOENT' });
+    const families = await scrape(listen);
+    t.is(figureIn(families, 'gfs_fuse_written_bytes_total'), MiB);
+    t.is(figureIn(families, 'gfs_fuse_requests_total', { operation: 'sync' }), 1);
+    t.true((figureIn(families, 'gfs_fuse_operation_duration_seconds_sum', { operation: 'write' }) ?? 0) > 0);
+    t.true((figureIn(families, 'gfs_fuse_errors_total', { errno: 'ENOENT' }) ?? 0) >= 1);
+    t.deepEqual(complaintsAbout(families), []);
+  } finally {
+    await mount.stop();
+  }
 });
 
 test('a daemon is ready when it can do its work, and says what it lacks before and after', async (t) => {

@@ -7,13 +7,15 @@ import { mountByLibfuse } from '../../mount/fuse-native/mount.ts';
 import { NativeServer } from '../../mount/fuse-native/server.ts';
 import { FuseServer } from '../../mount/fuse-server.ts';
 import { MountPoint } from '../../mount/mount-point.ts';
-import type { Mounted } from '../../mount/serve.ts';
+import type { Mounted as Mount } from '../../mount/serve.ts';
 import { ROOT_NODE, TYPE } from '../../mount/wire/numbers.ts';
 import { must } from '../../src/base/assert.ts';
 import { silentLogger as log } from '../../src/base/log.ts';
 import { NodeEnv } from '../../src/base/node-env.ts';
 import { HOUR_MS } from '../../src/base/units.ts';
 import { MemoryFileSystem } from './memory-file-system.ts';
+
+type Mounted = Pick<Mount, 'ended' | 'unmount' | 'drain'>;
 
 const path = must(process.argv[2], 'the mount point is the first argument');
 const how = process.argv[3] ?? '1';

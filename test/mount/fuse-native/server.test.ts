@@ -13,6 +13,8 @@ import type { Env } from '../../../src/base/env.ts';
 import { GfsError } from '../../../src/base/errors.ts';
 import { silentLogger } from '../../../src/base/log.ts';
 import { NodeEnv } from '../../../src/base/node-env.ts';
+import { Monitor } from '../../../src/rpc/monitor.ts';
+import { complaintsAbout, figureIn, scrape } from '../../rpc/prometheus-text.ts';
 import { MemoryFileSystem } from '../memory-file-system.ts';
 
 const { EEXIST, EINVAL, ENODATA, ENOENT, EILSEQ, EOPNOTSUPP, ERANGE } = constants.errno;
@@ -60,7 +62,7 @@ function world() {
   const open = async (path: string, flags: number) => (await ask('open', path, flags)).value as number;
   const stat = async (path: string) => (await ask('getattr', path)).value as NativeStat;
   const lookups = () => fileSystem.calls.filter((call) => call === 'lookup').length;
-  return { fileSystem, server, timers, fatal, ask, result, open, stat, lookups };
+  return { env, fileSystem, server, timers, fatal, ask, result, open, stat, lookups };
 }
 
 test('names are looked up once, until the file system says that they mean something else', async (t) => {
@@ -199,4 +201,30 @@ test('an extended attribute is put where there is room for all of it', async (t)
   t.is(await result('removexattr', '/f', 'user.a'), -ENODATA);
   t.is(await result('getxattr', '/f', 'user.\ufffd', into), -EILSEQ);
   t.deepEqual([linuxXattrFlags(2, 'darwin'), linuxXattrFlags(4, 'darwin')], [XATTR_CREATE, XATTR_REPLACE]);
+});
+
+test('what is asked for is counted as the kernel driver counts it', async (t) => {
+  const { env, server, result, open } = world();
+  const monitor = new Monitor({ env, version: 'test' });
+  monitor.add(server.figures());
+  await result('mknod', '/f', REGULAR, 0);
+  const file = await open('/f', 2);
+  t.is(await result('write', '/f', file, Buffer.from('hello'), 5, 0), 5);
+  t.is(await result('read', '/f', file, Buffer.alloc(100), 100, 1), 4);
+  t.is(await result('getattr', '/none'), -ENOENT);
+  const inFlight = server.figures().find(({ name }) => name === 'gfs_fuse_requests_in_flight');
+  const waiting = result('release', '/f', file);
+  t.is(inFlight?.type === 'gauge' && inFlight.read(), 1);
+  await waiting;
+  const families = await scrape(monitor);
+  const figure = (name: string, labels = {}) => figureIn(families, `gfs_fuse_${name}`, labels);
+  t.is(figure('written_bytes_total'), 5);
+  t.is(figure('read_bytes_total'), 4);
+  t.is(figure('requests_in_flight'), 0);
+  t.is(figure('errors_total', { operation: 'getAttributes', errno: 'ENOENT' }), 1);
+  for (const operation of ['makeNode', 'open', 'write', 'read', 'getAttributes', 'release']) {
+    t.is(figure('requests_total', { operation }), 1, operation);
+    t.is(figure('operation_duration_seconds_count', { operation }), 1, operation);
+  }
+  t.deepEqual(complaintsAbout(families), []);
 });
