@@ -14,6 +14,7 @@ import {
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
 import { CONTRACT, type Route, routesOf } from './contract.ts';
+import { withOwnFailures } from './grpc-own-failures.ts';
 import { GrpcServerCall } from './grpc-server-call.ts';
 import { channelOptions, definitionOf, fieldsOf } from './grpc-wire.ts';
 import type { Serving } from './serving.ts';
@@ -40,6 +41,7 @@ export class GrpcSide {
     const { limits } = serving;
     this.#server = new Server({
       ...channelOptions(limits),
+      interceptors: [withOwnFailures],
       'grpc.keepalive_time_ms': limits.callerPingAfterMs,
       'grpc.keepalive_timeout_ms': limits.callerSilenceMsMax,
     });

@@ -12,7 +12,6 @@ export function statusOf(code: ErrorCode): Status {
     case 'CROSS_DEVICE':
     case 'LOOP':
       return status.INVALID_ARGUMENT;
-    case 'MESSAGE_TOO_LARGE':
     case 'FILE_TOO_LARGE':
     case 'VALUE_TOO_LARGE':
       return status.OUT_OF_RANGE;
@@ -49,6 +48,7 @@ export function statusOf(code: ErrorCode): Status {
     case 'WRONG_FILESYSTEM':
     case 'CONFIG_MISMATCH':
       return status.FAILED_PRECONDITION;
+    case 'MESSAGE_TOO_LARGE':
     case 'NO_SPACE':
     case 'TOO_MANY_LOCKS':
       return status.RESOURCE_EXHAUSTED;
