@@ -49,7 +49,8 @@ function parseWithUnit(text: string, units: Readonly<Record<string, number>>, wa
   const match = /^\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*$/i.exec(text);
   const unit = match?.[2] === undefined ? undefined : units[match[2].toLowerCase()];
   const value = unit === undefined ? Number.NaN : Math.round(Number(match?.[1]) * unit);
-  if (!Number.isSafeInteger(value)) throw new GfsError('INVALID_ARGUMENT', `"${text}" is not ${wanted}`);
+  if (Number.isNaN(value)) throw new GfsError('INVALID_ARGUMENT', `"${text}" is not ${wanted}`);
+  if (!Number.isSafeInteger(value)) throw new GfsError('INVALID_ARGUMENT', `"${text}" is too large`);
   return value;
 }
 

@@ -47,8 +47,11 @@ gfs.addHelpText(
 Paths in the cluster begin with / (or gfs:/, which sync needs); names that would
 not be seen are shown as $'line\\nbreak' or $'\\xff', as bash and zsh read them,
 and JSON has their bytes in a field that ends in Base64.
-Exit codes: 0, done; 1, something failed, as standard error says; 2, wrong call.
 
 Example: gfs put -r photos /archive`,
+);
+gfs.addHelpText(
+  'afterAll',
+  '\nExit codes: 0, done; 1, something failed, as standard error says; 2, wrong call.',
 );
 await runProgram(gfs, exactArguments());

@@ -38,7 +38,7 @@ export class Patience {
     this.#failures += 1;
     if (this.signal?.aborted) throw new GfsError('CANCELLED', 'cancelled', { cause: error });
     if (this.#env.monotonicMs() + delayMs >= this.deadlineMs) {
-      const message = `no success before the deadline: ${messageOf(error)}`;
+      const message = `not done in time: ${messageOf(error)}`;
       // Of all that may be different a moment later, a full disk alone has a name that a program understands.
       const code = codeOf(error) === 'NO_SPACE' ? 'NO_SPACE' : 'DEADLINE_EXCEEDED';
       throw new GfsError(code, message, { cause: error });

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { SYMLINK_BYTES_MAX } from '../../base/constants.ts';
 import { inodeId } from '../../base/ids.ts';
 import type { Place } from '../../client/api.ts';
 import type { Attributes } from '../../rpc/messages.ts';
@@ -44,6 +45,9 @@ async function makeLink(files: Files, target: Buffer, path: Buffer, keys: Keys):
   const into = await foundIfThere(files, path);
   const isInto = into !== undefined && isDirectory(into);
   const place = await placeOf(files, isInto ? joinPath(path, baseName(target)) : path);
+  if (keys.symbolic && target.length > SYMLINK_BYTES_MAX) {
+    throw refusal(path, 'NAME_TOO_LONG', `a symbolic link has ${SYMLINK_BYTES_MAX} bytes at most`);
+  }
   const existing = keys.force ? await foundIfThere(files, place.path, { follow: false }) : undefined;
   try {
     if (!keys.symbolic) await makeHardLink(files, target, place, existing);

@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
-import { codeOf } from '../../base/errors.ts';
+import { NAME_BYTES_MAX, PATH_BYTES_MAX } from '../../base/constants.ts';
+import { codeOf, GfsError } from '../../base/errors.ts';
 import { FileType } from '../../rpc/messages.ts';
 import { type Files, withFiles } from '../files/files.ts';
 import { changedMode } from '../files/mode-changes.ts';
-import { refusal } from '../files/named-error.ts';
-import { clusterPath, directoryName, foundIfThere, isDirectory, placeOf } from '../files/places.ts';
+import { named, refusal } from '../files/named-error.ts';
+import { baseName, clusterPath, directoryName, foundIfThere, isDirectory, placeOf } from '../files/places.ts';
 import { addCommonKeys, type CommonKeys } from './common.ts';
 
 interface Keys extends CommonKeys {
@@ -42,12 +43,22 @@ export function addMkdir(gfs: Command): void {
 }
 
 async function makeParents(files: Files, path: Buffer, umask: number): Promise<void> {
+  checkLengths(path);
   const missing: Buffer[] = [];
   for (let at = directoryName(path); at.length > 1; at = directoryName(at)) {
     if ((await foundIfThere(files, at)) !== undefined) break;
     missing.push(at);
   }
   for (const at of missing.reverse()) await make(files, at, undefined, true, umask);
+}
+
+/** Before anything on the way is made. */
+function checkLengths(path: Buffer): void {
+  let nameBytesMax = 0;
+  for (let at = path; at.length > 1; at = directoryName(at))
+    nameBytesMax = Math.max(nameBytesMax, baseName(at).length);
+  if (path.length > PATH_BYTES_MAX || nameBytesMax > NAME_BYTES_MAX)
+    throw named(path, new GfsError('NAME_TOO_LONG', ''));
 }
 
 async function make(

@@ -23,6 +23,16 @@ const WORDS: Partial<Record<ErrorCode, string>> = {
   LOOP: 'too many symbolic links',
 };
 
+/** What the same fault is called where it happens on this machine. */
+const CODES: Readonly<Record<string, ErrorCode>> = {
+  ENOENT: 'NOT_FOUND',
+  EEXIST: 'EXISTS',
+  ENOTDIR: 'NOT_DIRECTORY',
+  EISDIR: 'IS_DIRECTORY',
+  ENOTEMPTY: 'NOT_EMPTY',
+  ENAMETOOLONG: 'NAME_TOO_LONG',
+};
+
 /** What failed, with the path; anything but a fault of the world is what it was. */
 export function named(path: Uint8Array, error: unknown): unknown {
   if (error instanceof NamedError) return error;
@@ -65,7 +75,10 @@ export function endsAll(error: unknown): boolean {
 /** In the words that programs use; undefined: a bug, no fault of the world. */
 export function reasonOf(error: unknown): string | undefined {
   if (error instanceof GfsError) return WORDS[error.code] ?? error.message;
-  if (errnoNameOf(error) === undefined) return undefined;
+  const name = errnoNameOf(error);
+  if (name === undefined) return undefined;
+  const word = WORDS[CODES[name] ?? 'INTERNAL'];
+  if (word !== undefined) return word;
   const { errno } = error as { errno: number };
   return getSystemErrorMap().get(errno)?.[1] ?? (error as Error).message;
 }

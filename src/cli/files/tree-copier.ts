@@ -1,6 +1,7 @@
 import { TaskGroup } from '../../base/task-group.ts';
 import type { Files } from './files.ts';
-import { reasonOf, refusal } from './named-error.ts';
+import { named, reasonOf, refusal } from './named-error.ts';
+import { joinPath } from './places.ts';
 import { PlacesInFlight } from './places-in-flight.ts';
 import type { Progress } from './progress.ts';
 import { isSameTime, type Keeping, modeToKeep, type NodeChanges, type Side, type TreeNode } from './side.ts';
@@ -96,7 +97,8 @@ export class TreeCopier<S extends TreeNode, T extends TreeNode> {
       }
     }
     const mode = this.#modeOf(source);
-    const node = existing ?? (await target.makeDirectory(at.parent, at.name, mode | MODE_TO_FILL));
+    const make = () => target.makeDirectory(at.parent, at.name, mode | MODE_TO_FILL);
+    const node = existing ?? (await about(joinPath(at.parent.path, at.name), make));
     await this.#fill(source, { node, isNew: existing === undefined }, tasks);
   }
 
@@ -139,7 +141,7 @@ export class TreeCopier<S extends TreeNode, T extends TreeNode> {
       ...(changesMode ? { mode } : {}),
       ...(keeping.times && changesTime ? { mtime: source.mtime } : {}),
     };
-    if (Object.keys(changes).length > 0) await target.change(node, changes);
+    if (Object.keys(changes).length > 0) await about(node.path, () => target.change(node, changes));
   }
 
   async #leaf(source: S, { parent, name, existing }: At<T>): Promise<void> {
@@ -160,7 +162,10 @@ export class TreeCopier<S extends TreeNode, T extends TreeNode> {
     this.#touched.add(parent);
     if (comparing?.onlyTells) return;
     if (source.kind === 'file') await copyFile(source, parent, name);
-    else await target.putLink(parent, name, await this.#options.source.readLink(source));
+    else {
+      const leadsTo = await this.#options.source.readLink(source);
+      await about(joinPath(parent.path, name), () => target.putLink(parent, name, leadsTo));
+    }
     progress.fileDone();
   }
 
@@ -175,7 +180,8 @@ export class TreeCopier<S extends TreeNode, T extends TreeNode> {
       ...(mode === (existing.mode & 0o777) ? {} : { mode }),
       ...(isSameTime(source.mtime, existing.mtime) ? {} : { mtime: source.mtime }),
     };
-    if (Object.keys(changes).length > 0 && !comparing.onlyTells) await target.change(existing, changes);
+    if (Object.keys(changes).length > 0 && !comparing.onlyTells)
+      await about(existing.path, () => target.change(existing, changes));
     return true;
   }
 
@@ -206,18 +212,28 @@ export class TreeCopier<S extends TreeNode, T extends TreeNode> {
     const sources = this.#options.source.children(source)[Symbol.asyncIterator]();
     const targets = isNew ? undefined : this.#options.target.children(target)[Symbol.asyncIterator]();
     let left = await nextOf(sources);
-    let right = await nextOf(targets);
+    const nextOfTarget = () => about(target.path, () => nextOf(targets));
+    let right = await nextOfTarget();
     while (left !== undefined || right !== undefined) {
       const order = orderOf(left, right);
       yield { source: order <= 0 ? left : undefined, target: order >= 0 ? right : undefined };
       if (order <= 0) left = await nextOf(sources);
-      if (order >= 0) right = await nextOf(targets);
+      if (order >= 0) right = await nextOfTarget();
     }
   }
 
   #modeOf(source: S): number {
     const { keeping } = this.#options;
     return modeToKeep(source, keeping) & ~keeping.umask;
+  }
+}
+
+/** What goes wrong at the target is told with the path there: a copy is otherwise called by its source. */
+async function about<R>(path: Buffer, work: () => Promise<R>): Promise<R> {
+  try {
+    return await work();
+  } catch (error) {
+    throw named(path, error);
   }
 }
 
