@@ -56,11 +56,14 @@ compdef _gfs gfs
 `,
   fish: `# fish completion for gfs:  gfs completion fish | source
 function __gfs_complete
-  set -l words (commandline -opc) (commandline -ct)
+  # As it is typed, the last word has its quotes and backslashes still.
+  set -l typed (commandline -ct)
+  set -l current (string unescape -- "$typed"); or set current "$typed"
+  set -l words (commandline -opc) "$current"
   for line in (gfs __complete -- $words[2..-1] 2>/dev/null)
     switch $line
       case f
-        __fish_complete_path (commandline -ct)
+        __fish_complete_path "$current"
       case 'w*'
         string sub -s 3 -- $line
     end
