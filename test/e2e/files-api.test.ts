@@ -103,29 +103,6 @@ test.serial('records have their acks before the stream ends with the error of on
   ]);
 });
 
-test.serial('failures have a status and a typed detail, and nothing is half done', async (t) => {
-  const admin = stranger(ADMIN);
-  await admin.call('Mkdir', at('/bad'));
-  await admin.write(at('/bad/f'), [Buffer.from('12345')]);
-  t.deepEqual(await failure(admin.call('Stat', at('/bad/none'))), ['NOT_FOUND', 'NOT_FOUND']);
-  t.deepEqual(await failure(admin.answers('Read', at('/bad'))), ['FAILED_PRECONDITION', 'IS_DIRECTORY']);
-  t.deepEqual(await failure(admin.call('Stat', at('bad'))), ['INVALID_ARGUMENT', 'INVALID_ARGUMENT']);
-  t.deepEqual(await failure(admin.answers('Read', { ...at('/bad/f'), offset: 6 })), [
-    'INVALID_ARGUMENT',
-    'INVALID_ARGUMENT',
-  ]);
-  t.deepEqual(await failure(admin.answers('Read', { ...at('/bad/f'), offset: '18446744073709551615' })), [
-    'INVALID_ARGUMENT',
-    'INVALID_ARGUMENT',
-  ]);
-  const expired = { deadline: Date.now() - 1 };
-  t.is((await failure(admin.call('Mkdir', at('/bad/late'), expired)))[0], 'DEADLINE_EXCEEDED');
-  const huge = admin.write(at('/bad/f'), [Buffer.alloc(9 * 1024 * 1024)]);
-  t.deepEqual(await failure(huge), ['RESOURCE_EXHAUSTED', 'MESSAGE_TOO_LARGE']);
-  t.deepEqual(await admin.names('/bad'), ['f']);
-  t.is((await admin.read('/bad/f')).toString(), '12345');
-});
-
 test.serial('a program that is killed in the midst of an atomic write leaves nothing', async (t) => {
   t.timeout(60_000);
   const admin = stranger(ADMIN);

@@ -106,9 +106,9 @@ export class Stranger {
     return all;
   }
 
-  write(start: object, pieces: readonly Buffer[] = []): Promise<Answer> {
+  write(start: object, pieces: readonly Buffer[] = [], options: { deadline?: number } = {}): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      const stream = this.#methods.Write?.(this.#metadata, {}, answered(resolve, reject));
+      const stream = this.#methods.Write?.(this.#metadata, options, answered(resolve, reject));
       stream?.write({ start } as never);
       for (const payload of pieces) stream?.write({ payload } as never);
       stream?.write({ last: true } as never);
@@ -125,8 +125,12 @@ export class Stranger {
   }
 
   /** An AppendStream that is told all at once: its acks, and what it failed with in the end. */
-  async append(start: object, records: readonly object[]): Promise<{ acks: Answer[]; error: unknown }> {
-    const stream = this.#methods.AppendStream?.(this.#metadata, {});
+  async append(
+    start: object,
+    records: readonly object[],
+    options: { deadline?: number } = {},
+  ): Promise<{ acks: Answer[]; error: unknown }> {
+    const stream = this.#methods.AppendStream?.(this.#metadata, options);
     for (const message of [{ start }, ...records]) stream?.write(message as never);
     const acks: Answer[] = [];
     try {
