@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { GfsError } from '../src/base/errors.ts';
+import { GfsError, messageOf } from '../src/base/errors.ts';
 
 /** What the addon exports, written by hand: native/*.cc keep to it. Arguments are checked by the callers of this folder. */
 export interface Binding {
@@ -53,11 +53,24 @@ export function binding(): Binding {
 }
 
 function load(): Binding {
-  const path = join(packageRoot(), 'dist/native/gfs.node');
-  if (!existsSync(path)) {
-    throw new GfsError('NOT_FOUND', `the native addon is not built (${path}): run npm run build`);
+  const root = packageRoot();
+  const path = join(root, 'dist/native/gfs.node');
+  if (!existsSync(path)) throw unusable(root, `there is no ${path}`);
+  try {
+    return createRequire(import.meta.url)(path) as Binding;
+  } catch (error) {
+    throw unusable(root, messageOf(error).split('\n', 1)[0] ?? '', error);
   }
-  return createRequire(import.meta.url)(path) as Binding;
+}
+
+/** A package may lie on another kind of machine than it was packed on, without a compiler when it was installed. */
+function unusable(root: string, why: string, cause?: unknown): GfsError {
+  const isCheckout = existsSync(join(root, 'src/index.ts'));
+  const remedy = isCheckout ? '"npm run build"' : `"node ${join(root, 'src/tools/native.mjs')}"`;
+  const text =
+    `this needs the native addon, which is not built for ${process.platform}-${process.arch} (${why}): ` +
+    `install a C++ compiler (Debian, Ubuntu: apt install g++; Fedora: dnf install gcc-c++), then run ${remedy}`;
+  return new GfsError('UNAVAILABLE', text, { cause });
 }
 
 /** The addon lies in dist/, this file in native/ or dist/native/: both are found from the package's root. */

@@ -104,7 +104,7 @@ export function whyNotLoaded(error: unknown): string {
   const [text = ''] = messageOf(error).split('\n');
   const { code } = error as NodeJS.ErrnoException;
   if (code === 'MODULE_NOT_FOUND') {
-    return `the npm package "fuse-native" is not installed, or not whole (${text}): run "npm ci"`;
+    return `the npm package "fuse-native" is not installed, or not whole (${text}): install gfs again with "npm install -g --ignore-scripts", or "npm ci" in a checkout`;
   }
   if (code === 'ERR_DLOPEN_FAILED' && /libfuse|libosxfuse/.test(text)) {
     return `libfuse 2 is missing (${text}): install it (Debian, Ubuntu: apt install libfuse2; Fedora: dnf install fuse-libs)`;

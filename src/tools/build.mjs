@@ -1,12 +1,13 @@
 // Builds what is out of date, and nothing else:
 //   proto/**            -> src/gen/     (buf, ts-proto), dist/proto/descriptors.binpb (buf)
-//   native/*.cc, *.h    -> dist/native/gfs.node   (the C++ compiler, called directly: nothing is downloaded)
+//   native/*.cc, *.h    -> dist/native/gfs.node   (native.mjs)
 //   **/*.ts             -> dist/        (tsc)
 // Each step keeps a stamp in dist/ with a digest of its inputs. `--types` always runs the compiler (for `npm run check`).
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, delimiter, join } from 'node:path';
+import { compileNative, FLAGS, nativeSources } from './native.mjs';
 
 const root = join(import.meta.dirname, '../..');
 process.chdir(root);
@@ -56,7 +57,7 @@ function removeOrphans() {
   }
 }
 
-mkdirSync('dist/native', { recursive: true });
+mkdirSync('dist', { recursive: true });
 const lock = readFileSync('package-lock.json', 'utf8');
 
 step({
@@ -82,37 +83,15 @@ step({
   },
 });
 
-const nativeSources = filesBelow('native', (name) => /\.(cc|h)$/.test(name));
-const flags = [
-  '-std=c++17',
-  '-O2',
-  '-g',
-  '-Wall',
-  '-Wextra',
-  '-fPIC',
-  '-fvisibility=hidden',
-  '-shared',
-  '-pthread',
-];
-if (nativeSources.length > 0) {
-  step({
-    name: 'native',
-    inputs: nativeSources,
-    more: [flags.join(' '), process.version, process.arch],
-    output: 'dist/native/gfs.node',
-    build: () => {
-      const sources = nativeSources.filter((file) => file.endsWith('.cc'));
-      const compiler = process.env.CXX || 'c++';
-      run(compiler, [
-        ...flags,
-        '-Inode_modules/node-api-headers/include',
-        ...sources,
-        '-o',
-        'dist/native/gfs.node',
-      ]);
-    },
-  });
-}
+step({
+  name: 'native',
+  inputs: nativeSources(),
+  more: [FLAGS.join(' '), process.version, process.arch],
+  output: 'dist/native/gfs.node',
+  build: () => {
+    if (!compileNative(process.env.CXX || 'c++')) process.exit(1);
+  },
+});
 
 const typescript = ['src', 'mount', 'native', 'test'].flatMap((top) =>
   filesBelow(top, (name) => name.endsWith('.ts')),

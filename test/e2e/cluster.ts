@@ -44,6 +44,8 @@ export interface ClusterOptions {
   readonly replication?: number;
   readonly transport?: 'frames' | 'grpc';
   readonly reserve?: string;
+  /** What `gfs` is called by; usually the one that the build made. */
+  readonly program?: readonly string[];
 }
 
 export interface Finished {
@@ -72,10 +74,11 @@ export class TestCluster {
   /** Starts `gfs up` and resolves when it says that it is up. */
   async start(): Promise<ClusterFile> {
     const { chunkservers = 3, chunkSize, replication, transport, reserve = '64MiB' } = this.#options;
+    const [command, ...first] = this.#program;
     const up = spawn(
-      process.execPath,
+      command,
       [
-        ...[GFS, 'up', '--data', this.data, '--mount', this.mount, '--listen', '127.0.0.1:0'],
+        ...[...first, 'up', '--data', this.data, '--mount', this.mount, '--listen', '127.0.0.1:0'],
         ...['--gateway', '127.0.0.1:0'],
         ...['--chunkservers', String(chunkservers), '--reserve', reserve],
         ...(chunkSize === undefined ? [] : ['--chunk-size', chunkSize]),
@@ -157,7 +160,8 @@ export class TestCluster {
 
   /** `gfs COMMAND ... --master ...`, its exit code and what it printed. */
   async gfs(...args: string[]): Promise<Finished> {
-    return await run(process.execPath, [GFS, ...args, '--master', this.file.master.address]);
+    const [command, ...first] = this.#program;
+    return await run(command, [...first, ...args, '--master', this.file.master.address]);
   }
 
   /** A shell script in a mount; rejects with what it said when it fails. */
@@ -200,6 +204,11 @@ export class TestCluster {
       if (!ended) kill(pid);
       if (isMounted(path)) execFileSync('umount', ['-l', path]);
     }
+  }
+
+  get #program(): readonly [string, ...string[]] {
+    const [command, ...more] = this.#options.program ?? [];
+    return command === undefined ? [process.execPath, GFS] : [command, ...more];
   }
 
   async #until(condition: () => boolean, what: string): Promise<void> {

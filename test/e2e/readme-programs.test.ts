@@ -1,20 +1,13 @@
 // The programs in the README are the ones that run.
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import test from 'ava';
 import { ROOT, run } from './cluster.ts';
 import { GatewayCluster, PROTOS } from './gateway-cluster.ts';
+import { runTypescript } from './typescript-program.ts';
 
 const README = readFileSync(join(ROOT, 'README.md'), 'utf8');
-const TSC = join(ROOT, 'node_modules/typescript/bin/tsc');
-/** A program's own: as strict as they come, and nothing of ours. */
-const TSCONFIG = {
-  compilerOptions: {
-    ...{ target: 'ES2022', lib: ['ES2022', 'ESNext.Disposable'], module: 'NodeNext', types: ['node'] },
-    ...{ strict: true, noEmitOnError: true },
-  },
-};
 
 let cluster: GatewayCluster;
 let directory: string;
@@ -36,34 +29,14 @@ function program(language: string, words: string): string {
   return found[0]?.[2] ?? '';
 }
 
-/** Compiles a TypeScript program where it can import these packages, and runs it. */
-async function runTypescript(
-  name: string,
-  text: string,
-  packages: Record<string, string>,
-  ...argv: string[]
-) {
-  const place = join(directory, name);
-  for (const [link, target] of Object.entries({ '@types/node': 'node_modules/@types/node', ...packages })) {
-    const path = join(place, 'node_modules', link);
-    mkdirSync(dirname(path), { recursive: true });
-    symlinkSync(join(ROOT, target), path);
-  }
-  writeFileSync(join(place, 'package.json'), JSON.stringify({ type: 'module' }));
-  writeFileSync(join(place, 'tsconfig.json'), JSON.stringify(TSCONFIG));
-  writeFileSync(join(place, 'program.ts'), text);
-  const compiled = await run(process.execPath, [TSC, '-p', place]);
-  if (compiled.code !== 0) throw new Error(compiled.stdout);
-  return await run(process.execPath, [join(place, 'program.js'), ...argv]);
-}
-
 test.serial('the program in TypeScript uses the gateway', async (t) => {
   t.timeout(120_000);
   const text = program('ts', 'gfs/v1/files.proto');
   const packages = Object.fromEntries(
-    ['@grpc/grpc-js', '@grpc/proto-loader'].map((name) => [name, `node_modules/${name}`]),
+    ['@grpc/grpc-js', '@grpc/proto-loader'].map((name) => [name, join(ROOT, 'node_modules', name)]),
   );
-  const done = await runTypescript('typescript', text, packages, cluster.address, PROTOS);
+  const place = join(directory, 'typescript');
+  const done = await runTypescript(place, text, packages, cluster.address, PROTOS);
   t.is(done.stderr, '');
   t.deepEqual(done.stdout.split('\n'), [
     'wrote 4000000 bytes',
@@ -79,7 +52,7 @@ test.serial('the program in TypeScript uses the gateway', async (t) => {
 test.serial("the program with gfs's own client is compiled with its types, and runs", async (t) => {
   t.timeout(120_000);
   const text = program('ts', "from 'gfs'");
-  const done = await runTypescript('client', text, { gfs: '.' }, cluster.master);
+  const done = await runTypescript(join(directory, 'client'), text, { gfs: ROOT }, cluster.master);
   t.is(done.stderr, '');
   t.regex(done.stdout, /^appended at 0\none line\n\ninode \d+ has 9 bytes\n$/);
 });
