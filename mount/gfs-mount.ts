@@ -5,6 +5,7 @@ import { messageOf } from '../src/base/errors.ts';
 import { addLogKeys, runDaemon } from '../src/cli/daemon.ts';
 import type { LogLevel } from '../src/cli/logger.ts';
 import {
+  addConfigCheck,
   addConfigFile,
   addKey,
   createProgram,
@@ -74,6 +75,7 @@ program.option('-f, --foreground', 'stay in front rather than serve in the backg
 addKey(program, '--log-file <file>', 'where a mount in the background writes its log (default: nowhere)');
 addLogKeys(program);
 addConfigFile(program);
+addConfigCheck(program);
 program.addHelpText(
   'after',
   `

@@ -11,6 +11,7 @@ import { NodeDisk } from '../storage/node-disk.ts';
 import { addLogKeys, runDaemon } from './daemon.ts';
 import type { LogLevel } from './logger.ts';
 import {
+  addConfigCheck,
   addConfigFile,
   addKey,
   createProgram,
@@ -70,6 +71,7 @@ addKey(program, '--push-buffer <size>', 'memory for data that was pushed and is 
 });
 addLogKeys(program);
 addConfigFile(program);
+addConfigCheck(program);
 program.action((keys: Keys) =>
   runDaemon('gfs-chunkserver', keys.logLevel, async (env, onFatal) => {
     const monitor = new Monitor({ env, version: VERSION });

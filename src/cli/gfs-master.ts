@@ -17,6 +17,7 @@ import { addLogKeys, runDaemon } from './daemon.ts';
 import { addFormatKeys, type FormatKeys } from './format-keys.ts';
 import type { LogLevel } from './logger.ts';
 import {
+  addConfigCheck,
   addConfigFile,
   addKey,
   createProgram,
@@ -73,6 +74,7 @@ addKey(program, '--repair-grace <span>', "absence after which a chunkserver's ch
 });
 addLogKeys(program);
 addConfigFile(program);
+addConfigCheck(program);
 program.action((keys: Keys) =>
   runDaemon('gfs-master', keys.logLevel, async (env, onFatal) => {
     const monitor = new Monitor({ env, version: VERSION });

@@ -8,6 +8,7 @@ import { VERSION } from './version.ts';
 export const EXIT_USAGE = 2;
 export const EXIT_FAILURE = 1;
 const STANDARD_OUTPUT = 1;
+const CHECK_CONFIG = '--check-config';
 
 /** How a key's text becomes its value. Throws to refuse it. */
 export type Parse<T> = (text: string) => T;
@@ -25,19 +26,22 @@ export interface KeyOptions<T> {
 /** Keys without which a program cannot run; checked when all sources were read, the file included. */
 const REQUIRED = new WeakSet<Option>();
 
+/** What a program says of its keys together, before it begins anything: throws to refuse them. */
+const CHECKS = new WeakMap<Command, (keys: never) => void>();
+
 /** A program whose every flag is a key of `--config FILE` (YAML) and of the environment (`GFS_...`) too. */
 export function createProgram(name: string, description: string): Command {
   const program = new Command(name).description(description);
   program.version(VERSION, '--version', 'print the version and end');
   program.helpOption('--help', 'show this help and end');
   program.configureHelp({ helpWidth: 80, sortOptions: false, subcommandTerm: (command) => command.name() });
-  program.configureOutput({ writeOut: printHelp, writeErr: () => undefined, outputError: () => undefined });
+  program.configureOutput({ writeOut: printText, writeErr: () => undefined, outputError: () => undefined });
   program.exitOverride();
   return program;
 }
 
 /** A reader that goes away (`gfs --help | head -1`) is no error. */
-function printHelp(text: string): void {
+function printText(text: string): void {
   try {
     writeSync(STANDARD_OUTPUT, text);
   } catch (error) {
@@ -80,6 +84,12 @@ export function addConfigFile(command: Command): void {
   );
 }
 
+/** `--check-config`, for programs that a service manager starts; `check` looks at keys that have to fit one another. */
+export function addConfigCheck<Keys>(command: Command, check: (keys: Keys) => void = () => undefined): void {
+  command.option(CHECK_CONFIG, 'check all keys, say whether they can be used, and end');
+  CHECKS.set(command, check);
+}
+
 /**
  * Parses arguments, environment and configuration file (in this order of weight), then runs the command's action.
  * Ends the process with 2 for a wrong call and with 1 for a failure, each with one line on standard error.
@@ -91,6 +101,11 @@ export async function runProgram(
   program.hook('preAction', async (_, command) => {
     await applyConfigFile(command);
     checkRequired(command);
+    CHECKS.get(command)?.(command.opts() as never);
+    if (command.opts().checkConfig === true) {
+      printText(`${fullName(command)}: the configuration is good\n`);
+      throw new CommanderError(0, 'gfs.checkConfig', '');
+    }
   });
   try {
     await program.parseAsync([...argv], { from: 'user' });
@@ -108,6 +123,10 @@ export async function runProgram(
 /** A wrong call that only the program itself can see. */
 export class UsageError extends Error {}
 
+function fullName(command: Command): string {
+  return command.parent === null ? command.name() : `${fullName(command.parent)} ${command.name()}`;
+}
+
 function fail(name: string, message: string, exitCode: number): never {
   process.stderr.write(`${name}: ${message}\n`);
   process.exit(exitCode);
@@ -122,7 +141,7 @@ async function applyConfigFile(command: Command): Promise<void> {
   if (file === undefined) return;
   for (const [key, value] of Object.entries(await readConfigFile(file))) {
     const option = command.options.find((known) => known.name() === key || known.attributeName() === key);
-    if (option === undefined || option.name() === 'config') {
+    if (option === undefined || option.name() === 'config' || option.long === CHECK_CONFIG) {
       throw new UsageError(`unknown key "${key}" in ${file}`);
     }
     const source = command.getOptionValueSource(option.attributeName());

@@ -82,6 +82,22 @@ test('a wrong call is one line that names the key, and exit code 2', (t) => {
   }
 });
 
+test('--check-config says that all keys can be used, and runs nothing', (t) => {
+  const good = check({ args: ['--check-config'], file: 'data: /file' });
+  t.deepEqual(good, { status: 0, out: 'fixture: the configuration is good', err: '' });
+  const cases: [Given, RegExp][] = [
+    [{ args: ['--check-config'] }, /^fixture: --data is missing$/],
+    [{ args: ['--check-config'], file: 'data: x\ncolour: red' }, /^fixture: unknown key "colour" in/],
+    [{ args: ['--check-config', '--count', '8'], file: 'data: x' }, /^fixture: --count is above --size$/],
+    [{ args: ['--data', 'x'], file: 'check-config: true' }, /^fixture: unknown key "check-config" in/],
+  ];
+  for (const [given, expected] of cases) {
+    const { status, out, err } = check(given);
+    t.regex(err, expected);
+    t.deepEqual([status, out], [2, '']);
+  }
+});
+
 test('--help and --version end well', (t) => {
   const help = check({ args: ['--help'] });
   t.is(help.status, 0);

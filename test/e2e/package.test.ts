@@ -53,7 +53,7 @@ test('the package has the programs, the contract, the addon and its sources, and
   const wanted = [
     ...['README.md', 'CHANGELOG.md', 'LICENSE', 'src/ARCHITECTURE.md', 'src/tools/native.mjs'],
     ...['dist/src/index.js', 'dist/src/index.d.ts', 'dist/native/gfs.node', 'dist/proto/descriptors.binpb'],
-    ...['proto/gfs/v1/files.proto', 'native/addon.cc'],
+    ...['proto/gfs/v1/files.proto', 'native/addon.cc', 'src/deploy/compose.yaml'],
   ];
   t.deepEqual(
     wanted.filter((path) => !files.includes(path)),
@@ -94,11 +94,11 @@ const me: { caller: Identity } = { caller: ownIdentity() };
 const client = await GfsClient.connect({ masters: [process.argv[2] ?? ''] });
 const length: number = (await client.resolve(Buffer.from('/file'), {}, me)).length;
 await client.close();
-console.log(length);
+process.stdout.write(String(length));
 `;
   const place = join(directory, 'program');
   const done = await runTypescript(place, program, { gfs: packagePath() }, master.address);
-  t.deepEqual(done, { code: 0, stdout: '26\n', stderr: '' });
+  t.deepEqual(done, { code: 0, stdout: '26', stderr: '' });
 });
 
 test('where the addon does not run, one line says how it is compiled, and that works', async (t) => {

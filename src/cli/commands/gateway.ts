@@ -8,7 +8,7 @@ import { Monitor } from '../../rpc/monitor.ts';
 import { NodeNetwork } from '../../rpc/node-network.ts';
 import { addLogKeys, runDaemon } from '../daemon.ts';
 import type { LogLevel } from '../logger.ts';
-import { addKey, parseAddress, UsageError } from '../program.ts';
+import { addConfigCheck, addKey, parseAddress, UsageError } from '../program.ts';
 import { VERSION } from '../version.ts';
 import { addCommonKeys, type CommonKeys } from './common.ts';
 
@@ -35,9 +35,10 @@ export function addGateway(gfs: Command): void {
   );
   addLogKeys(command);
   addCommonKeys(command, { json: false });
+  addConfigCheck(command, ({ listen, identity }: Keys) => callersOf(listen, identity));
   command.addHelpText('after', '\nExample: gfs gateway --listen 10.0.0.1:7401 --identity 1000:1000');
   command.action(async ({ listen, master, identity, logLevel }: Keys) => {
-    const callers = identity ?? callersOf(listen);
+    const callers = callersOf(listen, identity);
     await runDaemon('gfs gateway', logLevel, async (env, onFatal) => {
       const monitor = new Monitor({ env, version: VERSION });
       const network = new NodeNetwork({ env, onBug: onFatal, metrics: monitor, http: monitor.routes });
@@ -57,7 +58,8 @@ export function addGateway(gfs: Command): void {
 }
 
 /** Whoever connects may say that he is root. That is to be told for other machines, and not to be a default. */
-function callersOf(listen: string): Callers {
+function callersOf(listen: string, identity: Callers | undefined): Callers {
+  if (identity !== undefined) return identity;
   if (isLoopback(listen)) return 'metadata';
   throw new UsageError(
     `--identity is missing: other machines can connect to ${listen}; "metadata" believes who they say they are`,

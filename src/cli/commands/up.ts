@@ -7,7 +7,15 @@ import { TRANSPORTS, type Transport } from '../../rpc/node-network.ts';
 import { addLogKeys } from '../daemon.ts';
 import { addFormatKeys, type FormatKeys } from '../format-keys.ts';
 import { createLogger, type LogLevel } from '../logger.ts';
-import { addConfigFile, addKey, parseAddress, parseChoice, parseCount, parseSize } from '../program.ts';
+import {
+  addConfigCheck,
+  addConfigFile,
+  addKey,
+  parseAddress,
+  parseChoice,
+  parseCount,
+  parseSize,
+} from '../program.ts';
 import { defaultDataDirectory, defaultMountPoint } from '../up/tools.ts';
 import { up } from '../up/up.ts';
 
@@ -58,6 +66,7 @@ export function addUp(gfs: Command): void {
   });
   addLogKeys(command);
   addConfigFile(command);
+  addConfigCheck(command);
   command.addHelpText('after', '\nExample: gfs up --data /srv/gfs --mount /mnt/gfs --chunkservers 3');
   command.action(async (keys: Keys) => {
     await up({
