@@ -25,6 +25,7 @@ import { addTree } from './commands/tree.ts';
 import { addUp } from './commands/up.ts';
 import { exactArguments } from './files/exact-text.ts';
 import { createProgram, runProgram } from './program.ts';
+import { PACKAGE_ROOT } from './version.ts';
 
 const gfs = createProgram('gfs', 'Run, look at and use a gfs file system.');
 gfs.commandsGroup('The cluster:');
@@ -47,6 +48,11 @@ gfs.addHelpText(
 Paths in the cluster begin with / (or gfs:/, which sync needs); names that would
 not be seen are shown as $'line\\nbreak' or $'\\xff', as bash and zsh read them,
 and JSON has their bytes in a field that ends in Base64.
+
+On several machines run gfs-master, gfs-chunkserver and gfs-mount; each has
+--help. README.md, what there is to copy for them (src/deploy) and the contract
+of the gRPC API (proto) are in
+${PACKAGE_ROOT}
 
 Example: gfs put -r photos /archive`,
 );
