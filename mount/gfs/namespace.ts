@@ -169,7 +169,12 @@ export class GfsNamespace implements Namespace {
   async makeLink({ node, newParent, newName }: requests.MakeLink, caller: Caller): Promise<Entry> {
     const call = await this.#call(caller);
     const asked = this.#context.belief.asking();
-    const attributes = await this.#client.makeLink(inodeId(node), inodeId(newParent), newName, call);
+    const attributes = await this.#client.makeLink(
+      inodeId(node),
+      { parent: inodeId(newParent), name: newName },
+      {},
+      call,
+    );
     this.#context.ready.changed(inodeId(newParent));
     return this.#entry(attributes, asked, newParent, newName);
   }

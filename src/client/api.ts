@@ -64,6 +64,16 @@ export interface UnnamedMode extends Pick<OpenMode, 'read' | 'write' | 'append'>
   readonly linkable: boolean;
 }
 
+/** Of a file that appears when it is whole. */
+export interface AtomicMode extends Pick<UnnamedMode, 'mode' | 'umask'> {
+  /** A name that is taken is EXISTS. Default: whatever has it, but a directory, is replaced. */
+  readonly exclusive?: boolean;
+  /** Its bytes are on the disks of all copies before it appears. */
+  readonly sync?: boolean;
+  /** To be set once it is written. */
+  readonly changes?: AttributeChanges;
+}
+
 export interface OpenedFile {
   readonly file: GfsFile;
   readonly attributes: Attributes;
@@ -189,7 +199,8 @@ export interface GfsClient {
   /** Whether `noteRead` would move it. */
   wouldMoveAccessTime(inode: InodeId): boolean;
   makeNode(parent: InodeId, name: Uint8Array, node: NodeDescription, call: Call): Promise<Attributes>;
-  makeLink(inode: InodeId, parent: InodeId, name: Uint8Array, call: Call): Promise<Attributes>;
+  /** Gives anything but a directory a further name, or its first one to a file that was made without. */
+  makeLink(inode: InodeId, place: Place, options: LinkOptions, call: Call): Promise<Attributes>;
   /** These three answer what is gone by it, unless it is a regular file, which stays while somebody has it open. */
   unlink(parent: InodeId, name: Uint8Array, call: Call): Promise<Attributes | undefined>;
   removeDirectory(parent: InodeId, name: Uint8Array, call: Call): Promise<Attributes | undefined>;
@@ -201,6 +212,16 @@ export interface GfsClient {
   /** A file that goes with its last close, or with this client, as one does that lost its last name. */
   createUnnamed(directory: InodeId, mode: UnnamedMode, call: Call): Promise<OpenedFile>;
   open(inode: InodeId, mode: OpenMode, call: Call): Promise<OpenedFile>;
+  /**
+   * Makes a file that `write` fills, and that has its name when it is whole, or not at all. Until then it has no name and goes with
+   * this client; what has the name by then is replaced in one step. What `write` throws is thrown, and the file is gone.
+   */
+  writeAtomically(
+    place: Place,
+    how: AtomicMode,
+    write: (file: GfsFile) => Promise<void>,
+    call: Call,
+  ): Promise<Attributes>;
 
   /**
    * Walks an absolute path and follows symbolic links (the last one too unless `followLast` is false), for programs;
@@ -274,6 +295,14 @@ export interface ClientOptions {
 export interface Place {
   readonly parent: InodeId;
   readonly name: Uint8Array;
+}
+
+export interface LinkOptions {
+  /**
+   * Takes the name from whatever has it, in the same step and by the rules of `rename`. Nothing happens if it is the inode's already.
+   * Default: a name that is taken is EXISTS.
+   */
+  readonly replace?: boolean;
 }
 
 export interface RenameOptions {

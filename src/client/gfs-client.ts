@@ -15,6 +15,7 @@ import {
 import { AccessTimes } from './access-times.ts';
 import type {
   GfsClient as Api,
+  AtomicMode,
   AttributeChanges,
   Call,
   ChangeListener,
@@ -23,6 +24,8 @@ import type {
   CreateMode,
   DirectoryPage,
   FileStatus,
+  GfsFile,
+  LinkOptions,
   ListOptions,
   NodeDescription,
   OpenedFile,
@@ -34,6 +37,7 @@ import type {
   XattrOptions,
 } from './api.ts';
 import { Appender } from './appender.ts';
+import { writeAtomically } from './atomic-write.ts';
 import { BlockCache } from './block-cache.ts';
 import { ChangeClock } from './change-clock.ts';
 import { ChunkPusher } from './chunk-pusher.ts';
@@ -203,6 +207,7 @@ class Client implements Api {
     });
     const { changes } = this;
     this.#opener = new FileOpener({
+      ...{ env, tasks: this.#tasks },
       session,
       states: this.#states,
       locations,
@@ -267,8 +272,8 @@ class Client implements Api {
     return this.#names.makeNode(parent, name, node, call);
   }
 
-  makeLink(inode: InodeId, parent: InodeId, name: Uint8Array, call: Call): Promise<Attributes> {
-    return this.#names.makeLink(inode, parent, name, call);
+  makeLink(inode: InodeId, place: Place, options: LinkOptions, call: Call): Promise<Attributes> {
+    return this.#names.makeLink(inode, place, options, call);
   }
 
   unlink(parent: InodeId, name: Uint8Array, call: Call): Promise<Attributes | undefined> {
@@ -355,6 +360,15 @@ class Client implements Api {
 
   open(inode: InodeId, mode: OpenMode, call: Call): Promise<OpenedFile> {
     return this.#opener.open(inode, mode, call);
+  }
+
+  writeAtomically(
+    place: Place,
+    how: AtomicMode,
+    write: (file: GfsFile) => Promise<void>,
+    call: Call,
+  ): Promise<Attributes> {
+    return writeAtomically({ client: this, env: this.#options.env }, place, how, write, call);
   }
 
   async status(waiting?: Waiting): Promise<StatusResponse> {

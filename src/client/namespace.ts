@@ -11,6 +11,7 @@ import type { Method } from '../rpc/network.ts';
 import type {
   Call,
   DirectoryPage,
+  LinkOptions,
   ListOptions,
   NodeDescription,
   Place,
@@ -160,11 +161,14 @@ export class Namespace {
     return attributes;
   }
 
-  async makeLink(inode: InodeId, parent: InodeId, name: Uint8Array, call: Call): Promise<Attributes> {
-    const place = { parent, name };
+  async makeLink(inode: InodeId, place: Place, options: LinkOptions, call: Call): Promise<Attributes> {
+    const { parent, name } = place;
     const asked = this.#known.asking();
-    const request = { context: undefined, inode, parent, name: nameOf(name) };
+    const { replace = false } = options;
+    const request = { context: undefined, inode, parent, name: nameOf(name), replace };
+    if (replace) this.#isGoing(place);
     const answer = await this.#command(methods.makeLink, request, call, place);
+    if (answer.replaced !== 0) this.#known.unknown(inodeId(answer.replaced));
     const attributes = await this.#entries.exact(answer, call.caller, this.#patience(call));
     this.#known.named(place, attributes, answer.parent, asked);
     return this.#states.observe(attributes, asked.tick);

@@ -42,11 +42,14 @@ function tell(teller: Teller, command: Command): void {
     case 'createUnnamed':
       teller.learn(teller.answer<'createUnnamed'>().inode);
       return;
-    case 'makeLink':
+    case 'makeLink': {
+      const { replaced } = teller.answer<'makeLink'>();
       teller.learn(value.inode, value);
       teller.inode(value.inode);
       teller.nameAdded(value);
+      if (replaced !== undefined) teller.inode(replaced.inode);
       return;
+    }
     case 'unlink':
     case 'removeDirectory': {
       const { inode, linkCount } = teller.answer<'unlink'>().inode;

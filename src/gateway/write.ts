@@ -1,12 +1,12 @@
 import { lengthOf } from '../base/bytes.ts';
 import { GfsError } from '../base/errors.ts';
 import { KiB } from '../base/units.ts';
-import type { Call } from '../client/api.ts';
+import type { Call, GfsFile } from '../client/api.ts';
 import type { FilesWriteRequest, FilesWriteStart } from '../rpc/messages.ts';
 import type { Incoming } from '../rpc/network.ts';
 import { callOf, type FilesHandlers, type FilesParts, nextOf } from './files-parts.ts';
 import { about } from './paths.ts';
-import { openTarget, type WriteTarget } from './write-targets.ts';
+import { type Take, writeTarget } from './write-targets.ts';
 
 /** Smaller pieces are copied, so that they can go out together. */
 const TAKEN_BYTES_MIN = 64 * KiB;
@@ -21,15 +21,11 @@ export function writeHandler(parts: FilesParts): FilesHandlers['write'] {
       throw new GfsError('INVALID_ARGUMENT', 'the first message of a Write has `start`');
     }
     return await about(start.path, async () => {
-      const target = await openTarget(parts, start, call);
-      try {
-        await take(target, start, first, incoming, call);
+      const taking: Take = async (file, isAtomic) => {
+        await take({ file, isAtomic }, start, first, incoming, call);
         context.signal.throwIfAborted();
-        return { message: { attributes: await target.publish(start.sync, call) } };
-      } finally {
-        // What became of the bytes is told by now, and this would say it again.
-        await target.file.close().catch(() => undefined);
-      }
+      };
+      return { message: { attributes: await writeTarget(parts, start, taking, call) } };
     });
   };
 }
@@ -39,7 +35,7 @@ export function writeHandler(parts: FilesParts): FilesHandlers['write'] {
  * order, and says a moment later that it was cancelled. A part of a file would take the place of a whole one.
  */
 async function take(
-  { file, isAtomic }: WriteTarget,
+  { file, isAtomic }: { file: GfsFile; isAtomic: boolean },
   { offset, length }: FilesWriteStart,
   first: Incoming<FilesWriteRequest>,
   incoming: AsyncIterator<Incoming<FilesWriteRequest>>,

@@ -101,11 +101,14 @@ export function namespaceHandlers(parts: MasterParts): Pick<MasterHandlers, Name
 
     makeLink: async ({ message }) => {
       const context = contextOf(parts, message.context);
-      const body = { inode: inodeId(message.inode), parent: inodeId(message.parent), name: message.name };
+      const { name, replace } = message;
+      const body = { inode: inodeId(message.inode), parent: inodeId(message.parent), name, replace };
       const reach = reaching(context, body.parent, body.inode);
-      const attributes = unwrap(await metadata.execute(context, 'makeLink', body, reach));
+      const { linked, replaced } = unwrap(await metadata.execute(context, 'makeLink', body, reach));
+      letGo(replaced);
       const parent = entries.parent(context.session, body.parent);
-      return { message: { ...(await entries.entry(context.session, attributes)), parent } };
+      const entry = await entries.entry(context.session, linked);
+      return { message: { ...entry, parent, replaced: replaced?.inode ?? 0 } };
     },
 
     unlink: async ({ message }) => {

@@ -86,6 +86,31 @@ withCommands('put that is killed at any moment leaves nothing or the whole file'
   );
 });
 
+withCommands(
+  'put that is killed at any moment leaves the old file or the new one, and no other name',
+  async (t, commands) => {
+    t.timeout(300_000);
+    const old = Buffer.from('what was there before');
+    const bytes = randomBytes(4 * MiB);
+    const names = Array.from({ length: KILL_COUNT }, (_, index) => `${index}`);
+    mkdirSync(join(commands.directory, 'replaced'));
+    for (const name of names) writeFileSync(join(commands.directory, 'replaced', name), old);
+    writeFileSync(join(commands.directory, 'source'), bytes);
+    await commands.gfs('put', '-r', 'replaced', '/');
+    const wholeMs = await timed(commands, ['put', 'source', '/first']);
+    await ended(commands, { count: KILL_COUNT, signal: 'SIGKILL', wholeMs }, (index) => [
+      ...['put', 'source', `/replaced/${index}`],
+    ]);
+    t.deepEqual((await namesIn(commands, '/replaced')).sort(), [...names].sort());
+    await checkWhole(
+      t,
+      commands,
+      names.map((name) => `/replaced/${name}`),
+      [old, bytes],
+    );
+  },
+);
+
 withCommands('put that is interrupted leaves what was there, and nothing else', async (t, commands) => {
   const old = Buffer.from('what was there before');
   const bytes = randomBytes(6 * MiB);

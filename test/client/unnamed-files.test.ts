@@ -20,7 +20,12 @@ test('a file without a name is written, outlives the master, is linked and read 
     kill('m');
     await start('m');
     t.is((await file.attributes()).length, data.length);
-    const linked = await client.makeLink(file.inode, client.rootInode, Buffer.from('linked'), ME);
+    const linked = await client.makeLink(
+      file.inode,
+      { parent: client.rootInode, name: Buffer.from('linked') },
+      {},
+      ME,
+    );
     t.deepEqual([linked.linkCount, linked.length], [1, data.length]);
     const other = await connect();
     const found = await other.lookup(other.rootInode, Buffer.from('linked'), ME);
@@ -37,7 +42,12 @@ test('without one it goes: with its close, or when its client is gone for a sess
     const other = await connect();
     const { file } = await client.createUnnamed(client.rootInode, MODE, ME);
     const { file: theirs } = await other.createUnnamed(other.rootInode, { ...MODE, linkable: false }, ME);
-    t.is(await codeFrom(other.makeLink(theirs.inode, other.rootInode, Buffer.from('f'), ME)), 'NOT_FOUND');
+    t.is(
+      await codeFrom(
+        other.makeLink(theirs.inode, { parent: other.rootInode, name: Buffer.from('f') }, {}, ME),
+      ),
+      'NOT_FOUND',
+    );
     t.is(await inodeCount(client), count + 2);
     await file.close();
     while ((await inodeCount(client)) > count + 1) await sleep(1_000);
@@ -46,4 +56,27 @@ test('without one it goes: with its close, or when its client is gone for a sess
     t.is(await inodeCount(client), count + 1);
     while ((await inodeCount(client)) > count) await sleep(1_000);
     t.pass();
+  }));
+
+test('an opening whose caller has gone is closed when its answer comes', (t) =>
+  inRealCluster(1, async ({ client, sleep }) => {
+    const count = await inodeCount(client);
+    const fates = new Map<string, number>();
+    for (let round = 0; round < 40; round += 1) {
+      const abort = new AbortController();
+      const opening = client.createUnnamed(client.rootInode, MODE, { ...ME, signal: abort.signal });
+      const given = opening.then(({ file }) => file.close());
+      const fate = codeFrom(given);
+      await sleep(round / 10);
+      abort.abort();
+      fates.set(await fate, (fates.get(await fate) ?? 0) + 1);
+    }
+    t.deepEqual([...fates.keys()].sort(), ['CANCELLED', 'none']);
+    await sleep(10_000);
+    t.is(await inodeCount(client), count, 'long before its session could end');
+    const late = client.createUnnamed(client.rootInode, MODE, { ...ME, signal: AbortSignal.abort() });
+    t.is(await codeFrom(late), 'CANCELLED');
+    const expired = client.createUnnamed(client.rootInode, MODE, { ...ME, deadlineMs: 0 });
+    t.is(await codeFrom(expired), 'DEADLINE_EXCEEDED');
+    t.is(await inodeCount(client), count, 'nothing is made by them');
   }));

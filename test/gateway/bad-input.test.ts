@@ -185,3 +185,40 @@ async function everything(program: Program): Promise<readonly unknown[]> {
   const { entries } = await program.list('/', { recursive: true, withAttributes: true });
   return entries.map(({ path, attributes }) => [path.toString(), attributes?.inode, attributes?.mtime]);
 }
+
+test('a gateway that dies at any moment leaves the old file or the new one, and no other name', (t) =>
+  inFilesWorld(async ({ as, killGateway, cluster }) => {
+    const program = await as(ROOT);
+    const fates = new Map([
+      ['old', 0],
+      ['new', 0],
+    ]);
+    const begunMs = program.env.monotonicMs();
+    let bytes = pattern(1000);
+    await program.write('/f', [bytes]);
+    await program.write('/f', [bytes]);
+    const wholeMs = (program.env.monotonicMs() - begunMs) / 2;
+    const random = cluster.simulation.random.fork('moments');
+    for (let round = 0; round < 50; round += 1) {
+      const next = pattern(1000 + round, round);
+      const other = await as(ROOT);
+      const writing = other.openWrite('/f');
+      await writing.send(next);
+      const finished = codeFrom(writing.finish());
+      await cluster.sleep(random.next() * wholeMs);
+      killGateway(other);
+      await finished;
+      // What it had sent may still arrive.
+      await cluster.sleep(1000);
+      const found = await program.read('/f');
+      const fate = found.equals(next) ? 'new' : 'old';
+      if (fate === 'old') t.deepEqual(found, bytes, `round ${round}`);
+      else bytes = next;
+      fates.set(fate, (fates.get(fate) ?? 0) + 1);
+      t.deepEqual((await program.list('/')).names, ['f'], `round ${round}`);
+    }
+    t.true(
+      [...fates.values()].every((count) => count > 5),
+      JSON.stringify([...fates]),
+    );
+  }));

@@ -81,8 +81,8 @@ test('a command is answered when who believes what it changes has passed that on
 });
 
 test('so is each command that changes names or attributes', async (t) => {
-  const { author, inodes, listeners } = await begin(t, ['f'], 1);
-  const [inode = 0] = inodes;
+  const { author, inodes, listeners } = await begin(t, ['f', 'other'], 1);
+  const [inode = 0, other = 0] = inodes;
   const [{ client, channel } = {} as Listener] = listeners;
   const context = () => author.context();
   const named = (name: string) => ({ context: context(), parent: 1, name: Buffer.from(name) });
@@ -93,6 +93,8 @@ test('so is each command that changes names or attributes', async (t) => {
     ['f', () => author.call(methods.setXattr, xattr())],
     ['f', () => author.call(methods.removeXattr, xattr())],
     ['f', () => author.call(methods.makeLink, { ...named('link'), inode })],
+    // It has a link less.
+    ['f', () => author.call(methods.makeLink, { ...named('link'), inode: other, replace: true })],
     ['link', () => author.call(methods.unlink, named('link'))],
     ['/', () => author.call(methods.makeNode, { ...named('d'), type: FileType.FILE_TYPE_DIRECTORY })],
     ['d', () => author.call(methods.removeDirectory, named('d'))],

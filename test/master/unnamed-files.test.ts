@@ -42,6 +42,19 @@ test('a file that was made without a name goes with its close, unless it was giv
   t.deepEqual([found.attributes?.inode, found.attributes?.length], [kept.inode, 10]);
 });
 
+test('the file that it replaces goes, when nobody has it open any more', async (t) => {
+  const { client } = await openPlace(t);
+  const old = await client.create('linked', { caller: ALICE, reserve: false });
+  const { inode } = await create(client);
+  const place = { parent: 1, name: Buffer.from('linked'), replace: true };
+  const request = { context: client.context(ALICE), inode, ...place };
+  t.is((await client.call(methods.makeLink, request)).replaced, old.inode);
+  t.is((await client.call(methods.makeLink, request)).replaced, old.inode, 'sent again');
+  t.true(await exists(client, old.inode), 'it is open');
+  await client.close(old.inode, old.openId, 0);
+  await eventually(t, 'it goes', async () => !(await exists(client, old.inode)));
+});
+
 test('nobody else comes to it, and nobody has one without a session', async (t) => {
   const { place, client } = await openPlace(t);
   const other = await place.client().open();

@@ -115,7 +115,7 @@ async function randomLog(seed: number): Promise<World> {
         break;
       }
       case 6:
-        world.run('makeLink', { inode, parent, name }, context);
+        world.run('makeLink', { inode, parent, name, replace: dice.chance(0.5) }, context);
         break;
       case 7:
         world.run(dice.pick(['unlink', 'removeDirectory']), { parent, name }, context);

@@ -1,8 +1,6 @@
 import type { Command } from 'commander';
 import { SYMLINK_BYTES_MAX } from '../../base/constants.ts';
 import { inodeId } from '../../base/ids.ts';
-import type { Place } from '../../client/api.ts';
-import type { Attributes } from '../../rpc/messages.ts';
 import { makeSymbolicLink, replaceWith } from '../files/atomic-file.ts';
 import { exactBytes } from '../files/exact-text.ts';
 import { type Files, withFiles } from '../files/files.ts';
@@ -45,12 +43,13 @@ async function makeLink(files: Files, target: Buffer, path: Buffer, keys: Keys):
   const into = await foundIfThere(files, path);
   const isInto = into !== undefined && isDirectory(into);
   const place = await placeOf(files, isInto ? joinPath(path, baseName(target)) : path);
-  if (keys.symbolic && target.length > SYMLINK_BYTES_MAX) {
+  const { symbolic = false, force = false } = keys;
+  if (symbolic && target.length > SYMLINK_BYTES_MAX) {
     throw refusal(path, 'NAME_TOO_LONG', `a symbolic link has ${SYMLINK_BYTES_MAX} bytes at most`);
   }
-  const existing = keys.force ? await foundIfThere(files, place.path, { follow: false }) : undefined;
+  const existing = force && symbolic ? await foundIfThere(files, place.path, { follow: false }) : undefined;
   try {
-    if (!keys.symbolic) await makeHardLink(files, target, place, existing);
+    if (!symbolic) await makeHardLink(files, target, place, force);
     else if (existing === undefined) await makeSymbolicLink(files, place, target);
     else await replaceWith(files, place, (passing) => makeSymbolicLink(files, passing, target));
   } catch (error) {
@@ -62,16 +61,12 @@ async function makeHardLink(
   files: Files,
   target: Buffer,
   place: NamedPlace,
-  existing: Attributes | undefined,
+  replace: boolean,
 ): Promise<void> {
   const { client, call } = files;
   const source = await found(files, target, { follow: false });
   if (isDirectory(source)) {
     throw refusal(target, 'IS_DIRECTORY', 'is a directory, and has one name; -s makes a symbolic link');
   }
-  // Two names of one file are left as they are by rename(2), the passing one too.
-  if (existing?.inode === source.inode) return;
-  const make = ({ parent, name }: Place) => client.makeLink(inodeId(source.inode), parent, name, call);
-  if (existing === undefined) await make(place);
-  else await replaceWith(files, place, make);
+  await client.makeLink(inodeId(source.inode), place, { replace }, call);
 }

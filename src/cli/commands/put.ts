@@ -83,7 +83,7 @@ async function putAll(work: Work, sources: readonly Buffer[], path: Buffer): Pro
 
 async function putStandardInput(files: Files, path: Buffer, progress: Progress): Promise<void> {
   const { place } = await filePlace(files, path);
-  const how = { mode: NEW_FILE_MODE, umask: process.umask(), changes: {} };
+  const how = { mode: NEW_FILE_MODE, umask: process.umask() };
   await writeAtomically(files, place, how, async (file) => {
     let position = 0;
     for await (const piece of standardInput(files.signal)) {

@@ -5,7 +5,6 @@ import { type Result, refuse } from '../../base/result.ts';
 import { ACCESS_ACL, aclOf, DEFAULT_ACL, inheritedAcl, isMinimal, modeOfAcl } from './acl.ts';
 import { badNewChunk, dropExtentsFrom, putFirstChunk, useChunkId } from './chunk-rows.ts';
 import type { Caller, Command, CommandBodies } from './commands.ts';
-import { withLink } from './links.ts';
 import { badName } from './names.ts';
 import {
   denied,
@@ -25,10 +24,7 @@ import { type Attributes, FileType, type Inode, type Time } from './rows.ts';
 import type { MetadataState } from './state.ts';
 import { CAPABILITY, withAcl, withoutXattr } from './xattrs.ts';
 
-/** Commands that give an inode a name: new files, other new nodes, further links. */
-
-/** A file keeps no more hard links than this (as on ext4). */
-export const LINK_COUNT_MAX = 65_000;
+/** Commands that make inodes: files, with a name or without, and other nodes. */
 
 /** Ext4 and xfs encode device numbers in 32 bits. */
 const RDEV_MAX = 0xffffffff;
@@ -203,26 +199,6 @@ export function addWhiteout(
   const fresh = withRights(state, directory, newInode(directory, made));
   addEntry(state, { directory, name, inode: { ...fresh, rdev: WHITEOUT_DEVICE }, time });
 }
-
-export const prepareMakeLink: Prepare<'makeLink'> = (state, body, { context: { caller }, time }) => {
-  const directory = roomFor(state, caller, body.parent, body.name);
-  if (!directory.ok) return directory;
-  const inode = state.tables.inode(body.inode);
-  const unnamed = inode?.linkCount === 0 ? state.tables.orphan(inode.inode)?.unnamed : undefined;
-  if (inode === undefined || (inode.linkCount === 0 && !unnamed?.linkable))
-    return refuse('NOT_FOUND', `no inode ${body.inode} with a name`);
-  if (inode.type === FileType.DIRECTORY) return refuse('NOT_PERMITTED', 'a directory has one name');
-  if (inode.linkCount >= LINK_COUNT_MAX)
-    return refuse('TOO_MANY_LINKS', `inode ${inode.inode} has ${inode.linkCount} links`);
-  return ready(() => {
-    if (inode.linkCount === 0) state.tables.removeOrphan(inode.inode);
-    const linked: Inode = { ...withLink(state, inode, body.parent), ctime: time };
-    state.tables.putInode(linked);
-    state.tables.putDirent(body.parent, body.name, { inode: inode.inode, type: inode.type });
-    state.tables.putInode({ ...directory.value, mtime: time, ctime: time });
-    return linked;
-  });
-};
 
 /** The directory, if the caller may look names up in it and this is a name. */
 export function searchable(

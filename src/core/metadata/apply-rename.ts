@@ -43,11 +43,11 @@ interface Entries {
   readonly other: Inode | undefined;
 }
 
-/** What the new name stands for now. */
-function targetOf(
+/** What the new name stands for now, if the caller may give it. As in Linux, EXISTS goes before the mode. */
+export function targetOf(
   state: MetadataState,
   caller: Caller,
-  { newParent, newName, noReplace, exchange }: Body,
+  { newParent, newName, noReplace, exchange }: Pick<Body, 'newParent' | 'newName' | 'noReplace' | 'exchange'>,
 ): Result<{ directory: Inode; inode: Inode | undefined }> {
   const directory = searchable(state, caller, newParent, newName);
   if (!directory.ok) return directory;
@@ -81,10 +81,10 @@ function forbiddenExchange(
   return forbiddenMove(state, caller, { moved: other, from: body.newParent, to: body.parent });
 }
 
-function forbiddenReplacement(
+export function forbiddenReplacement(
   state: MetadataState,
   caller: Caller,
-  { moved, newDirectory, other }: Entries,
+  { moved, newDirectory, other }: Pick<Entries, 'moved' | 'newDirectory' | 'other'>,
 ): Result<never> | undefined {
   if (other === undefined) return undefined;
   if (!maySteal(caller, newDirectory, other)) return sticky();

@@ -9,7 +9,8 @@ import {
   prepareRaiseVersion,
   prepareSealExtent,
 } from './apply-chunks.ts';
-import { prepareCreateFile, prepareCreateUnnamed, prepareMakeLink, prepareMakeNode } from './apply-create.ts';
+import { prepareCreateFile, prepareCreateUnnamed, prepareMakeNode } from './apply-create.ts';
+import { prepareMakeLink } from './apply-link.ts';
 import { prepareForgetGarbage, prepareReap } from './apply-reap.ts';
 import { prepareRemoveDirectory, prepareUnlink } from './apply-remove.ts';
 import { prepareRename } from './apply-rename.ts';

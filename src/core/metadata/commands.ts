@@ -126,7 +126,12 @@ export interface CommandBodies {
     readonly symlinkTarget: Buffer;
     readonly umask?: number | undefined;
   };
-  makeLink: { readonly inode: InodeId; readonly parent: InodeId; readonly name: Buffer };
+  makeLink: {
+    readonly inode: InodeId;
+    readonly parent: InodeId;
+    readonly name: Buffer;
+    readonly replace: boolean;
+  };
   unlink: { readonly parent: InodeId; readonly name: Buffer };
   removeDirectory: { readonly parent: InodeId; readonly name: Buffer };
   rename: {
@@ -256,7 +261,7 @@ export interface CommandResults {
   createFile: CreatedFile;
   createUnnamed: Attributes;
   makeNode: Attributes;
-  makeLink: Attributes;
+  makeLink: Linked;
   unlink: Removed;
   removeDirectory: Removed;
   rename: Renamed;
@@ -309,6 +314,11 @@ export interface NamedAppender {
   readonly truncations: number;
   /** What was known of where they lie was so before a truncation. */
   readonly truncated: boolean;
+}
+export interface Linked {
+  readonly linked: Attributes;
+  /** What had the name. */
+  readonly replaced: Attributes | undefined;
 }
 /** What lost a name, as it is now. A link count of 0: gone, but a regular file's rows stay until it is reaped. */
 export interface Removed {

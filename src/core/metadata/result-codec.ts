@@ -82,6 +82,17 @@ const shared: Shape<CommandResults['shareExtents']> = {
   read: (row) => ({ length: row.number(), ...committed.read(row) }),
 };
 
+/** What was replaced comes last, if there was any: nothing is there of answers from before links replaced. */
+const linked: Shape<CommandResults['makeLink']> = {
+  write(row, { linked, replaced }) {
+    attributes.write(row, linked);
+    return replaced === undefined ? row : attributes.write(row, replaced);
+  },
+  read(row) {
+    return { linked: attributes.read(row), replaced: row.atEnd ? undefined : attributes.read(row) };
+  },
+};
+
 const removed: Shape<CommandResults['unlink']> = {
   write: (row, value) => attributes.write(row, value.inode),
   read: (row) => ({ inode: attributes.read(row) }),
@@ -136,7 +147,7 @@ const SHAPES: { readonly [K in CommandCase]: Shape<CommandResults[K]> } = {
   createFile: createdFile,
   createUnnamed: attributes,
   makeNode: attributes,
-  makeLink: attributes,
+  makeLink: linked,
   unlink: removed,
   removeDirectory: removed,
   rename: renamed,

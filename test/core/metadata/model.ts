@@ -79,15 +79,21 @@ export class Model {
     return 'OK';
   }
 
-  link(caller: Caller, id: number, where: { parent: number; name: string }): string {
+  link(caller: Caller, id: number, where: { parent: number; name: string }, replace: boolean): string {
     const problem = this.#search(caller, where);
     if (problem) return problem;
     const parent = this.node(where.parent);
-    if (parent.entries.has(where.name)) return 'EXISTS';
+    const otherId = parent.entries.get(where.name);
+    if (otherId !== undefined && !replace) return 'EXISTS';
     if (!may(caller, parent, 2)) return 'PERMISSION_DENIED';
     const node = this.nodes.get(id);
     if (node === undefined) return 'NOT_FOUND';
     if (node.type === 'directory') return 'NOT_PERMITTED';
+    if (otherId === id) return 'OK';
+    const other = otherId === undefined ? undefined : this.node(otherId);
+    if (other && sticky(caller, parent, other)) return 'NOT_PERMITTED';
+    if (other?.type === 'directory') return 'IS_DIRECTORY';
+    if (other) other.ctime = this.now;
     parent.entries.set(where.name, id);
     node.ctime = this.now;
     this.#touch(parent);

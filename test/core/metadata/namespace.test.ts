@@ -80,9 +80,15 @@ class Comparison {
         if (result.ok) this.#ids.push(result.value.inode);
         break;
       }
-      case 4:
-        this.#same('makeLink', world.run('makeLink', { inode, ...where }), model.link(caller, inode, from));
+      case 4: {
+        const replace = dice.chance(0.5);
+        this.#same(
+          replace ? 'replace' : 'makeLink',
+          world.run('makeLink', { inode, ...where, replace }),
+          model.link(caller, inode, from, replace),
+        );
         break;
+      }
       case 5:
         this.#same('unlink', world.run('unlink', where), model.unlink(caller, from));
         break;
@@ -210,6 +216,11 @@ test('random commands do what a dumb tree does', async (t) => {
     'unlink IS_DIRECTORY',
     'removeDirectory NOT_EMPTY',
     'makeLink OK',
+    'makeLink EXISTS',
+    'replace OK',
+    'replace PERMISSION_DENIED',
+    'replace NOT_PERMITTED',
+    'replace IS_DIRECTORY',
     'chown NOT_PERMITTED',
     'create PERMISSION_DENIED',
     'list PERMISSION_DENIED',
@@ -255,9 +266,9 @@ test('a file is reached by whichever of its names is left, wherever that was mov
       }),
     );
   t.is(reaches(), 'PERMISSION_DENIED');
-  unwrap(world.run('makeLink', { inode, ...at(open, 'second') }));
+  unwrap(world.run('makeLink', { inode, ...at(open, 'second'), replace: false }));
   t.is(reaches(), 'OK');
-  unwrap(world.run('makeLink', { inode, ...at(open, 'third') }));
+  unwrap(world.run('makeLink', { inode, ...at(open, 'third'), replace: false }));
   unwrap(world.run('unlink', at(closed, 'first')));
   t.is(reaches(), 'OK', 'the first name went');
   move([open, 'second'], [closed, 'second']);
@@ -313,7 +324,7 @@ test('a file without a name stays until it is reaped; its chunks are garbage the
   t.is(left.linkCount, 0);
   t.deepEqual(world.state.orphans(0, 10), [inode]);
   t.is(world.attributes(inode).linkCount, 0);
-  t.is(world.code('makeLink', { inode, parent: ROOT, name: bytes('b') }), 'NOT_FOUND');
+  t.is(world.code('makeLink', { inode, parent: ROOT, name: bytes('b'), replace: false }), 'NOT_FOUND');
   t.is(world.code('commitLength', { inode, length: 10, mtime: undefined }), 'OK', 'it may still be written');
   checkInvariants(world.state);
   const named = world.file(ROOT, 'named');
@@ -353,5 +364,5 @@ test('only root makes devices, but for whiteouts; a file has a limit of links', 
   world.store.transaction(() =>
     world.state.tables.putInode({ ...world.state.inodeOf(inode), linkCount: 65_000 }),
   );
-  t.is(world.code('makeLink', { inode, parent: ROOT, name: bytes('b') }), 'TOO_MANY_LINKS');
+  t.is(world.code('makeLink', { inode, parent: ROOT, name: bytes('b'), replace: false }), 'TOO_MANY_LINKS');
 });

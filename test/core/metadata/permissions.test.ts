@@ -29,7 +29,7 @@ test("Alice's private directory is closed to Bob, whatever he asks", async (t) =
     'open by create': codeOf(world.create(home, 'secret', { exclusive: false, truncate: true })),
     makeNode: codeOf(world.makeNode(home, 'new')),
     symlink: codeOf(world.makeNode(home, 'new', { type: FileType.SYMLINK, symlinkTarget: bytes('x') })),
-    'link into': world.code('makeLink', { inode: bobs, ...fresh }),
+    'link into': world.code('makeLink', { inode: bobs, ...fresh, replace: false }),
     unlink: world.code('unlink', there),
     removeDirectory: world.code('removeDirectory', { parent: home, name: bytes('inner') }),
     'rename out': world.code('rename', {

@@ -44,8 +44,13 @@ test('every kind of answer, and a refusal, is remembered as it was given', async
   };
   const inode = world.nextInode();
   check('createFile', (c) => world.run('createFile', { parent: ROOT, name, inode, mode: 0o644, ...file }, c));
-  check('EXISTS', (c) => world.run('makeLink', { parent: ROOT, name, inode }, c));
-  check('makeLink', (c) => world.run('makeLink', { parent: ROOT, name: bytes('b'), inode }, c));
+  check('EXISTS', (c) => world.run('makeLink', { parent: ROOT, name, inode, replace: false }, c));
+  check('makeLink', (c) =>
+    world.run('makeLink', { parent: ROOT, name: bytes('b'), inode, replace: false }, c),
+  );
+  const replaced = { parent: ROOT, name: bytes('replaced'), inode, replace: true };
+  world.file(ROOT, 'replaced');
+  check('makeLink that replaces', (c) => world.run('makeLink', replaced, c));
   check('addChunk', (c) => world.run('addChunk', { inode, fileOffset: 0, chunk: world.newChunk() }, c));
   const how = { mode: 0o644, umask: 0, linkable: true, firstChunk: undefined, goal: 3 };
   const unnamed = { directory: ROOT, inode: world.nextInode(), ...how };

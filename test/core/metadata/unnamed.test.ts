@@ -2,7 +2,8 @@ import { Buffer } from 'node:buffer';
 import test from 'ava';
 import type { InodeId } from '../../../src/base/ids.ts';
 import { unwrap } from '../../../src/base/result.ts';
-import type { CommandBodies, CommandContext } from '../../../src/core/metadata/commands.ts';
+import { type CommandBodies, type CommandContext, ROOT_CALLER } from '../../../src/core/metadata/commands.ts';
+import { FileType } from '../../../src/core/metadata/rows.ts';
 import { MetadataState } from '../../../src/core/metadata/state.ts';
 import { checkInvariants } from './invariants.ts';
 import { ALICE, BOB, bytes, codeOf, newWorld, ROOT, type World } from './world.ts';
@@ -47,25 +48,85 @@ test('its first name makes a file of it like others', async (t) => {
   const world = await newWorld();
   const inode = create(world);
   const directory = world.directory(ROOT, 'd');
-  const linked = unwrap(world.run('makeLink', { inode, parent: directory, name: bytes('a') }));
-  t.is(linked.linkCount, 1);
+  const { linked, replaced } = unwrap(
+    world.run('makeLink', { inode, parent: directory, name: bytes('a'), replace: false }),
+  );
+  t.deepEqual([linked.linkCount, replaced], [1, undefined]);
   t.deepEqual(world.state.orphans(0, 10), []);
   t.is(world.state.unreachable(ALICE, inode), undefined);
   world.run('reap', { inodes: [inode] });
   t.true(world.state.attributes(inode).ok, 'what has a name is not reaped');
-  t.is(world.code('makeLink', { inode, parent: ROOT, name: bytes('b') }), 'OK');
+  t.is(world.code('makeLink', { inode, parent: ROOT, name: bytes('b'), replace: false }), 'OK');
   checkInvariants(world.state);
   world.run('unlink', { parent: directory, name: bytes('a') });
   world.run('unlink', { parent: ROOT, name: bytes('b') });
   t.deepEqual(world.state.orphans(0, 10), [inode]);
-  t.is(world.code('makeLink', { inode, parent: ROOT, name: bytes('c') }), 'NOT_FOUND', 'it had its names');
+  t.is(
+    world.code('makeLink', { inode, parent: ROOT, name: bytes('c'), replace: false }),
+    'NOT_FOUND',
+    'it had its names',
+  );
+  checkInvariants(world.state);
+});
+
+test('it takes the name of another file, which goes as one that was unlinked', async (t) => {
+  const world = await newWorld();
+  const old = world.file(ROOT, 'a');
+  const second = { inode: old, parent: ROOT, name: bytes('second'), replace: false };
+  unwrap(world.run('makeLink', second));
+  const before = world.attributes(ROOT);
+  for (const [linkCount, orphans] of [
+    [1, []],
+    [0, [old]],
+  ] as const) {
+    const inode = create(world);
+    const name = bytes(linkCount === 1 ? 'a' : 'second');
+    const { linked, replaced } = unwrap(world.run('makeLink', { inode, parent: ROOT, name, replace: true }));
+    t.deepEqual([linked.inode, linked.linkCount], [inode, 1]);
+    t.deepEqual([replaced?.inode, replaced?.linkCount, replaced?.ctime], [old, linkCount, linked.ctime]);
+    t.is(unwrap(world.state.lookup(ALICE, ROOT, name)).inode, inode);
+    t.deepEqual(world.state.orphans(0, 10), orphans);
+    checkInvariants(world.state);
+  }
+  t.deepEqual(world.names(ROOT), ['a', 'second']);
+  const { linkCount, mtime } = world.attributes(ROOT);
+  t.is(linkCount, before.linkCount);
+  t.notDeepEqual(mtime, before.mtime);
+  t.is(world.code('commitLength', { inode: old, length: 10, mtime: undefined }), 'OK', 'it may be open');
+  world.run('reap', { inodes: [old] });
+  t.is(world.state.inodeCount, 3);
+  checkInvariants(world.state);
+});
+
+test('it takes the name of anything but a directory, and only where its maker may take it away', async (t) => {
+  const world = await newWorld();
+  const inode = create(world);
+  const replace = (parent: InodeId, name: string) =>
+    world.code('makeLink', { inode, parent, name: bytes(name), replace: true });
+  world.directory(ROOT, 'directory');
+  t.is(replace(ROOT, 'directory'), 'IS_DIRECTORY');
+  unwrap(world.makeNode(ROOT, 'symlink', { type: FileType.SYMLINK, symlinkTarget: bytes('to') }));
+  const sticky = world.directory(ROOT, 'sticky', 0o1777);
+  const closed = world.directory(ROOT, 'closed', 0o755);
+  world.file(sticky, 'roots');
+  world.file(closed, 'roots');
+  world.as(ALICE);
+  t.is(replace(sticky, 'roots'), 'NOT_PERMITTED');
+  t.is(replace(closed, 'roots'), 'PERMISSION_DENIED');
+  t.deepEqual(world.state.orphans(0, 10), [inode], 'nothing has happened');
+  t.is(replace(sticky, 'free'), 'OK');
+  world.as(ROOT_CALLER);
+  const before = world.attributes(inode);
+  t.is(replace(sticky, 'free'), 'OK');
+  t.deepEqual(world.attributes(inode), before, 'its own name');
+  t.is(replace(ROOT, 'symlink'), 'OK');
   checkInvariants(world.state);
 });
 
 test('one that is not to be linked gets no name', async (t) => {
   const world = await newWorld();
   const inode = create(world, { linkable: false });
-  t.is(world.code('makeLink', { inode, parent: ROOT, name: bytes('a') }), 'NOT_FOUND');
+  t.is(world.code('makeLink', { inode, parent: ROOT, name: bytes('a'), replace: false }), 'NOT_FOUND');
   checkInvariants(world.state);
 });
 

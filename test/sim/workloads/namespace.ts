@@ -4,6 +4,7 @@ import { assert } from '../../../src/base/assert.ts';
 import { codeOf, type ErrorCode, GfsError } from '../../../src/base/errors.ts';
 import { type InodeId, inodeId, ROOT_INODE } from '../../../src/base/ids.ts';
 import { KiB, SECOND_MS } from '../../../src/base/units.ts';
+import type { LinkOptions, Place } from '../../../src/client/api.ts';
 import type { GfsClient } from '../../../src/client/gfs-client.ts';
 import type { CommandBody } from '../../../src/core/metadata/commands.ts';
 import { FileType } from '../../../src/rpc/messages.ts';
@@ -22,6 +23,8 @@ const LIST_LIMIT = 7;
 const UNKNOWN: readonly ErrorCode[] = ['DEADLINE_EXCEEDED', 'CANCELLED', 'UNAVAILABLE', 'SESSION_EXPIRED'];
 
 const ATTRIBUTES = ['user.a', 'user.b', 'trusted.c'] as const;
+
+const COMMANDS = ['remove', 'rename', 'rename', 'exchange', 'link', 'overwrite', 'cut', 'attribute'] as const;
 
 interface Name {
   readonly key: string;
@@ -206,7 +209,7 @@ export class Namespace implements Workload {
         made.inode = await make(client, dice, name, made);
       });
     }
-    switch (dice.pick(['remove', 'rename', 'rename', 'exchange', 'link', 'cut', 'attribute'] as const)) {
+    switch (dice.pick(COMMANDS)) {
       case 'remove':
         return await this.#send([name], [undefined], () =>
           node.isDirectory
@@ -223,10 +226,17 @@ export class Namespace implements Workload {
           client.rename(name, other, { exchange: true }, ROOT),
         );
       case 'link':
-        if (node.isDirectory || there !== undefined) return [];
+        if (node.isDirectory || there === node || there?.isDirectory) return [];
         return await this.#send([other], [node], () =>
-          client.makeLink(inode, other.parent, other.name, ROOT).then(() => undefined),
+          client.makeLink(inode, other, { replace: there !== undefined }, ROOT),
         );
+      case 'overwrite': {
+        if (node.isDirectory) return [];
+        const made = newNode(false);
+        return await this.#send([name], [made], async () => {
+          made.inode = await makeUnnamed(client, name, { replace: true });
+        });
+      }
       case 'attribute':
         if (node.inode !== undefined) await this.#changeAttribute(client, dice, inode);
         return [];
@@ -306,7 +316,7 @@ async function make(
     const node = { type: FileType.FILE_TYPE_DIRECTORY, mode: 0o755 };
     return (await client.makeNode(parent, name, node, ROOT)).inode;
   }
-  if (dice.chance(0.3)) return await makeUnnamed(client, parent, name);
+  if (dice.chance(0.3)) return await makeUnnamed(client, { parent, name }, {});
   const mode = { read: true, mode: 0o644, exclusive: true };
   const { file } = await client.create(parent, name, mode, ROOT);
   await file.close();
@@ -314,12 +324,12 @@ async function make(
 }
 
 /** Without a name at first. */
-async function makeUnnamed(client: GfsClient, parent: InodeId, name: Buffer): Promise<number> {
+async function makeUnnamed(client: GfsClient, place: Place, options: LinkOptions): Promise<number> {
   const { session } = client;
   const mode = { read: true, mode: 0o644, umask: 0, linkable: true };
-  const { file } = await client.createUnnamed(parent, mode, ROOT);
+  const { file } = await client.createUnnamed(place.parent, mode, ROOT);
   try {
-    await client.makeLink(file.inode, parent, name, ROOT);
+    await client.makeLink(file.inode, place, options, ROOT);
   } catch (error) {
     if (codeOf(error) !== 'NOT_FOUND' || client.session === session) throw error;
     throw new GfsError('SESSION_EXPIRED', 'the file without a name went with its session', { cause: error });
