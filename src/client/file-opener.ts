@@ -1,4 +1,6 @@
+import type { Env } from '../base/env.ts';
 import { type InodeId, inodeId } from '../base/ids.ts';
+import type { TaskGroup } from '../base/task-group.ts';
 import { type Attributes, type ExtentLocation, MasterDefinition } from '../rpc/messages.ts';
 import type { Call, CreatedFile, CreateMode, OpenedFile, OpenMode, UnnamedMode, Waiting } from './api.ts';
 import type { FileStates } from './file-states.ts';
@@ -7,7 +9,7 @@ import type { Asked, KnownEntries } from './known-entries.ts';
 import type { Access, Locations } from './locations.ts';
 import { OpenFile } from './open-file.ts';
 import { OpeningAhead } from './opening-ahead.ts';
-import type { Patience } from './patience.ts';
+import { type Patience, within } from './patience.ts';
 import type { RecentChanges } from './recent-changes.ts';
 import { attributesOf, callerMessage, nameOf } from './requests.ts';
 import type { Session } from './session.ts';
@@ -15,6 +17,8 @@ import type { Session } from './session.ts';
 const methods = MasterDefinition.methods;
 
 export interface FileOpenerParts {
+  readonly env: Env;
+  readonly tasks: TaskGroup;
   readonly session: Session;
   readonly states: FileStates;
   readonly locations: Locations;
@@ -36,7 +40,52 @@ export class FileOpener {
     this.#ahead = new OpeningAhead(parts);
   }
 
-  async create(parent: InodeId, name: Uint8Array, mode: CreateMode, call: Call): Promise<CreatedFile> {
+  create(parent: InodeId, name: Uint8Array, mode: CreateMode, call: Call): Promise<CreatedFile> {
+    return this.#given(call, (patience) => this.#create(parent, name, mode, call, patience));
+  }
+
+  createUnnamed(directory: InodeId, mode: UnnamedMode, call: Call): Promise<OpenedFile> {
+    return this.#given(call, (patience) => this.#createUnnamed(directory, mode, call, patience));
+  }
+
+  open(inode: InodeId, mode: OpenMode, call: Call): Promise<OpenedFile> {
+    return this.#given(call, (patience) => this.#open(inode, mode, call, patience));
+  }
+
+  /**
+   * What is opened is given to the caller, or closed if he has gone meanwhile: whether an opening that is broken off happened only its
+   * answer tells, and the file would count as open for as long as the session lasts.
+   */
+  async #given<T extends OpenedFile>(call: Call, open: (patience: Patience) => Promise<T>): Promise<T> {
+    const { env, tasks } = this.#parts;
+    const patience = this.#parts.patience(call);
+    const opening = open(patience.lingering());
+    try {
+      await within(
+        env,
+        opening.then(() => undefined),
+        patience,
+        'no file was opened',
+      );
+    } catch (error) {
+      tasks.run(() =>
+        opening.then(
+          ({ file }) => file.close(),
+          () => undefined,
+        ),
+      );
+      throw error;
+    }
+    return await opening;
+  }
+
+  async #create(
+    parent: InodeId,
+    name: Uint8Array,
+    mode: CreateMode,
+    call: Call,
+    patience: Patience,
+  ): Promise<CreatedFile> {
     const place = { parent, name };
     const asked = this.#parts.known.asking();
     const request = {
@@ -51,7 +100,6 @@ export class FileOpener {
       truncate: mode.truncate ?? false,
       umask: mode.umask,
     };
-    const patience = this.#parts.patience(call);
     const repeatable = mode.exclusive !== true;
     const answer = await this.#parts.known.attempt(
       this.#parts.session.command(methods.createFile, request, call.caller, patience, repeatable),
@@ -68,13 +116,17 @@ export class FileOpener {
     return { ...(await this.#asItIs(opened, false, call)), created: answer.created };
   }
 
-  async createUnnamed(directory: InodeId, mode: UnnamedMode, call: Call): Promise<OpenedFile> {
+  async #createUnnamed(
+    directory: InodeId,
+    mode: UnnamedMode,
+    call: Call,
+    patience: Patience,
+  ): Promise<OpenedFile> {
     const asked = this.#parts.known.asking();
     const { umask, linkable, read = false } = mode;
     const write = mayWrite(mode);
     const how = { mode: mode.mode, umask, linkable, reserveChunk: write, read, write };
     const request = { context: undefined, directory, ...how };
-    const patience = this.#parts.patience(call);
     // What an earlier session made went with it.
     const repeatable = true;
     const answer = await this.#parts.session.command(
@@ -88,8 +140,7 @@ export class FileOpener {
     return this.#opened(answer, mode, call, { asked, truncated: false, whole: true });
   }
 
-  async open(inode: InodeId, mode: OpenMode, call: Call): Promise<OpenedFile> {
-    const patience = this.#parts.patience(call);
+  async #open(inode: InodeId, mode: OpenMode, call: Call, patience: Patience): Promise<OpenedFile> {
     if (mayBeKept(mode)) {
       const kept = this.#takeKept(inode, mode, call);
       if (kept !== undefined) return kept;

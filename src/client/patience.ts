@@ -13,12 +13,24 @@ export class Patience {
   readonly deadlineMs: number;
   readonly signal: AbortSignal | undefined;
   readonly #env: Env;
+  #lingers = false;
   #failures = 0;
 
   constructor(env: Env, waiting: Waiting | undefined, timeoutMs: number) {
     this.#env = env;
     this.deadlineMs = waiting?.deadlineMs ?? env.monotonicMs() + timeoutMs;
     this.signal = waiting?.signal;
+  }
+
+  /**
+   * For what has to be known even if nobody waits for it any more: an attempt that is under way when this patience ends has all the
+   * time it would have had. Another one is not begun then.
+   */
+  lingering(): Patience {
+    const { signal, deadlineMs } = this;
+    const lingering = new Patience(this.#env, { signal, deadlineMs }, 0);
+    lingering.#lingers = true;
+    return lingering;
   }
 
   /** Attempts that failed so far: after one, whether a request was carried out may be unknown. */
@@ -28,7 +40,12 @@ export class Patience {
 
   /** Options of one attempt, which may be given up long before the whole is. */
   attempt(limitMs: number): { signal: AbortSignal | undefined; deadlineMs: number | undefined } {
-    const deadlineMs = Math.min(this.deadlineMs, this.#env.monotonicMs() + limitMs);
+    const limit = this.#env.monotonicMs() + limitMs;
+    if (this.#lingers) {
+      this.#mustLast();
+      return { signal: undefined, deadlineMs: limit };
+    }
+    const deadlineMs = Math.min(this.deadlineMs, limit);
     return { signal: this.signal, deadlineMs: Number.isFinite(deadlineMs) ? deadlineMs : undefined };
   }
 
@@ -36,7 +53,7 @@ export class Patience {
   async pause(error: unknown): Promise<void> {
     const delayMs = backoffMs(this.#env, this.#failures, RETRY_DELAY);
     this.#failures += 1;
-    if (this.signal?.aborted) throw new GfsError('CANCELLED', 'cancelled', { cause: error });
+    this.#mustNotBeCancelled(error);
     if (this.#env.monotonicMs() + delayMs >= this.deadlineMs) {
       const message = `not done in time: ${messageOf(error)}`;
       // Of all that may be different a moment later, a full disk alone has a name that a program understands.
@@ -44,6 +61,16 @@ export class Patience {
       throw new GfsError(code, message, { cause: error });
     }
     await this.#env.sleep(delayMs, { signal: this.signal });
+  }
+
+  #mustLast(): void {
+    this.#mustNotBeCancelled();
+    if (this.#env.monotonicMs() < this.deadlineMs) return;
+    throw new GfsError('DEADLINE_EXCEEDED', 'nothing was asked before the deadline');
+  }
+
+  #mustNotBeCancelled(cause?: unknown): void {
+    if (this.signal?.aborted) throw new GfsError('CANCELLED', 'cancelled', { cause });
   }
 }
 

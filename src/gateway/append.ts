@@ -5,7 +5,7 @@ import type { Call, GfsClient } from '../client/api.ts';
 import type { Attributes, FilesAppendRequest, FilesAppendStart } from '../rpc/messages.ts';
 import type { Incoming } from '../rpc/network.ts';
 import { AppendRun } from './append-run.ts';
-import { callOf, type FilesHandlers, type FilesParts, nextOf, opened } from './files-parts.ts';
+import { callOf, type FilesHandlers, type FilesParts, nextOf } from './files-parts.ts';
 import type { OpenAppenders, TakenAppender } from './open-appenders.ts';
 import { about, checkMode, mustBeRegular, UMASK, walkTo } from './paths.ts';
 
@@ -113,9 +113,7 @@ async function place({ client }: FilesParts, start: FilesAppendStart, call: Call
   }
   const { parent, name } = walked.place;
   const how = { mode: mode ?? MODE_DEFAULT, umask: mode === undefined ? UMASK : 0 };
-  const { file, attributes } = await opened(call, (patient) =>
-    client.create(parent, name, { ...how, append: true }, patient),
-  );
+  const { file, attributes } = await client.create(parent, name, { ...how, append: true }, call);
   await file.close();
   // Somebody else may have made it meanwhile.
   mustBeRegular(attributes);

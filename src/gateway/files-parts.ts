@@ -1,8 +1,7 @@
 import type { Env } from '../base/env.ts';
 import { GfsError } from '../base/errors.ts';
 import { shared } from '../base/shared-abort.ts';
-import { MINUTE_MS } from '../base/units.ts';
-import type { Call, GfsClient, OpenedFile } from '../client/api.ts';
+import type { Call, GfsClient } from '../client/api.ts';
 import type { FilesDefinition } from '../rpc/messages.ts';
 import type { Handlers, Incoming, ServerContext } from '../rpc/network.ts';
 import { type Callers, callerOf } from './callers.ts';
@@ -36,22 +35,4 @@ export async function onlyRequest<T>(requests: AsyncIterable<Incoming<T>>): Prom
 export async function nextOf<T>(incoming: AsyncIterator<T>): Promise<T | undefined> {
   const next = await incoming.next();
   return next.done === true ? undefined : next.value;
-}
-
-/**
- * Opens a file. Whether an opening that is broken off happened nobody knows, and the file would count as open for as long as this
- * process lives: so it is gone on with when the caller has gone, for a while, and the file given back.
- */
-export async function opened(call: Call, open: (call: Call) => Promise<OpenedFile>): Promise<OpenedFile> {
-  const { caller, signal, deadlineMs } = call;
-  signal?.throwIfAborted();
-  const opening = await open({
-    caller,
-    deadlineMs: deadlineMs === undefined ? undefined : deadlineMs + MINUTE_MS,
-  });
-  if (signal?.aborted === true) {
-    await opening.file.close();
-    throw new GfsError('CANCELLED', 'the caller has gone', { cause: signal.reason });
-  }
-  return opening;
 }

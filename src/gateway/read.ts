@@ -5,7 +5,7 @@ import { MiB } from '../base/units.ts';
 import type { Call, GfsFile } from '../client/api.ts';
 import type { FilesReadRequest } from '../rpc/messages.ts';
 import type { ServerStream } from '../rpc/network.ts';
-import { callOf, type FilesHandlers, type FilesParts, onlyRequest, opened } from './files-parts.ts';
+import { callOf, type FilesHandlers, type FilesParts, onlyRequest } from './files-parts.ts';
 import { about, find, mustBeRegular } from './paths.ts';
 
 /** Of one message: gRPC libraries take up to 4 MiB unless they are told otherwise. */
@@ -21,9 +21,7 @@ export function readHandler(parts: FilesParts): FilesHandlers['read'] {
     await about(request.path, async () => {
       const found = await find(client, request.path, !request.noFollow, call);
       mustBeRegular(found.attributes);
-      const { file, attributes } = await opened(call, (patient) =>
-        client.open(inodeId(found.attributes.inode), { read: true }, patient),
-      );
+      const { file, attributes } = await client.open(inodeId(found.attributes.inode), { read: true }, call);
       try {
         const range = rangeOf(request, attributes.length);
         client.noteRead(file.inode);
