@@ -54,18 +54,22 @@ export interface CreateMode extends OpenMode {
   readonly umask?: number;
   /** An existing file is EXISTS; otherwise it is opened. */
   readonly exclusive?: boolean;
+  /** Copies wanted of each chunk of a new file, 1 to 9. Absent: as many as the file system has by default. */
+  readonly goal?: number | undefined;
 }
 
 /** Of a file without a name. */
 export interface UnnamedMode extends Pick<OpenMode, 'read' | 'write' | 'append'> {
   readonly mode: number;
   readonly umask: number;
+  /** As in `CreateMode`. */
+  readonly goal?: number | undefined;
   /** `makeLink` may give it a name, from when on it is a file like others; otherwise it never has one. */
   readonly linkable: boolean;
 }
 
 /** Of a file that appears when it is whole. */
-export interface AtomicMode extends Pick<UnnamedMode, 'mode' | 'umask'> {
+export interface AtomicMode extends Pick<UnnamedMode, 'mode' | 'umask' | 'goal'> {
   /** A name that is taken is EXISTS. Default: whatever has it, but a directory, is replaced. */
   readonly exclusive?: boolean;
   /** Its bytes are on the disks of all copies before it appears. */

@@ -15,6 +15,8 @@ import { attributesOf, callerMessage, nameOf } from './requests.ts';
 import type { Session } from './session.ts';
 
 const methods = MasterDefinition.methods;
+/** As many copies as the file system has by default. */
+const DEFAULT_GOAL = 0;
 
 export interface FileOpenerParts {
   readonly env: Env;
@@ -99,6 +101,7 @@ export class FileOpener {
       write: mayWrite(mode),
       truncate: mode.truncate ?? false,
       umask: mode.umask,
+      goal: mode.goal ?? DEFAULT_GOAL,
     };
     const repeatable = mode.exclusive !== true;
     const answer = await this.#parts.known.attempt(
@@ -123,9 +126,9 @@ export class FileOpener {
     patience: Patience,
   ): Promise<OpenedFile> {
     const asked = this.#parts.known.asking();
-    const { umask, linkable, read = false } = mode;
+    const { umask, linkable, read = false, goal = DEFAULT_GOAL } = mode;
     const write = mayWrite(mode);
-    const how = { mode: mode.mode, umask, linkable, reserveChunk: write, read, write };
+    const how = { mode: mode.mode, umask, goal, linkable, reserveChunk: write, read, write };
     const request = { context: undefined, directory, ...how };
     // What an earlier session made went with it.
     const repeatable = true;

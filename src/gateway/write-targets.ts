@@ -1,3 +1,4 @@
+import { REPLICATION_MAX } from '../base/constants.ts';
 import { GfsError } from '../base/errors.ts';
 import { inodeId } from '../base/ids.ts';
 import type { Call, GfsFile, Place } from '../client/api.ts';
@@ -18,8 +19,9 @@ export async function writeTarget(
   take: Take,
   call: Call,
 ): Promise<Attributes> {
-  const { kind, offset, exclusive, mode } = start;
+  const { kind, offset, exclusive, mode, goal } = start;
   checkMode(mode);
+  checkGoal(goal);
   switch (kind) {
     case FilesWriteKind.FILES_WRITE_KIND_IN_PLACE:
       if (exclusive) throw new GfsError('INVALID_ARGUMENT', '`exclusive` is not for files that are there');
@@ -41,6 +43,11 @@ function unknownKind(kind: never): never {
   throw new GfsError('INVALID_ARGUMENT', `${kind} is no kind of a Write`);
 }
 
+function checkGoal(goal: number | undefined): void {
+  if (goal === undefined || (goal >= 1 && goal <= REPLICATION_MAX)) return;
+  throw new GfsError('INVALID_ARGUMENT', `${goal} copies are not possible: 1 to ${REPLICATION_MAX} are`);
+}
+
 function mustBeginAtZero(offset: number): void {
   if (offset !== 0) throw new GfsError('INVALID_ARGUMENT', '`offset` is of IN_PLACE alone');
 }
@@ -52,10 +59,10 @@ async function openInPlace({ client }: FilesParts, start: FilesWriteStart, call:
 }
 
 async function openTruncated(parts: FilesParts, start: FilesWriteStart, call: Call): Promise<GfsFile> {
-  const { exclusive } = start;
+  const { exclusive, goal } = start;
   const { place, attributes } = await placeOf(parts, start, call);
   if (attributes !== undefined) mustBeRegular(attributes);
-  const how = { ...rightsOf(start.mode), write: true, truncate: true, exclusive };
+  const how = { ...rightsOf(start.mode), goal, write: true, truncate: true, exclusive };
   return (await parts.client.create(place.parent, place.name, how, call)).file;
 }
 
@@ -84,18 +91,16 @@ async function writeAtomically(
 ): Promise<Attributes> {
   const { exclusive, sync } = start;
   const { place, attributes } = await placeOf(parts, start, call);
-  const how = { ...rightsOf(start.mode ?? keptMode(attributes)), exclusive, sync };
+  const replaced = attributes?.type === FileType.FILE_TYPE_REGULAR ? attributes : undefined;
+  const keptMode = replaced && replaced.mode & MODE_PERMISSIONS;
+  const goal = start.goal ?? replaced?.goal;
+  const how = { ...rightsOf(start.mode ?? keptMode), goal, exclusive, sync };
   return await parts.client.writeAtomically(place, how, (file) => take(file, true), call);
 }
 
 /** A mode that was asked for is as it should be. */
 function rightsOf(mode: number | undefined): { mode: number; umask: number } {
   return mode === undefined ? { mode: MODE_DEFAULT, umask: UMASK } : { mode, umask: 0 };
-}
-
-/** Permission bits of the file that is replaced. */
-function keptMode(attributes: Attributes | undefined): number | undefined {
-  return attributes?.type === FileType.FILE_TYPE_REGULAR ? attributes.mode & MODE_PERMISSIONS : undefined;
 }
 
 /** The name that is to be written, and what has it now. */

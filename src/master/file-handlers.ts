@@ -68,11 +68,12 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
       const { name, mode, umask, exclusive, reserveChunk, read, write, truncate } = message;
       const context = contextIn(message.context);
       const parent = inodeId(message.parent);
-      const goal = config.replication;
-      const firstChunk = reserveChunk ? newChunks.proposeIfPossible(goal) : undefined;
+      const goal = message.goal || config.replication;
+      const there = truncate ? state.lookup(context.caller, parent, name) : undefined;
+      const chunkGoal = (there?.ok && there.value.goal) || goal;
+      const firstChunk = reserveChunk ? newChunks.proposeIfPossible(chunkGoal) : undefined;
       const file = { inode: metadata.dealInode(), mode, umask, firstChunk, goal };
       const body = { parent, name, ...file, exclusive, read, write, truncate };
-      const there = truncate ? state.lookup(context.caller, parent, name) : undefined;
       const asker = context.session;
       const dropped = there?.ok ? chunksToFence(parts, { inode: there.value.inode, start: 0, asker }) : [];
       const reach = () => unreachable(parts.access, context, [parent]);
@@ -96,7 +97,7 @@ export function fileHandlers(parts: MasterParts): Pick<MasterHandlers, FileMetho
       const context = contextIn(message.context);
       sessionOf(context);
       const directory = inodeId(message.directory);
-      const goal = config.replication;
+      const goal = message.goal || config.replication;
       const firstChunk = reserveChunk ? newChunks.proposeIfPossible(goal) : undefined;
       const body = { directory, inode: metadata.dealInode(), mode, umask, linkable, firstChunk, goal };
       const reach = () => unreachable(parts.access, context, [directory]);

@@ -87,10 +87,11 @@ export class Repairer {
     return this.#running.has(chunk);
   }
 
-  /** A command was carried out: a version may have been raised with fewer members. */
+  /** A command was carried out: a version may have been raised with fewer members, or more copies be wanted. */
   commandApplied({ body: { $case, value } }: Command): void {
     if ($case === 'raiseVersion') this.#consider(value.chunk);
     else if ($case === 'cloneExtent') this.#consider(value.clone);
+    else if ($case === 'shareExtents') for (const { chunk } of value.extents) this.#consider(chunk);
     else if ($case === 'setAttributes' && value.cut !== undefined) this.#consider(value.cut.chunk);
   }
 

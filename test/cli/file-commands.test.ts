@@ -46,6 +46,51 @@ withCommands('what is put is got, with its mode and time, and replaced as a whol
   t.deepEqual(readdirSync(directory).sort(), ['file', 'other']);
 });
 
+withCommands(
+  'put, cp and sync make as many copies as are wanted, and say so where servers lack',
+  async (t, commands) => {
+    const local = join(commands.directory, 'few');
+    mkdirSync(local);
+    writeFileSync(join(local, 'file'), randomBytes(2 * MiB));
+    await commands.gfs('mkdir', '/copies');
+    const copiesOf = async (path: string) => {
+      const { goal, extents } = JSON.parse(await commands.gfs('stat', '--json', path));
+      return [goal, ...extents.map(({ replicas }: { replicas: unknown[] }) => replicas.length)];
+    };
+    await commands.gfs('put', '--replication', '1', 'few/file', '/copies/one');
+    t.deepEqual(await copiesOf('/copies/one'), [1, 1, 1]);
+    t.regex(await commands.gfs('stat', '/copies/one'), /^copies +1$/m);
+    await commands.call(['put', '--replication', '2', '-', '/copies/two'], { input: 'two' });
+    t.deepEqual(await copiesOf('/copies/two'), [2, 2]);
+    await commands.gfs('cp', '--replication', '2', '/copies/one', '/copies/copied');
+    t.is((await copiesOf('/copies/copied'))[0], 2);
+    await commands.gfs('sync', '-q', '--replication', '1', 'few', 'gfs:/copies/synced');
+    t.deepEqual(await copiesOf('/copies/synced/file'), [1, 1, 1]);
+    await commands.gfs('put', 'few/file', '/copies/one');
+    t.deepEqual(await copiesOf('/copies/one'), [3, 3, 3]);
+
+    const many = await commands.call(['put', '-r', '--replication', '5', 'few', '/copies/many']);
+    t.deepEqual(
+      [many.code, many.err],
+      [
+        0,
+        'gfs: 5 copies are wanted, and 3 chunkservers are alive: the others are made when there are more\n',
+      ],
+    );
+    t.deepEqual(await copiesOf('/copies/many/file'), [5, 3, 3]);
+    for (const count of ['0', '10', 'two', '-1']) {
+      const { code, err } = await commands.call(['put', '--replication', count, 'few/file', '/copies/none']);
+      t.is(code, 2);
+      t.regex(err, /is not a number from 1 to 9/);
+    }
+    const down = await commands.call(['sync', '--replication', '1', 'gfs:/copies', 'down']);
+    t.deepEqual(
+      [down.code, down.err],
+      [2, 'gfs: --replication is for files that are written in the cluster\n'],
+    );
+  },
+);
+
 withCommands('trees go there and back, links and modes included', async (t, commands) => {
   const tree = join(commands.directory, 'tree');
   mkdirSync(join(tree, 'a/b'), { recursive: true });

@@ -7,6 +7,7 @@ import { FilesWriteKind, FileType } from '../../src/rpc/messages.ts';
 import { pattern } from '../client/world.ts';
 import { ALICE, codeFrom, errorFrom, inFilesWorld, ROOT } from './world.ts';
 
+const ATOMIC = FilesWriteKind.FILES_WRITE_KIND_ATOMIC;
 const IN_PLACE = FilesWriteKind.FILES_WRITE_KIND_IN_PLACE;
 const TRUNCATE = FilesWriteKind.FILES_WRITE_KIND_TRUNCATE;
 const CALL = { caller: ROOT };
@@ -46,6 +47,26 @@ test('an atomic write shows the old file or the new one, and keeps its mode', (t
     await old.file.close();
     t.is(await codeFrom(program.write('/f', [pattern(1)], { exclusive: true })), 'EXISTS');
     t.deepEqual((await program.list('/')).names, ['f']);
+  }));
+
+test('a Write says how many copies a new file has; one that replaces a file keeps to its number', (t) =>
+  inFilesWorld(async ({ as }) => {
+    const program = await as(ROOT);
+    const goalOf = async (path: string) => (await program.stat(path)).attributes?.goal;
+    for (const kind of [ATOMIC, TRUNCATE]) {
+      const path = `/f${kind}`;
+      await program.write(path, [pattern(10)], { kind, goal: 2 });
+      t.is(await goalOf(path), 2);
+      await program.write(path, [pattern(20)], { kind });
+      t.is(await goalOf(path), 2);
+      for (const goal of [0, 10]) {
+        t.is(await codeFrom(program.write(path, [pattern(10)], { kind, goal })), 'INVALID_ARGUMENT');
+      }
+      await program.write(`${path}.plain`, [pattern(10)], { kind });
+      t.is(await goalOf(`${path}.plain`), 3);
+    }
+    await program.write(`/f${ATOMIC}`, [pattern(30)], { goal: 1 });
+    t.is(await goalOf(`/f${ATOMIC}`), 1);
   }));
 
 test('an atomic write that somebody else is done with first replaces what he wrote, or fails if it may not', (t) =>

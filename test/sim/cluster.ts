@@ -12,7 +12,7 @@ import type { Simulation } from './simulation.ts';
 export const MASTER_ADDRESS = 'master:7400';
 /** The smallest there is: borders are met often. */
 export const CHUNK_SIZE_BYTES = 256 * KiB;
-export const REPLICATION = 3;
+const REPLICATION = 3;
 /** Short, so that copies are repaired while other things go wrong. */
 const REPAIR_GRACE_MS = 2 * SECOND_MS;
 

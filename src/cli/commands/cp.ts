@@ -9,10 +9,11 @@ import { clusterPath, joinPath } from '../files/places.ts';
 import { Progress } from '../files/progress.ts';
 import type { Keeping } from '../files/side.ts';
 import { TreeCopier } from '../files/tree-copier.ts';
+import { addCopiesKey, type CopiesKeys, tellOfFewServers } from '../files/wanted-copies.ts';
 import { addCommonKeys, type CommonKeys } from './common.ts';
 import { splitTarget } from './put.ts';
 
-interface Keys extends CommonKeys {
+interface Keys extends CommonKeys, CopiesKeys {
   readonly recursive?: boolean;
   readonly preserve?: boolean;
   readonly quiet?: boolean;
@@ -33,6 +34,7 @@ export function addCp(gfs: Command): void {
       'keep times, modes and, where the caller may, owners; otherwise copies are new files',
     )
     .option('-q, --quiet', 'show no progress');
+  addCopiesKey(command);
   addCommonKeys(command, { json: false });
   command.addHelpText('after', '\nExample: gfs cp -r /projects/apollo /backup/');
   command.action(async (words: string[], keys: Keys) => {
@@ -49,11 +51,13 @@ async function copyAll(
   files: Files,
   sources: readonly Buffer[],
   path: Buffer,
-  { preserve = false, recursive }: Keys,
+  keys: Keys,
   progress: Progress,
 ): Promise<void> {
+  const { preserve = false, recursive } = keys;
+  await tellOfFewServers(files, keys);
   const keeping: Keeping = { times: preserve, owner: preserve, umask: preserve ? 0 : process.umask() };
-  const copies = new FileCopies(files, progress);
+  const copies = new FileCopies(files, progress, keys);
   const side = new ClusterSide(files);
   const copier = new TreeCopier<ClusterNode, ClusterNode>({
     ...{ files, source: side, target: side, progress, keeping },

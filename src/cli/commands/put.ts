@@ -11,10 +11,11 @@ import { Progress } from '../files/progress.ts';
 import { KEEPS_MODE_AND_TIMES } from '../files/side.ts';
 import { standardInput } from '../files/standard-streams.ts';
 import { TreeCopier } from '../files/tree-copier.ts';
+import { addCopiesKey, type CopiesKeys, tellOfFewServers } from '../files/wanted-copies.ts';
 import { UsageError } from '../program.ts';
 import { addCommonKeys, type CommonKeys } from './common.ts';
 
-interface Keys extends CommonKeys {
+interface Keys extends CommonKeys, CopiesKeys {
   readonly recursive?: boolean;
   readonly quiet?: boolean;
 }
@@ -34,6 +35,7 @@ export function addPut(gfs: Command): void {
     )
     .option('-r, --recursive', 'copy directories with all that is below; symbolic links stay links')
     .option('-q, --quiet', 'show no progress');
+  addCopiesKey(command);
   addCommonKeys(command, { json: false });
   command.addHelpText(
     'after',
@@ -46,11 +48,12 @@ export function addPut(gfs: Command): void {
       throw new UsageError('standard input is one source; it goes with no others');
     }
     await withFiles(keys, 'gfs put', (files) =>
-      Progress.during(files, keys, (progress) =>
-        sources[0] === STANDARD_STREAM
-          ? putStandardInput(files, path, progress)
-          : putAll({ files, progress, recursive: keys.recursive }, sources.map(exactBytes), path),
-      ),
+      Progress.during(files, keys, async (progress) => {
+        await tellOfFewServers(files, keys);
+        const work = { files, progress, keys };
+        if (sources[0] === STANDARD_STREAM) await putStandardInput(work, path);
+        else await putAll(work, sources.map(exactBytes), path);
+      }),
     );
   });
 }
@@ -65,12 +68,12 @@ export function splitTarget(words: readonly string[]): { sources: readonly strin
 interface Work {
   readonly files: Files;
   readonly progress: Progress;
-  readonly recursive: boolean | undefined;
+  readonly keys: Keys;
 }
 
 async function putAll(work: Work, sources: readonly Buffer[], path: Buffer): Promise<void> {
-  const { files, progress } = work;
-  const copies = new FileCopies(files, progress);
+  const { files, progress, keys } = work;
+  const copies = new FileCopies(files, progress, keys);
   const source = new LocalSide(files);
   const target = new ClusterSide(files);
   const copier = new TreeCopier<LocalNode, ClusterNode>({
@@ -78,12 +81,13 @@ async function putAll(work: Work, sources: readonly Buffer[], path: Buffer): Pro
     copyFile: (node, parent, name) =>
       copies.put(node, { parent: inodeOf(parent), name, path: joinPath(parent.path, name) }),
   });
-  await copySources({ ...work, source, target, copier }, sources, path);
+  const { recursive } = keys;
+  await copySources({ files, progress, recursive, source, target, copier }, sources, path);
 }
 
-async function putStandardInput(files: Files, path: Buffer, progress: Progress): Promise<void> {
+async function putStandardInput({ files, progress, keys }: Work, path: Buffer): Promise<void> {
   const { place } = await filePlace(files, path);
-  const how = { mode: NEW_FILE_MODE, umask: process.umask() };
+  const how = { mode: NEW_FILE_MODE, umask: process.umask(), goal: keys.replication };
   await writeAtomically(files, place, how, async (file) => {
     let position = 0;
     for await (const piece of standardInput(files.signal)) {

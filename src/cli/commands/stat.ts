@@ -28,6 +28,8 @@ interface FileDescription {
   readonly gid: number;
   readonly links: number;
   readonly length: number;
+  /** Copies wanted of each chunk, of a regular file. */
+  readonly goal?: number;
   readonly mtime: string;
   readonly extents: readonly {
     readonly start: number;
@@ -85,6 +87,7 @@ async function describe(
     gid: attributes.gid,
     links: attributes.linkCount,
     length: attributes.length,
+    ...(attributes.goal > 0 ? { goal: attributes.goal } : {}),
     mtime: isoText(attributes.mtime),
     extents: extents.map(({ start, chunk, version, sealed, primary, members }) => ({
       start,
@@ -141,6 +144,7 @@ function text(path: string, file: FileDescription): string {
     ['type', file.type],
     ['mode', `${file.mode} uid ${file.uid} gid ${file.gid} links ${file.links}`],
     ['length', file.length],
+    ...(file.goal === undefined ? [] : [['copies', file.goal] as const]),
     ['modified', file.mtime],
   ]);
   if (file.extents.length === 0) return overview;

@@ -11,10 +11,11 @@ import { Progress } from '../files/progress.ts';
 import { shown } from '../files/shown-name.ts';
 import { isSameTime, KEEPS_MODE_AND_TIMES, type Side, type TreeNode } from '../files/side.ts';
 import { type Comparing, countTree, TreeCopier } from '../files/tree-copier.ts';
+import { addCopiesKey, type CopiesKeys, tellOfFewServers } from '../files/wanted-copies.ts';
 import { UsageError } from '../program.ts';
 import { addCommonKeys, type CommonKeys } from './common.ts';
 
-interface Keys extends CommonKeys {
+interface Keys extends CommonKeys, CopiesKeys {
   readonly checksum?: boolean;
   readonly delete?: boolean;
   readonly dryRun?: boolean;
@@ -34,6 +35,7 @@ export function addSync(gfs: Command): void {
     .option('--delete', 'remove what the source has not, and what is in the way')
     .option('-n, --dry-run', 'print what would be done, and do nothing')
     .option('-q, --quiet', 'show no progress, and no summary');
+  addCopiesKey(command);
   addCommonKeys(command, { json: false });
   command.addHelpText('after', '\nExample: gfs sync --delete photos gfs:/archive/photos');
   command.action(async (source: string, target: string, keys: Keys) => {
@@ -41,11 +43,15 @@ export function addSync(gfs: Command): void {
     if (isUp === source.startsWith(CLUSTER_PREFIX)) {
       throw new UsageError(`one of both is in the cluster, and begins with ${CLUSTER_PREFIX}`);
     }
+    if (!isUp && keys.replication !== undefined) {
+      throw new UsageError('--replication is for files that are written in the cluster');
+    }
     const cluster = clusterPath(isUp ? target : source);
     const local = exactBytes(isUp ? source : target);
     await withFiles(keys, 'gfs sync', (files) =>
       Progress.during(files, keys, async (progress) => {
-        const copies = new FileCopies(files, progress);
+        await tellOfFewServers(files, keys);
+        const copies = new FileCopies(files, progress, keys);
         const localSide = new LocalSide(files);
         const clusterSide = new ClusterSide(files);
         if (isUp) {

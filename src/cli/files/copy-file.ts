@@ -15,6 +15,7 @@ import type { NamedPlace } from './places.ts';
 import type { Progress } from './progress.ts';
 import { type Keeping, modeToKeep } from './side.ts';
 import { dataRanges, download, upload } from './transfer.ts';
+import type { CopiesKeys } from './wanted-copies.ts';
 
 /** Writes a range of a local file, or of whatever is open. */
 type WriteAt = (bytes: Bytes, fileOffset: number) => Promise<void>;
@@ -23,11 +24,14 @@ type WriteAt = (bytes: Bytes, fileOffset: number) => Promise<void>;
 export class FileCopies {
   readonly #files: Files;
   readonly #progress: Progress;
+  readonly #goal: number | undefined;
   readonly #buffers = new Buffers();
 
-  constructor(files: Files, progress: Progress) {
+  /** `replication`: of files in the cluster. */
+  constructor(files: Files, progress: Progress, { replication }: CopiesKeys = {}) {
     this.#files = files;
     this.#progress = progress;
+    this.#goal = replication;
   }
 
   /** A local file to a name in the cluster, with its permissions and time of change. */
@@ -35,7 +39,7 @@ export class FileCopies {
     const handle = await fs.open(path, 'r');
     try {
       const { mode, mtime, isSparse } = nodeOf(name, path, await handle.stat({ bigint: true }));
-      const how = { mode: mode & 0o777, umask: 0, changes: { mtime } };
+      const how = { mode: mode & 0o777, umask: 0, goal: this.#goal, changes: { mtime } };
       await writeAtomically(this.#files, place, how, (file) =>
         upload(this.#files, this.#buffers, { handle, isSparse }, file, (count) => this.#progress.add(count)),
       );
@@ -69,7 +73,7 @@ export class FileCopies {
     await this.#opened(source, async (from, node) => {
       const { umask, times, owner } = keeping;
       const changes: AttributeChanges = times ? { mtime: node.mtime } : {};
-      const how = { mode: modeToKeep(node, keeping), umask, changes };
+      const how = { mode: modeToKeep(node, keeping), umask, goal: this.#goal, changes };
       await writeAtomically(this.#files, place, how, async (file) => {
         await this.#copyAll(from, file, node.length);
         if (!owner) return;

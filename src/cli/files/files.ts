@@ -75,8 +75,13 @@ export class Files {
       return;
     }
     process.exitCode = EXIT_FAILURE;
+    this.warn(messageOf(error));
+  }
+
+  /** Says something that the command goes on after. */
+  warn(text: string): void {
     this.onReport();
-    process.stderr.write(`gfs: ${messageOf(error)}\n`);
+    process.stderr.write(`gfs: ${text}\n`);
   }
 
   /** Nothing more is begun, and what waits gives up. */

@@ -36,7 +36,8 @@ export const prepareShareExtents: Prepare<'shareExtents'> = (state, body, { cont
     for (const extent of added) {
       const row = chunkOf(state, extent);
       assert(row.frozen, 'nobody orders mutations of what becomes shared');
-      state.tables.putChunk(extent.chunk, { ...row, referenceCount: row.referenceCount + 1 });
+      const goal = Math.max(row.goal, file.goal);
+      state.tables.putChunk(extent.chunk, { ...row, goal, referenceCount: row.referenceCount + 1 });
     }
     if (toEnd) dropExtentsFrom(state, target, targetStart);
     else for (const extent of dropped) dropExtent(state, target, extent);
@@ -151,6 +152,7 @@ export const prepareCloneExtent: Prepare<'cloneExtent'> = (state, body) => {
     state.tables.removeGarbage(clone);
     state.tables.putChunk(clone, {
       ...row,
+      goal: file.value.goal,
       members,
       primary: 0,
       // Replicas that missed one have no clone.

@@ -135,6 +135,28 @@ test('a clone takes the place of a shared chunk in one extent, at its version', 
   await end(t, world);
 });
 
+test('a shared chunk has the higher goal of its files, and a clone that of its own', async (t) => {
+  const { world, source } = await twoFiles();
+  freeze(world, source);
+  for (const [name, goal, expected] of [
+    ['fewer', 1, 3],
+    ['more', 5, 5],
+    ['fewer again', 2, 5],
+  ] as const) {
+    const target = world.file(ROOT, name, { goal });
+    unwrap(share(world, source, target, 2 * CHUNK_SIZE));
+    t.is(chunkAt(world, source, 0).goal, expected, name);
+    const chunk = chunkOf(world.state.tables.extent(target, 0));
+    const { chunk: clone } = world.newChunk();
+    const members = [1, 2] as ServerId[];
+    world.run('beginClone', { chunk: clone, members });
+    const body = { inode: target, start: 0, chunk, version: 2, clone, members, session: 0 } as const;
+    unwrap(world.run('cloneExtent', body));
+    t.is(chunkAt(world, target, 0).goal, goal);
+  }
+  await end(t, world);
+});
+
 test('a shared chunk is not cut', async (t) => {
   const { world, source, target } = await twoFiles();
   freeze(world, source);

@@ -6,7 +6,6 @@ import { MINUTE_MS, SECOND_MS } from '../../../src/base/units.ts';
 import type { GfsClient } from '../../../src/client/gfs-client.ts';
 import { ChunkserverDefinition, type ExtentLocation } from '../../../src/rpc/messages.ts';
 import type { Network } from '../../../src/rpc/network.ts';
-import { REPLICATION } from '../cluster.ts';
 import { ROOT } from '../workloads/workload.ts';
 
 /** A repair that failed is tried again within a minute, and a few chunks may wait for one another. */
@@ -22,8 +21,8 @@ export async function goalsMet(
 ): Promise<void> {
   const endMs = env.monotonicMs() + REPAIRED_WITHIN_MS;
   for (;;) {
-    const { extents } = await client.statFile(inode, ROOT);
-    const few = extents.filter(({ members }) => members.length < REPLICATION);
+    const { attributes, extents } = await client.statFile(inode, ROOT);
+    const few = extents.filter(({ members }) => members.length < attributes.goal);
     const written = await Promise.all(few.map((extent) => isWritten(network, extent)));
     const missing = few.filter((_, index) => written[index]);
     if (missing.length === 0) return;

@@ -18,6 +18,8 @@ import { ROOT, type Stage, type Workload } from './workload.ts';
 type Step = 'write' | 'zero' | 'truncate' | 'copy' | 'sync' | 'read' | 'read other' | 'append' | 'copy log';
 
 /** As often as they stand here. */
+/** Copies that files want, by their names: whoever comes first makes one. Not more than the fewest servers that a seed has. */
+const GOALS = [undefined, 2, 4] as const;
 const STEPS: readonly Step[] = [
   ...(['write', 'write', 'write', 'write', 'copy', 'copy', 'copy', 'sync', 'sync'] as const),
   ...(['read', 'read', 'read', 'read other', 'zero', 'truncate', 'append', 'append', 'copy log'] as const),
@@ -300,7 +302,8 @@ async function create(
   name: string,
   mode: { read: boolean; write: boolean; append?: boolean },
 ): Promise<GfsFile> {
-  return (await client.create(ROOT_INODE, Buffer.from(name), { ...mode, mode: 0o644 }, ROOT)).file;
+  const goal = GOALS[Buffer.from(name).reduce((sum, byte) => sum + byte, 0) % GOALS.length];
+  return (await client.create(ROOT_INODE, Buffer.from(name), { ...mode, mode: 0o644, goal }, ROOT)).file;
 }
 
 async function readWhole(client: GfsClient, name: string): Promise<{ inode: InodeId; bytes: Buffer }> {
