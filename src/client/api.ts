@@ -136,6 +136,33 @@ export interface DirectoryPage {
   readonly parent: InodeId;
 }
 
+export interface EntriesOptions {
+  /**
+   * `all`: also those of files that somebody is writing; PERMISSION_DENIED where the caller may not search the directory. `allowed`:
+   * there he gets names alone. Absent: names and types.
+   */
+  readonly attributes?: 'all' | 'allowed' | undefined;
+}
+
+export interface WalkOptions extends EntriesOptions {
+  /** Whether what is in a directory is wanted, too, when it has been told of. Absent: always. */
+  readonly enters?: (directory: WalkedEntry) => boolean;
+}
+
+export interface WalkedEntry extends DirectoryEntry {
+  /** The path that the walk began with, and the names below it. */
+  readonly path: Buffer;
+}
+
+/** `depth`: 0 for the directory that the walk begins with, which is left, too. */
+export type WalkStep = { readonly entry: WalkedEntry; readonly depth: number } & (
+  | { readonly kind: 'entry' }
+  /** All below this directory has been told of. */
+  | { readonly kind: 'left' }
+  /** The entries of this directory, or those that are missing yet, cannot be told; it is left next, and the walk goes on. */
+  | { readonly kind: 'failed'; readonly error: unknown }
+);
+
 export interface FileStatus {
   readonly attributes: Attributes;
   readonly extents: readonly ExtentLocation[];
@@ -173,6 +200,13 @@ export interface GfsClient {
   attributes(inode: InodeId, call: Call): Promise<Attributes>;
   readSymlink(inode: InodeId, call: Call): Promise<Buffer>;
   list(directory: InodeId, options: ListOptions, call: Call): Promise<DirectoryPage>;
+  /** All that is in a directory, in the order of the names' bytes, page by page: the next one is on its way meanwhile. */
+  entries(directory: InodeId, options: EntriesOptions, call: Call): AsyncGenerator<DirectoryEntry>;
+  /**
+   * All that is below a directory, each directory before what is in it; `entries` says in which order. One that is removed meanwhile
+   * is passed over. Symbolic links are not followed.
+   */
+  walk(root: WalkedEntry, options: WalkOptions, call: Call): AsyncGenerator<WalkStep>;
   statFilesystem(waiting?: Waiting): Promise<StatFilesystemResponse>;
 
   setAttributes(inode: InodeId, changes: AttributeChanges, call: Call): Promise<Attributes>;

@@ -6,6 +6,7 @@ import { CAPABILITY } from '../core/metadata/xattrs.ts';
 import { NO_RULES } from '../core/rules.ts';
 import {
   type Attributes,
+  type DirectoryEntry,
   type ListServersResponse,
   MasterDefinition,
   type ReportBadReplicaRequest,
@@ -23,6 +24,7 @@ import type {
   CreatedFile,
   CreateMode,
   DirectoryPage,
+  EntriesOptions,
   FileStatus,
   GfsFile,
   LinkOptions,
@@ -34,6 +36,9 @@ import type {
   RenameOptions,
   UnnamedMode,
   Waiting,
+  WalkedEntry,
+  WalkOptions,
+  WalkStep,
   XattrOptions,
 } from './api.ts';
 import { Appender } from './appender.ts';
@@ -65,6 +70,7 @@ import { nameOf } from './requests.ts';
 import { resolve } from './resolve.ts';
 import { ServerPool } from './server-pool.ts';
 import { Session } from './session.ts';
+import { entriesOf, walk } from './walk.ts';
 import { WriteBehindShare } from './write-behind.ts';
 import { Writers } from './writers.ts';
 import { Xattrs } from './xattrs.ts';
@@ -262,6 +268,14 @@ class Client implements Api {
 
   list(directory: InodeId, options: ListOptions, call: Call): Promise<DirectoryPage> {
     return this.#names.list(directory, options, call);
+  }
+
+  entries(directory: InodeId, options: EntriesOptions, call: Call): AsyncGenerator<DirectoryEntry> {
+    return entriesOf(this, directory, options, call);
+  }
+
+  walk(root: WalkedEntry, options: WalkOptions, call: Call): AsyncGenerator<WalkStep> {
+    return walk(this, root, options, call);
   }
 
   statFilesystem(waiting?: Waiting): Promise<StatFilesystemResponse> {
