@@ -10,6 +10,7 @@ import type { OpenAppenders, TakenAppender } from './open-appenders.ts';
 import { about, checkMode, mustBeRegular, UMASK, walkTo } from './paths.ts';
 
 const MODE_DEFAULT = 0o666;
+const MODE_OWNER_WRITE = 0o200;
 /** As the master has it of an appender's name. */
 const CLIENT_ID_BYTES_MAX = 64;
 
@@ -112,6 +113,10 @@ async function place({ client }: FilesParts, start: FilesAppendStart, call: Call
     throw new GfsError('IS_DIRECTORY', 'it is a directory');
   }
   const { parent, name } = walked.place;
+  // It is opened by its mode each time that it was not used for a while, also by whoever sends a record again.
+  if (mode !== undefined && (mode & MODE_OWNER_WRITE) === 0 && call.caller.uid !== 0) {
+    throw new GfsError('INVALID_ARGUMENT', 'the mode of the new file would not let its owner append to it');
+  }
   const how = { mode: mode ?? MODE_DEFAULT, umask: mode === undefined ? UMASK : 0 };
   const { file, attributes } = await client.create(parent, name, { ...how, append: true }, call);
   await file.close();

@@ -292,6 +292,17 @@ test('a missing record, one that is too old, another one, and what else is no re
     t.is(await program.append('/log', 101, record(101)), length);
   }));
 
+test('no file is made whose mode would shut its maker out', (t) =>
+  inFilesWorld(async ({ as }) => {
+    const [admin, alice] = [await as(ROOT), await as(ALICE)];
+    await admin.mkdir('/shared', { mode: 0o777 });
+    const refused = alice.append('/shared/log', 1, record(1), { mode: 0o444 });
+    t.is(await codeFrom(refused), 'INVALID_ARGUMENT');
+    t.deepEqual((await admin.list('/shared')).names, []);
+    t.is(await alice.append('/shared/log', 1, record(1), { mode: 0o200 }), 0);
+    t.is(await admin.append('/shared/roots', 1, record(1), { mode: 0o444 }), 0);
+  }));
+
 test('who gives a stream up in the midst, or a deadline, may send the same again', (t) =>
   inFilesWorld(async ({ as, cluster, killProgram }) => {
     const program = await as(ROOT);
