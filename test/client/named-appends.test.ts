@@ -315,3 +315,34 @@ test('a batch that is still on its way when another client goes on behind its ex
     await checkOnce(t, cluster, inode, told);
     await file.close();
   }));
+
+test('records that are pushed along the chain are there once, too, whoever sends them again', (t) =>
+  inRealCluster(
+    3,
+    async (cluster) => {
+      const { client, connect, kill, start, sleep } = cluster;
+      const inode = await newLog(client);
+      const lengthOf = (number: number) => (65 + ((number * 53) % 190)) * KiB;
+      const told = new Map<number, number>();
+      let by = await opened(client, inode);
+      for (let number = 1; number <= 16; number += 1) {
+        const bytes = record(number, lengthOf(number));
+        if (number % 4 === 0) {
+          // Its sender goes while it is on its way, and a server with him.
+          const sending = await connect();
+          const { appender } = await opened(sending, inode);
+          const broken = codeFrom(appender.append(number, [bytes]));
+          await sleep(number / 4);
+          kill(`c${number / 2}`);
+          kill('s2');
+          void broken;
+          by = await opened(await connect(), inode);
+        }
+        told.set(number, await by.appender.append(number, [bytes]));
+        t.is(await by.appender.append(number, [bytes]), where(told, number), 'sent again');
+        if (number % 4 === 0) await start('s2');
+      }
+      await checkOnce(t, cluster, inode, told);
+    },
+    { chunkSizeBytes: 1024 * KiB },
+  ));

@@ -30,6 +30,7 @@ export interface RealClusterOptions {
   /** "s1" and so on. */
   readonly serverCount?: number;
   readonly replication?: number;
+  readonly chunkSizeBytes?: number;
 }
 
 const MASTER = 'm:7400';
@@ -37,7 +38,7 @@ const MASTER = 'm:7400';
 export async function inRealCluster(
   seed: string | number,
   body: (cluster: RealCluster) => Promise<void>,
-  { serverCount = 3, replication }: RealClusterOptions = {},
+  { serverCount = 3, replication, chunkSizeBytes = 256 * KiB }: RealClusterOptions = {},
 ): Promise<void> {
   const simulation = new Simulation(seed);
   if (process.env.GFS_TRACE !== undefined) simulation.onTrace = (line) => process.stderr.write(`${line}\n`);
@@ -62,7 +63,7 @@ export async function inRealCluster(
         ...common,
         openStore,
         listen: MASTER,
-        chunkSizeBytes: 256 * KiB,
+        chunkSizeBytes,
         replication,
         onFatal,
       };
