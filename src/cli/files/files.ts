@@ -5,6 +5,7 @@ import { MiB, SECOND_MS } from '../../base/units.ts';
 import type { Call, GfsClient } from '../../client/api.ts';
 import { type CommonKeys, ownIdentity, realWorld, withClient } from '../commands/common.ts';
 import { EXIT_FAILURE } from '../program.ts';
+import { firstSignal } from './first-signal.ts';
 import { endsAll, named } from './named-error.ts';
 import { OutputClosed, StandardOutput } from './standard-streams.ts';
 
@@ -12,7 +13,6 @@ import { OutputClosed, StandardOutput } from './standard-streams.ts';
 const IO_TIMEOUT_MS = 60 * SECOND_MS;
 /** Little is read twice. */
 const CACHE_BYTES = 32 * MiB;
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /** What is under way has so long to put things in order once the program is told to end, and the session as long again. */
 const ORDERLY_END_MS = 2 * SECOND_MS;
 
@@ -141,23 +141,4 @@ async function runToEnd(files: Files, work: (files: Files) => Promise<void>): Pr
     files.check();
     throw error;
   }
-}
-
-interface FirstSignal extends Disposable {
-  readonly signal: Promise<NodeJS.Signals>;
-}
-
-/** Until it is disposed, signals do not end the process. */
-function firstSignal(): FirstSignal {
-  let onSignal: (signal: NodeJS.Signals) => void = () => undefined;
-  const signal = new Promise<NodeJS.Signals>((resolve) => {
-    onSignal = resolve;
-  });
-  for (const name of SIGNALS) process.on(name, onSignal);
-  return {
-    signal,
-    [Symbol.dispose]: () => {
-      for (const name of SIGNALS) process.off(name, onSignal);
-    },
-  };
 }

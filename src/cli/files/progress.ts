@@ -7,8 +7,10 @@ import type { Files } from './files.ts';
 const FORMAT = '{bar} {percentage}%  {done} of {all}  {rate}  {left}';
 const BAR_COLUMNS = 18;
 const REDRAWN_PER_SECOND = 5;
-/** Things that are counted are drawn as so many, bytes as sizes. */
-export type Unit = 'bytes' | 'files';
+/** Things that are counted are drawn as so many, bytes as sizes; of steps it is said which one it is, in place of a rate. */
+export type Unit = 'bytes' | 'files' | 'steps';
+/** Whose lines on standard error come above the bar. */
+type Reporter = Pick<Files, 'env' | 'onReport'>;
 
 /** How far a command is: a bar on standard error when a person sits before it, otherwise nothing. */
 export class Progress {
@@ -20,13 +22,15 @@ export class Progress {
   /** Of what is done, what took no time. */
   #skipped = 0;
   #all = 0;
+  /** Of the unit `steps`: the one that is being done. */
+  step = '';
   fileCount = 0;
   /** Files that needed no copy. */
   skippedCount = 0;
 
   /** Runs `work` with a bar, unless that is not wanted or nobody sees it. */
   static async during(
-    files: Files,
+    files: Reporter,
     { quiet = false, unit = 'bytes' }: { quiet?: boolean; unit?: Unit },
     work: (progress: Progress) => Promise<void>,
   ): Promise<void> {
@@ -86,7 +90,7 @@ export class Progress {
     this.#bar = undefined;
   }
 
-  async #show(files: Files): Promise<void> {
+  async #show(files: Reporter): Promise<void> {
     // Loaded for people alone.
     const { SingleBar, Presets } = await import('cli-progress');
     const bar = new SingleBar(
@@ -117,7 +121,7 @@ export class Progress {
     return {
       done: text(this.#done),
       all: text(Math.max(this.#all, this.#done)),
-      rate: `${text(Math.round(perSecond))}/s`,
+      rate: this.#unit === 'steps' ? this.step : `${text(Math.round(perSecond))}/s`,
       left: perSecond > 0 ? `${minutesText(remaining / perSecond)} left` : '',
     };
   }
