@@ -1,5 +1,6 @@
 #!/usr/bin/env -S node --initial-old-space-size=128
 import { addAppend } from './commands/append.ts';
+import { addBench } from './commands/bench.ts';
 import { addCat } from './commands/cat.ts';
 import { addChmod } from './commands/chmod.ts';
 import { addChown } from './commands/chown.ts';
@@ -34,6 +35,7 @@ addStatus(gfs);
 addServers(gfs);
 addTop(gfs);
 addGateway(gfs);
+addBench(gfs);
 gfs.commandsGroup('Look at files, without a mount:');
 for (const add of [addLs, addTree, addStat, addDu, addCat, addGetrange]) add(gfs);
 gfs.commandsGroup('Copy and append:');

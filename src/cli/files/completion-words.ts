@@ -20,6 +20,7 @@ const PREFIXED: Wanted = { kind: 'paths', local: true, cluster: 'prefixed' };
 
 /** What a command's arguments are, the last one as often as it comes; of others nothing is known. */
 const ARGUMENTS: Readonly<Record<string, readonly Wanted[]>> = {
+  bench: [EITHER],
   ls: [CLUSTER],
   tree: [CLUSTER],
   stat: [CLUSTER],
@@ -39,7 +40,7 @@ const ARGUMENTS: Readonly<Record<string, readonly Wanted[]>> = {
   chmod: [NOTHING, CLUSTER],
   chown: [NOTHING, CLUSTER],
 };
-const LOCAL_FILE_FLAGS: ReadonlySet<string> = new Set(['config', 'data', 'mount']);
+const LOCAL_FILE_FLAGS: ReadonlySet<string> = new Set(['compare', 'config', 'data', 'mount', 'svg']);
 const ENTRIES_MAX = 1000;
 const NAME_BYTES_MAX = 255;
 const SLASH = '/';
