@@ -5,8 +5,9 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { median } from '../../src/cli/bench/arithmetic.ts';
 import { TestCluster } from '../e2e/cluster.ts';
-import { median, printTable } from './figures.ts';
+import { printTable } from './figures.ts';
 import { BareHops } from './sockets.ts';
 
 const RECORD_BYTES = 100;

@@ -5,8 +5,9 @@ import { execFileSync } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { median } from '../../src/cli/bench/arithmetic.ts';
 import { TestCluster } from '../e2e/cluster.ts';
-import { median, printTable } from './figures.ts';
+import { printTable } from './figures.ts';
 
 const REPEATS = 3;
 const FILES = Number(process.env['GFS_BENCH_FILES'] ?? 3000);
