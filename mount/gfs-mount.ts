@@ -2,8 +2,8 @@
 import { resolve } from 'node:path';
 import { MASTER_ADDRESS_DEFAULT } from '../src/base/constants.ts';
 import { messageOf } from '../src/base/errors.ts';
+import type { LogLevel } from '../src/base/log.ts';
 import { addLogKeys, runDaemon } from '../src/cli/daemon.ts';
-import type { LogLevel } from '../src/cli/logger.ts';
 import {
   addConfigCheck,
   addConfigFile,
@@ -18,7 +18,6 @@ import {
 } from '../src/cli/program.ts';
 import { checkTools } from '../src/cli/up/tools.ts';
 import { VERSION } from '../src/cli/version.ts';
-import { serveHttp } from '../src/rpc/http-port.ts';
 import { Monitor } from '../src/rpc/monitor.ts';
 import { NodeNetwork, TRANSPORTS, type Transport } from '../src/rpc/node-network.ts';
 import { startInBackground } from './background.ts';
@@ -68,7 +67,7 @@ addKey(program, '--transport <protocol>', `how to talk to the daemons: ${TRANSPO
 addKey(
   program,
   '--listen <host:port>',
-  'answer /metrics, /healthz and /readyz there; port 0 takes a free one (default: nowhere)',
+  'answer /metrics, /healthz, /readyz and "gfs log" there; port 0 takes a free one (default: nowhere)',
   { parse: parseAddress, env: 'GFS_MOUNT_LISTEN' },
 );
 program.option('-f, --foreground', 'stay in front rather than serve in the background');
@@ -131,14 +130,16 @@ program.action(async (places: string[], keys: Keys) => {
   let counts: () => Readonly<Record<string, unknown>> = () => ({});
   // A terminal that closes asks to stop, too.
   process.on('SIGHUP', () => process.kill(process.pid, 'SIGTERM'));
-  await runDaemon('gfs-mount', keys.logLevel, async (env, onFatal) => {
-    process.on('SIGUSR2', () => env.log.info(counts(), 'what the kernel asked for'));
+  await runDaemon('gfs-mount', keys.logLevel, async (env, onFatal, services) => {
+    process.on('SIGUSR2', () => env.log.of('mount').info(counts(), 'what the kernel asked for'));
     const monitor = new Monitor({ env, version: VERSION });
+    const { transport, options, driver } = keys;
+    const network = new NodeNetwork({
+      ...{ env, transport, onBug: onFatal, metrics: monitor, http: monitor.routes, services },
+    });
     // Before anything is mounted: an address that cannot be had is a wrong call.
     const { listen } = keys;
-    const port = listen === undefined ? undefined : await serveHttp(env, listen, monitor.routes);
-    const { transport, options, driver } = keys;
-    const network = new NodeNetwork({ env, transport, onBug: onFatal, metrics: monitor });
+    const port = listen === undefined ? undefined : await network.listen(listen, []);
     const running = await serveMount({
       ...{ env, network, masters, path, options, driver, onFatal },
       metrics: monitor,

@@ -115,7 +115,7 @@ async function serveByKernel(
   client: GfsClient,
   { env, masters, path, options, onFatal }: ServeOptions,
 ): Promise<Mounted> {
-  const log = env.log.child({ component: 'mount' });
+  const log = env.log.of('mount');
   const { allowOther, defaultPermissions, flags, readerCount } = options;
   const source = options.source ?? masters.join(',');
   const mountPoint = await MountPoint.create({ path, source, allowOther, defaultPermissions, flags, log });

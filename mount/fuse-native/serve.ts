@@ -11,7 +11,7 @@ export async function serveByLibfuse(
   client: GfsClient,
   { env, masters, path, options, onFatal }: ServeOptions,
 ): Promise<Mounted> {
-  const log = env.log.child({ component: 'mount' });
+  const log = env.log.of('mount');
   const syncsNames = syncsNamesBy(options);
   const accessTimes = accessTimesBy(options);
   const fileSystem = new GfsFileSystem({ env, client, timeouts: options, syncsNames, accessTimes });

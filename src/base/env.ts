@@ -24,6 +24,8 @@ export interface Env {
   sleep(delayMs: number, options?: { signal?: AbortSignal | undefined }): Promise<void>;
   /** 32 hexadecimal digits nobody else has: incarnations, file system ids. */
   uniqueId(): string;
+  /** A name for an operation that begins here (`RequestIds`). */
+  newRequestId(): string;
   readonly log: Logger;
 }
 

@@ -3,6 +3,7 @@ import { performance } from 'node:perf_hooks';
 import type { Env, Timer } from './env.ts';
 import { GfsError } from './errors.ts';
 import type { Logger } from './log.ts';
+import { RequestIds } from './request-ids.ts';
 
 /** setTimeout fires at once for more than 2^31 - 1 ms. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
@@ -13,6 +14,7 @@ const LAST_MICRO = 0.999;
 /** The real clock, timers and dice. The one file that may touch them. */
 export class NodeEnv implements Env {
   readonly log: Logger;
+  readonly #requestIds = new RequestIds(() => this.random());
   /** What the wall clock showed, as far as is known, when the other one was at 0. */
   #wallZeroMs = 0;
 
@@ -44,6 +46,10 @@ export class NodeEnv implements Env {
 
   uniqueId(): string {
     return randomBytes(16).toString('hex');
+  }
+
+  newRequestId(): string {
+    return this.#requestIds.next();
   }
 
   setTimer(delayMs: number, task: () => void): Timer {

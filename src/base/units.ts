@@ -10,6 +10,13 @@ export const MINUTE_MS = 60 * SECOND_MS;
 export const HOUR_MS = 60 * MINUTE_MS;
 export const DAY_MS = 24 * HOUR_MS;
 
+const MICROS_PER_MS = 1000;
+
+/** Without digits that a clock does not have: for log lines. */
+export function wholeMicros(ms: number): number {
+  return Math.round(ms * MICROS_PER_MS) / MICROS_PER_MS;
+}
+
 const SIZE_UNITS: Readonly<Record<string, number>> = {
   '': 1,
   b: 1,

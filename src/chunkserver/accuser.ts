@@ -36,7 +36,7 @@ export async function accuseUntilOver(
     } catch (error) {
       if (signal.aborted) return;
       if (codeOf(error) === 'NO_SPACE') throw error;
-      env.log.info({ ...fields, error: messageOf(error) }, 'it is not evicted yet');
+      env.log.of('primary').info({ ...fields, error: messageOf(error) }, 'it is not evicted yet');
     }
     try {
       await env.sleep(backoffMs(env, attempt, RETRY_DELAYS), { signal });

@@ -125,11 +125,13 @@ export class BlockMender {
     let outcome: MendOutcome;
     try {
       outcome = await this.#askMembers(replica, record, blockIndex);
-      if (outcome === 'mended') env.log.warn(fields, 'a bad block was put right');
-      if (outcome === 'lost') env.log.error(fields, 'a block is lost: it is bad at all members');
+      if (outcome === 'mended') env.log.of('repair').warn(fields, 'a bad block was put right');
+      if (outcome === 'lost') env.log.of('repair').error(fields, 'a block is lost: it is bad at all members');
     } catch (error) {
       outcome = 'unknown';
-      env.log.warn({ ...fields, code: codeOf(error), error: messageOf(error) }, 'a bad block stays for now');
+      env.log
+        .of('repair')
+        .warn({ ...fields, code: codeOf(error), error: messageOf(error) }, 'a bad block stays for now');
     }
     const key = keyOf(replica, blockIndex);
     if (outcome === 'mended') {

@@ -265,7 +265,9 @@ export class ChunkServer implements RunningChunkServer, AsyncDisposable {
       try {
         await this.#link?.reportBadReplica(chunk, version);
       } catch (error) {
-        this.#env.log.warn({ chunk: hex(chunk), code: codeOf(error) }, 'a bad replica could not be reported');
+        this.#env.log
+          .of('repair')
+          .warn({ chunk: hex(chunk), code: codeOf(error) }, 'a bad replica could not be reported');
       }
     });
   }
@@ -274,10 +276,9 @@ export class ChunkServer implements RunningChunkServer, AsyncDisposable {
     if (this.#failed) return;
     this.#failed = true;
     const isBug = error instanceof AssertionError || codeOf(error) === 'INTERNAL';
-    this.#env.log.error(
-      { code: codeOf(error), error: isBug ? error : messageOf(error) },
-      'the server cannot go on',
-    );
+    this.#env.log
+      .of('daemon')
+      .error({ code: codeOf(error), error: isBug ? error : messageOf(error) }, 'the server cannot go on');
     this.#registration.failed(error);
     this.#options.onFatal(error);
   }

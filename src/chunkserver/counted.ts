@@ -1,6 +1,5 @@
 import { lengthOf } from '../base/bytes.ts';
 import type { Env } from '../base/env.ts';
-import { codeOf, messageOf } from '../base/errors.ts';
 import { OperationCounters } from '../core/operation-counters.ts';
 import type { Incoming, Outgoing, ServerContext } from '../rpc/network.ts';
 import type { ChunkserverHandlers } from './server-parts.ts';
@@ -43,7 +42,6 @@ export class Activity {
         return answer;
       } catch (error) {
         this.#end(operation, startMs, lengthOf(request.payload), true);
-        this.#logFailure(operation, context, error);
         throw error;
       }
     };
@@ -59,7 +57,6 @@ export class Activity {
         return answer;
       } catch (error) {
         this.#end('Push', startMs, counted.bytes, true);
-        this.#logFailure('Push', context, error);
         throw error;
       }
     };
@@ -74,14 +71,6 @@ export class Activity {
     this.#active -= 1;
     const latencyUs = (this.#env.monotonicMs() - startMs) * 1000;
     this.counters.record(operation, { failed, bytes, latencyUs });
-  }
-
-  /** Refusals are ordinary (a version moved on, a push came too late); what they mean is told where they matter. */
-  #logFailure(operation: string, { requestId, peer }: ServerContext, error: unknown): void {
-    this.#env.log.debug(
-      { requestId, peer, operation, code: codeOf(error), error: messageOf(error) },
-      'refused',
-    );
   }
 }
 

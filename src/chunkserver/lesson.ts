@@ -378,7 +378,7 @@ export class Lesson {
     const { env, record } = this.#options;
     const fields = { chunk: hex(record.chunk), version: record.version, learner: this.server };
     const failure = error === undefined ? {} : { code: codeOf(error), error: messageOf(error) };
-    env.log.info({ ...fields, ...failure }, message);
+    env.log.of('repair').info({ ...fields, ...failure }, message);
   }
 }
 

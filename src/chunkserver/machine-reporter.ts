@@ -83,7 +83,9 @@ export class MachineReporter implements SystemReporter {
       this.#latest = report;
     });
     const timer = this.#env.setTimer(this.#options.collectMsMax ?? COLLECT_MS_MAX, () => {
-      this.#env.log.warn({ pid: this.#child?.pid }, 'the system report hangs: its process is killed');
+      this.#env.log
+        .of('daemon')
+        .warn({ pid: this.#child?.pid }, 'the system report hangs: its process is killed');
       this.#kill();
       collection.end('timed out');
     });

@@ -83,10 +83,9 @@ export class MasterLink {
         } catch (error) {
           if (signal.aborted) return;
           if (this.#isFinal(error)) throw refusedBy(address, error);
-          this.#env.log.warn(
-            { master: address, code: codeOf(error), error: messageOf(error) },
-            'no tie to the master',
-          );
+          this.#env.log
+            .of('servers')
+            .warn({ master: address, code: codeOf(error), error: messageOf(error) }, 'no tie to the master');
         }
       }
       try {
@@ -150,7 +149,7 @@ export class MasterLink {
       const registered = await this.#register(connection);
       onRegistered();
       this.#connection = connection;
-      this.#env.log.info({ master: address, server: registered.server }, 'registered');
+      this.#env.log.of('servers').info({ master: address, server: registered.server }, 'registered');
       await this.#beat(connection, registered, heartbeats);
     } finally {
       this.#connection = undefined;

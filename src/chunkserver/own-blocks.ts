@@ -84,7 +84,9 @@ export class OwnBlocks {
     const fields = { chunk: hex(chunk), version, block: blockIndex };
     for (const { link } of same) {
       if (!(await this.#mendFrom(link, blockIndex))) continue;
-      this.#env.log.warn({ ...fields, from: link.server }, 'a bad block of a new primary was put right');
+      this.#env.log
+        .of('repair')
+        .warn({ ...fields, from: link.server }, 'a bad block of a new primary was put right');
       return 'replaced';
     }
     for (const { link } of older) {
@@ -94,7 +96,9 @@ export class OwnBlocks {
       const [found] = checksumsOf(data, 0);
       if (found === undefined || lengthOf(data) < length) continue;
       await this.#replica.reconcileBlock(version, blockIndex, data, found);
-      this.#env.log.warn({ ...fields, from: link.server }, 'a bad block of a new primary was replaced');
+      this.#env.log
+        .of('repair')
+        .warn({ ...fields, from: link.server }, 'a bad block of a new primary was replaced');
       return 'replaced';
     }
     for (const { link, sums } of rest) {
@@ -107,7 +111,7 @@ export class OwnBlocks {
         throw new OwnReplicaFailed('CHECKSUM_MISMATCH', message);
       }
     }
-    this.#env.log.error(fields, 'a block is lost: no member has its bytes');
+    this.#env.log.of('repair').error(fields, 'a block is lost: no member has its bytes');
     this.lost.add(blockIndex);
     return 'lost';
   }

@@ -235,7 +235,7 @@ export class PrimaryRole {
     this.#parts.tasks.run(() =>
       this.mutate(SEAL, NO_DATA).catch((error: unknown) => {
         const fields = { chunk: hex(chunk), code: codeOf(error) };
-        this.#parts.env.log.info(fields, 'a chunk with a lost block is not sealed yet');
+        this.#parts.env.log.of('primary').info(fields, 'a chunk with a lost block is not sealed yet');
       }),
     );
   }
@@ -259,7 +259,7 @@ export class PrimaryRole {
       this.#secondaries.notify(notice, (error) => {
         // Its readers ask the primary then.
         const fields = { chunk: hex(this.record.chunk), code: codeOf(error) };
-        this.#parts.env.log.debug(fields, 'a notice got lost');
+        this.#parts.env.log.of('primary').debug(fields, 'a notice got lost');
       }),
     );
   }
@@ -319,8 +319,8 @@ export class PrimaryRole {
     if (this.#state.kind === 'ended') return;
     const { chunk, version } = this.record;
     const code = codeOf(cause);
-    const fields = { chunk: hex(chunk), version, code, error: messageOf(cause) };
-    this.#parts.env.log.warn(fields, `primary resigns: ${why}`);
+    const fields = { chunk: hex(chunk), version, why, code, error: messageOf(cause) };
+    this.#parts.env.log.of('primary').warn(fields, 'the primary resigns');
     this.#tellOfResignation(code);
     const message = `chunk ${hex(chunk)} lost its primary: ${why}: ${messageOf(cause)}`;
     this.end(new GfsError('NOT_PRIMARY', message, { cause }));
@@ -333,7 +333,7 @@ export class PrimaryRole {
       await evict({ chunk, version, accused: self, code }, NEVER).catch((error: unknown) => {
         // Clients will ask the master by themselves.
         const fields = { chunk: hex(chunk), version, error: messageOf(error) };
-        env.log.info(fields, 'the master did not hear of a resignation');
+        env.log.of('primary').info(fields, 'the master did not hear of a resignation');
       });
     });
   }

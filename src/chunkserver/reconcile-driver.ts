@@ -107,7 +107,9 @@ class MemberReconcile {
     const steps = reconcileSteps(this.#own, member);
     if (steps.length > 1) {
       const fields = { chunk: hex(chunk), version, server, stepCount: steps.length };
-      this.#parts.env.log.info(fields, 'a member differs from its new primary and is made equal');
+      this.#parts.env.log
+        .of('primary')
+        .info(fields, 'a member differs from its new primary and is made equal');
     }
     await this.#takeSteps(steps);
   }

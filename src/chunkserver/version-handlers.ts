@@ -113,7 +113,7 @@ async function setVersion(parts: ServerParts, message: VersionRecord): Promise<S
     return { chunk, recorded: true, code: '', state: chunkStateOf(held.replica.state) };
   } catch (error) {
     const fields = { chunk: hex(chunk), version, code: codeOf(error), error: messageOf(error) };
-    parts.env.log.warn(fields, 'a version could not be recorded');
+    parts.env.log.of('raise').warn(fields, 'a version could not be recorded');
     return refused(codeOf(error));
   }
 }

@@ -1,7 +1,10 @@
 import type { Command } from 'commander';
 import { codeOf, messageOf } from '../base/errors.ts';
+import { COMPONENTS_OF, type DaemonName, LOG_LEVELS, type LogLevel } from '../base/log.ts';
 import { NodeEnv } from '../base/node-env.ts';
-import { createLogger, LOG_LEVELS, type LogLevel } from './logger.ts';
+import type { ServiceBinding } from '../rpc/network.ts';
+import { ProcessLog } from './logger.ts';
+import { logsService } from './logs-service.ts';
 import { addKey, EXIT_FAILURE, parseChoice } from './program.ts';
 
 /** What a daemon tells the process that started it, over the IPC channel, once it serves. */
@@ -25,14 +28,20 @@ export function addLogKeys(command: Command): void {
 
 /**
  * Runs a daemon until SIGTERM or SIGINT (closes it and ends with 0; a second signal ends at once) or until it cannot go
- * on (one line, exit code 1). `start` gets a real `Env` and the hook for what it cannot survive.
+ * on (one line, exit code 1). `start` gets a real `Env`, the hook for what it cannot survive, and what
+ * every daemon serves.
  */
 export async function runDaemon(
-  name: string,
+  name: DaemonName,
   logLevel: LogLevel,
-  start: (env: NodeEnv, onFatal: (error: unknown) => void) => Promise<Running>,
+  start: (
+    env: NodeEnv,
+    onFatal: (error: unknown) => void,
+    services: readonly ServiceBinding[],
+  ) => Promise<Running>,
 ): Promise<void> {
-  const log = createLogger({ name, level: logLevel });
+  const processLog = new ProcessLog({ name, level: logLevel, components: COMPONENTS_OF[name] });
+  const log = processLog.logger;
   const env = new NodeEnv(log);
   const onFatal = (error: unknown) => {
     log.error(
@@ -46,11 +55,11 @@ export async function runDaemon(
 
   let running: Running;
   try {
-    running = await start(env, onFatal);
+    running = await start(env, onFatal, [logsService(name, processLog)]);
   } catch (error) {
     return fail(name, error);
   }
-  log.info({ pid: process.pid, ...running.ready }, 'serving');
+  log.info(running.ready, 'serving');
   tellStarter({ ready: running.ready });
 
   let stopping = false;

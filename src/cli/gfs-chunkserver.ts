@@ -1,6 +1,7 @@
 #!/usr/bin/env -S node --initial-old-space-size=128
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
+import type { LogLevel } from '../base/log.ts';
 import { GiB } from '../base/units.ts';
 import { ChunkServer } from '../chunkserver/chunk-server.ts';
 import { MachineReporter } from '../chunkserver/machine-reporter.ts';
@@ -9,7 +10,6 @@ import { Monitor } from '../rpc/monitor.ts';
 import { NodeNetwork } from '../rpc/node-network.ts';
 import { NodeDisk } from '../storage/node-disk.ts';
 import { addLogKeys, runDaemon } from './daemon.ts';
-import type { LogLevel } from './logger.ts';
 import {
   addConfigCheck,
   addConfigFile,
@@ -73,13 +73,13 @@ addLogKeys(program);
 addConfigFile(program);
 addConfigCheck(program);
 program.action((keys: Keys) =>
-  runDaemon('gfs-chunkserver', keys.logLevel, async (env, onFatal) => {
+  runDaemon('gfs-chunkserver', keys.logLevel, async (env, onFatal, services) => {
     const monitor = new Monitor({ env, version: VERSION });
     const systemReporter = MachineReporter.start({ env, directories: [resolve(keys.data)] });
     const server = await ChunkServer.start({
       env,
       disk: new NodeDisk({ env, metrics: monitor }),
-      network: new NodeNetwork({ env, onBug: onFatal, metrics: monitor, http: monitor.routes }),
+      network: new NodeNetwork({ env, onBug: onFatal, metrics: monitor, http: monitor.routes, services }),
       dataDirectory: resolve(keys.data),
       masters: keys.master,
       listen: keys.listen,

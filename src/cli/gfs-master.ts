@@ -8,6 +8,7 @@ import {
   REPLICATION_MAX,
   SESSION_TIMEOUT_MS,
 } from '../base/constants.ts';
+import type { LogLevel } from '../base/log.ts';
 import { MasterServer } from '../master/master-server.ts';
 import { Monitor } from '../rpc/monitor.ts';
 import { NodeNetwork } from '../rpc/node-network.ts';
@@ -15,7 +16,6 @@ import { lmdbMetaStores } from '../storage/meta-store-lmdb.ts';
 import { NodeDisk } from '../storage/node-disk.ts';
 import { addLogKeys, runDaemon } from './daemon.ts';
 import { addFormatKeys, type FormatKeys } from './format-keys.ts';
-import type { LogLevel } from './logger.ts';
 import {
   addConfigCheck,
   addConfigFile,
@@ -76,7 +76,7 @@ addLogKeys(program);
 addConfigFile(program);
 addConfigCheck(program);
 program.action((keys: Keys) =>
-  runDaemon('gfs-master', keys.logLevel, async (env, onFatal) => {
+  runDaemon('gfs-master', keys.logLevel, async (env, onFatal, services) => {
     const monitor = new Monitor({ env, version: VERSION });
     const disk = new NodeDisk({ env, metrics: monitor });
     const master = await MasterServer.start({
@@ -84,7 +84,7 @@ program.action((keys: Keys) =>
       disk,
       network: new NodeNetwork({
         ...{ env, onBug: onFatal, busyPolls: true },
-        ...{ metrics: monitor, http: monitor.routes },
+        ...{ metrics: monitor, http: monitor.routes, services },
       }),
       dataDirectory: resolve(keys.data),
       listen: keys.listen,

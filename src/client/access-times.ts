@@ -147,7 +147,7 @@ export class AccessTimes {
       try {
         this.#settle(await this.#tellSent(new Patience(env, waiting, ATTEMPT_MS)));
       } catch (error) {
-        env.log.debug({ error: messageOf(error) }, 'times of access were not told');
+        env.log.of('files').debug({ error: messageOf(error) }, 'times of access were not told');
         this.#masterIsAway = isTransient(error);
         stopped = this.#masterIsAway || codeOf(error) === 'CANCELLED';
         // What it refuses is not told again: it has no room, or the session that read has ended.

@@ -220,7 +220,9 @@ export class ChunkReader {
     if (this.#bad.has(key)) return;
     this.#bad.set(key, true);
     const { env, onBadReplica } = this.#options;
-    env.log.warn({ chunk: hex(chunk), version, server, reason }, 'a replica is bad; others are read');
+    env.log
+      .of('files')
+      .warn({ chunk: hex(chunk), version, server, reason }, 'a replica is bad; others are read');
     onBadReplica({ chunk, version, server, reason });
   }
 

@@ -68,7 +68,9 @@ export class ClosedFiles {
         try {
           while (this.#openIds.length > 0) await tell();
         } catch (error) {
-          env.log.debug({ error: messageOf(error) }, 'the master has not heard which files are closed');
+          env.log
+            .of('files')
+            .debug({ error: messageOf(error) }, 'the master has not heard which files are closed');
         }
       });
     });

@@ -127,7 +127,7 @@ export class FileCopier {
 
   #stopped(error: unknown): void {
     const fields = { code: codeOf(error), error: messageOf(error) };
-    this.#options.env.log.debug(fields, 'a copy came to an end on its way');
+    this.#options.env.log.of('files').debug(fields, 'a copy came to an end on its way');
   }
 
   /** The range begins with an extent that is large enough, has all of it, and it may have the same place in the target. */
@@ -258,7 +258,9 @@ export class FileCopier {
       // One that refuses at once what it was told to pass on is not the one that is silent.
       const isSilent = code === 'UNAVAILABLE' && serverNamedBy(error) === undefined;
       if (isSilent) pool.suspect(member.address);
-      env.log.debug({ chunk, member: member.server, code }, 'a member does not push what is copied');
+      env.log
+        .of('files')
+        .debug({ chunk, member: member.server, code }, 'a member does not push what is copied');
       return undefined;
     }
   }

@@ -135,7 +135,9 @@ class Client implements Api {
     this.#options = options;
     this.#link = link;
     this.#session = session;
-    this.#tasks = new TaskGroup((error) => env.log.warn({ error }, 'work in the background failed'));
+    this.#tasks = new TaskGroup((error) =>
+      env.log.of('files').warn({ error }, 'work in the background failed'),
+    );
     this.#pool = new ServerPool(env, network);
     this.#locations = new Locations(env, session);
     const cache = new BlockCache(options.cacheBytes ?? CACHE_BYTES_DEFAULT);

@@ -258,7 +258,7 @@ export class Locks {
         } catch (error) {
           if (isUnknown(error)) continue;
           // (BAD_FILE: another master, which never heard of the call.)
-          env.log.info({ code: codeOf(error), error: messageOf(error) }, 'a lock went by itself');
+          env.log.of('locks').info({ code: codeOf(error), error: messageOf(error) }, 'a lock went by itself');
           return;
         }
       }

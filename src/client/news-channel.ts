@@ -58,7 +58,9 @@ export class NewsChannel {
         });
       } catch (error) {
         if (signal.aborted) return;
-        env.log.debug({ code: codeOf(error), error: messageOf(error) }, 'changes by others are not told');
+        env.log
+          .of('news')
+          .debug({ code: codeOf(error), error: messageOf(error) }, 'changes by others are not told');
         if (codeOf(error) === 'NO_SUCH_SESSION') session.ended(id);
       }
       changes.goBlind();
@@ -130,7 +132,7 @@ export class NewsChannel {
     const { env, changes, listener, staysInTouch } = this.#options;
     if (!staysInTouch) return undefined;
     const onLost = () => {
-      env.log.warn({}, 'the master is not heard: nothing is believed any more');
+      env.log.of('news').warn({}, 'the master is not heard: nothing is believed any more');
       changes.goBlind();
       listener.everythingChanged();
     };

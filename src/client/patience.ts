@@ -7,7 +7,7 @@ const RETRY_DELAY = { delayMsMin: 5, delayMsMax: 1000 };
 
 /**
  * How long one call of the library goes on trying: one absolute deadline over all its attempts and hops, the caller's
- * signal, and the growing pauses in between.
+ * signal, the growing pauses in between, and what the operation is called in all logs.
  */
 export class Patience {
   readonly deadlineMs: number;
@@ -27,8 +27,7 @@ export class Patience {
    * time it would have had. Another one is not begun then.
    */
   lingering(): Patience {
-    const { signal, deadlineMs } = this;
-    const lingering = new Patience(this.#env, { signal, deadlineMs }, 0);
+    const lingering = new Patience(this.#env, this, 0);
     lingering.#lingers = true;
     return lingering;
   }

@@ -28,7 +28,7 @@ export class ServerPool {
     this.#env = env;
     this.#network = network;
     this.#closing = new TaskGroup((error) =>
-      env.log.warn({ error }, 'a connection to a chunkserver did not close well'),
+      env.log.of('files').warn({ error }, 'a connection to a chunkserver did not close well'),
     );
   }
 

@@ -71,7 +71,9 @@ export class Session {
     this.#options = options;
     this.filesystem = filesystem;
     this.#id = sessionId(filesystem.session);
-    this.#tasks = new TaskGroup((error) => options.env.log.warn({ error }, 'the session was not renewed'));
+    this.#tasks = new TaskGroup((error) =>
+      options.env.log.of('sessions').warn({ error }, 'the session was not renewed'),
+    );
     this.#closedFiles = new ClosedFiles({
       ...{ env: options.env, tasks: this.#tasks },
       tell: () => this.#tellClosed(),
@@ -247,7 +249,7 @@ export class Session {
       const deadlineMs = env.monotonicMs() + CLOSE_MS_MAX;
       await link.once(closeSession, { session: this.#id }, { deadlineMs });
     } catch (error) {
-      env.log.info({ error }, 'the session was not closed; it will expire');
+      env.log.of('sessions').info({ error }, 'the session was not closed; it will expire');
     }
   }
 
@@ -306,10 +308,9 @@ export class Session {
   async #openAnew(patience: Patience): Promise<void> {
     const { env, link } = this.#options;
     const answer = await link.call(openSession, openRequest(this.#options), patience);
-    env.log.warn(
-      { session: this.#id, newSession: answer.session },
-      'the session had ended; a new one is open',
-    );
+    env.log
+      .of('sessions')
+      .warn({ session: this.#id, newSession: answer.session }, 'the session had ended; a new one is open');
     this.#id = sessionId(answer.session);
     // The master closed them with the old one.
     for (const openId of this.#unclosed.keys()) this.closed(openId);
@@ -353,7 +354,9 @@ export class Session {
         await tell(new Patience(env, undefined, RENEW_ATTEMPT_MS));
       } catch (error) {
         if (isTransient(error)) throw error;
-        env.log.warn({ openId, error: messageOf(error) }, 'a file could not be closed at the master');
+        env.log
+          .of('sessions')
+          .warn({ openId, error: messageOf(error) }, 'a file could not be closed at the master');
       }
       // A new session may have dropped it meanwhile.
       if (this.#unclosed.delete(openId)) this.closed(openId);

@@ -14,7 +14,7 @@ export interface FilesParts {
   readonly callers: Callers;
 }
 
-/** Deadline and cancellation of the call go on into the client library, and so does who asks. */
+/** Deadline, cancellation and name of the call go on into the client library, and so does who asks. */
 export function callOf({ callers }: FilesParts, context: ServerContext): Call {
   const { signal, deadlineMs } = context;
   return {

@@ -1,6 +1,15 @@
 import type { Env, Timer } from '../base/env.ts';
 import { codeOf, messageOf } from '../base/errors.ts';
+import type { Component, Logger } from '../base/log.ts';
 import { TaskGroup } from '../base/task-group.ts';
+
+export interface BackgroundOptions {
+  /** For people: what is done, as in "deleting chunks of no use". */
+  readonly name: string;
+  readonly component: Component;
+  readonly retryDelayMs: number;
+  readonly round: () => Promise<number | undefined>;
+}
 
 /**
  * Work beside clients' calls that runs when there is something to do, one round at a time. `round` answers after how
@@ -8,6 +17,7 @@ import { TaskGroup } from '../base/task-group.ts';
  */
 export class Background {
   readonly #env: Env;
+  readonly #log: Logger;
   readonly #name: string;
   readonly #round: () => Promise<number | undefined>;
   readonly #retryDelayMs: number;
@@ -20,15 +30,15 @@ export class Background {
   #againMs: number | undefined;
   #closed = false;
 
-  constructor(
-    env: Env,
-    options: { name: string; retryDelayMs: number; round: () => Promise<number | undefined> },
-  ) {
+  constructor(env: Env, options: BackgroundOptions) {
     this.#env = env;
+    this.#log = env.log.of(options.component);
     this.#name = options.name;
     this.#round = options.round;
     this.#retryDelayMs = options.retryDelayMs;
-    this.#tasks = new TaskGroup((error) => env.log.error({ error }, `${options.name} failed`));
+    this.#tasks = new TaskGroup((error) =>
+      this.#log.error({ work: options.name, error }, 'work in the background failed'),
+    );
   }
 
   /** Runs a round within so many milliseconds, never in this turn: what goes on in it ends first. */
@@ -64,9 +74,9 @@ export class Background {
     } catch (error) {
       delayMs = this.#retryDelayMs;
       if (!this.#closed) {
-        this.#env.log.warn(
-          { code: codeOf(error), error: messageOf(error) },
-          `${this.#name}: trying again later`,
+        this.#log.warn(
+          { work: this.#name, code: codeOf(error), error: messageOf(error) },
+          'work in the background is tried again later',
         );
       }
     } finally {

@@ -8,7 +8,7 @@ export class BadReplicas {
   #count = 0;
 
   constructor(log: Logger) {
-    this.#log = log;
+    this.#log = log.of('repair');
   }
 
   get count(): number {

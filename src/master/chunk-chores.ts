@@ -2,6 +2,7 @@ import { must } from '../base/assert.ts';
 import type { Env } from '../base/env.ts';
 import { codeOf } from '../base/errors.ts';
 import { type ChunkHandle, hex } from '../base/ids.ts';
+import type { Component } from '../base/log.ts';
 import { SECOND_MS } from '../base/units.ts';
 import { Background } from './background.ts';
 
@@ -18,6 +19,7 @@ const PAUSE_MS = 20;
 export interface ChunkChoresOptions {
   /** For people: what is done, as in "mending chunks". */
   readonly name: string;
+  readonly component: Component;
   /** Whether there is anything to be done about the chunk, still; asked when it is due. False: it is forgotten. */
   readonly isWanted: (chunk: ChunkHandle) => boolean;
   /** May fail. It is done again, later and later, until it is not wanted any more. */
@@ -38,6 +40,7 @@ export class ChunkChores {
     this.#options = options;
     this.#background = new Background(env, {
       name: options.name,
+      component: options.component,
       retryDelayMs: FIRST_DELAY_MS,
       round: () => this.#round(),
     });
@@ -92,8 +95,9 @@ export class ChunkChores {
     try {
       await this.#options.work(chunk);
     } catch (error) {
-      const fields = { chunk: hex(chunk), code: codeOf(error) };
-      this.#env.log.debug(fields, `${this.#options.name}: not done yet`);
+      const { name, component } = this.#options;
+      const fields = { work: name, chunk: hex(chunk), code: codeOf(error) };
+      this.#env.log.of(component).debug(fields, 'work on a chunk is not done yet');
     }
     // Whether it helped, the next report tells.
     const delayMs = must(this.#delayMs.get(chunk), 'only a round forgets');

@@ -219,7 +219,9 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
     const { chunk } = unwrap(await metadata.execute(INTERNAL, 'addChunk', command));
     newChunks.begun(proposed.value, chunk);
     garbage.wake();
-    env.log.info({ old: hex(extent.chunk), chunk: hex(chunk) }, 'a chunk that nobody wrote was replaced');
+    env.log
+      .of('raise')
+      .info({ old: hex(extent.chunk), chunk: hex(chunk) }, 'a chunk that nobody wrote was replaced');
     return true;
   }
 }

@@ -124,10 +124,12 @@ export class ChunkRaiser {
     if ((this.#beyondLog.get(chunk) ?? 0) >= version) return;
     const { env, leases } = this.#parts;
     const logged = this.#rowOf(chunk).version;
-    env.log.error(
-      { chunk: hex(chunk), version, logged },
-      "a server has a version of a chunk that the master's log lost: nothing is written to it before it is recovered",
-    );
+    env.log
+      .of('raise')
+      .error(
+        { chunk: hex(chunk), version, logged },
+        "a server has a version of a chunk that the master's log lost: nothing is written to it before it is recovered",
+      );
     this.#beyondLog.set(chunk, version);
     leases.revoke(chunk);
   }
@@ -361,10 +363,12 @@ export class ChunkRaiser {
       if (plan.lostVersion !== undefined) {
         const { version, members } = row;
         const fields = { chunk: hex(chunk), logged: plan.version, found: plan.lostVersion, version, members };
-        env.log.error(
-          fields,
-          "a chunk whose versions the master's log lost is recovered from its servers' records",
-        );
+        env.log
+          .of('raise')
+          .error(
+            fields,
+            "a chunk whose versions the master's log lost is recovered from its servers' records",
+          );
       }
       this.#beyondLog.delete(chunk);
       // Whoever was primary under the version before can complete nothing once a member has moved on.

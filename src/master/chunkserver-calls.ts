@@ -154,7 +154,9 @@ export class ChunkserverCalls {
     const connection = this.#network.connect(address);
     this.#connections.set(server, connection);
     known?.close().catch((error: unknown) => {
-      this.#env.log.warn({ server, error: messageOf(error) }, 'an old connection did not close');
+      this.#env.log
+        .of('servers')
+        .warn({ server, error: messageOf(error) }, 'an old connection did not close');
     });
     return connection;
   }

@@ -68,7 +68,9 @@ export async function fenceChunks(
         await Promise.any(members.map((member) => calls.delete(member, [chunk])));
       } catch (error) {
         const [first] = error instanceof AggregateError ? error.errors : [error];
-        env.log.warn({ chunk: hex(chunk), code: codeOf(first) }, 'no member forgets a dropped chunk now');
+        env.log
+          .of('files')
+          .warn({ chunk: hex(chunk), code: codeOf(first) }, 'no member forgets a dropped chunk now');
       }
     }),
   );

@@ -51,6 +51,7 @@ export class GarbageCollector {
     this.#isMaking = parts.isMaking;
     this.#work = new Background(parts.env, {
       name: 'deleting chunks of no use',
+      component: 'garbage',
       retryDelayMs: RETRY_DELAY_MS,
       round: () => this.#round(),
     });
@@ -106,10 +107,9 @@ export class GarbageCollector {
     try {
       await this.#calls.delete(server, chunks);
     } catch (error) {
-      this.#env.log.info(
-        { server, count: chunks.length, code: codeOf(error) },
-        'chunks were not deleted yet',
-      );
+      this.#env.log
+        .of('garbage')
+        .info({ server, count: chunks.length, code: codeOf(error) }, 'chunks were not deleted yet');
       this.#refused = true;
       return;
     }

@@ -36,6 +36,7 @@ export class LengthSettler {
     this.#parts = parts;
     this.#work = new Background(parts.env, {
       name: 'learning the length of files whose writers are gone',
+      component: 'files',
       retryDelayMs: RETRY_DELAY_MS,
       round: () => this.#round(),
     });
@@ -67,7 +68,9 @@ export class LengthSettler {
           locks.fenced(inode, endedHolders);
         } catch (error) {
           failed.add(unsettled);
-          env.log.info({ inode, code: codeOf(error), error: messageOf(error) }, 'a length is not known yet');
+          env.log
+            .of('files')
+            .info({ inode, code: codeOf(error), error: messageOf(error) }, 'a length is not known yet');
         }
       }),
     );

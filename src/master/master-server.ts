@@ -92,7 +92,6 @@ export class MasterServer implements RunningMaster {
       const service = bindService(MasterDefinition, { ...handlers, ...heardAnswers(parts, handlers) });
       const listener = await options.network.listen(options.listen, [service]);
       options.metrics?.add(masterFigures(engine, parts));
-      env.log.info({ address: listener.address, filesystemId: engine.filesystem.id }, 'the master serves');
       return new MasterServer(engine, parts, listener);
     } catch (error) {
       await closeParts(parts);

@@ -28,6 +28,7 @@ export class Mender {
     this.#raiser = parts.raiser;
     this.#chores = new ChunkChores(parts.env, {
       name: 'mending chunks',
+      component: 'repair',
       isWanted: (chunk) => this.#isStillBehind(chunk),
       work: (chunk) => this.#raiser.mend(chunk),
     });

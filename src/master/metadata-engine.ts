@@ -199,10 +199,12 @@ export class MetadataEngine implements Metadata {
     this.#next.nextChunk = unknown + IDS_SKIPPED;
     this.#next.nextInode = nextInode + IDS_SKIPPED;
     this.#next.nextServer = nextServer + SERVER_IDS_SKIPPED;
-    this.#env.log.error(
-      { chunk: hex(unknown), next: hex(nextChunk) },
-      "a server has a chunk that the master's log lost: ids far above are dealt from now on; what was lost is not deleted",
-    );
+    this.#env.log
+      .of('metadata')
+      .error(
+        { chunk: hex(unknown), next: hex(nextChunk) },
+        "a server has a chunk that the master's log lost: ids far above are dealt from now on; what was lost is not deleted",
+      );
   }
 
   async dealWriters(count: number): Promise<WriterId> {
@@ -256,7 +258,7 @@ export class MetadataEngine implements Metadata {
       // With a single checkpoint the log from its very begin stays: it is what to fall back on.
       if (kept.length > 1 && oldest !== undefined) await this.#oplog.removeBefore(oldest.position + 1);
       const durationMs = Math.round(this.#env.monotonicMs() - startedMs);
-      this.#env.log.info({ component: 'metadata', position, durationMs }, 'checkpoint written');
+      this.#env.log.of('metadata').info({ position, durationMs }, 'checkpoint written');
     } finally {
       this.#checkpointing = false;
     }
@@ -289,7 +291,7 @@ export class MetadataEngine implements Metadata {
       await this.#recovered.mark.clean();
     } catch (error) {
       if (codeOf(error) !== 'NO_SPACE') throw error;
-      this.#env.log.warn({ component: 'metadata' }, 'no room to mark the metadata store as clean');
+      this.#env.log.of('metadata').warn({}, 'no room to mark the metadata store as clean');
     }
   }
 
@@ -359,10 +361,7 @@ export class MetadataEngine implements Metadata {
     this.#fatal = error;
     this.#checkpointTimer?.cancel();
     this.#syncTimer?.cancel();
-    this.#env.log.error(
-      { component: 'metadata', error: messageOf(error) },
-      'metadata can no longer be written',
-    );
+    this.#env.log.of('metadata').error({ error: messageOf(error) }, 'metadata can no longer be written');
     this.#onFatal(error);
   }
 
@@ -419,10 +418,7 @@ export class MetadataEngine implements Metadata {
       await this.checkpoint();
     } catch (error) {
       if (!(error instanceof GfsError)) throw error;
-      this.#env.log.error(
-        { component: 'metadata', error: error.message },
-        'a checkpoint could not be written',
-      );
+      this.#env.log.of('metadata').error({ error: error.message }, 'a checkpoint could not be written');
     }
   }
 }

@@ -51,7 +51,7 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
 
 async function recoverInto(opened: Opened, options: RecoveryOptions): Promise<Recovered> {
   const { env, disk, directory } = options;
-  const log = env.log.child({ component: 'metadata' });
+  const log = env.log.of('metadata');
   await makeDurableDirectory(disk, directory);
   opened.add(await disk.lock(`${directory}/lock`));
   for (const name of ['oplog', 'checkpoints']) await disk.makeDirectory(`${directory}/${name}`);

@@ -132,10 +132,12 @@ export class NewsChannels {
     if (channel.taken >= number) {
       // An operation of its kernel takes long, and keeps it from forgetting a name. Nobody waits for that again and again.
       channel.lags = true;
-      this.#env.log.info({ session }, 'a kernel was waited for in vain to take what it is told');
+      this.#env.log.of('news').info({ session }, 'a kernel was waited for in vain to take what it is told');
       return;
     }
-    this.#env.log.warn({ session }, 'a session was waited for in vain to take its news: it is told no more');
+    this.#env.log
+      .of('news')
+      .warn({ session }, 'a session was waited for in vain to take its news: it is told no more');
     channel.end();
   }
 

@@ -37,6 +37,7 @@ export class OrphanReaper {
     this.#onReaped = parts.onReaped;
     this.#work = new Background(parts.env, {
       name: 'removing files without a name',
+      component: 'garbage',
       retryDelayMs: RETRY_DELAY_MS,
       round: () => this.#round(),
     });

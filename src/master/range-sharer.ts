@@ -167,7 +167,7 @@ async function frozenExtents(
     await Promise.all(Array.from({ length: FREEZES_MAX }, worker));
     return result;
   } catch (error) {
-    env.log.info({ code: codeOf(error) }, 'a chunk is not shared: it cannot be frozen now');
+    env.log.of('share').info({ code: codeOf(error) }, 'a chunk is not shared: it cannot be frozen now');
     return undefined;
   }
 }

@@ -64,9 +64,10 @@ export class Repairer {
   constructor(parts: RepairerParts) {
     this.#parts = parts;
     this.#startedMs = parts.env.monotonicMs();
-    this.#tasks = new TaskGroup((error) => parts.env.log.error({ error }, 'a repair failed'));
+    this.#tasks = new TaskGroup((error) => parts.env.log.of('repair').error({ error }, 'a repair failed'));
     this.#work = new Background(parts.env, {
       name: 'repairing chunks',
+      component: 'repair',
       retryDelayMs: TICK_MS,
       round: () => this.#round(),
     });
@@ -145,7 +146,9 @@ export class Repairer {
       else if (!this.#lost.has(server)) {
         this.#lost.add(server);
         this.#mustWalk = true;
-        this.#parts.env.log.warn({ server }, 'a server is lost: its chunks are copied to others');
+        this.#parts.env.log
+          .of('repair')
+          .warn({ server }, 'a server is lost: its chunks are copied to others');
       }
     }
   }
@@ -226,7 +229,9 @@ export class Repairer {
       this.#running.set(chunk, target);
       await this.#copyTo(chunk, target);
     } catch (error) {
-      env.log.info({ chunk: hex(chunk), server: target, code: codeOf(error) }, 'a copy was not made');
+      env.log
+        .of('repair')
+        .info({ chunk: hex(chunk), server: target, code: codeOf(error) }, 'a copy was not made');
       // The primary's answer may have been lost, or have come after the version that the copy is a member of.
       if (!this.#isMember(chunk, target)) this.#queue.failed(chunk, env.monotonicMs(), target);
     } finally {
@@ -236,7 +241,7 @@ export class Repairer {
     if (this.#rowToRepair(chunk) === undefined) this.#forget(chunk);
     if (this.#isMember(chunk, target)) {
       this.#copyCount += 1;
-      env.log.info({ chunk: hex(chunk), server: target }, 'a copy was made');
+      env.log.of('repair').info({ chunk: hex(chunk), server: target }, 'a copy was made');
       this.#parts.onRepaired(chunk);
     }
   }

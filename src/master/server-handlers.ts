@@ -47,10 +47,12 @@ export function serverHandlers(parts: MasterParts): Pick<MasterHandlers, ServerM
         leases.revokeAllOf(server);
         locations.forget(server);
       }
-      env.log.info(
-        { server, address, rack, incarnation, host, pid, dataDirectory },
-        `a chunkserver is here: ${known}`,
-      );
+      env.log
+        .of('servers')
+        .info(
+          { server, known, address, rack, incarnation, host, pid, dataDirectory },
+          'a chunkserver is here',
+        );
       garbage.wake();
       repairer.serversChanged();
       return {
@@ -82,7 +84,7 @@ export function serverHandlers(parts: MasterParts): Pick<MasterHandlers, ServerM
         if (from !== undefined && streams.get(from.server) === self) {
           streams.delete(from.server);
           servers.disconnected(from.server, from.incarnation);
-          env.log.warn({ server: from.server }, 'the connection of a chunkserver ended');
+          env.log.of('servers').warn({ server: from.server }, 'the connection of a chunkserver ended');
         }
       }
     },
@@ -147,7 +149,8 @@ export function serverHandlers(parts: MasterParts): Pick<MasterHandlers, ServerM
     if (again !== undefined) return again;
     const server = isNew ? metadata.dealServer() : serverId(request.server);
     if (metadata.state.server(server) === undefined) {
-      if (!isNew) env.log.error({ server }, 'the log does not know a server of this file system');
+      if (!isNew)
+        env.log.of('servers').error({ server }, 'the log does not know a server of this file system');
       unwrap(await metadata.execute(INTERNAL, 'addServer', { server, host: request.host }));
     }
     return server;

@@ -17,7 +17,9 @@ export function sessionHandlers(parts: MasterParts): Pick<MasterHandlers, Sessio
   const isBelieved = (session: SessionId, { openId, inode, ...file }: OpenFile) => {
     if (!sessions.get(session)?.announced || sessions.fileOf(session, openId) !== undefined) return true;
     if (maySayOpen(parts.access, { ...file, session, inode: inodeId(inode) })) return true;
-    env.log.warn({ session, inode }, 'a session says that it has a file open which its caller may not open');
+    env.log
+      .of('sessions')
+      .warn({ session, inode }, 'a session says that it has a file open which its caller may not open');
     return false;
   };
 

@@ -48,6 +48,7 @@ export class SessionKeeper {
     const intervalMs = Math.min(INTERVAL_MS_MAX, parts.sessionTimeoutMs / 4);
     this.#work = new Background(parts.env, {
       name: 'ending silent sessions',
+      component: 'sessions',
       retryDelayMs: intervalMs,
       round: async () => {
         await this.#sweep();
@@ -64,7 +65,7 @@ export class SessionKeeper {
     unwrap(await this.#metadata.execute(INTERNAL, 'openSession', description));
     this.#sessions.begin(description, this.#env.monotonicMs());
     this.#locks.sessionBegan(session);
-    this.#env.log.info(description, 'a session began');
+    this.#env.log.of('sessions').info(description, 'a session began');
     return session;
   }
 
@@ -80,7 +81,7 @@ export class SessionKeeper {
     this.#channels.end(session);
     const ended = await this.#metadata.execute(INTERNAL, 'closeSession', { session });
     if (!ended.ok && ended.error.code !== 'NO_SUCH_SESSION') unwrap(ended);
-    this.#env.log.info({ session }, 'a session ended');
+    this.#env.log.of('sessions').info({ session }, 'a session ended');
   }
 
   async close(): Promise<void> {
@@ -91,7 +92,7 @@ export class SessionKeeper {
     const nowMs = this.#env.monotonicMs();
     this.#leases.sweep(nowMs);
     for (const session of this.#sessions.expired(nowMs)) {
-      this.#env.log.warn({ session }, 'a session said nothing for too long');
+      this.#env.log.of('sessions').warn({ session }, 'a session said nothing for too long');
       await this.end(session);
     }
   }

@@ -33,6 +33,7 @@ export class StrayCopies {
     this.#parts = parts;
     this.#chores = new ChunkChores(parts.env, {
       name: 'deleting copies outside the members',
+      component: 'repair',
       isWanted: (chunk) => this.#straysOf(chunk).length > 0,
       work: (chunk) => this.#clear(chunk),
     });
@@ -92,7 +93,9 @@ export class StrayCopies {
   /** Up to the version that was looked at: a server that has become a member meanwhile has a higher one. */
   async #delete(chunk: ChunkHandle, version: number, strays: readonly ServerId[]): Promise<void> {
     const { env, calls } = this.#parts;
-    env.log.info({ chunk: hex(chunk), version, servers: strays }, 'copies outside the members are deleted');
+    env.log
+      .of('repair')
+      .info({ chunk: hex(chunk), version, servers: strays }, 'copies outside the members are deleted');
     await Promise.all(strays.map((server) => calls.deleteStrays(server, [{ chunk, version }])));
   }
 }

@@ -87,4 +87,5 @@ export class MethodFigures {
   }
 }
 
-const OK = 'OK';
+/** What came of a call that went well. */
+export const OK = 'OK';

@@ -1,7 +1,9 @@
 import type { Env } from '../base/env.ts';
-import { codeOf, GfsError } from '../base/errors.ts';
-import type { CallFigures, MethodFigures } from './call-figures.ts';
+import { GfsError } from '../base/errors.ts';
+import type { LogFields, Logger } from '../base/log.ts';
+import type { CallFigures } from './call-figures.ts';
 import { programOf, type Route } from './contract.ts';
+import { CountedCall } from './counted-call.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Inbox } from './inbox.ts';
 import type { Incoming, StreamOptions } from './network.ts';
@@ -12,32 +14,26 @@ export interface CallHome {
   readonly address: string;
   readonly deadlines: Deadlines;
   readonly figures: CallFigures;
+  readonly log: Logger;
   /** The call is over: its place is free. */
   ended(call: ClientCall): void;
 }
 
 /** Deadline, cancellation and end of one call, as the caller's side sees it, over whatever transport. */
-export abstract class ClientCall {
-  readonly route: Route;
-  readonly requestId: string;
+export abstract class ClientCall extends CountedCall {
   readonly isStream: boolean;
   protected readonly home: CallHome;
   protected readonly deadlineMs: number | undefined;
-  protected readonly figures: MethodFigures;
-  readonly #startMs: number;
   readonly #signal: AbortSignal | undefined;
   #over = false;
 
   constructor(home: CallHome, route: Route, requestId: string, isStream: boolean, options: StreamOptions) {
+    const startMs = home.env.monotonicMs();
+    super(route, requestId, home.figures.of(route), startMs);
     this.home = home;
-    this.route = route;
-    this.requestId = requestId;
     this.isStream = isStream;
     this.deadlineMs = options.deadlineMs;
     this.#signal = options.signal;
-    this.#startMs = home.env.monotonicMs();
-    this.figures = home.figures.of(route);
-    this.figures.begun();
   }
 
   get over(): boolean {
@@ -54,7 +50,7 @@ export abstract class ClientCall {
       this.#signal.addEventListener('abort', this.#onAbort);
     }
     if (this.deadlineMs === undefined) return;
-    if (this.deadlineMs <= this.#startMs) this.expire();
+    if (this.deadlineMs <= this.startMs) this.expire();
     else this.home.deadlines.add(this.deadlineMs, this);
   }
 
@@ -78,6 +74,10 @@ export abstract class ClientCall {
     if (this.finish(error)) this.failed(error);
   }
 
+  protected override get otherEnd(): LogFields {
+    return { server: this.home.address };
+  }
+
   /** The server, if it knows of the call, need not go on. */
   protected abstract tellServer(): void;
   /** The call is over, badly: whoever waits learns it. */
@@ -89,12 +89,8 @@ export abstract class ClientCall {
     this.#over = true;
     this.#signal?.removeEventListener('abort', this.#onAbort);
     if (this.deadlineMs !== undefined) this.home.deadlines.remove(this.deadlineMs, this);
-    const { env, address } = this.home;
-    const durationMs = env.monotonicMs() - this.#startMs;
-    const code = error === undefined ? 'OK' : codeOf(error);
-    this.figures.ended(durationMs, code);
-    const { requestId } = this;
-    env.log.debug({ requestId, method: this.route.fullName, server: address, durationMs, code }, 'call');
+    const { env, log } = this.home;
+    this.ended(env, log, error === undefined ? undefined : { error });
     this.home.ended(this);
     return true;
   }

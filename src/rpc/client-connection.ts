@@ -1,5 +1,6 @@
 import type { Env } from '../base/env.ts';
 import { GfsError } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
 import { parseAddress } from './address.ts';
 import type { CallFigures } from './call-figures.ts';
 import type { CallHome, ClientCall } from './client-call.ts';
@@ -7,12 +8,10 @@ import { type Route, routeOf } from './contract.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Limits } from './limits.ts';
 import type { CallOptions, ClientStream, Connection, Method, Reply, StreamOptions } from './network.ts';
-import type { RequestIds } from './request-ids.ts';
 
 export interface ConnectionParts {
   readonly env: Env;
   readonly deadlines: Deadlines;
-  readonly requestIds: RequestIds;
   readonly limits: Limits;
   readonly figures: CallFigures;
 }
@@ -29,14 +28,14 @@ export abstract class ClientConnection<Call extends ClientCall> implements Conne
   readonly env: Env;
   readonly deadlines: Deadlines;
   readonly figures: CallFigures;
+  readonly log: Logger;
   protected readonly limits: Limits;
-  readonly #requestIds: RequestIds;
   readonly #lossListeners: ((error: Error) => void)[] = [];
   #closed = false;
   #closing: Promise<void> | undefined;
   #onQuiet: (() => void) | undefined;
 
-  constructor(address: string, { env, deadlines, requestIds, limits, figures }: ConnectionParts) {
+  constructor(address: string, { env, deadlines, limits, figures }: ConnectionParts) {
     // What is no address is the caller's mistake: said at once, not at the first call.
     parseAddress(address);
     this.address = address;
@@ -44,19 +43,19 @@ export abstract class ClientConnection<Call extends ClientCall> implements Conne
     this.deadlines = deadlines;
     this.limits = limits;
     this.figures = figures;
-    this.#requestIds = requestIds;
+    this.log = env.log.of('calls');
   }
 
   call<Req, Res>(method: Method<Req, Res>, request: Req, options: CallOptions = {}): Promise<Reply<Res>> {
     return new Promise((resolve, reject) => {
       const asker: Asker = { resolve: resolve as Asker['resolve'], reject };
-      const requestId = options.requestId ?? this.#requestIds.next();
+      const requestId = options.requestId ?? this.env.newRequestId();
       this.#begin(this.newCall(routeOf(method), request, requestId, options, asker));
     });
   }
 
   stream<Req, Res>(method: Method<Req, Res>, options: StreamOptions = {}): ClientStream<Req, Res> {
-    const call = this.newStream(routeOf(method), options.requestId ?? this.#requestIds.next(), options);
+    const call = this.newStream(routeOf(method), options.requestId ?? this.env.newRequestId(), options);
     this.#begin(call);
     return call as unknown as ClientStream<Req, Res>;
   }

@@ -144,8 +144,8 @@ export class ClientLink {
         else this.#calls.get(frame.call)?.receive(frame);
       }
     } catch (error) {
-      const { env, address } = this.#home;
-      env.log.warn({ server: address }, `connection to ${address} closed: ${messageOf(error)}`);
+      const { log, address } = this.#home;
+      log.warn({ server: address, error }, 'a connection is closed: what came makes no sense');
       this.destroy(error instanceof Error ? error : new Error(messageOf(error)));
     }
   }

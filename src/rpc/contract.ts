@@ -1,7 +1,7 @@
 import { assert } from '../base/assert.ts';
 import { crc32 } from '../base/crc.ts';
 import { GfsError } from '../base/errors.ts';
-import { ChunkserverDefinition, FilesDefinition, MasterDefinition } from './messages.ts';
+import { ChunkserverDefinition, FilesDefinition, LogsDefinition, MasterDefinition } from './messages.ts';
 import type { Handler, Method, ServiceBinding, ServiceDefinition } from './network.ts';
 
 /** Every service there is. A process serves some of them, and knows the others by name. */
@@ -9,6 +9,7 @@ export const CONTRACT: readonly ServiceDefinition[] = [
   MasterDefinition,
   ChunkserverDefinition,
   FilesDefinition,
+  LogsDefinition,
 ];
 
 /** A method with what identifies it on the wire. */
@@ -74,7 +75,8 @@ export class Handlers {
 
   constructor(services: readonly ServiceBinding[]) {
     this.serviceNames = services.map(({ definition }) => definition.fullName);
-    this.#programs = services.map(({ definition }) => programName(definition)).join(' and ');
+    const names = services.map(({ definition }) => programName(definition));
+    this.#programs = names.filter((name) => name !== undefined).join(' and ') || 'mount';
     for (const { definition, handlers } of services) {
       for (const route of routesOf(definition)) {
         const handler = handlers[route.key];
@@ -94,9 +96,11 @@ export class Handlers {
 
 /** "gfs master": who serves the method, for people. */
 export function programOf(route: Route): string {
-  return `gfs ${programName(route.service)}`;
+  return `gfs ${programName(route.service) ?? 'daemon'}`;
 }
 
-function programName({ name }: ServiceDefinition): string {
+/** Undefined: every daemon serves it, and a mount nothing else. */
+function programName({ name }: ServiceDefinition): string | undefined {
+  if (name === LogsDefinition.name) return undefined;
   return name === FilesDefinition.name ? 'gateway' : name.toLowerCase();
 }

@@ -26,10 +26,7 @@ export interface FailureReport {
 export function failureOf(error: unknown, report: FailureReport): GfsError {
   if (error instanceof GfsError) return error;
   const { log, requestId, method } = report;
-  log.error(
-    { requestId, method, stack: error instanceof Error ? error.stack : undefined },
-    `${method} failed: ${messageOf(error)}`,
-  );
+  log.error({ requestId, method, error }, 'a call failed by a bug');
   if (error instanceof AssertionError) report.onBug(error);
   return new GfsError('INTERNAL', `${messageOf(error)} (request ${requestId})`, { cause: error });
 }

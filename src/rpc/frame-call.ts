@@ -79,14 +79,14 @@ export class UnaryCall extends FrameCall {
 
   protected override start(writer: FrameWriter): void {
     const { message, payload, sizeBytes } = this.#request;
-    this.figures.sentBytes += sizeBytes;
+    this.sent(sizeBytes);
     const head = this.openHead(FLAG_MESSAGE | FLAG_END);
     if (payload.length === 0) writer.open(head, message, payload);
     else this.#borrowed = !writer.open(head, message, payload, () => this.#sent());
   }
 
   protected override message(frame: Frame): void {
-    this.figures.receivedBytes += messageBytesOf(frame);
+    this.received(messageBytesOf(frame));
     let reply: Reply<unknown>;
     try {
       reply = decodeMessage(
@@ -120,7 +120,7 @@ export class StreamCall extends FrameCall implements ClientStream<unknown, unkno
 
   constructor(home: CallHome, route: Route, requestId: string, options: StreamOptions) {
     super(home, route, requestId, true, options);
-    this.#sender = new StreamSender(route.method.requestType, this.figures);
+    this.#sender = new StreamSender(route.method.requestType, this);
     this.#inbox = new Inbox(
       (sizeBytes) => this.#window.taken(sizeBytes),
       () => this.cancel(),
@@ -156,7 +156,7 @@ export class StreamCall extends FrameCall implements ClientStream<unknown, unkno
     }
     if (frame.kind !== KIND_MESSAGE) return;
     if (frame.hasMessage) {
-      this.figures.receivedBytes += messageBytesOf(frame);
+      this.received(messageBytesOf(frame));
       try {
         const { responseType } = this.route.method;
         this.#inbox.push(

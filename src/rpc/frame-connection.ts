@@ -103,7 +103,7 @@ export class FrameConnection extends ClientConnection<FrameCall> {
         this.#link = new ClientLink(dialled, this, this.limits, {
           lost: (error) => this.#onLinkLost(error),
         });
-        env.log.debug({ server: address }, `connected to ${address}`);
+        this.log.debug({ server: address }, 'connected');
         this.#pump();
       },
       (error: unknown) => {
@@ -119,7 +119,7 @@ export class FrameConnection extends ClientConnection<FrameCall> {
       this.#failLine(error);
       return;
     }
-    this.env.log.debug({ server: this.address }, error.message);
+    this.log.debug({ server: this.address, error }, 'the connection was lost');
     this.tellLoss(error);
     // Those in line were never sent: they may try a new connection.
     if (this.#unaryLine.length > 0 || this.#streamLine.length > 0) this.#dial();

@@ -1,4 +1,5 @@
 import { GfsError } from '../base/errors.ts';
+import { REQUEST_ID_BYTES_MAX } from '../base/request-ids.ts';
 import { KiB } from '../base/units.ts';
 import {
   FLAG_END,
@@ -12,7 +13,6 @@ import {
   KIND_PONG,
   NO_DEADLINE,
   OPEN_HEAD_BYTES,
-  REQUEST_ID_BYTES_MAX,
 } from './frame-format.ts';
 
 /** Chunks below this are joined with their neighbour, or a peer that sends single bytes costs 100 times their size. */

@@ -37,7 +37,6 @@ export const FRAME_PREFACE = Buffer.from('GFSfrm1\n', 'latin1');
 export const FRAME_HEADER_BYTES = 16;
 /** What an OPEN has between header and request id. */
 export const OPEN_HEAD_BYTES = 8;
-export const REQUEST_ID_BYTES_MAX = 128;
 /** A whole message with its payload, and room for what an OPEN adds. */
 export const FRAME_BODY_BYTES_MAX = MESSAGE_BYTES_MAX + 1 * KiB;
 /** Per call and direction. Two pieces of a push are under way while a third is consumed. */

@@ -131,9 +131,9 @@ export class FrameSession {
         this.#take(frame);
       }
     } catch (error) {
-      this.#serving.env.log.warn(
-        { peer: this.#peer },
-        `connection from ${this.#peer} closed: ${messageOf(error)}`,
+      this.#serving.log.warn(
+        { peer: this.#peer, error: messageOf(error) },
+        'a connection is closed: what came makes no sense',
       );
       this.#socket.destroy();
       return;
@@ -266,7 +266,7 @@ class UnaryServerCall extends ServerCall {
     this.number = frame.call;
     this.#session = session;
     this.#requestBytes = frame.sizeBytes;
-    this.figures.receivedBytes += messageBytesOf(frame);
+    this.received(messageBytesOf(frame));
   }
 
   run(handle: () => Promise<Outgoing<unknown>>): void {
@@ -296,8 +296,8 @@ class UnaryServerCall extends ServerCall {
         this.#failed(error);
         return;
       }
+      this.sent(encoded.sizeBytes);
       this.succeed();
-      this.figures.sentBytes += encoded.sizeBytes;
       this.#session.forget(this.number);
       this.#session.answer(this.number, encoded);
     }

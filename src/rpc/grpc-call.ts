@@ -98,7 +98,7 @@ export class GrpcUnaryCall extends GrpcCall {
   }
 
   protected override start({ client }: Channel): ClientUnaryCall {
-    this.figures.sentBytes += this.#request.length;
+    this.sent(this.#request.length);
     const { path, requestSerialize, responseDeserialize } = definitionOf(this.route);
     return client.makeUnaryRequest(
       path,
@@ -119,7 +119,7 @@ export class GrpcUnaryCall extends GrpcCall {
   }
 
   #answered(bytes: Buffer): void {
-    this.figures.receivedBytes += bytes.length;
+    this.received(bytes.length);
     let reply: Reply<unknown>;
     try {
       reply = decodeMessage(this.route.method.responseType, bytes, [], this.route.fullName);
@@ -157,7 +157,7 @@ export class GrpcStreamCall extends GrpcCall implements ClientStream<unknown, un
       if (this.over)
         throw this.#error?.error ?? new GfsError('CANCELLED', `${this.route.fullName} has ended`);
       const bytes = encodeWhole(this.route.method.requestType, message, payload);
-      this.figures.sentBytes += bytes.length;
+      this.sent(bytes.length);
       this.#sending.add(reject);
       this.#up?.write(bytes, (error: Error | null | undefined) => {
         this.#sending.delete(reject);
@@ -220,7 +220,7 @@ export class GrpcStreamCall extends GrpcCall implements ClientStream<unknown, un
 
   #receive(bytes: Buffer): void {
     if (this.over) return;
-    this.figures.receivedBytes += bytes.length;
+    this.received(bytes.length);
     try {
       const answer = decodeMessage(this.route.method.responseType, bytes, [], this.route.fullName);
       this.#inboxBytes += bytes.length;

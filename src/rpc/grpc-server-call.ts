@@ -8,6 +8,7 @@ import type {
 } from '@grpc/grpc-js';
 import type { Bytes } from '../base/bytes.ts';
 import { GfsError } from '../base/errors.ts';
+import { requestIdOf } from '../base/request-ids.ts';
 import type { RequestStreamHandler, ResponseStreamHandler, Route, UnaryHandler } from './contract.ts';
 import { STREAM_WINDOW_BYTES } from './frame-format.ts';
 import { encodeWhole, REQUEST_ID_KEY, statusOfError } from './grpc-wire.ts';
@@ -37,7 +38,7 @@ export class GrpcServerCall extends ServerCall implements ServerStream<unknown, 
     callback: sendUnaryData<Buffer> | undefined,
   ) {
     super(serving, route, {
-      requestId: String(call.metadata.get(REQUEST_ID_KEY)[0] ?? serving.requestIds.next()),
+      requestId: requestIdOf(call.metadata.get(REQUEST_ID_KEY)[0]) ?? serving.env.newRequestId(),
       deadlineLeftMs: leftMs(call.getDeadline(), serving.env.nowMs()),
       peer: call.getPeer(),
     });
@@ -62,7 +63,7 @@ export class GrpcServerCall extends ServerCall implements ServerStream<unknown, 
     return new Promise((resolve, reject) => {
       if (this.over) throw new GfsError('CANCELLED', 'the call has ended');
       const bytes = encodeWhole(this.route.method.responseType, message, payload);
-      this.figures.sentBytes += bytes.length;
+      this.sent(bytes.length);
       this.#sending.add(reject);
       (this.#call as ResponseStream).write(bytes, (error: Error | null | undefined) => {
         this.#sending.delete(reject);
@@ -123,7 +124,7 @@ export class GrpcServerCall extends ServerCall implements ServerStream<unknown, 
   }
 
   #decode(bytes: Buffer): Incoming<unknown> {
-    this.figures.receivedBytes += bytes.length;
+    this.received(bytes.length);
     return decodeMessage(this.route.method.requestType, bytes, [], this.route.fullName);
   }
 
@@ -161,7 +162,7 @@ export class GrpcServerCall extends ServerCall implements ServerStream<unknown, 
         this.#failed(error);
         return;
       }
-      this.figures.sentBytes += bytes.length;
+      this.sent(bytes.length);
       this.#callback?.(null, bytes);
     }
     this.succeed();

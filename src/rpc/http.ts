@@ -1,5 +1,4 @@
 import { createServer, type Server } from 'node:http';
-import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 
 export interface HttpAnswer {
@@ -30,7 +29,7 @@ export function createHttpServer(log: Logger, routes: HttpRoutes = {}): Server {
         response.end(request.method === 'HEAD' ? undefined : body);
       },
       (error: unknown) => {
-        log.error({ url: request.url }, `answering ${request.url} failed: ${messageOf(error)}`);
+        log.error({ url: request.url, error }, 'a request by HTTP could not be answered');
         response.writeHead(500).end();
       },
     );

@@ -4,4 +4,5 @@
 export * from '../gen/gfs/v1/chunkserver.ts';
 export * from '../gen/gfs/v1/common.ts';
 export * from '../gen/gfs/v1/files.ts';
+export * from '../gen/gfs/v1/logs.ts';
 export * from '../gen/gfs/v1/master.ts';

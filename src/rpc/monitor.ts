@@ -13,7 +13,7 @@ const FIRST_MEASURE_MS = 50;
  * does its work yet, or still (503 and why, when it does not). That it runs at all says /healthz, which each port has.
  */
 export class Monitor implements Metrics {
-  /** For `NodeNetwork`, or `serveHttp`. */
+  /** For `NodeNetwork`. */
   readonly routes: HttpRoutes = {
     '/metrics': async () => {
       this.#page ??= this.#open();
@@ -60,10 +60,9 @@ export class Monitor implements Metrics {
   async #open(): Promise<PrometheusPage> {
     const { PrometheusPage } = await import('./prometheus.ts');
     const page = new PrometheusPage((name, error) =>
-      this.#env.log.warn(
-        { figure: name, code: codeOf(error), error: messageOf(error) },
-        'a figure is not known',
-      ),
+      this.#env.log
+        .of('daemon')
+        .warn({ figure: name, code: codeOf(error), error: messageOf(error) }, 'a figure is not known'),
     );
     await this.#env.sleep(FIRST_MEASURE_MS);
     return page;

@@ -11,7 +11,6 @@ import type { HttpRoutes } from './http.ts';
 import { LIMITS_DEFAULT, type Limits } from './limits.ts';
 import type { Connection, Listener, Network, ServiceBinding } from './network.ts';
 import { Port } from './port.ts';
-import { RequestIds } from './request-ids.ts';
 import { Serving } from './serving.ts';
 
 export const TRANSPORTS = ['frames', 'grpc'] as const;
@@ -30,6 +29,8 @@ export interface NodeNetworkOptions {
   readonly metrics?: Metrics | undefined;
   /** Paths beside /healthz that each of its ports answers to HTTP/1.1. */
   readonly http?: HttpRoutes | undefined;
+  /** Served at each of its ports, beside what that was opened for. */
+  readonly services?: readonly ServiceBinding[] | undefined;
 }
 
 /** `Network` over TCP. */
@@ -38,23 +39,32 @@ export class NodeNetwork implements Network {
   readonly #transport: Transport;
   readonly #limits: Limits;
   readonly #deadlines: Deadlines;
-  readonly #requestIds: RequestIds;
   readonly #onBug: (error: unknown) => void;
   readonly #busyPolls: boolean;
   readonly #http: HttpRoutes | undefined;
+  readonly #services: readonly ServiceBinding[];
   readonly #served = new CallFigures();
   readonly #asked = new CallFigures();
 
   constructor(options: NodeNetworkOptions) {
-    const { env, transport, limits, onBug, busyPolls = false, metrics = noMetrics, http } = options;
+    const {
+      env,
+      transport,
+      limits,
+      onBug,
+      busyPolls = false,
+      metrics = noMetrics,
+      http,
+      services = [],
+    } = options;
     this.#env = env;
     this.#transport = transport ?? 'frames';
     this.#limits = { ...LIMITS_DEFAULT, ...limits };
     this.#deadlines = new Deadlines(env);
-    this.#requestIds = new RequestIds(env);
     this.#onBug = onBug ?? (() => undefined);
     this.#busyPolls = busyPolls;
     this.#http = http;
+    this.#services = services;
     metrics.add(this.#served.figures('server', 'from others to this process'));
     metrics.add(this.#asked.figures('client', 'from this process to others'));
   }
@@ -64,8 +74,7 @@ export class NodeNetwork implements Network {
       env: this.#env,
       deadlines: this.#deadlines,
       limits: this.#limits,
-      handlers: new Handlers(services),
-      requestIds: this.#requestIds,
+      handlers: new Handlers([...services, ...this.#services]),
       figures: this.#served,
       onBug: this.#onBug,
       busyPoll: this.#busyPolls ? BusyPoll.orNone(this.#env) : undefined,
@@ -77,7 +86,6 @@ export class NodeNetwork implements Network {
     const parts = {
       env: this.#env,
       deadlines: this.#deadlines,
-      requestIds: this.#requestIds,
       limits: this.#limits,
       figures: this.#asked,
     };

@@ -1,5 +1,4 @@
 import { createServer, type Server, type Socket } from 'node:net';
-import { messageOf } from '../base/errors.ts';
 import { formatAddress } from './address.ts';
 import { bind } from './bind.ts';
 import { FRAME_PREFACE } from './frame-format.ts';
@@ -39,10 +38,8 @@ export class Port implements Listener {
     this.address = address;
     this.#server = server;
     this.#serving = serving;
-    this.#http = createHttpServer(serving.env.log, http);
-    server.on('error', (error) =>
-      serving.env.log.error({ address }, `listening on ${address}: ${error.message}`),
-    );
+    this.#http = createHttpServer(serving.log, http);
+    server.on('error', (error) => serving.log.error({ address, error }, 'no more connections are taken'));
     server.on('connection', (socket) => this.#greet(socket));
   }
 
@@ -79,7 +76,7 @@ export class Port implements Listener {
 
   #greet(socket: Socket): void {
     const peer = formatAddress({ host: socket.remoteAddress ?? 'unknown', port: socket.remotePort ?? 0 });
-    const { env, deadlines, limits } = this.#serving;
+    const { env, deadlines, limits, log } = this.#serving;
     this.#sockets.add(socket);
     socket.on('close', () => this.#sockets.delete(socket));
     // What it means is told by 'close', which follows.
@@ -95,7 +92,7 @@ export class Port implements Listener {
     };
     const refuse = (why: string) => {
       settle();
-      env.log.warn({ peer }, `connection from ${peer} closed: ${why}`);
+      log.warn({ peer, error: why }, 'a connection is closed');
       socket.destroy();
     };
     const onData = (chunk: Buffer) => {
@@ -137,7 +134,7 @@ export class Port implements Listener {
     this.#grpc.then(
       (grpc) => grpc.adopt(socket),
       (error: unknown) => {
-        this.#serving.env.log.error({ peer }, `gRPC cannot be served: ${messageOf(error)}`);
+        this.#serving.log.error({ peer, error }, 'gRPC cannot be served');
         socket.destroy();
       },
     );

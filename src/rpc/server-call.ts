@@ -1,6 +1,7 @@
-import { codeOf, GfsError } from '../base/errors.ts';
-import type { MethodFigures } from './call-figures.ts';
+import { GfsError } from '../base/errors.ts';
+import type { LogFields } from '../base/log.ts';
 import type { Route } from './contract.ts';
+import { CountedCall } from './counted-call.ts';
 import { failureOf } from './failure.ts';
 import type { ServerContext } from './network.ts';
 import type { Serving } from './serving.ts';
@@ -9,14 +10,10 @@ import type { Serving } from './serving.ts';
  * One call as its handler sees it. The signal is made when somebody asks for it: most handlers never do, and an
  * AbortController for each call would cost more than the rest of its frame.
  */
-export class ServerCall implements ServerContext {
-  readonly route: Route;
-  readonly requestId: string;
+export class ServerCall extends CountedCall implements ServerContext {
   readonly deadlineMs: number | undefined;
   readonly peer: string;
   protected readonly serving: Serving;
-  protected readonly figures: MethodFigures;
-  readonly #startMs: number;
   #abort: AbortController | undefined;
   #over: { error: unknown } | 'well' | undefined;
 
@@ -29,14 +26,11 @@ export class ServerCall implements ServerContext {
       peer,
     }: { requestId: string; deadlineLeftMs: number | undefined; peer: string },
   ) {
+    const startMs = serving.env.monotonicMs();
+    super(route, requestId, serving.figures.of(route), startMs);
     this.serving = serving;
-    this.route = route;
-    this.requestId = requestId;
     this.peer = peer;
-    this.figures = serving.figures.of(route);
-    this.figures.begun();
-    this.#startMs = serving.env.monotonicMs();
-    this.deadlineMs = deadlineLeftMs === undefined ? undefined : this.#startMs + deadlineLeftMs;
+    this.deadlineMs = deadlineLeftMs === undefined ? undefined : startMs + deadlineLeftMs;
   }
 
   get signal(): AbortSignal {
@@ -55,6 +49,10 @@ export class ServerCall implements ServerContext {
 
   metadata(_key: string): string | undefined {
     return undefined;
+  }
+
+  protected override get otherEnd(): LogFields {
+    return { peer: this.peer };
   }
 
   /** The deadline has passed: the caller has given up by itself. */
@@ -77,9 +75,9 @@ export class ServerCall implements ServerContext {
   /** What to tell the caller of what the handler threw; undefined: too late. */
   protected failWith(thrown: unknown): GfsError | undefined {
     if (this.#over !== undefined) return undefined;
-    const { env, onBug } = this.serving;
+    const { log, onBug } = this.serving;
     const error = failureOf(thrown, {
-      log: env.log,
+      log,
       requestId: this.requestId,
       method: this.route.fullName,
       onBug,
@@ -94,13 +92,9 @@ export class ServerCall implements ServerContext {
   #finish(outcome: { error: unknown } | 'well'): boolean {
     if (this.#over !== undefined) return false;
     this.#over = outcome;
-    const { env, deadlines } = this.serving;
+    const { env, log, deadlines } = this.serving;
     if (this.#abort !== undefined && this.deadlineMs !== undefined) deadlines.remove(this.deadlineMs, this);
-    const durationMs = env.monotonicMs() - this.#startMs;
-    const code = outcome === 'well' ? 'OK' : codeOf(outcome.error);
-    this.figures.ended(durationMs, code);
-    const { requestId, peer } = this;
-    env.log.debug({ requestId, method: this.route.fullName, peer, durationMs, code }, 'served');
+    this.ended(env, log, outcome === 'well' ? undefined : outcome);
     return true;
   }
 }

@@ -37,7 +37,7 @@ export class ServerStreamCall extends ServerCall implements ServerStream<unknown
       (sizeBytes) => this.#window.taken(sizeBytes),
       () => undefined,
     );
-    this.#sender = new StreamSender(route.method.responseType, this.figures);
+    this.#sender = new StreamSender(route.method.responseType, this);
     this.#sender.start(writer, number);
   }
 
@@ -78,7 +78,7 @@ export class ServerStreamCall extends ServerCall implements ServerStream<unknown
       try {
         const { requestType } = this.route.method;
         const request = decodeMessage(requestType, frame.message, frame.payload, this.route.fullName);
-        this.figures.receivedBytes += messageBytesOf(frame);
+        this.received(messageBytesOf(frame));
         this.#inbox.push(request, frame.sizeBytes);
       } catch (error) {
         this.#inbox.fail(error);
@@ -104,7 +104,7 @@ export class ServerStreamCall extends ServerCall implements ServerStream<unknown
         } else {
           const { message, payload } = answer;
           const encoded = encodeMessage(this.route.method.responseType, message, payload);
-          this.figures.sentBytes += encoded.sizeBytes;
+          this.sent(encoded.sizeBytes);
           this.#session.answer(this.number, encoded);
         }
       } catch (error) {

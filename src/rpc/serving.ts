@@ -1,17 +1,16 @@
 import type { Env } from '../base/env.ts';
+import type { Logger } from '../base/log.ts';
 import type { BusyPoll } from './busy-poll.ts';
 import type { CallFigures } from './call-figures.ts';
 import type { Handlers } from './contract.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Limits } from './limits.ts';
-import type { RequestIds } from './request-ids.ts';
 
 export interface ServingParts {
   readonly env: Env;
   readonly deadlines: Deadlines;
   readonly limits: Limits;
   readonly handlers: Handlers;
-  readonly requestIds: RequestIds;
   readonly figures: CallFigures;
   /** A failed assertion in a handler: the process should end. */
   readonly onBug: (error: unknown) => void;
@@ -24,23 +23,23 @@ export class Serving {
   readonly deadlines: Deadlines;
   readonly limits: Limits;
   readonly handlers: Handlers;
-  readonly requestIds: RequestIds;
   readonly figures: CallFigures;
   readonly onBug: (error: unknown) => void;
   readonly busyPoll: BusyPoll | undefined;
+  readonly log: Logger;
   #running = 0;
   #closing = false;
   #onQuiet: (() => void) | undefined;
 
-  constructor({ env, deadlines, limits, handlers, requestIds, figures, onBug, busyPoll }: ServingParts) {
+  constructor({ env, deadlines, limits, handlers, figures, onBug, busyPoll }: ServingParts) {
     this.env = env;
     this.deadlines = deadlines;
     this.limits = limits;
     this.handlers = handlers;
-    this.requestIds = requestIds;
     this.figures = figures;
     this.onBug = onBug;
     this.busyPoll = busyPoll;
+    this.log = env.log.of('rpc');
   }
 
   /** New calls are refused. */

@@ -16,6 +16,11 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
+/** Is told how much is sent. */
+export interface SentCount {
+  sent(bytes: number): void;
+}
+
 interface Line {
   readonly writer: FrameWriter;
   readonly call: number;
@@ -29,7 +34,7 @@ const SENT: Promise<void> = Promise.resolve();
  */
 export class StreamSender<T> {
   readonly #type: MessageType<T>;
-  readonly #figures: { sentBytes: number };
+  readonly #call: SentCount;
   /** Absent until the connection is there: what is sent before waits. */
   #line: Line | undefined;
   #windowBytes = STREAM_WINDOW_BYTES;
@@ -39,9 +44,9 @@ export class StreamSender<T> {
   #over: { error: unknown } | undefined;
   #drainAsked = false;
 
-  constructor(type: MessageType<T>, figures: { sentBytes: number }) {
+  constructor(type: MessageType<T>, call: SentCount) {
     this.#type = type;
-    this.#figures = figures;
+    this.#call = call;
   }
 
   start(writer: FrameWriter, call: number): void {
@@ -109,7 +114,7 @@ export class StreamSender<T> {
 
   #write({ writer, call }: Line, { message, payload, sizeBytes }: Encoded): Promise<void> {
     this.#windowBytes -= FRAME_HEADER_BYTES + sizeBytes;
-    this.#figures.sentBytes += sizeBytes;
+    this.#call.sent(sizeBytes);
     const head = { kind: KIND_MESSAGE, flags: FLAG_MESSAGE, call };
     if (payload.length === 0) {
       writer.frame(head, message);

@@ -161,10 +161,9 @@ export class ReplicaDirectory implements ReplicaNames {
     } catch (error) {
       if (codeOf(error) !== 'NO_SPACE') throw error;
       const fields = { path: this.path, error: messageOf(error) };
-      this.#env.log.error(
-        fields,
-        'the disk is full: chunks are served, but nothing is written before there is room',
-      );
+      this.#env.log
+        .of('storage')
+        .error(fields, 'the disk is full: chunks are served, but nothing is written before there is room');
     }
   }
 
@@ -174,7 +173,9 @@ export class ReplicaDirectory implements ReplicaNames {
     } catch (error) {
       if (codeOf(error) !== 'NO_SPACE') throw error;
       const fields = { path: this.path, error: messageOf(error) };
-      this.#env.log.warn(fields, 'the disk is full, there is no room to note that all is synced');
+      this.#env.log
+        .of('storage')
+        .warn(fields, 'the disk is full, there is no room to note that all is synced');
     }
   }
 }
@@ -184,7 +185,7 @@ async function findMark(env: Env, disk: Disk, path: string): Promise<FoundMark> 
   const text = await readWhole(disk, `${path}/mark.json`);
   const old = text === undefined ? undefined : parseMark(text);
   if (text !== undefined && old === undefined) {
-    env.log.error({ path }, 'mark.json is damaged: taking it that power was lost');
+    env.log.of('storage').error({ path }, 'mark.json is damaged: taking it that power was lost');
   }
   const bootId = await disk.bootId();
   const clean = old?.clean === true;

@@ -135,7 +135,9 @@ export class ReplicaKeeper {
     const found = await recoverReplica({ place, chunk, epoch, synced, withoutRules });
     if (found === undefined) return false;
     if (found.found !== 'D' && found.found !== 'G') {
-      env.log.warn({ chunk: hex(this.chunk), case: found.found }, 'the log of a chunk had a broken tail');
+      env.log
+        .of('storage')
+        .warn({ chunk: hex(this.chunk), case: found.found }, 'the log of a chunk had a broken tail');
     }
     this.#loaded = { content: found.content, files: found.files };
     this.#publish();
@@ -232,7 +234,7 @@ export class ReplicaKeeper {
     } catch (error) {
       if (this.#broken !== undefined) return;
       const fields = { chunk: hex(this.chunk), error: messageOf(error) };
-      this.#host.env.log.warn(fields, 'the log of a chunk cannot be folded now; it grows on');
+      this.#host.env.log.of('storage').warn(fields, 'the log of a chunk cannot be folded now; it grows on');
       this.#foldFailedAtBytes = this.#loaded?.files.changeBytes ?? 0;
     }
   }

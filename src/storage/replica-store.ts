@@ -278,10 +278,9 @@ export class ReplicaStore {
     try {
       return await (this.#unseen.has(chunk) ? this.#find(chunk) : undefined);
     } catch (error) {
-      this.#env.log.error(
-        { chunk: hex(chunk), error: messageOf(error) },
-        'the files of a replica cannot be used',
-      );
+      this.#env.log
+        .of('storage')
+        .error({ chunk: hex(chunk), error: messageOf(error) }, 'the files of a replica cannot be used');
       // NO_SPACE: of a log that is to be rewritten first; once there is room, the replica is found.
       if (codeOf(error) === 'CORRUPT' || codeOf(error) === 'NO_SPACE') return undefined;
       throw error;
@@ -350,19 +349,21 @@ export class ReplicaStore {
     } catch (error) {
       if (replica.usable) throw error;
       const fields = { chunk: hex(replica.chunk), error: messageOf(error) };
-      this.#env.log.error(fields, 'the files of a replica cannot be used any more');
+      this.#env.log.of('storage').error(fields, 'the files of a replica cannot be used any more');
     }
   }
 
   #noteCorrupt(chunk: number, blockIndex: number): void {
     this.#corruptBlockCount += 1;
-    this.#env.log.error({ chunk: hex(chunk), block: blockIndex }, 'a block does not match its checksum');
+    this.#env.log
+      .of('storage')
+      .error({ chunk: hex(chunk), block: blockIndex }, 'a block does not match its checksum');
     this.#options.onCorrupt?.({ chunk, blockIndex });
   }
 
   #fail(error: unknown): void {
     this.#failed = true;
-    this.#env.log.error({ error: messageOf(error) }, 'the storage of replicas failed');
+    this.#env.log.of('storage').error({ error: messageOf(error) }, 'the storage of replicas failed');
     this.#options.onFatal?.(error);
   }
 

@@ -14,6 +14,7 @@ function world(options: { helps?: boolean; worksMs?: number } = {}) {
   const done: { readonly chunk: number; readonly atS: number }[] = [];
   const chores = new ChunkChores(env, {
     name: 'trying',
+    component: 'repair',
     isWanted: (chunk) => {
       asked.push(chunk);
       return wanted.has(chunk);

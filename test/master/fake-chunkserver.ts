@@ -38,6 +38,8 @@ export class FakeChunkserver {
   /** What it holds; a test may put in what it likes. */
   readonly replicas = new Map<number, ChunkState>();
   readonly records: VersionRecord[] = [];
+  /** Names of the operations for which it was asked about versions, or ordered to record some. */
+  readonly raisedFor = new Set<string>();
   onClone: (() => Promise<void>) | undefined;
   readonly cloned: { record: VersionRecord; source: number }[] = [];
   readonly created: { record: VersionRecord; copy: boolean }[] = [];
@@ -233,12 +235,14 @@ export class FakeChunkserver {
         this.holds(record.chunk, { version: record.version, record, whole: !copy, reconciled: !copy });
         return { message: {} };
       },
-      setVersion: async ({ message: { incarnation, records } }) => {
+      setVersion: async ({ message: { incarnation, records } }, { requestId }) => {
+        this.raisedFor.add(requestId);
         mayRefuse('setVersion');
         if (incarnation !== this.incarnation) throw new GfsError('WRONG_SERVICE', 'another incarnation');
         return { message: { results: records.map((record) => this.#record(record)) } };
       },
-      checkVersion: async ({ message: { chunks } }) => {
+      checkVersion: async ({ message: { chunks } }, { requestId }) => {
+        this.raisedFor.add(requestId);
         mayRefuse('checkVersion');
         await this.onCheckVersion?.();
         const states = chunks.flatMap((chunk) => this.replicas.get(chunk) ?? []);

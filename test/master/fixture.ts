@@ -8,7 +8,7 @@ import { MiB } from '../../src/base/units.ts';
 import type { MasterOptions } from '../../src/master/master-options.ts';
 import { MasterServer } from '../../src/master/master-server.ts';
 import { type Caller, type CommandContext, MasterDefinition } from '../../src/rpc/messages.ts';
-import type { Connection, Method } from '../../src/rpc/network.ts';
+import type { CallOptions, Connection, Method } from '../../src/rpc/network.ts';
 import { NodeNetwork } from '../../src/rpc/node-network.ts';
 import { lmdbMetaStores } from '../../src/storage/meta-store-lmdb.ts';
 import { NodeDisk } from '../../src/storage/node-disk.ts';
@@ -108,9 +108,9 @@ export class Client {
   }
 
   /** Fields that are left out have their zero value. */
-  async call<Req, Res>(method: Method<Req, Res>, request: Partial<Req>): Promise<Res> {
+  async call<Req, Res>(method: Method<Req, Res>, request: Partial<Req>, options?: CallOptions): Promise<Res> {
     const whole = { ...method.requestType.create(), ...request };
-    return (await this.connection.call(method, whole)).message;
+    return (await this.connection.call(method, whole, options)).message;
   }
 
   async open(options: { kernelWalksPaths?: boolean } = {}): Promise<this> {

@@ -45,6 +45,14 @@ test('a client that complains gets a higher version; one that is late only the n
   t.deepEqual([later?.version, later?.primary], [2, extent?.primary]);
 });
 
+test('what a raise asks and orders goes under the name of the operation that waits for it', async (t) => {
+  const { client, servers, inode } = await written(t);
+  for (const server of servers) server.raisedFor.clear();
+  const request = { caller: ROOT, inode, count: 1, fileOffset: 0, forWrite: true, suspectVersion: 1 };
+  await client.call(methods.findChunks, { ...request, forSync: false }, { requestId: 'story' });
+  for (const { raisedFor } of servers) t.deepEqual([...raisedFor], ['story']);
+});
+
 test('many clients that want a primary wait for one raise', async (t) => {
   const { client, inode } = await written(t, { leaseDurationMs: 1 });
   const found = await Promise.all(Array.from({ length: 20 }, () => extentForWrite(client, inode, 1)));

@@ -1,5 +1,5 @@
 import type { Env } from '../../src/base/env.ts';
-import { type LogFields, type Logger, silentLogger } from '../../src/base/log.ts';
+import { type Component, type LogFields, type Logger, silentLogger } from '../../src/base/log.ts';
 import { NodeEnv } from '../../src/base/node-env.ts';
 import { ChunkserverDefinition, MasterDefinition } from '../../src/rpc/messages.ts';
 import type {
@@ -129,6 +129,7 @@ export class TestServices {
 
 /** Lines that a test can look at. */
 export class LogBook implements Logger {
+  readonly debugs = true;
   readonly lines: { level: string; fields: LogFields; message: string }[] = [];
 
   debug(fields: LogFields, message: string): void {
@@ -143,8 +144,11 @@ export class LogBook implements Logger {
   error(fields: LogFields, message: string): void {
     this.lines.push({ level: 'error', fields, message });
   }
-  child(): Logger {
-    return this;
+  of(component: Component): Logger {
+    const line = (level: 'debug' | 'info' | 'warn' | 'error') => (fields: LogFields, message: string) =>
+      this[level]({ component, ...fields }, message);
+    const lines = { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') };
+    return { ...lines, debugs: true, of: (other) => this.of(other) };
   }
   at(level: string): string[] {
     return this.lines.filter((line) => line.level === level).map(({ message }) => message);
@@ -185,7 +189,7 @@ export async function socketPair(
   const services = new TestServices();
   const log = new LogBook();
   const env = new NodeEnv(silentLogger);
-  const server = new NodeNetwork({ ...options, env: new NodeEnv(log) });
+  const server = new NodeNetwork({ limits: options.limits, onBug: options.onBug, env: new NodeEnv(log) });
   const listener = await server.listen('127.0.0.1:0', services.bindings(options.services));
   const connections: Connection[] = [];
   const wires: Wire[] = [];

@@ -63,7 +63,8 @@ test('a figure that cannot be read is left out, and the log says why', async (t)
   t.is(figureIn(families, 'gfs_space_bytes'), undefined);
   t.is(figureIn(families, 'gfs_things'), 1);
   const [line] = log.lines.filter(({ level }) => level === 'warn');
-  t.deepEqual(line?.fields, { figure: 'gfs_space_bytes', code: 'IO_ERROR', error: 'the disk is broken' });
+  const told = { figure: 'gfs_space_bytes', code: 'IO_ERROR', error: 'the disk is broken' };
+  t.deepEqual(line?.fields, { component: 'daemon', ...told });
 });
 
 test('beside its own figures a process shows what Node tells of it', async (t) => {

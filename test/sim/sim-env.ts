@@ -1,5 +1,5 @@
 import type { Env, Timer } from '../../src/base/env.ts';
-import type { LogFields, Logger } from '../../src/base/log.ts';
+import type { Component, LogFields, Logger } from '../../src/base/log.ts';
 import { sleepWith } from '../../src/base/node-env.ts';
 import { hashOf, type Random } from './random.ts';
 import type { Life, Simulation } from './simulation.ts';
@@ -20,6 +20,7 @@ export class SimEnv implements Env, Life {
   /** No two processes agree on where their monotonic clocks begin; comparing them is a bug that shows here. */
   readonly #monotonicZeroMs: number;
   readonly #clockSkewMs: number;
+  #requestCount = 0;
   #alive = true;
   /** What came while the process stands still, in order; undefined: it runs. */
   #waiting: (() => void)[] | undefined;
@@ -32,7 +33,7 @@ export class SimEnv implements Env, Life {
     this.#random = simulation.random.fork(`env ${name}`);
     this.#monotonicZeroMs = this.#random.between(0, 1_000_000);
     this.#clockSkewMs = options.clockSkewMs ?? 0;
-    this.log = tracingLogger(simulation, name, {});
+    this.log = tracingLogger(simulation, name);
   }
 
   get alive(): boolean {
@@ -85,6 +86,11 @@ export class SimEnv implements Env, Life {
     return this.#random.hex(32);
   }
 
+  newRequestId(): string {
+    this.#requestCount += 1;
+    return `${this.name}-${this.#requestCount}`;
+  }
+
   setTimer(delayMs: number, task: () => void): Timer {
     return this.simulation.schedule(delayMs, task, this);
   }
@@ -95,17 +101,19 @@ export class SimEnv implements Env, Life {
 }
 
 /** Log lines are for the reader of the trace; they are made up only while there is one. */
-function tracingLogger(simulation: Simulation, name: string, fixed: LogFields): Logger {
+function tracingLogger(simulation: Simulation, name: string, component?: Component): Logger {
+  const who = component === undefined ? name : `${name} ${component}`;
   const line = (level: string) => (fields: LogFields, message: string) => {
     if (simulation.onTrace === undefined) return;
-    simulation.note(`${name} ${level}: ${message} ${textOf({ ...fixed, ...fields })}`);
+    simulation.note(`${who} ${level}: ${message} ${textOf(fields)}`);
   };
   return {
+    debugs: true,
     debug: line('debug'),
     info: line('info'),
     warn: line('warn'),
     error: line('error'),
-    child: (fields) => tracingLogger(simulation, name, { ...fixed, ...fields }),
+    of: (component) => tracingLogger(simulation, name, component),
   };
 }
 

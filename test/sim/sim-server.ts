@@ -253,7 +253,8 @@ class ServerCall implements ServerContext, ServerStream<unknown, unknown> {
     this.#timer?.cancel();
     const { env } = this.#session.listener;
     const { requestId, peer } = this;
-    env.log.debug({ requestId, method: this.#route.fullName, peer, code: error?.code ?? 'OK' }, 'served');
+    const code = error?.code ?? 'OK';
+    env.log.of('rpc').debug({ requestId, method: this.#route.fullName, peer, code }, 'a call ended');
     this.#session.ended(this);
     this.#error = error;
     if (error !== undefined) this.#abort?.abort(error);

@@ -1,13 +1,13 @@
 import { hostname } from 'node:os';
 import type { Command } from 'commander';
 import { GATEWAY_ADDRESS_DEFAULT } from '../../base/constants.ts';
+import type { LogLevel } from '../../base/log.ts';
 import { type Callers, parseCallers } from '../../gateway/callers.ts';
 import { Gateway } from '../../gateway/gateway.ts';
 import { isLoopback } from '../../rpc/address.ts';
 import { Monitor } from '../../rpc/monitor.ts';
 import { NodeNetwork } from '../../rpc/node-network.ts';
 import { addLogKeys, runDaemon } from '../daemon.ts';
-import type { LogLevel } from '../logger.ts';
 import { addConfigCheck, addKey, parseAddress, UsageError } from '../program.ts';
 import { VERSION } from '../version.ts';
 import { addCommonKeys, type CommonKeys } from './common.ts';
@@ -39,9 +39,15 @@ export function addGateway(gfs: Command): void {
   command.addHelpText('after', '\nExample: gfs gateway --listen 10.0.0.1:7401 --identity 1000:1000');
   command.action(async ({ listen, master, identity, logLevel }: Keys) => {
     const callers = callersOf(listen, identity);
-    await runDaemon('gfs gateway', logLevel, async (env, onFatal) => {
+    await runDaemon('gfs gateway', logLevel, async (env, onFatal, services) => {
       const monitor = new Monitor({ env, version: VERSION });
-      const network = new NodeNetwork({ env, onBug: onFatal, metrics: monitor, http: monitor.routes });
+      const network = new NodeNetwork({
+        env,
+        onBug: onFatal,
+        metrics: monitor,
+        http: monitor.routes,
+        services,
+      });
       const gateway = await Gateway.start({
         env,
         network,

@@ -1,12 +1,13 @@
 import type { Command } from 'commander';
 import { GATEWAY_ADDRESS_DEFAULT, MASTER_ADDRESS_DEFAULT } from '../../base/constants.ts';
 import { GfsError } from '../../base/errors.ts';
+import type { LogLevel } from '../../base/log.ts';
 import { NodeEnv } from '../../base/node-env.ts';
 import { isLoopback } from '../../rpc/address.ts';
 import { TRANSPORTS, type Transport } from '../../rpc/node-network.ts';
 import { addLogKeys } from '../daemon.ts';
 import { addFormatKeys, type FormatKeys } from '../format-keys.ts';
-import { createLogger, type LogLevel } from '../logger.ts';
+import { createLogger } from '../logger.ts';
 import {
   addConfigCheck,
   addConfigFile,

@@ -40,7 +40,8 @@ function world() {
   const timers: (() => void)[] = [];
   const real: Env = new NodeEnv(silentLogger);
   const env: Env = {
-    ...{ nowMs: () => 0, nowMicros: () => 0, monotonicMs: () => 0, random: () => 0, uniqueId: () => '' },
+    ...{ nowMs: () => 0, nowMicros: () => 0, monotonicMs: () => 0, random: () => 0 },
+    ...{ uniqueId: () => '', newRequestId: () => '' },
     log: silentLogger,
     sleep: (delayMs) => real.sleep(delayMs),
     setTimer: (_, task) => {
