@@ -36,8 +36,13 @@ import type {
   Write,
 } from './wire/requests.ts';
 
+/** An operation of the kernel, by its name in all logs, which is made when that is asked for. */
+export interface Asked {
+  readonly requestId?: string | undefined;
+}
+
 /** Who asks, as the kernel says. */
-export interface Caller {
+export interface Caller extends Asked {
   readonly uid: number;
   readonly gid: number;
   /** The calling thread; 0: unknown. */
@@ -72,7 +77,7 @@ export interface Namespace {
   removeDirectory(operation: RemoveDirectory, caller: Caller): Promise<void>;
   rename(operation: Rename, caller: Caller): Promise<void>;
   makeLink(operation: MakeLink, caller: Caller): Promise<Entry>;
-  statFilesystem(): Promise<FilesystemStatistics>;
+  statFilesystem(asked?: Asked): Promise<FilesystemStatistics>;
 }
 
 /** Extended attributes. */
@@ -95,39 +100,39 @@ export interface Files {
   createUnnamed(operation: CreateUnnamed, caller: Caller): Promise<Entry & OpenReply>;
   open(operation: Open, caller: Caller): Promise<OpenReply>;
   /** The buffers stay as they are until the reply was sent, at once after the promise settled. */
-  read(operation: Read): Promise<Bytes>;
+  read(operation: Read, asked?: Asked): Promise<Bytes>;
   /** Resolves to the number of bytes taken. `operation.data` is borrowed, but see `WriteBuffer`. */
-  write(operation: Write, buffer: WriteBuffer): Promise<number>;
+  write(operation: Write, buffer: WriteBuffer, asked?: Asked): Promise<number>;
   /** Whether a flush has nothing to do: then it is not called. Programs wait in it, each time they close a file. */
   isSettled(operation: Flush): boolean;
   /**
    * Somebody closes a descriptor of the open file: the last chance to report what went wrong with its writes. What that
    * owner has locked of the file's bytes is unlocked.
    */
-  flush(operation: Flush): Promise<void>;
-  sync(operation: Sync): Promise<void>;
+  flush(operation: Flush, asked?: Asked): Promise<void>;
+  sync(operation: Sync, asked?: Asked): Promise<void>;
   /** lseek(2) to data or to a hole. */
-  seek(operation: Seek): Promise<number>;
+  seek(operation: Seek, asked?: Asked): Promise<number>;
   /** fallocate(2). */
-  allocate(operation: Allocate): Promise<void>;
+  allocate(operation: Allocate, asked?: Asked): Promise<void>;
   /** copy_file_range(2). Resolves to the number of bytes copied, less than 2^32. */
-  copyRange(operation: CopyRange): Promise<number>;
+  copyRange(operation: CopyRange, asked?: Asked): Promise<number>;
   /** A lock that is in the way; undefined: none is. */
-  getLock(operation: GetLock): Promise<LockReply | undefined>;
+  getLock(operation: GetLock, asked?: Asked): Promise<LockReply | undefined>;
   /**
    * Resolves when it is locked, or unlocked. `signal`: the caller does not wait any more; a lock that was not granted before
    * is not wanted then.
    */
   setLock(operation: SetLock, caller: Caller, signal: AbortSignal): Promise<void>;
   /** The last descriptor is closed; nobody waits for this. What was locked by the open file is unlocked. */
-  release(operation: Release): Promise<void>;
+  release(operation: Release, asked?: Asked): Promise<void>;
 }
 
 /** Listings. */
 export interface Directories {
   openDirectory(operation: OpenDirectory, caller: Caller): Promise<OpenReply>;
   /** Some of the items from `operation.offset` on; none only at the end. Those that do not fit are asked for again. */
-  readDirectory(operation: ReadDirectory): Promise<readonly DirectoryItem[]>;
-  syncDirectory(operation: SyncDirectory): Promise<void>;
+  readDirectory(operation: ReadDirectory, asked?: Asked): Promise<readonly DirectoryItem[]>;
+  syncDirectory(operation: SyncDirectory, asked?: Asked): Promise<void>;
   releaseDirectory(operation: ReleaseDirectory): Promise<void>;
 }

@@ -31,13 +31,16 @@ export class FuseFigures {
     return this.#env.monotonicMs();
   }
 
-  done(kind: Kind, begunMs: number): void {
+  /** How long it took. */
+  done(kind: Kind, begunMs: number): number {
     let durations = this.#durations.get(kind);
     if (durations === undefined) {
       durations = new Durations();
       this.#durations.set(kind, durations);
     }
-    durations.record(this.#env.monotonicMs() - begunMs);
+    const durationMs = this.#env.monotonicMs() - begunMs;
+    durations.record(durationMs);
+    return durationMs;
   }
 
   failed(kind: Kind, errno: number): void {

@@ -95,7 +95,7 @@ export class FuseServer {
     this.#idleFlushes = new IdleFlushes(this.#device.settled);
     this.#answers = new Answers({ device: this.#device, inFlight: this.#inFlight, log });
     this.#performer = new Performer({
-      ...{ device: this.#device, fileSystem, answers: this.#answers, log },
+      ...{ env, device: this.#device, fileSystem, answers: this.#answers, log },
       ...{ lookups: this.#lookups, idleFlushes: this.#idleFlushes, figures: this.#figures },
       flushesReaders: agreement.sharedLocks,
     });

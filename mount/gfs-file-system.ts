@@ -1,5 +1,5 @@
 import type { Bytes } from '../src/base/bytes.ts';
-import type { Caller, FileSystem, WriteBuffer } from './file-system.ts';
+import type { Asked, Caller, FileSystem, WriteBuffer } from './file-system.ts';
 import { tellBareNodes } from './gfs/bare-nodes.ts';
 import { type ContextOptions, createContext, type GfsContext } from './gfs/context.ts';
 import { GfsDirectories } from './gfs/directories.ts';
@@ -74,8 +74,8 @@ export class GfsFileSystem implements FileSystem {
   makeLink(operation: requests.MakeLink, caller: Caller): Promise<Entry> {
     return this.#namespace.makeLink(operation, caller);
   }
-  statFilesystem(): Promise<FilesystemStatistics> {
-    return this.#namespace.statFilesystem();
+  statFilesystem(asked?: Asked): Promise<FilesystemStatistics> {
+    return this.#namespace.statFilesystem(asked);
   }
 
   absentXattr(operation: requests.GetXattr): number | undefined {
@@ -103,48 +103,48 @@ export class GfsFileSystem implements FileSystem {
   open(operation: requests.Open, caller: Caller): Promise<OpenReply> {
     return this.#files.open(operation, caller);
   }
-  read(operation: requests.Read): Promise<Bytes> {
-    return this.#files.read(operation);
+  read(operation: requests.Read, asked?: Asked): Promise<Bytes> {
+    return this.#files.read(operation, asked);
   }
-  write(operation: requests.Write, buffer: WriteBuffer): Promise<number> {
-    return this.#files.write(operation, buffer);
+  write(operation: requests.Write, buffer: WriteBuffer, asked?: Asked): Promise<number> {
+    return this.#files.write(operation, buffer, asked);
   }
   isSettled(operation: requests.Flush): boolean {
     return this.#files.isSettled(operation);
   }
-  flush(operation: requests.Flush): Promise<void> {
-    return this.#files.flush(operation);
+  flush(operation: requests.Flush, asked?: Asked): Promise<void> {
+    return this.#files.flush(operation, asked);
   }
-  sync(operation: requests.Sync): Promise<void> {
-    return this.#files.sync(operation);
+  sync(operation: requests.Sync, asked?: Asked): Promise<void> {
+    return this.#files.sync(operation, asked);
   }
-  seek(operation: requests.Seek): Promise<number> {
-    return this.#files.seek(operation);
+  seek(operation: requests.Seek, asked?: Asked): Promise<number> {
+    return this.#files.seek(operation, asked);
   }
-  allocate(operation: requests.Allocate): Promise<void> {
-    return this.#files.allocate(operation);
+  allocate(operation: requests.Allocate, asked?: Asked): Promise<void> {
+    return this.#files.allocate(operation, asked);
   }
-  copyRange(operation: requests.CopyRange): Promise<number> {
-    return this.#files.copyRange(operation);
+  copyRange(operation: requests.CopyRange, asked?: Asked): Promise<number> {
+    return this.#files.copyRange(operation, asked);
   }
-  getLock(operation: requests.GetLock): Promise<LockReply | undefined> {
-    return this.#files.getLock(operation);
+  getLock(operation: requests.GetLock, asked?: Asked): Promise<LockReply | undefined> {
+    return this.#files.getLock(operation, asked);
   }
   setLock(operation: requests.SetLock, caller: Caller, signal: AbortSignal): Promise<void> {
     return this.#files.setLock(operation, caller, signal);
   }
-  release(operation: requests.Release): Promise<void> {
-    return this.#files.release(operation);
+  release(operation: requests.Release, asked?: Asked): Promise<void> {
+    return this.#files.release(operation, asked);
   }
 
   openDirectory(operation: requests.OpenDirectory, caller: Caller): Promise<OpenReply> {
     return this.#directories.openDirectory(operation, caller);
   }
-  readDirectory(operation: requests.ReadDirectory): Promise<readonly DirectoryItem[]> {
-    return this.#directories.readDirectory(operation);
+  readDirectory(operation: requests.ReadDirectory, asked?: Asked): Promise<readonly DirectoryItem[]> {
+    return this.#directories.readDirectory(operation, asked);
   }
-  syncDirectory(): Promise<void> {
-    return this.#directories.syncDirectory();
+  syncDirectory(operation: requests.SyncDirectory, asked?: Asked): Promise<void> {
+    return this.#directories.syncDirectory(operation, asked);
   }
   releaseDirectory(operation: requests.ReleaseDirectory): Promise<void> {
     return this.#directories.releaseDirectory(operation);

@@ -1,11 +1,13 @@
 import type { FuseDevice } from '../native/index.ts';
 import { AssertionError, unreachable } from '../src/base/assert.ts';
 import { lengthOf, slice } from '../src/base/bytes.ts';
+import type { Env } from '../src/base/env.ts';
 import { codeOf, messageOf } from '../src/base/errors.ts';
-import type { Logger } from '../src/base/log.ts';
+import type { LogFields, Logger } from '../src/base/log.ts';
+import { wholeMicros } from '../src/base/units.ts';
 import type { Answers } from './answers.ts';
 import { EINVAL, EIO, ERANGE, ErrnoError, errnoOf } from './errno.ts';
-import type { Caller, FileSystem } from './file-system.ts';
+import type { Asked, Caller, FileSystem } from './file-system.ts';
 import type { FuseFigures } from './fuse-figures.ts';
 import type { IdleFlushes } from './idle-flushes.ts';
 import type { Waiting } from './in-flight.ts';
@@ -36,6 +38,7 @@ const NODE_OF_NOBODY = 0;
 const NEVER = new AbortController().signal;
 
 interface PerformerParts {
+  readonly env: Env;
   readonly device: FuseDevice;
   readonly fileSystem: FileSystem;
   readonly answers: Answers;
@@ -49,6 +52,7 @@ interface PerformerParts {
 
 /** Has the file system do an operation, and answers it: with what came of it, or with what went wrong. */
 export class Performer {
+  readonly #env: Env;
   readonly #device: FuseDevice;
   readonly #fileSystem: FileSystem;
   readonly #answers: Answers;
@@ -60,7 +64,8 @@ export class Performer {
   #keptCount = 0;
 
   constructor(parts: PerformerParts) {
-    const { device, fileSystem, answers, lookups, idleFlushes, flushesReaders, figures, log } = parts;
+    const { env, device, fileSystem, answers, lookups, idleFlushes, flushesReaders, figures, log } = parts;
+    this.#env = env;
     this.#device = device;
     this.#fileSystem = fileSystem;
     this.#answers = answers;
@@ -73,28 +78,32 @@ export class Performer {
 
   async perform(waiting: Waiting, operation: Operation, caller: Caller, buffer: number): Promise<void> {
     const begunMs = this.#figures.begin();
+    const asked = new NamedCaller(this.#env, caller);
+    let errno = 0;
     try {
-      if (operation.kind === 'write') await this.#performWrite(waiting, operation, buffer);
-      else await this.#perform(waiting, operation, caller);
+      if (operation.kind === 'write') await this.#performWrite(waiting, operation, buffer, asked);
+      else await this.#perform(waiting, operation, asked);
     } catch (error) {
       if (error instanceof AssertionError) throw error;
-      const errno = errnoOf(error);
+      errno = errnoOf(error);
       this.#figures.failed(operation.kind, errno);
-      if (errno === EIO) this.#log.error(describe(operation, error), 'failed');
+      if (errno === EIO)
+        this.#log.error(describe(asked, operation, error), 'what the kernel asked for failed');
       this.#answers.refuse(waiting, errno);
     } finally {
-      this.#figures.done(operation.kind, begunMs);
+      const durationMs = wholeMicros(this.#figures.done(operation.kind, begunMs));
+      if (this.#log.debugs) {
+        const { requestId } = asked;
+        const { kind } = operation;
+        const what = { requestId, operation: kind, node: nodeOf(operation), errno, durationMs };
+        this.#log.debug(what, 'what the kernel asked for is answered');
+      }
     }
   }
 
-  async #perform(
-    waiting: Waiting,
-    operation: Exclude<Operation, Write>,
-    { uid, gid, pid }: Caller,
-  ): Promise<void> {
+  async #perform(waiting: Waiting, operation: Exclude<Operation, Write>, caller: Caller): Promise<void> {
     const fileSystem = this.#fileSystem;
     const { out } = this.#device;
-    const caller = { uid, gid, pid };
     switch (operation.kind) {
       case 'lookup':
         this.#sendEntry(waiting, await fileSystem.lookup(operation, caller));
@@ -123,7 +132,7 @@ export class Performer {
         this.#sendEntry(waiting, await fileSystem.makeLink(operation, caller));
         return;
       case 'statFilesystem': {
-        const statistics = await fileSystem.statFilesystem();
+        const statistics = await fileSystem.statFilesystem(caller);
         this.#answers.send(waiting, writeStatistics(out, OUT_HEADER_BYTES, statistics));
         return;
       }
@@ -155,7 +164,7 @@ export class Performer {
         return;
       }
       case 'read': {
-        const bytes = await fileSystem.read(operation);
+        const bytes = await fileSystem.read(operation, caller);
         const length = lengthOf(bytes);
         const parts = length > operation.size ? slice(bytes, 0, operation.size) : bytes;
         this.#figures.readBytes += Math.min(length, operation.size);
@@ -163,19 +172,22 @@ export class Performer {
         return;
       }
       case 'seek':
-        this.#answers.send(waiting, writeOffset(out, OUT_HEADER_BYTES, await fileSystem.seek(operation)));
+        this.#answers.send(
+          waiting,
+          writeOffset(out, OUT_HEADER_BYTES, await fileSystem.seek(operation, caller)),
+        );
         return;
       case 'copyRange': {
         // The answer to the newer one of the two requests is a u64 in the same place.
-        const count = await fileSystem.copyRange(operation);
+        const count = await fileSystem.copyRange(operation, caller);
         this.#answers.send(waiting, writeWritten(out, OUT_HEADER_BYTES, count));
         return;
       }
       case 'readDirectory':
-        await this.#readDirectory(waiting, operation);
+        await this.#readDirectory(waiting, operation, caller);
         return;
       case 'getLock': {
-        const inTheWay = await fileSystem.getLock(operation);
+        const inTheWay = await fileSystem.getLock(operation, caller);
         this.#answers.send(waiting, writeLock(out, OUT_HEADER_BYTES, inTheWay));
         return;
       }
@@ -196,22 +208,22 @@ export class Performer {
         await fileSystem.removeXattr(operation, caller);
         break;
       case 'flush':
-        await fileSystem.flush(operation);
+        await fileSystem.flush(operation, caller);
         break;
       case 'setLock':
         await fileSystem.setLock(operation, caller, waiting.cancellation?.signal ?? NEVER);
         break;
       case 'sync':
-        await fileSystem.sync(operation);
+        await fileSystem.sync(operation, caller);
         break;
       case 'allocate':
-        await fileSystem.allocate(operation);
+        await fileSystem.allocate(operation, caller);
         break;
       case 'release':
-        await this.#release(operation);
+        await this.#release(operation, caller);
         break;
       case 'syncDirectory':
-        await fileSystem.syncDirectory(operation);
+        await fileSystem.syncDirectory(operation, caller);
         break;
       case 'releaseDirectory':
         await fileSystem.releaseDirectory(operation);
@@ -222,12 +234,12 @@ export class Performer {
     this.#answers.send(waiting, OUT_HEADER_BYTES);
   }
 
-  #release(operation: Release): Promise<void> {
+  #release(operation: Release, asked?: Asked): Promise<void> {
     this.#idleFlushes.released(operation.node, operation.openFile);
-    return this.#fileSystem.release(operation);
+    return this.#fileSystem.release(operation, asked);
   }
 
-  async #performWrite(waiting: Waiting, operation: Write, buffer: number): Promise<void> {
+  async #performWrite(waiting: Waiting, operation: Write, buffer: number, asked: Asked): Promise<void> {
     let kept = false;
     const keep = () => {
       if (kept || this.#keptCount >= BUFFER_COUNT_KEPT_MAX) return undefined;
@@ -239,7 +251,7 @@ export class Performer {
       };
     };
     try {
-      const size = await this.#fileSystem.write(operation, { keep });
+      const size = await this.#fileSystem.write(operation, { keep }, asked);
       this.#figures.writtenBytes += size;
       this.#answers.send(waiting, writeWritten(this.#device.out, OUT_HEADER_BYTES, size));
     } finally {
@@ -247,8 +259,8 @@ export class Performer {
     }
   }
 
-  async #readDirectory(waiting: Waiting, operation: ReadDirectory): Promise<void> {
-    const items = await this.#fileSystem.readDirectory(operation);
+  async #readDirectory(waiting: Waiting, operation: ReadDirectory, asked: Asked): Promise<void> {
+    const items = await this.#fileSystem.readDirectory(operation, asked);
     const { out } = this.#device;
     const limit = Math.min(OUT_HEADER_BYTES + operation.size, out.length);
     const { end, taken } = writeDirectory(out, OUT_HEADER_BYTES, limit, items, operation.withAttributes);
@@ -308,9 +320,36 @@ export class Performer {
   }
 }
 
-function describe(operation: Operation, error: unknown): Record<string, unknown> {
+function describe({ requestId }: Asked, operation: Operation, error: unknown): LogFields {
   const { kind } = operation;
-  const node = 'node' in operation ? operation.node : undefined;
+  const node = nodeOf(operation);
   const bug = codeOf(error) === 'INTERNAL' && error instanceof Error ? { stack: error.stack } : {};
-  return { operation: kind, node, code: codeOf(error), error: messageOf(error), ...bug };
+  return { requestId, operation: kind, node, code: codeOf(error), error: messageOf(error), ...bug };
+}
+
+/** Of what is asked for, where that is a node; of names, the directory's. */
+function nodeOf(operation: Operation): number | undefined {
+  if ('node' in operation) return operation.node;
+  return 'parent' in operation ? operation.parent : undefined;
+}
+
+/** Most operations are answered from what is here, and need no name. */
+class NamedCaller implements Caller {
+  readonly uid: number;
+  readonly gid: number;
+  readonly pid: number;
+  readonly #env: Env;
+  #requestId: string | undefined;
+
+  constructor(env: Env, { uid, gid, pid }: Caller) {
+    this.#env = env;
+    this.uid = uid;
+    this.gid = gid;
+    this.pid = pid;
+  }
+
+  get requestId(): string {
+    this.#requestId ??= this.#env.newRequestId();
+    return this.#requestId;
+  }
 }

@@ -194,7 +194,10 @@ export class NativeServer {
       } catch (error) {
         if (error instanceof AssertionError) throw error;
         const errno = errnoOf(error);
-        if (errno === EIO) this.#log.error({ path, code: codeOf(error), error: messageOf(error) }, 'failed');
+        if (errno === EIO) {
+          const fields = { path, code: codeOf(error), error: messageOf(error) };
+          this.#log.error(fields, 'what the kernel asked for failed');
+        }
         refuse(errno);
         return;
       }

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { Env } from '../../src/base/env.ts';
 import { SECOND_MS } from '../../src/base/units.ts';
 import type { Call, Identity } from '../../src/client/api.ts';
-import type { Caller } from '../file-system.ts';
+import type { Asked, Caller } from '../file-system.ts';
 
 /** A process that joins a group waits so long for it to count; and a thread id that is used again is believed so long. */
 const GROUPS_BELIEVED_MS = 1 * SECOND_MS;
@@ -24,19 +24,35 @@ export class Callers {
   call(caller: Caller): Call | Promise<Call> {
     const { uid, gid, pid } = caller;
     // Root needs no group, and a process of another namespace has no /proc here.
-    if (uid === 0 || pid === 0) return { caller: { uid, gid, groups: [] } };
+    if (uid === 0 || pid === 0) return new CallOf({ uid, gid, groups: [] }, caller);
     const known = this.#known.get(pid);
     if (known?.identity.uid === uid && known.identity.gid === gid) {
-      if (this.#env.monotonicMs() < known.untilMs) return { caller: known.identity };
+      if (this.#env.monotonicMs() < known.untilMs) return new CallOf(known.identity, caller);
     }
     return this.#read(caller);
   }
 
-  async #read({ uid, gid, pid }: Caller): Promise<Call> {
+  async #read(caller: Caller): Promise<Call> {
+    const { uid, gid, pid } = caller;
     const identity = { uid, gid, groups: await groupsOf(pid) };
     if (this.#known.size >= CALLER_COUNT_MAX) this.#known.clear();
     this.#known.set(pid, { identity, untilMs: this.#env.monotonicMs() + GROUPS_BELIEVED_MS });
-    return { caller: identity };
+    return new CallOf(identity, caller);
+  }
+}
+
+/** What goes on to the client: who asks, and for which operation. */
+class CallOf implements Call {
+  readonly caller: Identity;
+  readonly #asked: Asked;
+
+  constructor(caller: Identity, asked: Asked) {
+    this.caller = caller;
+    this.#asked = asked;
+  }
+
+  get requestId(): string | undefined {
+    return this.#asked.requestId;
   }
 }
 

@@ -1,6 +1,6 @@
 import { must } from '../../src/base/assert.ts';
 import { inodeId } from '../../src/base/ids.ts';
-import type { Caller, Directories } from '../file-system.ts';
+import type { Asked, Caller, Directories } from '../file-system.ts';
 import type { DirectoryItem } from '../wire/directory.ts';
 import type { OpenReply } from '../wire/replies.ts';
 import type * as requests from '../wire/requests.ts';
@@ -33,16 +33,16 @@ export class GfsDirectories implements Directories {
     return { openFile: this.#lastNumber, flags: 0 };
   }
 
-  async readDirectory(operation: requests.ReadDirectory): Promise<readonly DirectoryItem[]> {
+  async readDirectory(operation: requests.ReadDirectory, asked?: Asked): Promise<readonly DirectoryItem[]> {
     const { node, openFile, flags } = operation;
     const reader = must(this.#readers.get(openFile), `the kernel has open directory ${openFile} from us`);
-    const items = await reader.read(operation);
+    const items = await reader.read(operation, asked);
     if (this.#context.reads.directory(node, flags)) this.#context.ready.drop(inodeId(node));
     return items;
   }
 
-  async syncDirectory(): Promise<void> {
-    await this.#context.client.syncNames();
+  async syncDirectory(_operation: requests.SyncDirectory, asked?: Asked): Promise<void> {
+    await this.#context.client.syncNames(asked);
   }
 
   async releaseDirectory({ openFile }: requests.ReleaseDirectory): Promise<void> {

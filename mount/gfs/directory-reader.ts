@@ -4,6 +4,7 @@ import { Mutex } from '../../src/base/mutex.ts';
 import { SECOND_MS } from '../../src/base/units.ts';
 import type { Call } from '../../src/client/api.ts';
 import type { Attributes, DirectoryEntry } from '../../src/rpc/messages.ts';
+import type { Asked } from '../file-system.ts';
 import { type DirectoryItem, itemCountMax } from '../wire/directory.ts';
 import { TYPE } from '../wire/numbers.ts';
 import type { ReadDirectory } from '../wire/requests.ts';
@@ -36,6 +37,8 @@ export class DirectoryReader {
   readonly #call: Call;
   /** The kernel reads one after another; a read that it gave up may still be on its way. */
   readonly #mutex = new Mutex();
+  /** The read that is under way, or was the last one. */
+  #asked: Asked | undefined;
   /** The name before each offset; its number counts from the last of the dots. */
   #names = new ListedNames();
   #page: Page | undefined;
@@ -49,9 +52,10 @@ export class DirectoryReader {
   }
 
   /** What is known to come after an offset: at least one item, unless the directory ends there. */
-  read({ offset, size, withAttributes }: Wanted): Promise<readonly DirectoryItem[]> {
+  read({ offset, size, withAttributes }: Wanted, asked?: Asked): Promise<readonly DirectoryItem[]> {
     const countMax = itemCountMax(size, withAttributes);
     return this.#mutex.run(async () => {
+      this.#asked = asked;
       // From the start (again): what was listed before does not count any more.
       if (offset === 0) this.#page = await this.#firstPage(withAttributes);
       let index = this.#page?.indexOf(offset);
@@ -122,7 +126,10 @@ export class DirectoryReader {
     const options = { limit: countMax, withAttributes, ...(after === undefined ? {} : { after }) };
     // Taken before the question: what changes while it is answered may or may not be in the answer.
     const init = { countMax, fetchedMs: env.monotonicMs(), changesUntil: changes.now() };
-    const listed = client.list(this.#directory, options, this.#call);
+    const listed = client.list(this.#directory, options, {
+      ...this.#call,
+      requestId: this.#asked?.requestId,
+    });
     return { ...(await removed.entries(this.#directory, listed, NOTHING_LEFT)), ...init };
   }
 

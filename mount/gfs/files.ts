@@ -6,7 +6,7 @@ import { KiB } from '../../src/base/units.ts';
 import type { Allocation, GfsFile, LockRequest, OpenedFile, OpenMode } from '../../src/client/api.ts';
 import { PAGE_BYTES as BYTES_AT_HAND } from '../../src/client/block-cache.ts';
 import { ENXIO, ErrnoError } from '../errno.ts';
-import type { Caller, Files, WriteBuffer } from '../file-system.ts';
+import type { Asked, Caller, Files, WriteBuffer } from '../file-system.ts';
 import { FALLOCATE, FOPEN, OPEN, SEEK_DATA } from '../wire/numbers.ts';
 import type { Entry, LockReply, OpenReply } from '../wire/replies.ts';
 import type * as requests from '../wire/requests.ts';
@@ -87,8 +87,8 @@ export class GfsFiles implements Files {
     return reply;
   }
 
-  async read({ node, openFile, offset, size, flags }: requests.Read): Promise<Bytes> {
-    const bytes = await this.#context.openFiles.get(openFile).file.read(offset, size);
+  async read({ node, openFile, offset, size, flags }: requests.Read, asked?: Asked): Promise<Bytes> {
+    const bytes = await this.#context.openFiles.get(openFile).file.read(offset, size, asked);
     this.#paged.add(node);
     this.#context.reads.file(node, flags);
     return bytes;
@@ -105,21 +105,21 @@ export class GfsFiles implements Files {
     return { openFile, flags };
   }
 
-  async write(operation: requests.Write, buffer: WriteBuffer): Promise<number> {
+  async write(operation: requests.Write, buffer: WriteBuffer, asked?: Asked): Promise<number> {
     const { node, openFile, offset, flags, dropsSetIds, data } = operation;
     const { file } = this.#context.openFiles.get(openFile);
     try {
-      const dropping = dropsSetIds ? file.dropSetIds() : undefined;
+      const dropping = dropsSetIds ? file.dropSetIds(asked) : undefined;
       if (dropping !== undefined) {
         await dropping;
         this.#context.belief.modeMayHaveChanged(inodeId(node));
       }
       // Where the end is only the primary of the last chunk knows; what the kernel believes does not count.
-      if (flags & OPEN.APPEND) return await this.#append(file, data);
+      if (flags & OPEN.APPEND) return await this.#append(file, data, asked);
       if (hasWholePage(offset, data.length)) this.#paged.add(node);
       const release = data.length < KEPT_BYTES_MIN ? undefined : buffer.keep();
-      if (release === undefined) await file.write(offset, [data]);
-      else await file.writeTaken(offset, [data], release);
+      if (release === undefined) await file.write(offset, [data], asked);
+      else await file.writeTaken(offset, [data], release, asked);
       return data.length;
     } finally {
       this.#context.changes.note(node);
@@ -127,13 +127,13 @@ export class GfsFiles implements Files {
   }
 
   /** As one record, or as several where chunks are too small for that. Tells how far it came, if it came anywhere. */
-  async #append(file: GfsFile, data: Buffer): Promise<number> {
+  async #append(file: GfsFile, data: Buffer, asked: Asked | undefined): Promise<number> {
     const lengthMax = recordBytesMax(this.#context.client.chunkSizeBytes);
     let done = 0;
     while (done < data.length) {
       const record = data.subarray(done, done + lengthMax);
       try {
-        await file.append([record]);
+        await file.append([record], asked);
       } catch (error) {
         if (done === 0) throw error;
         break;
@@ -147,72 +147,73 @@ export class GfsFiles implements Files {
     return this.#context.openFiles.get(openFile).file.isSettled({ kind: 'range', owner: lockOwner });
   }
 
-  async flush({ openFile, lockOwner }: requests.Flush): Promise<void> {
+  async flush({ openFile, lockOwner }: requests.Flush, asked?: Asked): Promise<void> {
     const { file, writable } = this.#context.openFiles.get(openFile);
     try {
-      if (writable) await file.flush();
+      if (writable) await file.flush(asked);
     } finally {
-      await file.unlock({ kind: 'range', owner: lockOwner });
+      await file.unlock({ kind: 'range', owner: lockOwner }, asked);
     }
   }
 
-  async getLock({ openFile, lock }: requests.GetLock): Promise<LockReply | undefined> {
-    return await this.#context.openFiles.get(openFile).file.conflictingLock(requestOf(lock));
+  async getLock({ openFile, lock }: requests.GetLock, asked?: Asked): Promise<LockReply | undefined> {
+    return await this.#context.openFiles.get(openFile).file.conflictingLock(requestOf(lock), asked);
   }
 
   async setLock(
     { node, openFile, lock, wait }: requests.SetLock,
-    { pid }: Caller,
+    caller: Caller,
     signal: AbortSignal,
   ): Promise<void> {
     const { file } = this.#context.openFiles.get(openFile);
     if (lock.type === 'none') {
-      await file.unlock(requestOf(lock));
+      await file.unlock(requestOf(lock), caller);
       return;
     }
     // Locks of open files look like those of processes, and several threads may use one: none of them waits for another.
-    const ownerWaits = wait && !lock.flock && !(await waitsForOpenFileLock(pid));
-    const { changed } = await file.lock({ ...requestOf(lock), wait, ownerWaits }, { signal });
+    const ownerWaits = wait && !lock.flock && !(await waitsForOpenFileLock(caller.pid));
+    const { requestId } = caller;
+    const { changed } = await file.lock({ ...requestOf(lock), wait, ownerWaits }, { signal, requestId });
     // What others wrote before they unlocked is to be read, also through pages that the kernel has.
     try {
       await this.#context.belief.upToDate(node, changed);
     } catch (error) {
-      await file.unlock(requestOf(lock));
+      await file.unlock(requestOf(lock), caller);
       throw error;
     }
   }
 
   /** Also by a descriptor that may only read: sync(1) opens a file like that to have others' writes on the disks. */
-  async sync({ openFile }: requests.Sync): Promise<void> {
-    await this.#context.openFiles.get(openFile).file.sync();
+  async sync({ openFile }: requests.Sync, asked?: Asked): Promise<void> {
+    await this.#context.openFiles.get(openFile).file.sync(asked);
   }
 
-  async seek({ openFile, offset, whence }: requests.Seek): Promise<number> {
+  async seek({ openFile, offset, whence }: requests.Seek, asked?: Asked): Promise<number> {
     const { openFiles, belief } = this.#context;
     const { file, node } = openFiles.get(openFile);
     // The kernel does not send them by itself before it asks, and whoever copies what is said to be a hole leaves it out.
     if (openFiles.mayHaveDirtyPages(node)) await belief.upToDate(node, true);
-    const found = await file.seek(offset, whence === SEEK_DATA ? 'data' : 'hole');
+    const found = await file.seek(offset, whence === SEEK_DATA ? 'data' : 'hole', asked);
     if (found !== undefined) return found;
     throw new ErrnoError(ENXIO, `there is nothing to find from ${offset} on`);
   }
 
-  async allocate({ node, openFile, offset, length, mode }: requests.Allocate): Promise<void> {
+  async allocate({ node, openFile, offset, length, mode }: requests.Allocate, asked?: Asked): Promise<void> {
     const { file } = this.#context.openFiles.get(openFile);
     try {
-      await file.allocate(offset, length, allocationOf(mode));
+      await file.allocate(offset, length, allocationOf(mode), asked);
     } finally {
       this.#context.changes.note(node);
     }
   }
 
-  async copyRange({ openFile, offset, target, length }: requests.CopyRange): Promise<number> {
+  async copyRange({ openFile, offset, target, length }: requests.CopyRange, asked?: Asked): Promise<number> {
     const { openFiles, changes, reads } = this.#context;
     const { file: source, node, flags } = openFiles.get(openFile);
     const { file } = openFiles.get(target.openFile);
     try {
       const range = { sourceOffset: offset, fileOffset: target.offset, length };
-      const copied = await file.copyFrom(source, range);
+      const copied = await file.copyFrom(source, range, asked);
       if (copied > 0) reads.file(node, flags);
       return copied;
     } finally {
@@ -220,8 +221,8 @@ export class GfsFiles implements Files {
     }
   }
 
-  async release({ openFile }: requests.Release): Promise<void> {
-    await this.#context.openFiles.remove(openFile).file.close();
+  async release({ openFile }: requests.Release, asked?: Asked): Promise<void> {
+    await this.#context.openFiles.remove(openFile).file.close(asked);
   }
 
   /** The kernel knows it no more, nor has it pages of it. */

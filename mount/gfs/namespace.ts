@@ -4,7 +4,7 @@ import type { AttributeChanges, Call, GfsClient, NodeDescription } from '../../s
 import { mayNameNobody } from '../../src/core/metadata/permissions.ts';
 import { timeOfMicros } from '../../src/core/metadata/times.ts';
 import { type Attributes, FileType } from '../../src/rpc/messages.ts';
-import type { Caller, Namespace } from '../file-system.ts';
+import type { Asked, Caller, Namespace } from '../file-system.ts';
 import { RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT } from '../wire/numbers.ts';
 import type { Entry, FilesystemStatistics, TimedAttributes } from '../wire/replies.ts';
 import type * as requests from '../wire/requests.ts';
@@ -70,8 +70,8 @@ export class GfsNamespace implements Namespace {
     // First the set-id bits that a kernel takes with it which does not leave them to us (before 5.11): after the truncation they
     // would be gone, and nothing left to be allowed.
     if (Object.keys(changes).length > 0) await this.#client.setAttributes(inode, changes, call);
-    await file.truncate(size);
-    return await file.attributes();
+    await file.truncate(size, call);
+    return await file.attributes(call);
   }
 
   /**
@@ -124,28 +124,27 @@ export class GfsNamespace implements Namespace {
     const regular = { mode: permissionBits(mode), umask, exclusive: true };
     const asked = this.#context.belief.asking();
     const { file, attributes } = await this.#client.create(inodeId(parent), name, regular, call);
-    await file.close();
+    await file.close(call);
     this.#context.ready.changed(inodeId(parent));
     return this.#entry(attributes, asked, parent, name);
   }
 
   async unlink({ parent, name }: requests.Unlink, caller: Caller): Promise<void> {
     const directory = inodeId(parent);
-    await this.#removed(directory, await this.#client.unlink(directory, name, await this.#call(caller)));
+    const call = await this.#call(caller);
+    await this.#removed(directory, await this.#client.unlink(directory, name, call), call);
   }
 
   async removeDirectory({ parent, name }: requests.RemoveDirectory, caller: Caller): Promise<void> {
     const directory = inodeId(parent);
-    await this.#removed(
-      directory,
-      await this.#client.removeDirectory(directory, name, await this.#call(caller)),
-    );
+    const call = await this.#call(caller);
+    await this.#removed(directory, await this.#client.removeDirectory(directory, name, call), call);
   }
 
-  async #removed(directory: InodeId, gone: Attributes | undefined): Promise<void> {
+  async #removed(directory: InodeId, gone: Attributes | undefined, asked: Asked): Promise<void> {
     const { removed, ready, syncsNames } = this.#context;
     removed.add(gone);
-    if (syncsNames) await this.#client.syncNames();
+    if (syncsNames) await this.#client.syncNames(asked);
     ready.changed(directory);
   }
 
@@ -179,8 +178,8 @@ export class GfsNamespace implements Namespace {
     return this.#entry(attributes, asked, newParent, newName);
   }
 
-  async statFilesystem(): Promise<FilesystemStatistics> {
-    const statistics = await this.#client.statFilesystem();
+  async statFilesystem(asked?: Asked): Promise<FilesystemStatistics> {
+    const statistics = await this.#client.statFilesystem(asked);
     return {
       totalBytes: statistics.totalBytes,
       freeBytes: statistics.freeBytes,

@@ -29,7 +29,7 @@ export async function accuseUntilOver(
   const { env, evict } = parts;
   const { accused, code, version } = accusation;
   const fields = { chunk: hex(accusation.chunk), version, accused, code };
-  env.log.warn(fields, 'a member does not do as ordered: the master is asked to evict it');
+  env.log.of('primary').warn(fields, 'a member does not do as ordered: the master is asked to evict it');
   for (let attempt = 0; !signal.aborted; attempt += 1) {
     try {
       await evict(accusation, signal);

@@ -80,7 +80,7 @@ export class HeldChunk {
     return this.#orders;
   }
 
-  syncRounds(sync: () => Promise<void>): Rounds<void> {
+  syncRounds(sync: (requestId: string) => Promise<void>): Rounds<void> {
     if (this.#syncRounds?.version !== this.version) {
       this.#syncRounds = { version: this.version, rounds: new Rounds(sync) };
     }

@@ -5,6 +5,7 @@ import { CHECKSUM_BLOCK_BYTES, MUTATION_BYTES_MAX } from '../base/constants.ts';
 import { backoffMs, type Env } from '../base/env.ts';
 import { codeOf, type ErrorCode, GfsError, messageOf } from '../base/errors.ts';
 import { hex } from '../base/ids.ts';
+import { joinedRequestIds } from '../base/request-ids.ts';
 import type { TaskGroup } from '../base/task-group.ts';
 import { SECOND_MS } from '../base/units.ts';
 import {
@@ -165,12 +166,12 @@ export class Lesson {
   }
 
   /** Resolves when a learner that may be a member by now has said that it is not (P22). */
-  async confirmVersion(): Promise<void> {
+  async confirmVersion(requestId: string): Promise<void> {
     if (!this.#asked || this.#over) return;
     const { env, record } = this.#options;
     const { chunk, version } = record;
     const deadlineMs = env.monotonicMs() + CONFIRM_MS_MAX;
-    const reply = await this.#connection.call(checkVersion, { chunks: [chunk] }, { deadlineMs });
+    const reply = await this.#connection.call(checkVersion, { chunks: [chunk] }, { deadlineMs, requestId });
     const [state] = reply.message.chunks;
     if (state === undefined) throw noSuchChunk(chunk);
     if (state.version !== version) throw wrongVersion(chunk, state.version, version);
@@ -289,16 +290,17 @@ export class Lesson {
     const batch = this.#takeBatch();
     const [first] = batch;
     const { chunk, version } = record;
+    const requestId = joinedRequestIds(batch.map((order) => order.requestId));
     const isPushed = first !== undefined && lengthOf(first.bytes) > MUTATION_BYTES_MAX;
     if (isPushed) {
       const deadlineMs = env.monotonicMs() + PATIENT_CALL_MS_MAX;
-      await pushData(this.#connection, { chunk, version }, first, { deadlineMs, signal });
+      await pushData(this.#connection, { chunk, version }, first, { deadlineMs, signal, requestId });
     }
     // What clients pushed, they pushed to members only.
     const orders = batch.map(({ message }) => (isPushed ? message : { ...message, pushId: undefined }));
     const payload = isPushed ? NO_BYTES : batch.flatMap(({ bytes }) => bytes);
     const serial = first?.message.serial ?? 0;
-    await this.#call(serial, { $case: 'orders', value: { orders } }, payload);
+    await this.#call(serial, { $case: 'orders', value: { orders } }, payload, requestId);
     for (const { message, bytes } of batch) {
       this.#waitingBytes -= lengthOf(bytes);
       this.#learner.applied(message.serial);
@@ -353,7 +355,7 @@ export class Lesson {
     this.#wake = () => undefined;
   }
 
-  async #call(serial: number, step: LearnRequest['step'], payload: Bytes = NO_BYTES) {
+  async #call(serial: number, step: LearnRequest['step'], payload: Bytes = NO_BYTES, requestId?: string) {
     const { env, signal, record } = this.#options;
     const request = {
       chunk: record.chunk,
@@ -363,7 +365,8 @@ export class Lesson {
       step,
       payload: NO_PAYLOAD,
     };
-    return (await callPatiently(env, this.#connection, learn, request, { signal, payload })).message;
+    const options = { signal, payload, requestId };
+    return (await callPatiently(env, this.#connection, learn, request, options)).message;
   }
 
   /** Before a version is active, its primary holds what it will hold before the first order. */

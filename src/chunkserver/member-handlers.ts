@@ -49,14 +49,14 @@ export function memberHandlers(parts: ServerParts): Pick<ChunkserverHandlers, Me
       return { message: { chunkLength: held.replica.state.length } };
     },
 
-    sync: async ({ message }) => {
+    sync: async ({ message }, { requestId }) => {
       const held = await heldAt(parts, message.chunk, message.version);
       if (message.replicaOnly) {
         mustBeWhole(held);
         await held.replica.sync();
       } else {
         mustHaveKept(held, message.acknowledgedVersion);
-        await syncMembers(parts, held);
+        await syncMembers(parts, held, requestId);
       }
       held.checkVersion(message.version);
       return { message: { serial: held.replica.state.stream.nextSerial } };
@@ -210,13 +210,13 @@ function mustHaveKept({ chunk, replica }: HeldChunk, acknowledgedVersion: number
  * Syncs all members (P14). It needs the version's reconciled primary but not its lease: what was acknowledged under this
  * version is applied on all members, and each that is still at this version puts it on its disk.
  */
-async function syncMembers(parts: ServerParts, held: HeldChunk): Promise<void> {
+async function syncMembers(parts: ServerParts, held: HeldChunk, asker: string): Promise<void> {
   const { record, standing } = held.replica.state;
   if (record.primary !== parts.self() || standing === 'restarted') throw notPrimary(held);
   if (standing !== 'reconciled')
     throw new GfsError('NOT_READY', `chunk ${hex(held.chunk)} is being reconciled`);
   const { sync } = ChunkserverDefinition.methods;
-  const rounds = held.syncRounds(async () => {
+  const rounds = held.syncRounds(async (requestId) => {
     const request = {
       chunk: record.chunk,
       version: record.version,
@@ -235,7 +235,7 @@ async function syncMembers(parts: ServerParts, held: HeldChunk): Promise<void> {
         const peer = parts.peers.at(address);
         try {
           await watched(parts.env, { probe: probeOf(peer) }, (signal) =>
-            peer.call(sync, request, { deadlineMs, signal }),
+            peer.call(sync, request, { deadlineMs, signal, requestId }),
           );
         } catch (error) {
           role?.accuse(server, error);
@@ -250,7 +250,7 @@ async function syncMembers(parts: ServerParts, held: HeldChunk): Promise<void> {
       cause: failed.reason,
     });
   });
-  await rounds.join();
+  await rounds.join(asker);
 }
 
 const nothing = () => undefined;

@@ -24,7 +24,7 @@ const SETTLE_MS_MAX = 8 * SECOND_MS;
 
 export function mutateHandlers(parts: ServerParts): Pick<ChunkserverHandlers, 'mutate'> {
   return {
-    mutate: async (incoming) => {
+    mutate: async (incoming, { requestId }) => {
       const { message } = incoming;
       const kind = kindOf(message);
       const { chunk, version, writer, number, chunkOffset } = message;
@@ -50,7 +50,7 @@ export function mutateHandlers(parts: ServerParts): Pick<ChunkserverHandlers, 'm
         const merges = kind === 'write' || kind === 'zero';
         const mended = merges && held ? mendMerged(parts.mender, held.replica, request) : undefined;
         if (mended !== undefined) await mended;
-        return { message: answered(parts, message, await role.mutate(request, data)) };
+        return { message: answered(parts, message, await role.mutate(request, data, requestId)) };
       } catch (error) {
         release();
         throw error;

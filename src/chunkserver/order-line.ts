@@ -4,6 +4,7 @@ import { checksumsOf } from '../base/crc.ts';
 import type { Env } from '../base/env.ts';
 import { codeOf } from '../base/errors.ts';
 import { pushPieces } from '../base/pieces.ts';
+import { joinedRequestIds } from '../base/request-ids.ts';
 import { KiB, SECOND_MS } from '../base/units.ts';
 import type { Order as CoreOrder, MutationRequest } from '../core/primary.ts';
 import {
@@ -39,6 +40,8 @@ export interface MutationData {
 export interface OrderInFlight {
   readonly message: Order;
   readonly bytes: Bytes;
+  /** Of the mutation. */
+  readonly requestId: string;
 }
 
 export interface OrderLineOptions {
@@ -109,14 +112,16 @@ export class OrderLine {
   }
 
   /** The member lost what was pushed (P11): this time the data goes with the order, or right before it. */
-  async #applyWithData({ message, bytes }: OrderInFlight): Promise<void> {
+  async #applyWithData({ message, bytes, requestId }: OrderInFlight): Promise<void> {
     if (message.length <= MUTATION_BYTES_MAX) {
-      await this.#call([{ message: { ...message, pushId: undefined }, bytes }]);
+      await this.#call([{ message: { ...message, pushId: undefined }, bytes, requestId }]);
       return;
     }
     const { chunk, version } = this.#options.request([]);
-    await pushData(this.#options.connection, { chunk, version }, { message, bytes }, this.#callOptions());
-    await this.#call([{ message, bytes }]);
+    const order = { message, bytes, requestId };
+    const options = { ...this.#callOptions(), requestId };
+    await pushData(this.#options.connection, { chunk, version }, order, options);
+    await this.#call([order]);
   }
 
   async #call(orders: readonly OrderInFlight[]): Promise<void> {
@@ -125,7 +130,8 @@ export class OrderLine {
     const payload = !inline ? NO_BYTES : orders.length === 1 ? first?.bytes : orders.flatMap(bytesOf);
     const request = this.#options.request(orders.map(({ message }) => message));
     const { apply } = ChunkserverDefinition.methods;
-    await this.#options.connection.call(apply, request, { payload, ...this.#callOptions() });
+    const requestId = orders.length === 1 ? first?.requestId : joinedRequestIds(orders.map(requestIdOf));
+    await this.#options.connection.call(apply, request, { payload, requestId, ...this.#callOptions() });
   }
 
   #takeBatch(): OrderInFlight[] {
@@ -154,7 +160,7 @@ export async function pushData(
   connection: Connection,
   { chunk, version }: { readonly chunk: number; readonly version: number },
   { message, bytes }: OrderInFlight,
-  options: { readonly deadlineMs: number; readonly signal?: AbortSignal },
+  options: { readonly deadlineMs: number; readonly signal?: AbortSignal; readonly requestId?: string },
 ): Promise<void> {
   const { chunkOffset, length, pushId } = message;
   const stream = connection.stream(ChunkserverDefinition.methods.push, options);
@@ -191,3 +197,4 @@ const WIRE_KINDS = {
   seal: MutationKind.MUTATION_KIND_SEAL,
 } as const;
 const bytesOf = ({ bytes }: OrderInFlight) => bytes;
+const requestIdOf = ({ requestId }: OrderInFlight) => requestId;

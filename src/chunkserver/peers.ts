@@ -1,4 +1,3 @@
-import type { Bytes } from '../base/bytes.ts';
 import type { Env } from '../base/env.ts';
 import { GfsError } from '../base/errors.ts';
 import { SECOND_MS } from '../base/units.ts';
@@ -47,10 +46,10 @@ export function callPatiently<Req, Res>(
   connection: Connection,
   method: Method<Req, Res>,
   request: Req,
-  { signal, payload }: { readonly signal: AbortSignal; readonly payload?: Bytes | undefined },
+  { signal, ...more }: Pick<CallOptions, 'payload' | 'requestId'> & { readonly signal: AbortSignal },
 ): Promise<Reply<Res>> {
   return watched(env, { signal, probe: probeOf(connection) }, (whileThere) => {
     const deadlineMs = env.monotonicMs() + PATIENT_CALL_MS_MAX;
-    return connection.call(method, request, { deadlineMs, signal: whileThere, payload });
+    return connection.call(method, request, { deadlineMs, signal: whileThere, ...more });
   });
 }

@@ -107,7 +107,7 @@ export class PrimaryRole {
       committed: (serials) => this.#committedNow(serials),
       leaveOut: (server, error) => this.accuse(server, error),
     });
-    this.#lengthRounds = new Rounds(() => this.#confirmVersion());
+    this.#lengthRounds = new Rounds((requestId) => this.#confirmVersion(requestId));
     this.#usedMs = parts.env.monotonicMs();
     this.#leaseEndsMs = this.#usedMs + LEASE_DURATION_MS;
     this.#over = new Promise((resolve) => {
@@ -181,12 +181,12 @@ export class PrimaryRole {
   }
 
   /** Resolves when all members applied it, and all before it. */
-  async mutate(request: MutationRequest, data: MutationData): Promise<MutationAnswer> {
+  async mutate(request: MutationRequest, data: MutationData, requestId: string): Promise<MutationAnswer> {
     const primary = this.#primary();
     const admission = unwrap(primary.admit(request, this.record.version));
     this.#used();
     if (admission.kind === 'order') {
-      const flight = this.#fly(admission.order, request, data);
+      const flight = this.#fly(admission.order, request, data, requestId);
       await flight.promise;
       return { ...admission.answer, zeroedBytes: flight.zeroedBytes };
     }
@@ -233,7 +233,7 @@ export class PrimaryRole {
     if (sealed || !endsWithin(length, blockIndex)) return;
     const { chunk } = this.record;
     this.#parts.tasks.run(() =>
-      this.mutate(SEAL, NO_DATA).catch((error: unknown) => {
+      this.mutate(SEAL, NO_DATA, this.#parts.env.newRequestId()).catch((error: unknown) => {
         const fields = { chunk: hex(chunk), code: codeOf(error) };
         this.#parts.env.log.of('primary').info(fields, 'a chunk with a lost block is not sealed yet');
       }),
@@ -241,9 +241,9 @@ export class PrimaryRole {
   }
 
   /** The length that all members have, confirmed by each since the question was asked (P22). */
-  async confirmedLength(): Promise<{ length: number; sealed: boolean }> {
+  async confirmedLength(requestId: string): Promise<{ length: number; sealed: boolean }> {
     this.#primary();
-    await this.#lengthRounds.join();
+    await this.#lengthRounds.join(requestId);
     const primary = this.#primary();
     return { length: primary.visibleLength(this.#replica.state.length), sealed: this.#replica.state.sealed };
   }
@@ -398,14 +398,14 @@ export class PrimaryRole {
   }
 
   /** By all members, and by a learner that the master may have made one. */
-  async #confirmVersion(): Promise<void> {
+  async #confirmVersion(requestId: string): Promise<void> {
     await Promise.all([
-      this.#secondaries.confirmVersion(() => this.#first !== undefined),
-      this.#teaching.confirmVersion(),
+      this.#secondaries.confirmVersion(() => this.#first !== undefined, requestId),
+      this.#teaching.confirmVersion(requestId),
     ]);
   }
 
-  #fly(order: Order, request: MutationRequest, data: MutationData): Flight {
+  #fly(order: Order, request: MutationRequest, data: MutationData, requestId: string): Flight {
     const bytes = order.kind === 'seal' ? NO_BYTES : data.bytes;
     const message = orderMessage(order, request, data);
     const flight = this.#flights.begin(order, data);
@@ -419,8 +419,8 @@ export class PrimaryRole {
       },
       (error: unknown) => this.resign('this server could not apply an order', error),
     );
-    this.#secondaries.order({ message, bytes });
-    this.#teaching.order({ message, bytes });
+    this.#secondaries.order({ message, bytes, requestId });
+    this.#teaching.order({ message, bytes, requestId });
     return flight;
   }
 

@@ -40,7 +40,8 @@ export function pushHandlers(parts: ServerParts): Pick<ChunkserverHandlers, 'pus
     pushRange: async ({ message: { chunk, version, chunkOffset, header } }, context) => {
       const checked = checkedHeader(parts, header);
       const { length } = checked;
-      const { payload } = await readVisible(parts, { chunk, version, chunkOffset, length });
+      const range = { chunk, version, chunkOffset, length };
+      const { payload } = await readVisible(parts, range, context.requestId);
       if (lengthOf(payload) < length) {
         const end = chunkOffset + lengthOf(payload);
         throw new GfsError('INVALID_ARGUMENT', `what may be seen of chunk ${hex(chunk)} ends at ${end}`);

@@ -96,14 +96,14 @@ export class Secondaries {
    * Resolves when each has said that it is at this version. `mayBeAbsent`: nobody was ordered anything yet, and the
    * replicas will be created (P23).
    */
-  async confirmVersion(mayBeAbsent: () => boolean): Promise<void> {
+  async confirmVersion(mayBeAbsent: () => boolean, requestId: string): Promise<void> {
     const { env, record, onFailed } = this.#options;
     const { chunk, version } = record;
     await Promise.all(
       this.#all.map(async ({ connection, server }) => {
         try {
-          const deadlineMs = env.monotonicMs() + CONFIRM_MS_MAX;
-          const reply = await connection.call(checkVersion, { chunks: [chunk] }, { deadlineMs });
+          const options = { deadlineMs: env.monotonicMs() + CONFIRM_MS_MAX, requestId };
+          const reply = await connection.call(checkVersion, { chunks: [chunk] }, options);
           const [state] = reply.message.chunks;
           if (state === undefined && mayBeAbsent()) return;
           if (state === undefined) throw noSuchChunk(chunk);

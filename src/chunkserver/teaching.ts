@@ -66,8 +66,8 @@ export class Teaching {
   }
 
   /** By a learner that the master may have made a member. */
-  async confirmVersion(): Promise<void> {
-    await this.#lesson?.confirmVersion();
+  async confirmVersion(requestId: string): Promise<void> {
+    await this.#lesson?.confirmVersion(requestId);
   }
 
   #begunLesson(learner: Member): Lesson {

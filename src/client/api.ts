@@ -32,6 +32,11 @@ export interface Identity {
 export interface Waiting {
   readonly signal?: AbortSignal | undefined;
   readonly deadlineMs?: number | undefined;
+  /**
+   * What the operation is called in the log lines of all processes that work on it: visible ASCII, up to 128 characters.
+   * Absent, or something else: it is given a name.
+   */
+  readonly requestId?: string | undefined;
 }
 
 /** Who asks, and how long it may take. */

@@ -2,6 +2,7 @@ import { type Bytes, lengthOf } from '../base/bytes.ts';
 import { INLINE_MUTATION_BYTES_MAX } from '../base/constants.ts';
 import type { Env, Timer } from '../base/env.ts';
 import { GfsError } from '../base/errors.ts';
+import { joinedRequestIds } from '../base/request-ids.ts';
 import { telling } from './applied.ts';
 import { Patience } from './patience.ts';
 import type { Writer } from './writers.ts';
@@ -121,8 +122,9 @@ export class AppendQueue {
         if (waiting === 0) all.abort();
       };
     }
+    const requestId = joinedRequestIds(batch.map(({ patience }) => patience.requestId));
     const deadlineMs = Math.max(...batch.map(({ patience }) => patience.deadlineMs));
-    const patience = new Patience(this.#options.env, { deadlineMs, signal: all.signal }, 0);
+    const patience = new Patience(this.#options.env, { deadlineMs, signal: all.signal, requestId }, 0);
     try {
       for (const record of batch) record.isSent = true;
       // A copy: a record that is given up gives its bytes back, and what is sent must stay the same.

@@ -182,10 +182,10 @@ export async function findEndIfAnswered(
   env: Env,
   locations: Locations,
   access: Access,
-  { deadlineMs, signal }: Patience,
+  { deadlineMs, signal, requestId }: Patience,
 ): Promise<End | undefined> {
   const limitMs = Math.min(deadlineMs, env.monotonicMs() + REVALIDATE_MS_MAX);
-  const patience = new Patience(env, { deadlineMs: limitMs, signal }, REVALIDATE_MS_MAX);
+  const patience = new Patience(env, { deadlineMs: limitMs, signal, requestId }, REVALIDATE_MS_MAX);
   try {
     return await findEnd(locations, access, patience);
   } catch (error) {

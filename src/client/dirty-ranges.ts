@@ -6,7 +6,18 @@ export interface Slice {
   readonly epoch: Epoch;
   /** Whose buffer it is; absent: ours. */
   readonly owner: Owner | undefined;
+  /** By which operations it was written: the first of them, where there are many small ones. */
+  readonly asked: readonly Asked[];
 }
+
+/** An operation, by its name in all logs, which is made when that is asked for. */
+export interface Asked {
+  readonly requestId?: string | undefined;
+}
+
+export const NOBODY: readonly Asked[] = [];
+/** More names than that do not fit into a call. */
+const ASKED_MAX = 16;
 
 /** The writes between two flushes; a flush waits until nothing is outstanding of its own and earlier ones. */
 export interface Epoch {
@@ -199,8 +210,13 @@ function extend(segment: Segment, slice: Slice): void {
   const last = must(segment.slices.at(-1), 'a segment is not empty');
   const joined =
     last.epoch === slice.epoch && !last.owner && !slice.owner ? joinedView(last, slice) : undefined;
-  if (joined === undefined) segment.slices.push(slice);
-  else segment.slices[segment.slices.length - 1] = { bytes: joined, epoch: last.epoch, owner: undefined };
+  if (joined === undefined) {
+    segment.slices.push(slice);
+    return;
+  }
+  const isFull = slice.asked.length === 0 || last.asked.length >= ASKED_MAX;
+  const asked = isFull ? last.asked : [...last.asked, ...slice.asked];
+  segment.slices[segment.slices.length - 1] = { bytes: joined, epoch: last.epoch, owner: undefined, asked };
 }
 
 /** One view over both, where the second lies right behind the first in one of our own blocks. */

@@ -150,6 +150,7 @@ export class FileWork {
     fileOffset: number,
     bytes: Uint8Array,
     owner: Owner | undefined,
+    waiting: Waiting | undefined,
   ): void {
     state.writeBehind ??= this.#newWriteBehind(state);
     if (state.writeAccess !== access) this.#dropUnheld(state);
@@ -159,7 +160,7 @@ export class FileWork {
     state.writeAccess = access;
     state.untold.by(access.caller);
     state.wrote(fileOffset, fileOffset + bytes.length);
-    state.writeBehind.accept(fileOffset, bytes, owner);
+    state.writeBehind.accept(fileOffset, bytes, owner, waiting);
   }
 
   /** All writes that were taken so far are at the cluster, or their error is known. */
@@ -421,11 +422,11 @@ export class FileWork {
     return new WriteBehind({
       share,
       chunkSizeBytes,
-      write: async (fileOffset, bytes) => {
+      write: async (fileOffset, bytes, requestId) => {
         const access = must(state.writeAccess, 'somebody wrote');
         this.mustHold(access);
         const { env, ioTimeoutMs } = this.#options;
-        const patience = new Patience(env, undefined, ioTimeoutMs * WRITE_BEHIND_PATIENCE);
+        const patience = new Patience(env, { requestId }, ioTimeoutMs * WRITE_BEHIND_PATIENCE);
         await writer.write(access, fileOffset, dataOf(bytes), patience, (span) =>
           state.unsynced.acknowledged(span),
         );

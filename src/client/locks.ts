@@ -172,7 +172,7 @@ export class Locks {
     const signals = waiting?.signal === undefined ? [] : [waiting.signal];
     const signal = AbortSignal.any([this.#closing.signal, ...signals]);
     const deadlineMs = waiting?.deadlineMs ?? (wait ? Number.POSITIVE_INFINITY : undefined);
-    return this.#parts.patience({ signal, deadlineMs });
+    return this.#parts.patience({ signal, deadlineMs, requestId: waiting?.requestId });
   }
 
   #newCall(): { number: number; unanswered: number[] } {

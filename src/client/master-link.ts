@@ -3,7 +3,7 @@ import type { Env } from '../base/env.ts';
 import { codeOf, GfsError } from '../base/errors.ts';
 import { SECOND_MS } from '../base/units.ts';
 import type { ClientStream, Connection, Method, Network } from '../rpc/network.ts';
-import { isTransient, type Patience } from './patience.ts';
+import { type Attempt, isTransient, type Patience } from './patience.ts';
 
 /** A master that is silent for so long is asked again, or the next one is. */
 const MASTER_ATTEMPT_MS = 15 * SECOND_MS;
@@ -59,11 +59,7 @@ export class MasterLink {
   }
 
   /** One attempt, at the master in use. */
-  async once<Req, Res>(
-    method: Method<Req, Res>,
-    request: Req,
-    options: { signal?: AbortSignal | undefined; deadlineMs: number | undefined },
-  ): Promise<Res> {
+  async once<Req, Res>(method: Method<Req, Res>, request: Req, options: Attempt): Promise<Res> {
     const connection = must(this.#connections[this.#current], 'the index stays within the list');
     const askedMs = this.#env.monotonicMs();
     const { message } = await connection.call(method, request, options);

@@ -2,6 +2,7 @@ import { type Bytes, lengthOf } from '../base/bytes.ts';
 import { INLINE_MUTATION_BYTES_MAX } from '../base/constants.ts';
 import type { Env } from '../base/env.ts';
 import { GfsError } from '../base/errors.ts';
+import { joinedRequestIds } from '../base/request-ids.ts';
 import { APPEND_RECORDS_MAX } from '../core/append-entries.ts';
 import { QueuedRecord } from './append-queue.ts';
 import { telling } from './applied.ts';
@@ -100,8 +101,9 @@ export class NamedAppendQueue {
         if (waiting === 0) all.abort();
       };
     }
+    const requestId = joinedRequestIds(askers.map(({ patience }) => patience.requestId));
     const deadlineMs = Math.max(...askers.map(({ patience }) => patience.deadlineMs));
-    const patience = new Patience(this.#options.env, { deadlineMs, signal: all.signal }, 0);
+    const patience = new Patience(this.#options.env, { deadlineMs, signal: all.signal, requestId }, 0);
     const fate: BatchFate = { mayBeApplied: false };
     const sent = new Set<NumberedRecord>();
     try {

@@ -298,10 +298,10 @@ export class OpenFile implements GfsFile {
   }
 
   /** If the master tells it: what is read may be at the chunkservers whatever becomes of the master. */
-  async #learnLength({ deadlineMs, signal }: Patience): Promise<void> {
+  async #learnLength({ deadlineMs, signal, requestId }: Patience): Promise<void> {
     const limitMs = Math.min(deadlineMs, this.#work.nowMs() + LENGTH_WAIT_MS_MAX);
     try {
-      const patience = this.#work.patience({ deadlineMs: limitMs, signal });
+      const patience = this.#work.patience({ deadlineMs: limitMs, signal, requestId });
       await this.#work.attributes(this.#state, this.#access, patience);
     } catch (error) {
       if (!isTransient(error)) throw error;
@@ -352,7 +352,7 @@ export class OpenFile implements GfsFile {
       const piece = count === buffer.length ? buffer : buffer.subarray(done, done + count);
       const room = this.#work.takeRoom(count, waiting);
       if (room !== undefined) await room;
-      this.#work.accept(this.#state, this.#access, fileOffset + done, piece, owner);
+      this.#work.accept(this.#state, this.#access, fileOffset + done, piece, owner, waiting);
       onTaken?.(count);
       done += count;
     }

@@ -1,9 +1,17 @@
 import { backoffMs, type Env } from '../base/env.ts';
 import { codeOf, GfsError, messageOf } from '../base/errors.ts';
+import { requestIdOf } from '../base/request-ids.ts';
 import type { Waiting } from './api.ts';
 
 /** Of a retry: many clients meet the same fault at the same moment, so delays grow and are spread. */
 const RETRY_DELAY = { delayMsMin: 5, delayMsMax: 1000 };
+
+/** Of one call. */
+export interface Attempt {
+  readonly signal?: AbortSignal | undefined;
+  readonly deadlineMs: number | undefined;
+  readonly requestId?: string | undefined;
+}
 
 /**
  * How long one call of the library goes on trying: one absolute deadline over all its attempts and hops, the caller's
@@ -14,10 +22,13 @@ export class Patience {
   readonly signal: AbortSignal | undefined;
   readonly #env: Env;
   #lingers = false;
+  readonly #waiting: Waiting | undefined;
+  #requestId: string | undefined;
   #failures = 0;
 
   constructor(env: Env, waiting: Waiting | undefined, timeoutMs: number) {
     this.#env = env;
+    this.#waiting = waiting;
     this.deadlineMs = waiting?.deadlineMs ?? env.monotonicMs() + timeoutMs;
     this.signal = waiting?.signal;
   }
@@ -32,20 +43,27 @@ export class Patience {
     return lingering;
   }
 
+  /** The same at every hop of every attempt. It is made when somebody is asked: much is answered from what is here. */
+  get requestId(): string {
+    this.#requestId ??= requestIdOf(this.#waiting?.requestId) ?? this.#env.newRequestId();
+    return this.#requestId;
+  }
+
   /** Attempts that failed so far: after one, whether a request was carried out may be unknown. */
   get failures(): number {
     return this.#failures;
   }
 
   /** Options of one attempt, which may be given up long before the whole is. */
-  attempt(limitMs: number): { signal: AbortSignal | undefined; deadlineMs: number | undefined } {
+  attempt(limitMs: number): Attempt {
+    const { signal, requestId } = this;
     const limit = this.#env.monotonicMs() + limitMs;
     if (this.#lingers) {
       this.#mustLast();
-      return { signal: undefined, deadlineMs: limit };
+      return { signal: undefined, deadlineMs: limit, requestId };
     }
     const deadlineMs = Math.min(this.deadlineMs, limit);
-    return { signal: this.signal, deadlineMs: Number.isFinite(deadlineMs) ? deadlineMs : undefined };
+    return { signal, deadlineMs: Number.isFinite(deadlineMs) ? deadlineMs : undefined, requestId };
   }
 
   /** Waits before another attempt; throws when none fits before the deadline. */

@@ -2,9 +2,18 @@ import { must } from '../base/assert.ts';
 import { type Bytes, slice } from '../base/bytes.ts';
 import { MUTATION_BYTES_MAX } from '../base/constants.ts';
 import type { Env, Timer } from '../base/env.ts';
+import { joinedRequestIds } from '../base/request-ids.ts';
 import type { TaskGroup } from '../base/task-group.ts';
 import { KiB, MiB } from '../base/units.ts';
-import { type Dirty, DirtyRanges, type Epoch, type Owner, type Slice } from './dirty-ranges.ts';
+import {
+  type Asked,
+  type Dirty,
+  DirtyRanges,
+  type Epoch,
+  NOBODY,
+  type Owner,
+  type Slice,
+} from './dirty-ranges.ts';
 import { WriteBudget } from './write-budget.ts';
 
 /** Of one file, at a time: enough to keep every hop busy. */
@@ -58,7 +67,7 @@ export interface WriteBehindOptions {
   readonly share: WriteBehindShare;
   readonly chunkSizeBytes: number;
   /** Brings one mutation's worth of bytes to the cluster; gives up by itself. */
-  readonly write: (fileOffset: number, bytes: Bytes) => Promise<void>;
+  readonly write: (fileOffset: number, bytes: Bytes, requestId: string) => Promise<void>;
   /** These bytes are at the cluster. They are lent until it returns. */
   readonly onWritten: (start: number, bytes: Bytes) => void;
   /** Some bytes could not be written; what was waiting behind them is dropped too. */
@@ -109,9 +118,10 @@ export class WriteBehind {
   }
 
   /** Takes a write for which there is room in the budget. Without an owner the bytes are copied. */
-  accept(fileOffset: number, bytes: Uint8Array, owner: Owner | undefined): void {
+  accept(fileOffset: number, bytes: Uint8Array, owner: Owner | undefined, asked: Asked | undefined): void {
     const { epoch } = must(this.#epochs.at(-1), 'there is a current epoch');
-    this.#dirty.put(fileOffset, { bytes: owner === undefined ? this.#copy(bytes) : bytes, epoch, owner });
+    const kept = owner === undefined ? this.#copy(bytes) : bytes;
+    this.#dirty.put(fileOffset, { bytes: kept, epoch, owner, asked: asked === undefined ? NOBODY : [asked] });
     if (this.#dirty.segmentCount > SEGMENT_COUNT_MAX) this.#dirty.force();
     this.#pump();
     if (this.#dirty.bytes > 0) this.#options.share.gathering(this);
@@ -195,7 +205,7 @@ export class WriteBehind {
     this.#inFlightBytes += mutation.end - mutation.start;
     share.tasks.run(async () => {
       try {
-        await write(mutation.start, mutation.bytes);
+        await write(mutation.start, mutation.bytes, joinedRequestIds(namesOf(mutation)));
         onWritten(mutation.start, mutation.bytes);
       } catch (error) {
         // By then nothing of it is outstanding: the file is no longer than what arrived.
@@ -258,6 +268,13 @@ export function giveBack(owner: Owner, bytes: number): void {
   if (owner.remainingBytes === 0) owner.release();
 }
 
+/** Of the operations that wrote it. */
+function* namesOf({ slices }: Dirty): Iterable<string> {
+  for (const { asked } of slices) {
+    for (const { requestId } of asked) if (requestId !== undefined) yield requestId;
+  }
+}
+
 function viewsOf(slices: readonly Slice[]): Bytes {
   return slices.map(({ bytes }) => bytes);
 }
@@ -276,5 +293,9 @@ function over(pieces: readonly Dirty[], newer: Dirty): Dirty[] {
 function cut(slices: readonly Slice[], start: number, from: number, to: number): Dirty {
   const views = slice(viewsOf(slices), from - start, to - start);
   const { epoch } = must(slices[0], 'a mutation is not empty');
-  return { start: from, end: to, slices: views.map((bytes) => ({ bytes, epoch, owner: undefined })) };
+  return {
+    start: from,
+    end: to,
+    slices: views.map((bytes) => ({ bytes, epoch, owner: undefined, asked: NOBODY })),
+  };
 }

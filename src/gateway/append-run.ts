@@ -28,11 +28,11 @@ export class AppendRun {
   constructor(
     appender: NamedAppender,
     acks: Pick<ServerStream<FilesAppendRequest, FilesAppendResponse>, 'send'>,
-    { signal, deadlineMs }: Call,
+    { signal, deadlineMs, requestId }: Call,
   ) {
     this.#appender = appender;
     this.#acks = acks;
-    this.#waiting = { signal: this.#abort.signal, deadlineMs };
+    this.#waiting = { signal: this.#abort.signal, deadlineMs, requestId };
     if (signal?.aborted === true) this.#abort.abort();
     signal?.addEventListener('abort', () => this.#fail(), { once: true });
   }

@@ -119,7 +119,7 @@ async function place({ client }: FilesParts, start: FilesAppendStart, call: Call
   }
   const how = { mode: mode ?? MODE_DEFAULT, umask: mode === undefined ? UMASK : 0 };
   const { file, attributes } = await client.create(parent, name, { ...how, append: true }, call);
-  await file.close();
+  await file.close({ requestId: call.requestId });
   // Somebody else may have made it meanwhile.
   mustBeRegular(attributes);
   return attributes;

@@ -16,12 +16,13 @@ export interface FilesParts {
 
 /** Deadline, cancellation and name of the call go on into the client library, and so does who asks. */
 export function callOf({ callers }: FilesParts, context: ServerContext): Call {
-  const { signal, deadlineMs } = context;
+  const { signal, deadlineMs, requestId } = context;
   return {
     caller: callerOf(callers, { metadata: (key) => context.metadata(key) }),
     // A call may become many.
     signal: shared(signal),
     deadlineMs,
+    requestId,
   };
 }
 

@@ -28,7 +28,7 @@ export function readHandler(parts: FilesParts): FilesHandlers['read'] {
         await stream.send({ attributes, payload: NO_PAYLOAD });
         await sendRange(file, range, stream, call);
       } finally {
-        await file.close();
+        await file.close({ requestId: call.requestId });
       }
     });
   };

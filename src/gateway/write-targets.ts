@@ -79,7 +79,7 @@ async function writeVisibly(
     return await file.attributes(call);
   } finally {
     // What became of the bytes is told by now, and this would say it again.
-    await file.close().catch(() => undefined);
+    await file.close({ requestId: call.requestId }).catch(() => undefined);
   }
 }
 

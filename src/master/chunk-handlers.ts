@@ -27,13 +27,13 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
   const { state } = metadata;
 
   return {
-    findChunks: async ({ message }) => {
+    findChunks: async ({ message }, { requestId }) => {
       const inode = inodeId(message.inode);
       const { caller, session, openId, forWrite: write } = message;
       const asker = entries.asker(session);
       checkFileAccess(parts.access, { caller, session, openId, inode, write });
       mustBeFile(unwrap(state.attributes(inode)));
-      const extents = await settledExtents(message);
+      const extents = await settledExtents(message, requestId);
       const nowMs = env.monotonicMs();
       const { length, truncations } = unwrap(state.attributes(inode));
       const [end] = extents;
@@ -124,11 +124,11 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
     return found === undefined ? [] : [found];
   }
 
-  async function settledExtents(request: FindChunksRequest): Promise<Extent[]> {
+  async function settledExtents(request: FindChunksRequest, requestId: string): Promise<Extent[]> {
     for (let attempt = 1; ; attempt += 1) {
       const extents = extentsOf(request);
       try {
-        const isAsBefore = !(await settle(request, extents));
+        const isAsBefore = !(await settle(request, extents, requestId));
         // When we were away, a truncation may have dropped extents, another writer may have added some.
         return isAsBefore ? extents : extentsOf(request);
       } catch (error) {
@@ -139,12 +139,16 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
   }
 
   /** Does for the extents what the caller needs done; answers whether anything was waited for. */
-  async function settle(request: FindChunksRequest, extents: readonly Extent[]): Promise<boolean> {
+  async function settle(
+    request: FindChunksRequest,
+    extents: readonly Extent[],
+    requestId: string,
+  ): Promise<boolean> {
     const { forWrite, forSync, suspectVersion } = request;
-    if (forWrite || forSync) return await givePrimaries(request, extents);
+    if (forWrite || forSync) return await givePrimaries(request, extents, requestId);
     const [first] = extents;
     if (suspectVersion === 0 || first === undefined) return false;
-    await raiser.ensureReadable(first.chunk, suspectVersion);
+    await raiser.ensureReadable(first.chunk, suspectVersion, requestId);
     return true;
   }
 
@@ -152,13 +156,19 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
    * Each extent gets a primary, from the one that holds the offset on; nobody writes to one behind a hole yet. The first
    * one's failure is the caller's, the others can be asked for again. Answers whether anything was waited for.
    */
-  async function givePrimaries(request: FindChunksRequest, extents: readonly Extent[]): Promise<boolean> {
+  async function givePrimaries(
+    request: FindChunksRequest,
+    extents: readonly Extent[],
+    requestId: string,
+  ): Promise<boolean> {
     const { last, fileOffset } = request;
     const [first, ...following] = extents;
     if (first === undefined || (!last && first.start > fileOffset)) return false;
-    const others = following.map(({ chunk }) => raiser.ensurePrimary(chunk).catch(() => undefined));
+    const others = following.map(({ chunk }) =>
+      raiser.ensurePrimary(chunk, 0, { requestId }).catch(() => undefined),
+    );
     try {
-      await givePrimary(request, first);
+      await givePrimary(request, first, requestId);
     } catch (error) {
       if (!isStuck(error) || !(await replace(request, first))) throw error;
     }
@@ -166,7 +176,7 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
     return true;
   }
 
-  async function givePrimary(request: FindChunksRequest, extent: Extent): Promise<void> {
+  async function givePrimary(request: FindChunksRequest, extent: Extent, requestId: string): Promise<void> {
     const { suspectVersion, fullServer, session } = request;
     const place = { inode: inodeId(request.inode), start: extent.start };
     const chunk = mayChange(request, extent)
@@ -174,20 +184,20 @@ export function chunkHandlers(parts: MasterParts): Pick<MasterHandlers, ChunkMet
       : extent.chunk;
     if (chunk !== extent.chunk) {
       // Nothing that was complained of is its fault.
-      await raiser.ensurePrimary(chunk);
+      await raiser.ensurePrimary(chunk, 0, { requestId });
       return;
     }
     const row = state.chunk(chunk);
     const full = row?.members.find((member) => member === fullServer);
     if (full === undefined || row?.version !== suspectVersion) {
-      await raiser.ensurePrimary(chunk, suspectVersion);
+      await raiser.ensurePrimary(chunk, suspectVersion, { requestId });
       return;
     }
     servers.refusedForSpace(full);
     // A chunk that nobody wrote is better replaced than left with fewer members.
     if (await replace(request, extent)) return;
     try {
-      await raiser.ensurePrimary(chunk, suspectVersion, full);
+      await raiser.ensurePrimary(chunk, suspectVersion, { full, requestId });
     } catch (error) {
       if (!(error instanceof GfsError) || error.code !== 'NO_SPACE') throw error;
       // The file may go on in another chunk.

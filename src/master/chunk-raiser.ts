@@ -33,6 +33,13 @@ type RunReason = RaiseReason & {
   readonly frozen?: boolean | undefined;
 };
 
+interface RaiseHow {
+  readonly log?: LogRaise;
+  readonly forRepair?: boolean;
+  /** Of the operation that waits for it; absent: the raise gets a name of its own. */
+  readonly requestId?: string | undefined;
+}
+
 type Decide = (row: Chunk) => RunReason | 'not needed';
 
 /** Puts a raise into the log, perhaps with more in the same command. */
@@ -46,6 +53,7 @@ export interface EvictionRequest {
   readonly accused: ServerId;
   /** It refused in its own words, for want of room or another reason; otherwise it is silent, or out of reach. */
   readonly refused: 'no' | 'yes' | 'no room';
+  readonly requestId: string;
 }
 
 /** A primary's word that a learner has all that clients were told (P9). */
@@ -53,6 +61,7 @@ export interface AdmissionRequest {
   readonly version: number;
   readonly by: ServerId;
   readonly learner: ServerId;
+  readonly requestId: string;
 }
 
 /**
@@ -81,8 +90,12 @@ export class ChunkRaiser {
    * room, and nobody has applied it. It is left out, with others that are known to be full; NO_SPACE when that leaves too
    * few. Throws NOT_READY or TOO_FEW_REPLICAS when there can be none now.
    */
-  async ensurePrimary(chunk: ChunkHandle, suspectVersion = 0, full?: ServerId): Promise<void> {
-    await this.#raiseForWriter(chunk, (row) => {
+  async ensurePrimary(
+    chunk: ChunkHandle,
+    suspectVersion = 0,
+    { full, requestId }: { readonly full?: ServerId; readonly requestId?: string } = {},
+  ): Promise<void> {
+    await this.#raiseForWriter(chunk, requestId, (row) => {
       const { version, primary, members } = row;
       // Frozen to be shared, and not shared (any more): it is to be written to again.
       if (row.frozen && row.referenceCount === 1) return {};
@@ -100,9 +113,10 @@ export class ChunkRaiser {
    * A reader found nobody at this version who serves it: all members may have restarted, or have lost power. Resolves
    * when one may. Throws as `ensurePrimary`.
    */
-  async ensureReadable(chunk: ChunkHandle, version: number): Promise<void> {
+  async ensureReadable(chunk: ChunkHandle, version: number, requestId: string): Promise<void> {
     try {
-      await this.#raise(chunk, (row) => (row.version === version ? { keep: 'inCharge' } : 'not needed'));
+      const decide: Decide = (row) => (row.version === version ? { keep: 'inCharge' } : 'not needed');
+      await this.#raise(chunk, decide, { requestId });
     } catch (error) {
       // To a reader, a disk that is full is a server that is not ready.
       throw codeOf(error) === 'NO_SPACE'
@@ -148,8 +162,11 @@ export class ChunkRaiser {
   }
 
   /** The primary of a version cannot go on (P12). Resolves to the chunk's version: once it is higher, the request is void. */
-  async evict(chunk: ChunkHandle, { version, by, accused, refused }: EvictionRequest): Promise<number> {
-    await this.#raiseForWriter(chunk, (row) => {
+  async evict(
+    chunk: ChunkHandle,
+    { version, by, accused, refused, requestId }: EvictionRequest,
+  ): Promise<number> {
+    await this.#raiseForWriter(chunk, requestId, (row) => {
       if (row.version !== version || row.primary !== by) return 'not needed';
       if (!row.members.includes(accused)) {
         if (this.#parts.metadata.state.server(accused) === undefined) {
@@ -179,8 +196,8 @@ export class ChunkRaiser {
    * Makes a learner a member (P9). Resolves to the chunk's version then. Throws VERSION_MISMATCH, NOT_PRIMARY, INVALID_ARGUMENT
    * when that is not to be asked again; NO_SUCH_CHUNK when the server does not learn for this version.
    */
-  async admit(chunk: ChunkHandle, { version, by, learner }: AdmissionRequest): Promise<number> {
-    await this.#raise(chunk, (row) => {
+  async admit(chunk: ChunkHandle, { version, by, learner, requestId }: AdmissionRequest): Promise<number> {
+    const decide: Decide = (row) => {
       const isMember = row.members.includes(learner);
       // Asked again, since the answer got lost.
       if (isMember && row.version > version) return 'not needed';
@@ -197,7 +214,8 @@ export class ChunkRaiser {
         throw new GfsError('INVALID_ARGUMENT', `server ${learner} ${why}: chunk ${hex(chunk)}`);
       }
       return { admitted: learner };
-    });
+    };
+    await this.#raise(chunk, decide, { requestId });
     return this.#rowOf(chunk).version;
   }
 
@@ -239,7 +257,8 @@ export class ChunkRaiser {
     {
       log = (plan) => this.#logPlain(chunk, plan),
       forRepair,
-    }: { readonly log?: LogRaise; readonly forRepair?: boolean } = {},
+      requestId = this.#parts.env.newRequestId(),
+    }: RaiseHow = {},
   ): Promise<void> {
     for (let running = this.#running.get(chunk); running !== undefined; running = this.#running.get(chunk)) {
       await running.catch(() => undefined);
@@ -248,7 +267,7 @@ export class ChunkRaiser {
     const isBeyondLog = this.isBeyondLog(chunk);
     const reason = isBeyondLog ? { isBeyondLog } : decide(row);
     if (reason === 'not needed') return;
-    const raise = this.#run(chunk, row, { forRepair, ...reason }, log).finally(() =>
+    const raise = this.#run(chunk, row, { forRepair, ...reason }, log, requestId).finally(() =>
       this.#running.delete(chunk),
     );
     this.#running.set(chunk, raise);
@@ -268,9 +287,9 @@ export class ChunkRaiser {
     return { refused, full: new Set(members.filter((member) => servers.isFull(member))), ordered };
   }
 
-  async #raiseForWriter(chunk: ChunkHandle, decide: Decide): Promise<void> {
+  async #raiseForWriter(chunk: ChunkHandle, requestId: string | undefined, decide: Decide): Promise<void> {
     try {
-      await this.#raise(chunk, decide);
+      await this.#raise(chunk, decide, { requestId });
     } catch (error) {
       if (codeOf(error) === 'TOO_FEW_REPLICAS') this.#parts.onTooFew(chunk);
       throw error;
@@ -282,7 +301,13 @@ export class ChunkRaiser {
     return leases.primaryOf(chunk, version, env.monotonicMs()) !== undefined;
   }
 
-  async #run(chunk: ChunkHandle, row: Chunk, reason: RunReason, log: LogRaise): Promise<void> {
+  async #run(
+    chunk: ChunkHandle,
+    row: Chunk,
+    reason: RunReason,
+    log: LogRaise,
+    requestId: string,
+  ): Promise<void> {
     const { env, leases, metadata, minReplicas, withoutRules } = this.#parts;
     const random = () => env.random();
     const servers = metadata.state.servers().map(({ server }) => server);
@@ -294,7 +319,7 @@ export class ChunkRaiser {
       switch (step.kind) {
         case 'ask':
           await each(step.members, async (member) =>
-            raise.answered(member, await this.#calls.ask(member, chunk)),
+            raise.answered(member, await this.#calls.ask(member, chunk, requestId)),
           );
           break;
         case 'log':
@@ -309,11 +334,15 @@ export class ChunkRaiser {
             each(set, async ({ member, recorded }) =>
               raise.ordered(
                 member,
-                await this.#calls.set(member, this.#calls.recordOf(chunk, this.#rowOf(chunk), recorded)),
+                await this.#calls.set(
+                  member,
+                  this.#calls.recordOf(chunk, this.#rowOf(chunk), recorded),
+                  requestId,
+                ),
               ),
             ),
             each(create, async (member) =>
-              raise.ordered(member, await this.#calls.create(member, record, copy)),
+              raise.ordered(member, await this.#calls.create(member, record, copy, requestId)),
             ),
           ]);
           break;
@@ -325,20 +354,24 @@ export class ChunkRaiser {
         case 'active':
           this.#complaints.settled(chunk);
           leases.grant(chunk, step.primary, step.version, env.monotonicMs());
-          env.log.info({ chunk: hex(chunk), version: step.version, primary: step.primary }, 'raised');
+          env.log
+            .of('raise')
+            .info({ requestId, chunk: hex(chunk), version: step.version, primary: step.primary }, 'raised');
           return;
         case 'stuck':
-          env.log.info(
-            { chunk: hex(chunk), version: step.version, primary: step.primary },
-            'raised, not active',
-          );
+          env.log
+            .of('raise')
+            .info(
+              { requestId, chunk: hex(chunk), version: step.version, primary: step.primary },
+              'raised, not active',
+            );
           return;
         case 'refused': {
           const { code, message, fields } = step.error;
           const { versionBeyondLog } = raise;
           if (versionBeyondLog !== undefined) this.noteBeyondLog(chunk, versionBeyondLog);
           const level = this.isBeyondLog(chunk) ? 'error' : 'info';
-          env.log[level]({ chunk: hex(chunk), code }, `not raised: ${message}`);
+          env.log.of('raise')[level]({ requestId, chunk: hex(chunk), code, error: message }, 'not raised');
           throw new GfsError(code, message, fields === undefined ? {} : { fields });
         }
         default:

@@ -1,6 +1,7 @@
 import type { Env } from '../base/env.ts';
 import { codeOf, GfsError, messageOf } from '../base/errors.ts';
 import type { ChunkHandle, ServerId } from '../base/ids.ts';
+import { joinedRequestIds } from '../base/request-ids.ts';
 import { MINUTE_MS, SECOND_MS } from '../base/units.ts';
 import type { ServerTable } from '../core/server-table.ts';
 import {
@@ -12,7 +13,7 @@ import {
   type TeachRequest,
   type VersionRecord,
 } from '../rpc/messages.ts';
-import type { Connection, Method, Network } from '../rpc/network.ts';
+import type { CallOptions, Connection, Method, Network } from '../rpc/network.ts';
 import { watched } from '../rpc/watched-call.ts';
 
 const methods = ChunkserverDefinition.methods;
@@ -55,13 +56,15 @@ export class ChunkserverCalls {
   }
 
   /** The server's replica, if it ever had one, and whether it has room to record versions. */
-  checkVersion(server: ServerId, chunk: ChunkHandle): Promise<CheckedReplica> {
-    return batchOf(this.#questions, server, (chunks) => this.#checkAll(server, chunks)).add(chunk);
+  checkVersion(server: ServerId, chunk: ChunkHandle, requestId: string): Promise<CheckedReplica> {
+    const send = (chunks: readonly ChunkHandle[], ids: string) => this.#checkAll(server, chunks, ids);
+    return batchOf(this.#questions, server, send).add(chunk, requestId);
   }
 
   /** Orders the process that is registered now to record a version (P2). */
-  setVersion(server: ServerId, record: VersionRecord): Promise<SetVersionResult> {
-    return batchOf(this.#orders, server, (records) => this.#setAll(server, records)).add(record);
+  setVersion(server: ServerId, record: VersionRecord, requestId: string): Promise<SetVersionResult> {
+    const send = (records: readonly VersionRecord[], ids: string) => this.#setAll(server, records, ids);
+    return batchOf(this.#orders, server, send).add(record, requestId);
   }
 
   /** As the primary answers it (P22): what all members have. */
@@ -69,8 +72,8 @@ export class ChunkserverCalls {
     return (await this.#call(server, chunkLength, { chunk, version }, ORDER_MS_MAX)).length;
   }
 
-  async create(server: ServerId, record: VersionRecord, copy: boolean): Promise<void> {
-    await this.#call(server, create, { record, copy }, ORDER_MS_MAX);
+  async create(server: ServerId, record: VersionRecord, copy: boolean, requestId: string): Promise<void> {
+    await this.#call(server, create, { record, copy }, ORDER_MS_MAX, { requestId });
   }
 
   /**
@@ -83,7 +86,7 @@ export class ChunkserverCalls {
     const probe = (options: { deadlineMs: number; signal: AbortSignal }) =>
       connection.call(checkVersion, { chunks: [] }, options);
     await watched(this.#env, { probe }, (signal) =>
-      this.#call(server, cloneHere, { incarnation, record, source }, CLONE_MS_MAX, signal),
+      this.#call(server, cloneHere, { incarnation, record, source }, CLONE_MS_MAX, { signal }),
     );
   }
 
@@ -98,7 +101,7 @@ export class ChunkserverCalls {
 
   /** To a primary: resolves when it has made a copy and that is a member (P9). */
   async teach(server: ServerId, request: TeachRequest, signal: AbortSignal): Promise<void> {
-    await this.#call(server, teach, request, TEACH_MS_MAX, signal);
+    await this.#call(server, teach, request, TEACH_MS_MAX, { signal });
   }
 
   async close(): Promise<void> {
@@ -106,8 +109,12 @@ export class ChunkserverCalls {
     this.#connections.clear();
   }
 
-  async #checkAll(server: ServerId, chunks: readonly ChunkHandle[]): Promise<CheckedReplica[]> {
-    const answer = await this.#call(server, checkVersion, { chunks: [...chunks] }, ASK_MS_MAX);
+  async #checkAll(
+    server: ServerId,
+    chunks: readonly ChunkHandle[],
+    requestId: string,
+  ): Promise<CheckedReplica[]> {
+    const answer = await this.#call(server, checkVersion, { chunks: [...chunks] }, ASK_MS_MAX, { requestId });
     const incarnation = this.#servers.get(server)?.identity.incarnation;
     if (answer.server !== server || answer.incarnation !== incarnation) {
       // What a stranger does not have, the server may (P23).
@@ -117,10 +124,14 @@ export class ChunkserverCalls {
     return chunks.map((chunk) => ({ state: states.get(chunk), full: answer.full }));
   }
 
-  async #setAll(server: ServerId, records: readonly VersionRecord[]): Promise<SetVersionResult[]> {
+  async #setAll(
+    server: ServerId,
+    records: readonly VersionRecord[],
+    requestId: string,
+  ): Promise<SetVersionResult[]> {
     const incarnation = this.#servers.get(server)?.identity.incarnation ?? '';
     const request = { incarnation, records: [...records] };
-    const answer = await this.#call(server, setVersion, request, ORDER_MS_MAX);
+    const answer = await this.#call(server, setVersion, request, ORDER_MS_MAX, { requestId });
     const results = new Map(answer.results.map((result) => [result.chunk, result]));
     return records.map(
       ({ chunk }) => results.get(chunk) ?? { chunk, recorded: false, code: 'INTERNAL', state: undefined },
@@ -132,15 +143,16 @@ export class ChunkserverCalls {
     method: Method<Req, Res>,
     request: Req,
     timeoutMs: number,
-    signal?: AbortSignal,
+    { signal, requestId = this.#env.newRequestId() }: Pick<CallOptions, 'signal' | 'requestId'> = {},
   ): Promise<Res> {
     const connection = this.#connectionTo(server);
     const deadlineMs = this.#env.monotonicMs() + timeoutMs;
     try {
-      return (await connection.call(method, request, { deadlineMs, signal })).message;
+      return (await connection.call(method, request, { deadlineMs, signal, requestId })).message;
     } catch (error) {
-      const fields = { server, address: connection.address, code: codeOf(error), error: messageOf(error) };
-      this.#env.log.warn(fields, `${method.name} failed`);
+      const fields = { requestId, server, address: connection.address, method: method.name };
+      const failure = { code: codeOf(error), error: messageOf(error) };
+      this.#env.log.of('servers').warn({ ...fields, ...failure }, 'a call to a chunkserver failed');
       throw error;
     }
   }
@@ -164,22 +176,26 @@ export class ChunkserverCalls {
 
 interface Waiting<Item, Answer> {
   readonly item: Item;
+  readonly requestId: string;
   readonly resolve: (answer: Answer) => void;
   readonly reject: (error: unknown) => void;
 }
 
+/** `requestId`: of all who asked. */
+type Send<Item, Answer> = (items: readonly Item[], requestId: string) => Promise<Answer[]>;
+
 /** Gathers what is asked in one turn, and asks for all of it together. */
 class Batch<Item, Answer> {
-  readonly #send: (items: readonly Item[]) => Promise<Answer[]>;
+  readonly #send: Send<Item, Answer>;
   #waiting: Waiting<Item, Answer>[] = [];
 
-  constructor(send: (items: readonly Item[]) => Promise<Answer[]>) {
+  constructor(send: Send<Item, Answer>) {
     this.#send = send;
   }
 
-  add(item: Item): Promise<Answer> {
+  add(item: Item, requestId: string): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ item, resolve, reject });
+      this.#waiting.push({ item, requestId, resolve, reject });
       if (this.#waiting.length === 1) queueMicrotask(() => this.#flush());
       else if (this.#waiting.length === BATCH_SIZE_MAX) this.#flush();
     });
@@ -189,7 +205,11 @@ class Batch<Item, Answer> {
     const waiting = this.#waiting;
     this.#waiting = [];
     if (waiting.length === 0) return;
-    this.#send(waiting.map(({ item }) => item)).then(
+    const requestIds = joinedRequestIds(waiting.map(({ requestId }) => requestId));
+    this.#send(
+      waiting.map(({ item }) => item),
+      requestIds,
+    ).then(
       (answers) => {
         for (const [index, { resolve }] of waiting.entries()) resolve(answers[index] as Answer);
       },
@@ -203,7 +223,7 @@ class Batch<Item, Answer> {
 function batchOf<Item, Answer>(
   batches: Map<ServerId, Batch<Item, Answer>>,
   server: ServerId,
-  send: (items: readonly Item[]) => Promise<Answer[]>,
+  send: Send<Item, Answer>,
 ): Batch<Item, Answer> {
   let batch = batches.get(server);
   if (batch === undefined) {

@@ -46,10 +46,10 @@ export class RaiseCalls {
   }
 
   /** Also one whose heartbeats ended: its process may live, or a new one be there that has not registered yet. */
-  async ask(member: ServerId, chunk: ChunkHandle): Promise<MemberAnswer> {
+  async ask(member: ServerId, chunk: ChunkHandle, requestId: string): Promise<MemberAnswer> {
     const { env, servers, calls } = this.#parts;
     try {
-      const { state, full } = await calls.checkVersion(member, chunk);
+      const { state, full } = await calls.checkVersion(member, chunk, requestId);
       if (state === undefined) return { kind: 'absent', full };
       if (state.lost) return { kind: 'lost' };
       return { kind: 'holds', replica: replicaReportOf(state), recorded: recordedVersionOf(state), full };
@@ -58,9 +58,9 @@ export class RaiseCalls {
     }
   }
 
-  async set(member: ServerId, record: VersionRecord): Promise<OrderOutcome> {
+  async set(member: ServerId, record: VersionRecord, requestId: string): Promise<OrderOutcome> {
     try {
-      const { recorded, state } = await this.#parts.calls.setVersion(member, record);
+      const { recorded, state } = await this.#parts.calls.setVersion(member, record, requestId);
       // Recorded before, and only the answer was lost.
       return recorded || state?.version === record.version ? 'recorded' : 'failed';
     } catch {
@@ -68,16 +68,23 @@ export class RaiseCalls {
     }
   }
 
-  async create(member: ServerId, record: VersionRecord, copy: boolean): Promise<OrderOutcome> {
+  async create(
+    member: ServerId,
+    record: VersionRecord,
+    copy: boolean,
+    requestId: string,
+  ): Promise<OrderOutcome> {
     try {
-      await this.#parts.calls.create(member, record, copy);
+      await this.#parts.calls.create(member, record, copy, requestId);
       return 'recorded';
     } catch (error) {
       // A late first mutation may have made a replica meanwhile: the next raise finds it.
-      this.#parts.env.log.info(
-        { server: member, chunk: hex(record.chunk), code: codeOf(error) },
-        'no replica made',
-      );
+      this.#parts.env.log
+        .of('raise')
+        .info(
+          { requestId, server: member, chunk: hex(record.chunk), code: codeOf(error) },
+          'no replica made',
+        );
       return 'failed';
     }
   }

@@ -104,19 +104,20 @@ export function serverHandlers(parts: MasterParts): Pick<MasterHandlers, ServerM
       return { message: {} };
     },
 
-    evict: async ({ message }) => {
+    evict: async ({ message }, { requestId }) => {
       const { chunk, version, accused, code } = message;
       const by = registered(message);
       const refused = refusalOf(code);
-      const request = { version, by, accused: serverId(accused), refused };
+      const request = { version, by, accused: serverId(accused), refused, requestId };
       return { message: { version: await raiser.evict(chunkHandle(chunk), request) } };
     },
 
-    admit: async ({ message }) => {
+    admit: async ({ message }, { requestId }) => {
       const request = {
         version: message.version,
         by: registered(message),
         learner: serverId(message.learner),
+        requestId,
       };
       return { message: { version: await raiser.admit(chunkHandle(message.chunk), request) } };
     },

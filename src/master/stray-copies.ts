@@ -79,11 +79,12 @@ export class StrayCopies {
 
   /** What members reported may be old: they are asked. */
   async #isSafe(chunk: ChunkHandle, row: Chunk): Promise<boolean> {
-    const { calls, isRepairing } = this.#parts;
+    const { env, calls, isRepairing } = this.#parts;
+    const requestId = env.newRequestId();
     if (row.members.length < row.goal || isRepairing(chunk)) return false;
     const answers = await Promise.all(
       row.members.map(async (member): Promise<ReplicaReport | undefined> => {
-        const { state } = await calls.checkVersion(member, chunk);
+        const { state } = await calls.checkVersion(member, chunk, requestId);
         return state === undefined || state.lost ? undefined : replicaReportOf(state);
       }),
     );

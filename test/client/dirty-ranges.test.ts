@@ -1,6 +1,6 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { DirtyRanges, type Epoch, type Slice } from '../../src/client/dirty-ranges.ts';
+import { DirtyRanges, type Epoch, NOBODY, type Slice } from '../../src/client/dirty-ranges.ts';
 
 const UNIT = 16;
 const FILE = 100;
@@ -50,7 +50,12 @@ test('the latest write wins, each byte goes out once, and what is replaced is gi
         if (epoch === undefined) return;
         if (step.kind === 'write') {
           const { start, length } = step;
-          ranges.put(start, { bytes: Buffer.alloc(length, index + 1), epoch, owner: undefined });
+          ranges.put(start, {
+            bytes: Buffer.alloc(length, index + 1),
+            epoch,
+            owner: undefined,
+            asked: NOBODY,
+          });
           model.fill(index + 1, start, start + length);
           given += length;
         } else if (step.kind === 'force') ranges.force();
@@ -77,8 +82,8 @@ test('a write over older bytes counts for their epoch, so that their flush waits
   const ranges = new DirtyRanges(UNIT, ({ bytes, epoch }) => {
     epoch.outstandingBytes -= bytes.length;
   });
-  ranges.put(0, { bytes: Buffer.alloc(8), epoch: old, owner: undefined });
-  ranges.put(4, { bytes: Buffer.alloc(8), epoch: young, owner: undefined });
+  ranges.put(0, { bytes: Buffer.alloc(8), epoch: old, owner: undefined, asked: NOBODY });
+  ranges.put(4, { bytes: Buffer.alloc(8), epoch: young, owner: undefined, asked: NOBODY });
   t.is(old.outstandingBytes, 12);
   t.is(young.outstandingBytes, 0);
 });

@@ -15,6 +15,8 @@ import { RecentChanges } from '../../../src/client/recent-changes.ts';
 
 const NODE = 7;
 const ROOT = { uid: 0, gid: 0, pid: 1 };
+/** What the kernel asked for has a name, which goes on to the client. */
+const ASKED = { requestId: 'test-1' };
 
 /** Files on a client that only writes down what it is asked. */
 interface Recorded {
@@ -200,12 +202,12 @@ test('closing flushes for who writes, gives locks back for everybody, and fsync 
   const reader = (await files.open({ kind: 'open', node, flags: OPEN.READ_ONLY }, ROOT)).openFile;
   const writer = (await files.open({ kind: 'open', node, flags: OPEN.READ_WRITE }, ROOT)).openFile;
   calls.length = 0;
-  await files.flush({ kind: 'flush', node, openFile: reader, lockOwner });
-  await files.sync({ kind: 'sync', node, openFile: reader, dataOnly: false });
-  await files.flush({ kind: 'flush', node, openFile: writer, lockOwner });
-  await files.release({ kind: 'release', node, openFile: writer });
-  const unlock = ['unlock', { kind: 'range', owner: lockOwner }];
-  t.deepEqual(calls, [unlock, ['sync'], ['flush'], unlock, ['close']]);
+  await files.flush({ kind: 'flush', node, openFile: reader, lockOwner }, ASKED);
+  await files.sync({ kind: 'sync', node, openFile: reader, dataOnly: false }, ASKED);
+  await files.flush({ kind: 'flush', node, openFile: writer, lockOwner }, ASKED);
+  await files.release({ kind: 'release', node, openFile: writer }, ASKED);
+  const unlock = ['unlock', { kind: 'range', owner: lockOwner }, ASKED];
+  t.deepEqual(calls, [unlock, ['sync', ASKED], ['flush', ASKED], unlock, ['close', ASKED]]);
 });
 
 test('a descriptor whose flush fails gives its locks back all the same', async (t) => {
@@ -230,9 +232,10 @@ test('who gets a lock is answered when the kernel has heard all, and has dropped
     const { files, calls } = recorded({ lockChanged });
     const { openFile } = await files.open({ kind: 'open', node: NODE, flags: OPEN.READ_WRITE }, ROOT);
     calls.length = 0;
-    await files.setLock({ kind: 'setLock', node: NODE, openFile, lock, wait: false }, ROOT, signal);
+    const caller = { ...ROOT, ...ASKED };
+    await files.setLock({ kind: 'setLock', node: NODE, openFile, lock, wait: false }, caller, signal);
     const asked = { kind: 'range', owner: 'f00', start: 5, end: 9, exclusive: true, pid: 77 };
-    t.deepEqual(calls[0], ['lock', { ...asked, wait: false, ownerWaits: false }, { signal }]);
+    t.deepEqual(calls[0], ['lock', { ...asked, wait: false, ownerWaits: false }, { signal, ...ASKED }]);
     const told = lockChanged ? [['notify', dropPages(NODE).bytes.toString()], ['notified']] : [['notified']];
     t.deepEqual(calls.slice(1), told);
   }
@@ -289,8 +292,8 @@ test('each read that the kernel asks for is noted, but of who asked for O_NOATIM
   const { files, calls } = recorded();
   const { openFile } = await files.open(opening(OPEN.READ_ONLY), ROOT);
   calls.length = 0;
-  await files.read(reading(openFile));
-  t.deepEqual(calls, [['read', 0, 4096], NOTED]);
+  await files.read(reading(openFile), ASKED);
+  t.deepEqual(calls, [['read', 0, 4096, ASKED], NOTED]);
   await files.read(reading(openFile, OPEN.NO_ATIME));
   t.is(notedIn(calls), 1);
   const without = recorded({ accessTimes: { ofFiles: false, ofDirectories: false } });
