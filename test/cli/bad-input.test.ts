@@ -263,7 +263,7 @@ const ROWS: Readonly<Record<string, Row>> = {
 };
 
 /** Not about files, and ask the master as well. */
-const OTHER_CALLS = ['status', 'servers', 'top'];
+const OTHER_CALLS = ['status', 'servers', 'top', 'events', 'log'];
 /** A daemon: it waits a minute for its master. */
 const GATEWAY = 'gateway --listen 127.0.0.1:0';
 

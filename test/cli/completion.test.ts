@@ -43,7 +43,7 @@ withCommands('bash offers what it is told, quoted, and local files', async (t, c
     t.is(err, '');
     return out.toString().split('\n').sort().join('\n').trimStart();
   };
-  t.is(await offered('l'), 'ln\nls');
+  t.is(await offered('l'), 'ln\nlog\nls');
   t.is(await offered('ls', '/complete/alp'), '/complete/alpha\\ beta/\n/complete/alps/');
   t.is(await offered('ls', '/complete/alpha\\ b'), '/complete/alpha\\ beta/');
   // As bash splits gfs:/compl.
