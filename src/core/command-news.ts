@@ -50,8 +50,10 @@ function tell(teller: Teller, command: Command): void {
       if (replaced !== undefined) teller.inode(replaced.inode);
       return;
     }
+    // Of a tree, what is below its name is told of by `tree-news.ts`.
     case 'unlink':
-    case 'removeDirectory': {
+    case 'removeDirectory':
+    case 'removeTree': {
       const { inode, linkCount } = teller.answer<'unlink'>().inode;
       teller.inode(inode);
       teller.nameGone(value, linkCount === 0 ? inode : 0);
@@ -75,6 +77,10 @@ function tell(teller: Teller, command: Command): void {
     // Nobody waits for others to hear of it: who reads changes nothing for them.
     case 'setAccessTimes':
       for (const inode of teller.answer<'setAccessTimes'>().inodes) teller.accessTime(inode);
+      return;
+    // Who has one open sees how many names it has. Nobody waits: what was to be seen of the tree, all have heard.
+    case 'continueLong':
+      for (const inode of teller.answer<'continueLong'>().files) teller.inode(inode);
       return;
     // Where the file's bytes are has changed: readers elsewhere took the place for a hole, or for part of another chunk.
     // Nobody waits for them to hear: the bytes are told of with the length, behind this.

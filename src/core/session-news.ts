@@ -98,6 +98,13 @@ export class SessionNews {
     return listener?.known.has(inode) === true && listener.unheardNumber([inode]) === 0;
   }
 
+  /** Whether anybody may have to hear of a change of these. */
+  mayBeBelieved(inode: InodeId, place: Pick<ChangedName, 'parent' | 'name'>): boolean {
+    if (this.#behind.size > 0) return true;
+    if (this.#knowers.size === 0) return false;
+    return this.#knowers.has(inode) || this.#knowers.has(nameKey(place.parent, place.name));
+  }
+
   nameChanged(change: ChangedName, by: SessionId | 0): void {
     if (this.#knowers.size === 0) return;
     const { parent, name } = change;

@@ -35,13 +35,17 @@ export class CommandQueue {
     return this.#numbered.get(keyOf(command) ?? '');
   }
 
-  add(command: Command): Promise<Result<CommandResult>> {
+  /**
+   * `lastCheck` may refuse when all commands before this one are applied, and none is between it and its application: for what
+   * cannot be told from the tables when it is applied.
+   */
+  add(command: Command, lastCheck?: LastCheck): Promise<Result<CommandResult>> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     if (this.#waiting.length >= WAITING_COUNT_MAX) {
       return Promise.reject(new GfsError('UNAVAILABLE', 'too many commands are waiting for the disk'));
     }
     const answer = new Promise<Result<CommandResult>>((resolve, reject) => {
-      this.#waiting.push({ command, resolve, reject });
+      this.#waiting.push({ command, lastCheck, resolve, reject });
     });
     const key = keyOf(command);
     if (key !== undefined) this.#numbered.set(key, answer);
@@ -56,7 +60,8 @@ export class CommandQueue {
     // Commands that are given in the same turn go together.
     await undefined;
     while (this.#waiting.length > 0) {
-      const batch = this.#waiting.splice(0, BATCH_COUNT_MAX);
+      const batch = this.#nextBatch();
+      if (batch.length === 0) continue;
       try {
         const results = await this.#write(batch.map(({ command }) => command));
         for (const [index, waiting] of batch.entries())
@@ -72,6 +77,20 @@ export class CommandQueue {
     this.#pumping = false;
   }
 
+  /** Up to the next command that wants a last look at what these leave behind; or that one, unless it is refused. */
+  #nextBatch(): Waiting[] {
+    const [first] = this.#waiting;
+    const refusal = first?.lastCheck?.();
+    if (first !== undefined && refusal !== undefined) {
+      this.#waiting.shift();
+      this.#answer(first, refusal);
+      return [];
+    }
+    const next = this.#waiting.findIndex(({ lastCheck }, index) => index > 0 && lastCheck !== undefined);
+    const alone = first?.lastCheck === undefined ? BATCH_COUNT_MAX : 1;
+    return this.#waiting.splice(0, Math.min(alone, next === -1 ? alone : next));
+  }
+
   #answer({ command, resolve }: Waiting, result: Result<CommandResult>): void {
     this.#numbered.delete(keyOf(command) ?? '');
     resolve(result);
@@ -83,8 +102,12 @@ export class CommandQueue {
   }
 }
 
+/** Why a command cannot be carried out after all; undefined: it can. */
+export type LastCheck = () => Result<never> | undefined;
+
 interface Waiting {
   readonly command: Command;
+  readonly lastCheck: LastCheck | undefined;
   readonly resolve: (result: Result<CommandResult>) => void;
   readonly reject: (error: GfsError) => void;
 }

@@ -31,6 +31,7 @@ export function heardAnswers({ channels }: Pick<MasterParts, 'channels'>, handle
     makeLink: whenHeard(handlers.makeLink),
     unlink: whenHeard(handlers.unlink),
     removeDirectory: whenHeard(handlers.removeDirectory),
+    removeTree: whenHeard(handlers.removeTree),
     rename: whenHeard(handlers.rename),
     setXattr: whenHeard(handlers.setXattr),
     removeXattr: whenHeard(handlers.removeXattr),

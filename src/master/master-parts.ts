@@ -19,11 +19,13 @@ import type { AccessParts } from './file-access.ts';
 import type { GarbageCollector } from './garbage-collector.ts';
 import type { LengthSettler } from './length-settler.ts';
 import type { LockKeeper } from './lock-keeper.ts';
+import type { LongCommands } from './long-commands.ts';
 import type { Mender } from './mender.ts';
 import type { Metadata } from './metadata.ts';
 import type { NewChunks } from './new-chunks.ts';
 import type { NewsChannels } from './news-channels.ts';
 import type { OrphanReaper } from './orphan-reaper.ts';
+import type { TreeChecks } from './remove-tree.ts';
 import type { Repairer } from './repairer.ts';
 import type { SessionKeeper } from './session-keeper.ts';
 import type { StrayCopies } from './stray-copies.ts';
@@ -75,6 +77,9 @@ export interface MasterParts {
   readonly appendEnds: AppendEnds;
   readonly garbage: GarbageCollector;
   readonly reaper: OrphanReaper;
+  readonly longCommands: LongCommands;
+  /** What wants to know of each command as it is applied. */
+  readonly checks: TreeChecks;
   readonly census: ChunkCensus;
   readonly badReplicas: BadReplicas;
 }

@@ -34,6 +34,7 @@ import { heardAnswers } from './heard-answers.ts';
 import { LengthSettler } from './length-settler.ts';
 import { lockHandlers } from './lock-handlers.ts';
 import { LockKeeper } from './lock-keeper.ts';
+import { LongCommands } from './long-commands.ts';
 import { masterFigures } from './master-figures.ts';
 import type { MasterOptions, RunningMaster } from './master-options.ts';
 import type { MasterConfig, MasterHandlers, MasterParts } from './master-parts.ts';
@@ -44,6 +45,7 @@ import { NewChunks } from './new-chunks.ts';
 import { NewsChannels } from './news-channels.ts';
 import { OrphanReaper } from './orphan-reaper.ts';
 import { peopleHandlers } from './people-handlers.ts';
+import { TreeChecks } from './remove-tree.ts';
 import { Repairer } from './repairer.ts';
 import { serverHandlers } from './server-handlers.ts';
 import { sessionHandlers } from './session-handlers.ts';
@@ -168,6 +170,8 @@ function assemble(metadata: MetadataEngine, options: MasterOptions): MasterParts
   metadata.onApplied((command, result) => {
     const unheard = tellOfCommand(channels.news, command, result);
     if (unheard !== undefined) channels.hold(command.context, unheard);
+    checks.commandApplied(command, result);
+    longCommands.commandApplied(command, result);
     repairer.commandApplied(command);
   });
   const calls = new ChunkserverCalls({ env, network, servers });
@@ -202,6 +206,8 @@ function assemble(metadata: MetadataEngine, options: MasterOptions): MasterParts
   const isMaking = (chunk: ChunkHandle) => cloner.isMaking(chunk);
   const garbage = new GarbageCollector({ env, metadata, servers, calls, isMaking });
   const reaper = new OrphanReaper({ env, metadata, sessions, onReaped: () => garbage.wake() });
+  const checks = new TreeChecks();
+  const longCommands = new LongCommands({ env, metadata, channels, reaper });
   return {
     env,
     config,
@@ -232,6 +238,8 @@ function assemble(metadata: MetadataEngine, options: MasterOptions): MasterParts
     newChunks: new NewChunks({ env, config, metadata, servers, locations, leases, given }),
     garbage,
     reaper,
+    longCommands,
+    checks,
     census: new ChunkCensus({ env, metadata, servers, locations }),
     badReplicas: new BadReplicas(env.log),
   };
@@ -240,7 +248,9 @@ function assemble(metadata: MetadataEngine, options: MasterOptions): MasterParts
 /** Last opened first; what still runs in the background ends before the log does. */
 async function closeParts(parts: MasterParts): Promise<void> {
   const { sessionKeeper, reaper, settler, garbage, mender, repairer, strayCopies, calls, locks } = parts;
+  const { longCommands } = parts;
   locks.close();
+  await longCommands.close();
   await Promise.all([
     sessionKeeper.close(),
     reaper.close(),

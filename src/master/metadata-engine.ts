@@ -34,7 +34,7 @@ import type { Checkpoints } from '../storage/checkpoints.ts';
 import type { MetaStoreFile, OpenMetaStore, RoomUse } from '../storage/meta-store-files.ts';
 import type { Oplog } from '../storage/oplog.ts';
 import { encodeCommand } from '../storage/oplog-codec.ts';
-import { CommandQueue } from './command-queue.ts';
+import { CommandQueue, type LastCheck } from './command-queue.ts';
 import { hasRoom, type LogEntry } from './disk-room.ts';
 import type { AppliedListener, Metadata } from './metadata.ts';
 import { type Recovered, recover } from './metadata-recovery.ts';
@@ -168,11 +168,13 @@ export class MetadataEngine implements Metadata {
     $case: K,
     body: CommandBodies[K],
     precheck?: () => Result<never> | undefined,
+    lastCheck?: LastCheck,
   ): Promise<Result<CommandResults[K]>> {
     this.#mustRun();
     const command: Command = { context, time: this.#now(), body: { $case, value: body } as CommandBody };
     const result = this.state.remembered(command) ?? this.#queue.waiting(command);
-    const answer = result ?? precheck?.() ?? this.state.refusalOf(command) ?? this.#queue.add(command);
+    const answer =
+      result ?? precheck?.() ?? this.state.refusalOf(command) ?? this.#queue.add(command, lastCheck);
     return (await answer) as Result<CommandResults[K]>;
   }
 

@@ -10,6 +10,8 @@ import type {
 } from '../core/metadata/commands.ts';
 import type { MetadataState } from '../core/metadata/state.ts';
 
+import type { LastCheck } from './command-queue.ts';
+
 export type AppliedListener = (command: Command, result: Result<CommandResult>) => void;
 
 /**
@@ -26,13 +28,14 @@ export interface Metadata {
    * stopping (UNAVAILABLE), and then the command may or may not have been carried out. Commands given in one turn share one
    * fsync. A (session, number) that was seen before gets its first answer. The time is that of the call.
    * `precheck` refuses by what is known beside the state, as the command is given: it is asked for no retry, and not
-   * again when the command is applied.
+   * again when the command is applied. `lastCheck` is, right before: no other command comes in between.
    */
   execute<K extends CommandCase>(
     context: CommandContext,
     $case: K,
     body: CommandBodies[K],
     precheck?: () => Result<never> | undefined,
+    lastCheck?: LastCheck,
   ): Promise<Result<CommandResults[K]>>;
 
   /** Resolves when a loss of power takes nothing of what was applied before. */

@@ -7,6 +7,7 @@ import type { Caller, EntryResponse } from '../rpc/messages.ts';
 import { callerOf, contextOf } from './command-context.ts';
 import { checkReach, unreachable } from './file-access.ts';
 import type { MasterHandlers, MasterParts } from './master-parts.ts';
+import { removeTree } from './remove-tree.ts';
 
 type NamespaceMethods =
   | 'lookup'
@@ -17,6 +18,7 @@ type NamespaceMethods =
   | 'makeLink'
   | 'unlink'
   | 'removeDirectory'
+  | 'removeTree'
   | 'syncNames'
   | 'rename';
 
@@ -25,7 +27,7 @@ const LIST_ENTRIES_MAX = 4096;
 
 /** The tree of names. Look-ups are answered from the state at once; commands wait for the log. */
 export function namespaceHandlers(parts: MasterParts): Pick<MasterHandlers, NamespaceMethods> {
-  const { metadata, reaper, entries } = parts;
+  const { metadata, reaper, entries, longCommands } = parts;
   const { state } = metadata;
   /** Who looks, if he may come to what he names. */
   const lookerAt = (message: { caller: Caller | undefined; session: number }, inode: InodeId) => {
@@ -126,6 +128,16 @@ export function namespaceHandlers(parts: MasterParts): Pick<MasterHandlers, Name
       const reach = reaching(context, body.parent);
       const { inode } = unwrap(await metadata.execute(context, 'removeDirectory', body, reach));
       return { message: removedAnswer(context, body.parent, inode) };
+    },
+
+    removeTree: async ({ message }, { signal }) => {
+      const context = contextOf(parts, message.context);
+      const body = { parent: inodeId(message.parent), name: message.name };
+      const { inode } = await removeTree(parts, { context, ...body, signal });
+      letGo(inode);
+      const longCommand = state.longCommand(inode.inode)?.id ?? 0;
+      const { count } = (await longCommands.told(inode.inode)) ?? { count: longCommand === 0 ? 1 : 0 };
+      return { message: { ...removedAnswer(context, body.parent, inode), longCommand, count } };
     },
 
     syncNames: async () => {

@@ -84,12 +84,12 @@ export class NewsChannels {
     if (unheard !== undefined) await this.#hear(unheard, by);
   }
 
-  /** A command was carried out, and these believe what it changed. Its session's answer waits for them (`heard`). */
+  /** A command was carried out, and these (too) believe what it changed. Its session's answer waits for them (`heard`). */
   hold({ session, number }: Pick<CommandContext, 'session' | 'number'>, unheard: readonly Unheard[]): void {
     if (session === 0) return;
     const key = `${session}:${number}`;
-    const heard = this.#hear(unheard, session).then(() => {
-      this.#held.delete(key);
+    const heard: Promise<void> = Promise.all([this.#held.get(key), this.#hear(unheard, session)]).then(() => {
+      if (this.#held.get(key) === heard) this.#held.delete(key);
     });
     this.#held.set(key, heard);
   }

@@ -1,18 +1,27 @@
 import { NAME_BYTES_MAX } from '../base/constants.ts';
+import { inodeId } from '../base/ids.ts';
+import { SECOND_MS } from '../base/units.ts';
 import { capacityOf, fileCapacityOf, inodesThatFit } from '../core/capacity.ts';
+import type { LongCommand } from '../core/metadata/rows.ts';
 import { memberCountMin } from '../core/placement.ts';
 import { type Traffic, trafficOfAll } from '../core/recent-traffic.ts';
 import type { ServerEntry } from '../core/server-table.ts';
-import type { ServerStatus, SystemReport } from '../rpc/messages.ts';
+import {
+  LongCommandKind,
+  type LongCommandStatus,
+  type ServerStatus,
+  type SystemReport,
+} from '../rpc/messages.ts';
 import type { MasterHandlers, MasterParts } from './master-parts.ts';
 import { reachableDisks } from './reachable-disks.ts';
 import { messageOfTraffic } from './wire.ts';
 
-type PeopleMethods = 'statFilesystem' | 'status' | 'listServers';
+type PeopleMethods = 'statFilesystem' | 'status' | 'listServers' | 'getLongCommand';
 
 /** What people ask: how full, how well, who is there. */
 export function peopleHandlers(parts: MasterParts): Pick<MasterHandlers, PeopleMethods> {
   const { env, config, storage, metadata, servers, sessions, leases, census, badReplicas, raiser } = parts;
+  const { longCommands } = parts;
   const { state } = metadata;
   /** When something happened, on the wall clock. */
   const wallMs = (monotonicMs: number) => Math.round(env.nowMs() - (env.monotonicMs() - monotonicMs));
@@ -68,9 +77,15 @@ export function peopleHandlers(parts: MasterParts): Pick<MasterHandlers, PeopleM
           pid: config.pid,
           badReplicaReportCount: badReplicas.count,
           chunkCountBeyondLog: raiser.beyondLogCount,
+          longCommands: state.longCommands().map((command) => longCommandStatus(command)),
           traffic: messageOfTraffic(together(nowMs)),
         },
       };
+    },
+
+    getLongCommand: async ({ message }) => {
+      const command = state.longCommand(inodeId(message.id));
+      return { message: { progress: command && longCommandStatus(command).progress } };
     },
 
     listServers: async () => {
@@ -83,6 +98,16 @@ export function peopleHandlers(parts: MasterParts): Pick<MasterHandlers, PeopleM
       };
     },
   };
+
+  function longCommandStatus({ id, uid, startedAt, doneCount }: LongCommand): LongCommandStatus {
+    return {
+      id,
+      kind: LongCommandKind.LONG_COMMAND_KIND_REMOVAL,
+      uid,
+      startedAtMs: startedAt.seconds * SECOND_MS + Math.floor(startedAt.nanos / 1e6),
+      progress: { doneCount, count: longCommands.countOf(id) },
+    };
+  }
 
   function statusOf(entry: Readonly<ServerEntry<SystemReport>>, nowMs: number): ServerStatus {
     const { server, address, rack, host, pid, dataDirectory } = entry.identity;

@@ -78,6 +78,12 @@ const ATTEMPTS: Partial<Record<MethodName, (bob: Client, at: Private) => Promise
       ...{ context: bob.context(BOB), parent: directory, name: Buffer.from('sub') },
     }),
   ],
+  removeTree: (bob, { directory }) =>
+    ['sub', 'secret', 'nothing'].map((text) =>
+      bob.call(methods.removeTree, {
+        ...{ context: bob.context(BOB), parent: directory, name: Buffer.from(text) },
+      }),
+    ),
   rename: (bob, { directory, sub }) => {
     const rename = (parent: number, from: string, newParent: number, to: string, exchange = false) =>
       bob.call(methods.rename, {
@@ -190,6 +196,7 @@ const WITHOUT_INODES: Partial<Record<MethodName, string>> = {
   closeSession: 'names a session; only its own open files end with it',
   statFilesystem: 'counts of the whole file system, as statfs(2) tells everybody',
   syncNames: 'waits, and tells nothing',
+  getLongCommand: 'counts; no names',
   status: 'counts and sessions, for people; no names',
   listServers: 'machines, for people',
   listen: 'names a session, and tells of nothing but what that looked up',

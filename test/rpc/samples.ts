@@ -142,6 +142,11 @@ export const MASTER_SAMPLES: Samples<MasterDefinition> = {
   makeLink: [{ context, inode: 5, parent: 1, name }, { attributes }],
   unlink: [{ context, parent: 1, name }, {}],
   removeDirectory: [{ context, parent: 1, name }, {}],
+  removeTree: [
+    { context, parent: 1, name },
+    { inode: 5, longCommand: 2 ** 40, count: 2 ** 40 },
+  ],
+  getLongCommand: [{ id: 2 ** 40 }, { progress: { doneCount: 7, count: 2 ** 40 } }],
   rename: [{ context, parent: 1, name, newParent: 2, newName: name, exchange: true }, {}],
   open: [
     { context, inode: 5, read: true, append: true },

@@ -71,7 +71,7 @@ async function randomLog(seed: number): Promise<World> {
       recorded: dice.below(version + 1),
       admitted: 0 as const,
     };
-    switch (dice.below(21)) {
+    switch (dice.below(23)) {
       case 0:
         if (sessions.length < 6 || dice.chance(0.1)) sessions.push(world.openSession());
         break;
@@ -205,6 +205,16 @@ async function randomLog(seed: number): Promise<World> {
         if (made.ok) inodes.push(made.value.inode);
         break;
       }
+      case 19: {
+        const meant = state.tables.dirent(parent, name)?.inode ?? 0;
+        world.run('removeTree', { parent, name, inode: dice.chance(0.9) ? meant : ROOT }, context);
+        break;
+      }
+      case 21: {
+        const [running] = dice.shuffled(state.longCommands());
+        world.run('continueLong', { id: running?.id ?? inode, count: 1 + dice.below(4) });
+        break;
+      }
       default:
         world.run('reap', { inodes: state.orphans(0, dice.below(4)) });
         world.run('forgetGarbage', { chunks: state.garbage(0, dice.below(4)).map(({ chunk }) => chunk) });
@@ -239,7 +249,7 @@ test('the tables equal a replay of the log, in both stores, however it is cut in
     }
     for (const { body } of world.log) kinds.add(body.$case);
   }
-  t.is(kinds.size, 23, [...kinds].join());
+  t.is(kinds.size, 25, [...kinds].join());
 });
 
 test('a record that is no command is CORRUPT, or at least nothing worse', (t) => {

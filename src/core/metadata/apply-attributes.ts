@@ -36,8 +36,9 @@ export const prepareSetAttributes: Prepare<'setAttributes'> = (
   body,
   { context: { caller }, time },
 ) => {
-  const inode = state.tables.inode(body.inode);
-  if (inode === undefined) return refuse('NOT_FOUND', `no inode ${body.inode}`);
+  const found = state.row(body.inode);
+  if (!found.ok) return found;
+  const inode = found.value;
   const refusal =
     forbidden(state, inode, body, caller) ??
     badTimes([body.atime, body.mtime]) ??

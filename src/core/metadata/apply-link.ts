@@ -16,8 +16,9 @@ export const prepareMakeLink: Prepare<'makeLink'> = (state, body, { context: { c
   if (!target.ok) return target;
   const { directory, inode: other } = target.value;
   const inode = state.tables.inode(body.inode);
+  const linkCount = inode === undefined ? 0 : state.detached.linkCountOf(inode);
   const unnamed = inode?.linkCount === 0 ? state.tables.orphan(inode.inode)?.unnamed : undefined;
-  if (inode === undefined || (inode.linkCount === 0 && !unnamed?.linkable))
+  if (inode === undefined || (linkCount === 0 && !unnamed?.linkable))
     return refuse('NOT_FOUND', `no inode ${body.inode} with a name`);
   if (inode.type === FileType.DIRECTORY) return refuse('NOT_PERMITTED', 'a directory has one name');
   if (other?.inode === inode.inode) return ready(() => ({ linked: inode, replaced: undefined }));

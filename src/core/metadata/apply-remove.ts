@@ -3,7 +3,7 @@ import type { InodeId } from '../../base/ids.ts';
 import { ok, type Result, refuse } from '../../base/result.ts';
 import { removeAppenders } from './appenders.ts';
 import { searchable } from './apply-create.ts';
-import type { Caller } from './commands.ts';
+import type { Caller, Removed } from './commands.ts';
 import { withoutLink } from './links.ts';
 import { denied, MAY_WRITE, mayAccess, maySteal } from './permissions.ts';
 import { type Prepare, ready } from './prepared.ts';
@@ -20,11 +20,7 @@ export const prepareUnlink: Prepare<'unlink'> = (state, { parent, name }, { cont
   if (!found.ok) return found;
   const { directory, inode } = found.value;
   if (inode.type === FileType.DIRECTORY) return refuse('IS_DIRECTORY', `inode ${inode.inode} is a directory`);
-  return ready(() => {
-    state.tables.removeDirent(parent, name);
-    state.tables.putInode({ ...directory, mtime: time, ctime: time });
-    return { inode: dropLink(state, inode, { directory: parent, time }) };
-  });
+  return ready(() => takeName(state, { directory, name, inode }, time));
 };
 
 export const prepareRemoveDirectory: Prepare<'removeDirectory'> = (
@@ -38,12 +34,42 @@ export const prepareRemoveDirectory: Prepare<'removeDirectory'> = (
   if (inode.type !== FileType.DIRECTORY)
     return refuse('NOT_DIRECTORY', `inode ${inode.inode} is no directory`);
   if (!isEmpty(state, inode.inode)) return refuse('NOT_EMPTY', `directory ${inode.inode} is not empty`);
-  return ready(() => {
-    state.tables.removeDirent(parent, name);
-    state.tables.putInode({ ...directory, linkCount: directory.linkCount - 1, mtime: time, ctime: time });
-    return { inode: removeEmptyDirectory(state, inode, time) };
-  });
+  return ready(() => takeDirectory(state, { directory, name, inode }, time));
 };
+
+/** A name that may be taken away, where it is and what it means. */
+export interface RemovableName {
+  readonly directory: Inode;
+  readonly name: Buffer;
+  readonly inode: Inode;
+}
+
+/** Of anything but a directory. */
+export function takeName(
+  state: MetadataState,
+  { directory, name, inode }: RemovableName,
+  time: Time,
+): Removed {
+  state.tables.removeDirent(directory.inode, name);
+  state.tables.putInode({ ...directory, mtime: time, ctime: time });
+  return { inode: dropLink(state, inode, { directory: directory.inode, time }) };
+}
+
+/** Of an empty directory. */
+export function takeDirectory(state: MetadataState, entry: RemovableName, time: Time): Removed {
+  takeDirectoryName(state, entry, time);
+  return { inode: removeEmptyDirectory(state, entry.inode, time) };
+}
+
+/** The name alone. */
+export function takeDirectoryName(
+  state: MetadataState,
+  { directory, name }: RemovableName,
+  time: Time,
+): void {
+  state.tables.removeDirent(directory.inode, name);
+  state.tables.putInode({ ...directory, linkCount: directory.linkCount - 1, mtime: time, ctime: time });
+}
 
 /** The entry and its directory, if the caller may take the name away. */
 export function removable(

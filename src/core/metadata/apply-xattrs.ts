@@ -80,8 +80,8 @@ function named(
 ): Result<{ inode: Inode; kind: XattrKind }> {
   const kind = kindOf(name);
   if (!kind.ok) return kind;
-  const inode = state.tables.inode(id);
-  return inode === undefined ? refuse('NOT_FOUND', `no inode ${id}`) : ok({ inode, kind: kind.value });
+  const inode = state.row(id);
+  return inode.ok ? ok({ inode: inode.value, kind: kind.value }) : inode;
 }
 
 function badAcl(inode: Inode, kind: XattrKind, acl: Acl | undefined): Result<never> | undefined {

@@ -13,6 +13,7 @@ import { prepareCreateFile, prepareCreateUnnamed, prepareMakeNode } from './appl
 import { prepareMakeLink } from './apply-link.ts';
 import { prepareForgetGarbage, prepareReap } from './apply-reap.ts';
 import { prepareRemoveDirectory, prepareUnlink } from './apply-remove.ts';
+import { prepareContinueLong, prepareRemoveTree } from './apply-remove-tree.ts';
 import { prepareRename } from './apply-rename.ts';
 import { prepareBeginClone, prepareCloneExtent, prepareShareExtents } from './apply-shares.ts';
 import {
@@ -40,6 +41,8 @@ const PREPARE: { readonly [K in CommandCase]: Prepare<K> } = {
   makeLink: prepareMakeLink,
   unlink: prepareUnlink,
   removeDirectory: prepareRemoveDirectory,
+  removeTree: prepareRemoveTree,
+  continueLong: prepareContinueLong,
   rename: prepareRename,
   setAttributes: prepareSetAttributes,
   setAccessTimes: prepareSetAccessTimes,

@@ -134,6 +134,18 @@ export interface CommandBodies {
   };
   unlink: { readonly parent: InodeId; readonly name: Buffer };
   removeDirectory: { readonly parent: InodeId; readonly name: Buffer };
+  removeTree: {
+    readonly parent: InodeId;
+    readonly name: Buffer;
+    /** What the name means, if what the caller's rights were checked for is still there; 0: nothing did. */
+    readonly inode: InodeId | 0;
+  };
+  /** One step of a long command. */
+  continueLong: {
+    readonly id: InodeId;
+    /** Things that are done at most. */
+    readonly count: number;
+  };
   rename: {
     readonly parent: InodeId;
     readonly name: Buffer;
@@ -264,6 +276,8 @@ export interface CommandResults {
   makeLink: Linked;
   unlink: Removed;
   removeDirectory: Removed;
+  removeTree: Removed;
+  continueLong: Continued;
   rename: Renamed;
   setAttributes: Attributes;
   setAccessTimes: AccessTimesSet;
@@ -323,6 +337,12 @@ export interface Linked {
 /** What lost a name, as it is now. A link count of 0: gone, but a regular file's rows stay until it is reaped. */
 export interface Removed {
   readonly inode: Attributes;
+}
+/** What a step of a long command changed. */
+export interface Continued {
+  /** Files that lost a name. */
+  readonly files: readonly InodeId[];
+  readonly ended: boolean;
 }
 export interface Renamed {
   readonly moved: Attributes;

@@ -4,6 +4,8 @@ const FRUGAL: ReadonlySet<CommandCase> = new Set<CommandCase>([
   'closeSession',
   'unlink',
   'removeDirectory',
+  'removeTree',
+  'continueLong',
   'setAttributes',
   'removeXattr',
   'commitLength',

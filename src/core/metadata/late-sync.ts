@@ -3,6 +3,7 @@ import type { CommandCase } from './commands.ts';
 const LATE: ReadonlySet<CommandCase> = new Set<CommandCase>([
   'unlink',
   'removeDirectory',
+  'continueLong',
   'reap',
   'forgetGarbage',
   'setAccessTimes',

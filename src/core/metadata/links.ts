@@ -70,6 +70,8 @@ function isPathSearchable(state: MetadataState, caller: Caller, directory: Inode
     const row = state.inodeOf(current);
     if (!mayAccess(state, caller, row, MAY_EXECUTE)) return false;
     if (current === ROOT_INODE) return true;
-    current = must(row.parent || undefined, 'a directory has a parent');
+    // The top of a tree that was removed.
+    if (row.parent === 0) return false;
+    current = row.parent;
   }
 }

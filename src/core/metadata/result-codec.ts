@@ -59,12 +59,8 @@ const attributes: Shape<Attributes> = {
 };
 
 const accessTimesSet: Shape<CommandResults['setAccessTimes']> = {
-  write(row, { inodes }) {
-    row.number(inodes.length);
-    for (const inode of inodes) row.number(inode);
-    return row;
-  },
-  read: (row) => ({ inodes: Array.from({ length: row.number() }, () => row.number() as InodeId) }),
+  write: (row, { inodes }) => writeInodes(row, inodes),
+  read: (row) => ({ inodes: readInodes(row) }),
 };
 
 const createdFile: Shape<CommandResults['createFile']> = {
@@ -96,6 +92,11 @@ const linked: Shape<CommandResults['makeLink']> = {
 const removed: Shape<CommandResults['unlink']> = {
   write: (row, value) => attributes.write(row, value.inode),
   read: (row) => ({ inode: attributes.read(row) }),
+};
+
+const continued: Shape<CommandResults['continueLong']> = {
+  write: (row, { files, ended }) => writeInodes(row.byte(ended ? 1 : 0), files),
+  read: (row) => ({ ended: row.byte() === 1, files: readInodes(row) }),
 };
 
 const renamed: Shape<CommandResults['rename']> = {
@@ -138,6 +139,16 @@ const namedAppender: Shape<CommandResults['nameAppender']> = {
   },
 };
 
+function writeInodes(row: RowWriter, inodes: readonly InodeId[]): RowWriter {
+  row.number(inodes.length);
+  for (const inode of inodes) row.number(inode);
+  return row;
+}
+
+function readInodes(row: RowReader): InodeId[] {
+  return Array.from({ length: row.number() }, () => row.number() as InodeId);
+}
+
 const SHAPES: { readonly [K in CommandCase]: Shape<CommandResults[K]> } = {
   format: done,
   openSession: done,
@@ -150,6 +161,8 @@ const SHAPES: { readonly [K in CommandCase]: Shape<CommandResults[K]> } = {
   makeLink: linked,
   unlink: removed,
   removeDirectory: removed,
+  removeTree: removed,
+  continueLong: continued,
   rename: renamed,
   setAttributes: attributes,
   setAccessTimes: accessTimesSet,

@@ -1,3 +1,4 @@
+import { GfsError } from '../../base/errors.ts';
 import type { ChunkHandle, InodeId, ServerId, SessionId } from '../../base/ids.ts';
 import type { RowReader, RowWriter } from './codec.ts';
 import type {
@@ -11,6 +12,7 @@ import type {
   FileType,
   Garbage,
   Inode,
+  LongCommand,
   Orphan,
   Progress,
   Server,
@@ -188,6 +190,24 @@ export function readOrphan(row: RowReader): Orphan {
   if (row.atEnd) return { unnamed: undefined };
   const linkable = row.byte() === 1;
   return { unnamed: { linkable, session: row.number() as SessionId | 0, number: row.number() } };
+}
+
+/** The kind first: others have other values behind it. */
+const REMOVAL = 1;
+
+export function writeLongCommand(row: RowWriter, command: LongCommand): RowWriter {
+  const { at, doneCount, startedAt, uid } = command;
+  writeTime(row.byte(REMOVAL).number(at).number(doneCount), startedAt);
+  return row.number(uid);
+}
+
+export function readLongCommand(row: RowReader, id: InodeId): LongCommand {
+  const kind = row.byte();
+  if (kind !== REMOVAL) throw new GfsError('CORRUPT', `long command ${id} has the unknown kind ${kind}`);
+  const at = row.number() as InodeId;
+  const doneCount = row.number();
+  const startedAt = readTime(row);
+  return { kind: 'removal', id, at, doneCount, startedAt, uid: row.number() };
 }
 
 export function writeSession(row: RowWriter, session: Session): RowWriter {

@@ -132,6 +132,23 @@ export interface Unnamed {
   readonly number: number;
 }
 
+/** A command that works in steps, between others: what is left of it to do. */
+export type LongCommand = TreeRemoval;
+
+/** A tree that is in nobody's sight, and goes name by name. */
+export interface TreeRemoval {
+  readonly kind: 'removal';
+  /** The tree's directory, which has no name and no parent; its number is the long command's. */
+  readonly id: InodeId;
+  /** The directory of the tree where it goes on: those above it have nothing before it, in the order of their names. */
+  readonly at: InodeId;
+  /** Names that are gone. */
+  readonly doneCount: number;
+  readonly startedAt: Time;
+  /** Who gave the command. */
+  readonly uid: number;
+}
+
 export interface Session {
   readonly session: SessionId;
   readonly host: string;

@@ -2,9 +2,10 @@ import type { Buffer } from 'node:buffer';
 import { must } from '../../base/assert.ts';
 import { NAME_BYTES_MAX } from '../../base/constants.ts';
 import type { ChunkHandle, InodeId, ServerId, SessionId } from '../../base/ids.ts';
-import { ok, type Result, refuse } from '../../base/result.ts';
+import { ok, type Result, refuse, unwrap } from '../../base/result.ts';
 import { prepare } from './apply.ts';
 import type { Caller, Command, CommandCase, CommandResults } from './commands.ts';
+import { DetachedTrees } from './detached-trees.ts';
 import { endOf, extentAt, FILE_LENGTH_MAX } from './extents.ts';
 import { isReachable } from './links.ts';
 import { isDot, isDotDot, nameTooLong } from './names.ts';
@@ -18,6 +19,7 @@ import {
   FileType,
   type Garbage,
   type Inode,
+  type LongCommand,
   type Progress,
   type Server,
   type Session,
@@ -33,6 +35,8 @@ import { forbiddenLook, isListed, kindOf } from './xattrs.ts';
 export class MetadataState {
   readonly tables: Tables;
   readonly results: ResultMemory;
+  /** Trees that were removed, and are not gone yet: nothing of them is to be seen. */
+  readonly detached: DetachedTrees;
   /** Changed by commands; stored with the transaction that runs them. */
   readonly progress: Progress;
   readonly #store: MetaStore;
@@ -53,6 +57,7 @@ export class MetadataState {
       chunkCount: 0,
     };
     this.results = new ResultMemory(this.tables);
+    this.detached = new DetachedTrees(this.tables);
   }
 
   // --- commands ---
@@ -129,12 +134,14 @@ export class MetadataState {
     // Nothing can have it, and who looks is told why.
     if (name.length > NAME_BYTES_MAX) return nameTooLong(name);
     const dirent = this.tables.dirent(parent, name);
-    return dirent === undefined ? refuse('NOT_FOUND', 'no such entry') : ok(this.inodeOf(dirent.inode));
+    return dirent === undefined ? refuse('NOT_FOUND', 'no such entry') : this.attributes(dirent.inode);
   }
 
   /** As stat(2), needs no permission on the inode itself. */
   attributes(inode: InodeId): Result<Attributes> {
-    return this.#row(inode);
+    const row = this.row(inode);
+    if (!row.ok || this.detached.isNone) return row;
+    return ok({ ...row.value, linkCount: this.detached.linkCountOf(row.value) });
   }
 
   /** The attributes, if the caller may do all of this with the inode: what open(2) and access(2) ask. */
@@ -160,7 +167,7 @@ export class MetadataState {
     if (caller.uid === 0) return undefined;
     const row = this.tables.inode(inode);
     if (row === undefined || isReachable(this, caller, row)) return undefined;
-    return row.linkCount === 0
+    return this.detached.hides(row) || this.detached.linkCountOf(row) === 0
       ? refuse('NOT_FOUND', `inode ${inode} has no name any more`)
       : refuse('PERMISSION_DENIED', `no way that the caller may go leads to inode ${inode}`);
   }
@@ -188,7 +195,7 @@ export class MetadataState {
     return ok({
       entries: entries.map((entry) => ({
         ...entry,
-        attributes: show ? this.inodeOf(entry.inode) : undefined,
+        attributes: show ? unwrap(this.attributes(entry.inode)) : undefined,
       })),
       end,
       parent: must(directory.value.parent || undefined, 'a directory has a parent'),
@@ -200,7 +207,7 @@ export class MetadataState {
   xattr(caller: Caller, inode: InodeId, name: Buffer): Result<Buffer> {
     const kind = kindOf(name);
     if (!kind.ok) return kind;
-    const row = this.#row(inode);
+    const row = this.row(inode);
     if (!row.ok) return row;
     const refusal = forbiddenLook(this, caller, row.value, kind.value);
     if (refusal !== undefined) return refusal;
@@ -210,15 +217,19 @@ export class MetadataState {
 
   /** The names that the caller may know of, in the order of their bytes. */
   xattrNames(caller: Caller, inode: InodeId): Result<Buffer[]> {
-    const row = this.#row(inode);
+    const row = this.row(inode);
     if (!row.ok) return row;
     const names = row.value.hasXattrs ? this.tables.xattrs(inode).map(({ name }) => name) : [];
     return ok(names.filter((name) => isListed(name, caller)));
   }
 
-  #row(inode: InodeId): Result<Inode> {
+  /**
+   * The row as it is stored. Of a tree that was removed files are there, for those who have them open, and count names that
+   * nobody sees any more (`detached.linkCountOf`).
+   */
+  row(inode: InodeId): Result<Inode> {
     const row = this.tables.inode(inode);
-    return row === undefined ? refuse('NOT_FOUND', `no inode ${inode}`) : ok(row);
+    return row === undefined || this.detached.hides(row) ? refuse('NOT_FOUND', `no inode ${inode}`) : ok(row);
   }
 
   /** The row of an inode that is known to be there, such as one that a dirent names. */
@@ -227,11 +238,9 @@ export class MetadataState {
   }
 
   directory(inode: InodeId): Result<Inode> {
-    const row = this.tables.inode(inode);
-    if (row === undefined) return refuse('NOT_FOUND', `no inode ${inode}`);
-    return row.type === FileType.DIRECTORY
-      ? ok(row)
-      : refuse('NOT_DIRECTORY', `inode ${inode} is no directory`);
+    const row = this.row(inode);
+    if (!row.ok || row.value.type === FileType.DIRECTORY) return row;
+    return refuse('NOT_DIRECTORY', `inode ${inode} is no directory`);
   }
 
   // --- files and chunks ---
@@ -280,6 +289,15 @@ export class MetadataState {
   isAwaited(inode: InodeId): boolean {
     const unnamed = this.tables.orphan(inode)?.unnamed;
     return unnamed !== undefined && this.results.holds(unnamed.session, unnamed.number);
+  }
+
+  // --- long commands ---
+
+  longCommands(): LongCommand[] {
+    return this.tables.longCommands();
+  }
+  longCommand(id: InodeId): LongCommand | undefined {
+    return this.tables.longCommand(id);
   }
 
   // --- sessions and servers ---

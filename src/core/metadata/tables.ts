@@ -11,6 +11,7 @@ import {
   readFilesystem,
   readGarbage,
   readInode,
+  readLongCommand,
   readOrphan,
   readProgress,
   readServer,
@@ -23,6 +24,7 @@ import {
   writeFilesystem,
   writeGarbage,
   writeInode,
+  writeLongCommand,
   writeOrphan,
   writeProgress,
   writeServer,
@@ -36,6 +38,7 @@ import type {
   Filesystem,
   Garbage,
   Inode,
+  LongCommand,
   Orphan,
   Progress,
   Server,
@@ -61,6 +64,7 @@ const Table = {
   LINK: 14, // inode, directory -> how many of its names beside the one its row counts are there
   XATTR: 20, // inode, name -> value
   APPENDER: 21, // inode, name
+  LONG_COMMAND: 22, // its id
 } as const;
 type Table = (typeof Table)[keyof typeof Table];
 
@@ -295,6 +299,21 @@ export class Tables {
   }
   orphans(after: number, limit: number): InodeId[] {
     return this.#numbered(Table.ORPHAN, after, limit, (_, inode) => inode as InodeId);
+  }
+
+  longCommand(id: InodeId): LongCommand | undefined {
+    const row = this.#read(this.#numberKey(Table.LONG_COMMAND, id));
+    return row && readLongCommand(row, id);
+  }
+  putLongCommand(command: LongCommand): void {
+    const value = writeLongCommand(this.#value.begin(), command).finish();
+    this.#store.put(this.#numberKey(Table.LONG_COMMAND, command.id), value);
+  }
+  removeLongCommand(id: InodeId): void {
+    this.#removeExisting(this.#numberKey(Table.LONG_COMMAND, id), 'a long command that ends was there');
+  }
+  longCommands(): LongCommand[] {
+    return this.#numbered(Table.LONG_COMMAND, 0, Infinity, (row, id) => readLongCommand(row, id as InodeId));
   }
 
   isGarbage(chunk: ChunkHandle): boolean {

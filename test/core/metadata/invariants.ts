@@ -1,5 +1,6 @@
 import { assert } from '../../../src/base/assert.ts';
 import type { InodeId } from '../../../src/base/ids.ts';
+import { unwrap } from '../../../src/base/result.ts';
 import { ROOT_CALLER } from '../../../src/core/metadata/commands.ts';
 import { FileType, type Inode } from '../../../src/core/metadata/rows.ts';
 import type { MetadataState } from '../../../src/core/metadata/state.ts';
@@ -19,11 +20,14 @@ export function checkInvariants(state: MetadataState): void {
     if (inode.type === FileType.DIRECTORY) add(linkCounts, id, 2);
   };
   visit(ROOT);
+  const removals = state.longCommands();
+  for (const { id } of removals) visit(id);
+  const seen = namesOf(state);
   for (const { inode: id } of inodes.values()) {
     if (inodes.get(id)?.type !== FileType.DIRECTORY) continue;
-    const page = state.list(ROOT_CALLER, id, { after: bytes(''), limit: 1e9, withAttributes: false });
-    assert(page.ok, 'a directory can be listed');
-    for (const entry of page.value.entries) {
+    const { entries } = state.tables.dirents(id, bytes(''), 1e9);
+    if (!seen.has(id)) checkHidden(state, id);
+    for (const entry of entries) {
       if (entry.type === FileType.DIRECTORY) {
         assert(!inodes.has(entry.inode), `directory ${entry.inode} has one name`);
         add(linkCounts, id, 1);
@@ -40,8 +44,17 @@ export function checkInvariants(state: MetadataState): void {
     assert(!inodes.has(id), `orphan ${id} has no name`);
     inodes.set(id, state.inodeOf(id));
   }
+  for (const { id, at } of removals) {
+    assert(inodes.get(id)?.parent === 0, `the removed tree ${id} has no parent`);
+    assert(inodes.has(at), `the removal of ${id} goes on somewhere`);
+  }
   for (const [id, inode] of inodes) {
-    assert(inode.linkCount === (linkCounts.get(id) ?? 0), `link count of ${id}`);
+    // What nobody sees is not kept up.
+    const isHidden = inode.type === FileType.DIRECTORY && !seen.has(id);
+    assert(isHidden || inode.linkCount === (linkCounts.get(id) ?? 0), `link count of ${id}`);
+    const named = (directoriesOf.get(id) ?? []).filter((directory) => seen.has(directory)).length;
+    if (inode.type === FileType.REGULAR)
+      assert(unwrap(state.attributes(inode.inode)).linkCount === named, `names of ${id} that are seen`);
     checkDirectories(state, inode, directoriesOf.get(id) ?? []);
     let end = 0;
     for (const extent of state.tables.extentsFrom(inode.inode, 0, 1e9)) {
@@ -62,6 +75,28 @@ export function checkInvariants(state: MetadataState): void {
     assert(row.referenceCount === references.get(chunk), `reference count of ${chunk}`);
     assert(row.frozen || row.referenceCount === 1, `nobody orders mutations of shared chunk ${chunk}`);
     assert(!state.isGarbage(chunk), `chunk ${chunk} in use is no garbage`);
+  }
+}
+
+/** Directories that can be come to by their names. */
+function namesOf(state: MetadataState): ReadonlySet<number> {
+  const seen = new Set<InodeId>([ROOT]);
+  for (const id of seen) {
+    const page = state.list(ROOT_CALLER, id, { after: bytes(''), limit: 1e9, withAttributes: true });
+    for (const { inode, type } of unwrap(page).entries) if (type === FileType.DIRECTORY) seen.add(inode);
+  }
+  return seen;
+}
+
+/** A directory of a tree that was removed. */
+function checkHidden(state: MetadataState, id: InodeId): void {
+  const page = { after: bytes(''), limit: 1, withAttributes: false };
+  for (const answer of [
+    state.attributes(id),
+    state.list(ROOT_CALLER, id, page),
+    state.lookup(ROOT_CALLER, id, bytes('.')),
+  ]) {
+    assert(!answer.ok && answer.error.code === 'NOT_FOUND', `nobody sees directory ${id}`);
   }
 }
 
