@@ -9,6 +9,7 @@ import type {
   ExtentLocation,
   FileType,
   ListServersResponse,
+  LongCommandProgress,
   ReportBadReplicaRequest,
   StatFilesystemResponse,
   StatusResponse,
@@ -247,6 +248,15 @@ export interface GfsClient {
   /** These three answer what is gone by it, unless it is a regular file, which stays while somebody has it open. */
   unlink(parent: InodeId, name: Uint8Array, call: Call): Promise<Attributes | undefined>;
   removeDirectory(parent: InodeId, name: Uint8Array, call: Call): Promise<Attributes | undefined>;
+  /**
+   * Takes a name away, of a directory with all that is below. That is out of sight when this resolves, for everybody, or nothing of
+   * it is: also if the call fails, or is given up. PERMISSION_DENIED, NOT_PERMITTED: the caller may not remove something in there
+   * (see `RemoveTree` in `master.proto`); the error's field `below` is its path from the directory on, in latin1. The space
+   * comes back behind it, by a long command.
+   */
+  removeTree(parent: InodeId, name: Uint8Array, call: Call): Promise<RemovedTree>;
+  /** How far a long command is; undefined: it has ended. */
+  longCommand(id: number, waiting?: Waiting): Promise<LongCommandProgress | undefined>;
   rename(from: Place, to: Place, options: RenameOptions, call: Call): Promise<Attributes | undefined>;
   /** Resolves when no loss of power can undo a removal that was answered before. All else is on disk when it is answered. */
   syncNames(waiting?: Waiting): Promise<void>;
@@ -346,6 +356,15 @@ export interface LinkOptions {
    * Default: a name that is taken is EXISTS.
    */
   readonly replace?: boolean;
+}
+
+export interface RemovedTree {
+  /** As `unlink` and `removeDirectory` answer it. */
+  readonly removed: Attributes | undefined;
+  /** Names that went, this one and those below; 0: not known, after a restart of the master. */
+  readonly count: number;
+  /** What goes on; undefined: nothing is left to do. */
+  readonly longCommand: number | undefined;
 }
 
 export interface RenameOptions {

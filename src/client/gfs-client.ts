@@ -8,6 +8,7 @@ import {
   type Attributes,
   type DirectoryEntry,
   type ListServersResponse,
+  type LongCommandProgress,
   MasterDefinition,
   type ReportBadReplicaRequest,
   type StatFilesystemResponse,
@@ -33,6 +34,7 @@ import type {
   OpenedFile,
   OpenMode,
   Place,
+  RemovedTree,
   RenameOptions,
   UnnamedMode,
   Waiting,
@@ -298,6 +300,14 @@ class Client implements Api {
 
   removeDirectory(parent: InodeId, name: Uint8Array, call: Call): Promise<Attributes | undefined> {
     return this.#names.removeDirectory(parent, name, call);
+  }
+
+  removeTree(parent: InodeId, name: Uint8Array, call: Call): Promise<RemovedTree> {
+    return this.#names.removeTree(parent, name, call);
+  }
+
+  longCommand(id: number, waiting?: Waiting): Promise<LongCommandProgress | undefined> {
+    return this.#names.longCommand(id, waiting);
   }
 
   syncNames(waiting?: Waiting): Promise<void> {

@@ -4,6 +4,7 @@ import { type InodeId, inodeId } from '../base/ids.ts';
 import {
   type Attributes,
   type CommandContext,
+  type LongCommandProgress,
   MasterDefinition,
   type StatFilesystemResponse,
 } from '../rpc/messages.ts';
@@ -15,6 +16,7 @@ import type {
   ListOptions,
   NodeDescription,
   Place,
+  RemovedTree,
   RenameOptions,
   Waiting,
 } from './api.ts';
@@ -180,6 +182,21 @@ export class Namespace {
 
   async removeDirectory(parent: InodeId, name: Uint8Array, call: Call): Promise<Attributes | undefined> {
     return await this.#remove(methods.removeDirectory, { parent, name }, call);
+  }
+
+  async removeTree(parent: InodeId, name: Uint8Array, call: Call): Promise<RemovedTree> {
+    const place = { parent, name };
+    const request = { context: undefined, parent, name: nameOf(name) };
+    const asked = this.#known.asking();
+    const answer = await this.#command(methods.removeTree, request, call, place);
+    this.#known.removed(place, { inode: inodeId(answer.inode), directory: answer.parent }, asked);
+    const { removed, count, longCommand } = answer;
+    return { removed, count, longCommand: longCommand === 0 ? undefined : longCommand };
+  }
+
+  async longCommand(id: number, waiting?: Waiting): Promise<LongCommandProgress | undefined> {
+    return (await this.#session.ask(methods.getLongCommand, () => ({ id }), this.#patience(waiting)))
+      .progress;
   }
 
   async syncNames(waiting?: Waiting): Promise<void> {

@@ -1,12 +1,9 @@
-import { codeOf, GfsError } from '../base/errors.ts';
-import { type InodeId, inodeId } from '../base/ids.ts';
-import type { Call, GfsClient } from '../client/api.ts';
-import type { DirectoryEntry } from '../rpc/messages.ts';
+import { Buffer } from 'node:buffer';
+import { GfsError } from '../base/errors.ts';
 import { callOf, type FilesHandlers, type FilesParts } from './files-parts.ts';
 import { about, find, isDirectory, nameIn } from './paths.ts';
 
-/** Names that are taken away at a time. */
-const TOGETHER = 32;
+const SLASH = Buffer.from('/');
 
 export function removeHandler(parts: FilesParts): FilesHandlers['remove'] {
   const { client } = parts;
@@ -15,60 +12,31 @@ export function removeHandler(parts: FilesParts): FilesHandlers['remove'] {
     return await about(path, async () => {
       const found = await find(client, path, false, call);
       const { parent, name } = nameIn(found);
-      const removal = new Removal(client, call);
-      const { inode, type } = found.attributes;
-      await removal.remove(parent, { name: Buffer.from(name), inode, type }, recursive);
-      return { message: { count: removal.count } };
+      if (recursive) {
+        const { count } = await aboutBelow(path, () => client.removeTree(parent, name, call));
+        return { message: { count: Math.max(1, count) } };
+      }
+      if (isDirectory(found.attributes)) await client.removeDirectory(parent, name, call);
+      else await client.unlink(parent, name, call);
+      return { message: { count: 1 } };
     });
   };
 }
 
-type Entry = Pick<DirectoryEntry, 'name' | 'inode' | 'type'>;
-
-class Removal {
-  readonly #client: GfsClient;
-  readonly #call: Call;
-  count = 0;
-
-  constructor(client: GfsClient, call: Call) {
-    this.#client = client;
-    this.#call = call;
-  }
-
-  async remove(parent: InodeId, entry: Entry, recursive: boolean): Promise<void> {
-    if (!isDirectory(entry)) {
-      await this.#client.unlink(parent, entry.name, this.#call);
-    } else {
-      if (recursive) await this.#empty(inodeId(entry.inode));
-      await this.#client.removeDirectory(parent, entry.name, this.#call);
-    }
-    this.count += 1;
-  }
-
-  /** Directories one after the other, so that a tree of any shape takes little memory; of other names some together. */
-  async #empty(directory: InodeId): Promise<void> {
-    let after: Buffer = Buffer.alloc(0);
-    for (;;) {
-      const page = await this.#client.list(directory, { after, limit: TOGETHER }, this.#call);
-      const others = page.entries.filter((entry) => !isDirectory(entry));
-      const done = await Promise.allSettled(others.map((entry) => this.#removeListed(directory, entry)));
-      for (const result of done) if (result.status === 'rejected') throw result.reason;
-      for (const entry of page.entries) if (isDirectory(entry)) await this.#removeListed(directory, entry);
-      const last = page.entries.at(-1);
-      if (page.end || last === undefined) return;
-      after = last.name;
-    }
-  }
-
-  async #removeListed(directory: InodeId, entry: DirectoryEntry): Promise<void> {
-    try {
-      await this.remove(directory, entry, true);
-    } catch (error) {
-      // Somebody else was faster.
-      if (codeOf(error) === 'NOT_FOUND') return;
-      if (!(error instanceof GfsError)) throw error;
-      const { code, message, fields } = error;
-      throw new GfsError(code, `${entry.name.toString()}: ${message}`, { cause: error, fields });
-    }
+/** What may not be removed has a path of its own. */
+async function aboutBelow<T>(path: Buffer, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const below = error instanceof GfsError ? error.fields['below'] : undefined;
+    if (below === undefined) throw error;
+    const denied = Buffer.concat([
+      path,
+      ...(path.at(-1) === SLASH[0] ? [] : [SLASH]),
+      Buffer.from(below, 'latin1'),
+    ]);
+    return await about(denied, () => {
+      throw error;
+    });
   }
 }

@@ -14,6 +14,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { KiB, MiB } from '../../src/base/units.ts';
+import { GFS } from '../e2e/cluster.ts';
 import { sharedCommands } from './file-commands.ts';
 
 const withCommands = sharedCommands('1MiB');
@@ -278,6 +279,23 @@ withCommands('what fails is one line with its path, the rest goes on', async (t,
   await check(['mv', '/bad', '/bad/directory'], 1, /^gfs: \/bad: cannot become \/bad\/directory\/bad: /);
   await check(['chmod', 'zzz', '/bad'], 2, 'mode: "zzz" is neither octal, as 0755, nor as u+x,go-w');
   await check(['chown', 'no-such-user', '/bad'], 2, /no user "no-such-user"/);
+});
+
+withCommands('a tree goes as a whole, or says by its path what keeps it', async (t, commands) => {
+  await commands.gfs('mkdir', '-m', '0777', '/shared');
+  await commands.gfs('mkdir', '-p', "/shared/tree/root's/file");
+  await commands.gfs('chown', '65534', '/shared/tree');
+  for (const flags of ['-r', '-rf']) {
+    const { code, err } = await commands.shell(
+      `setpriv --reuid 65534 --regid 65534 --clear-groups "${process.execPath}" "${GFS}" rm ${flags} /shared/tree`,
+    );
+    t.is(code, 1);
+    t.is(err, "gfs: /shared/tree/root's: permission denied\n");
+  }
+  t.is(await commands.gfs('ls', '/shared/tree'), "root's\n");
+  await commands.gfs('rm', '-r', "/shared/tree/root's/file");
+  t.is(await commands.gfs('rm', '-r', '/none', '/shared/tree', '-f'), '');
+  t.is(await commands.gfs('ls', '/shared'), '');
 });
 
 withCommands('a person sees a bar, others see nothing', async (t, commands) => {

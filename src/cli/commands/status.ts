@@ -44,7 +44,23 @@ function describe(status: StatusResponse, nowMs: number): string {
           ] as const,
         ]),
   ]);
-  if (status.sessions.length === 0) return overview;
+  return [overview, ...longCommandsOf(status, nowMs), ...sessionsOf(status)].join('\n\n');
+}
+
+function longCommandsOf({ longCommands }: StatusResponse, nowMs: number): string[] {
+  if (longCommands.length === 0) return [];
+  const rows = longCommands.map(({ uid, startedAtMs, progress }) => [
+    'removal of a tree',
+    uid,
+    span(nowMs - startedAtMs),
+    progress?.doneCount ?? 0,
+    progress?.count || '?',
+  ]);
+  return [table(['IN THE BACKGROUND', 'USER', 'FOR', 'NAMES GONE', 'OF'], rows)];
+}
+
+function sessionsOf(status: StatusResponse): string[] {
+  if (status.sessions.length === 0) return [];
   const sessions = table(
     ['CLIENT', 'HOST', 'PROGRAM', 'OPEN FILES'],
     status.sessions.map(({ session, host, program, openFileCount }) => [
@@ -54,7 +70,7 @@ function describe(status: StatusResponse, nowMs: number): string {
       openFileCount,
     ]),
   );
-  return `${overview}\n\n${sessions}`;
+  return [sessions];
 }
 
 function trafficOf({ traffic }: StatusResponse): [string, string][] {

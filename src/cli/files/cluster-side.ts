@@ -6,7 +6,7 @@ import type { Files } from './files.ts';
 import { type Entry, entriesOf } from './listing.ts';
 import { refusal } from './named-error.ts';
 import { baseName, behindLinks, found, foundIfThere, isDirectory, joinPath } from './places.ts';
-import { TreeRemover } from './remove-tree.ts';
+import { removeTree } from './remove-tree.ts';
 import type { NodeChanges, Side, TreeNode } from './side.ts';
 
 const KINDS: Readonly<Record<number, TreeNode['kind']>> = {
@@ -82,7 +82,7 @@ export class ClusterSide implements Side<ClusterNode> {
   }
 
   async remove(parent: ClusterNode, node: ClusterNode): Promise<void> {
-    await new TreeRemover(this.#files).remove(inodeOf(parent), node);
+    await removeTree(this.#files, { ...node, parent: inodeOf(parent) });
   }
 }
 

@@ -81,7 +81,7 @@ test('open files of the tree stay as unlinked ones do, and get no new name', asy
   const id = removeTop(world);
   t.is(world.attributes(file).linkCount, 0);
   t.is(codeOf(world.setAttributes(file, { mode: 0o600 })), 'OK');
-  t.is(world.code('makeLink', { inode: file, parent: ROOT, name: bytes('again') }), 'NOT_FOUND');
+  t.is(world.code('makeLink', { inode: file, parent: ROOT, name: bytes('again'), replace: false }), 'NOT_FOUND');
   finish(world, id, 3);
   t.is(world.attributes(file).linkCount, 0);
   t.is(world.attributes(file).mode, 0o600);
@@ -92,14 +92,14 @@ test('links from outside keep their file, and count those in the tree no more', 
   const { top, files } = makeTree(world);
   const [file] = files as [InodeId];
   const outside = world.directory(ROOT, 'outside');
-  unwrap(world.run('makeLink', { inode: file, parent: outside, name: bytes('kept') }));
-  unwrap(world.run('makeLink', { inode: file, parent: top, name: bytes('second') }));
+  unwrap(world.run('makeLink', { inode: file, parent: outside, name: bytes('kept'), replace: false }));
+  unwrap(world.run('makeLink', { inode: file, parent: top, name: bytes('second'), replace: false }));
   t.is(world.attributes(file).linkCount, 3);
   const id = removeTop(world);
   t.is(world.attributes(file).linkCount, 1);
   t.is(unwrap(world.state.lookup(ROOT_CALLER, outside, bytes('kept'))).linkCount, 1);
   t.is(world.state.unreachable(BOB, file), undefined);
-  unwrap(world.run('makeLink', { inode: file, parent: outside, name: bytes('more') }));
+  unwrap(world.run('makeLink', { inode: file, parent: outside, name: bytes('more'), replace: false }));
   t.is(world.attributes(file).linkCount, 2);
   finish(world, id, 2);
   t.is(world.attributes(file).linkCount, 2);
