@@ -1,5 +1,5 @@
 /**
- * Rules of the chunk protocol (P), of named appenders (A), and of locks (L), that can be left out, one at a time. For the simulator alone, which has to notice: each is
+ * Rules of the chunk protocol (P), of named appenders (A), long commands (T), and of locks (L), that can be left out, one at a time. For the simulator alone, which has to notice: each is
  * there because of an accident that follows without it. No program has a key for it; absent, all rules hold.
  *
  *     P2   a replica records a version only if it is above its own
@@ -17,6 +17,7 @@
  *     P20  a chunk is shared when nobody can mutate it any more
  *     P21  after a restart of the master, any file may be under the pen of who has not told yet
  *     A1   a named appender goes on behind extents that are sealed, and whose tables were read
+ *     T1   a restarted master goes on with the long commands that it finds
  *     L1   after a restart of the master, nothing is locked before all have told what they hold
  *     L2   what a session that ended has locked and was writing passes on when nothing of it can arrive any more
  */
@@ -36,6 +37,7 @@ export type Rule =
   | 'P20'
   | 'P21'
   | 'A1'
+  | 'T1'
   | 'L1'
   | 'L2';
 

@@ -9,19 +9,19 @@ import {
   type CommandResults,
   INTERNAL,
 } from '../core/metadata/commands.ts';
+import type { Rules } from '../core/rules.ts';
 import { TreeNews } from '../core/tree-news.ts';
 import { Background } from './background.ts';
+import type { MasterConfig } from './master-parts.ts';
 import type { Metadata } from './metadata.ts';
 import type { NewsChannels } from './news-channels.ts';
 import type { OrphanReaper } from './orphan-reaper.ts';
 
 const RETRY_DELAY_MS = 1 * SECOND_MS;
-/** Things that are done in one command: a millisecond or two, for which everybody else waits. */
-const STEP_COUNT = 128;
+/** To look at a name takes so much less than to remove it. */
+export const LOOKS_PER_THING = 4;
 /** Between rounds, so that clients' work comes first. */
 const PAUSE_MS = 2;
-/** Names that are told of at once. */
-const TELL_COUNT = 500;
 
 /**
  * Carries long commands on (design, section 4). Which there are, and how far each is, the tables say: a command of the log begins
@@ -33,14 +33,25 @@ export class LongCommands {
   readonly #metadata: Metadata;
   readonly #channels: NewsChannels;
   readonly #reaper: OrphanReaper;
+  readonly #stepCount: number;
+  /** What an earlier process began is gone on with. */
+  readonly #takesOver: boolean;
   readonly #work: Background;
   readonly #tasks: TaskGroup;
   /** Begun by this master's process: how many things each has to do. */
   readonly #begun = new Map<InodeId, Begun>();
   #closed = false;
 
-  constructor(parts: { env: Env; metadata: Metadata; channels: NewsChannels; reaper: OrphanReaper }) {
+  constructor(parts: {
+    env: Env;
+    config: MasterConfig;
+    metadata: Metadata;
+    channels: NewsChannels;
+    reaper: OrphanReaper;
+    withoutRules: Rules;
+  }) {
     this.#env = parts.env;
+    this.#stepCount = parts.config.longStepCount;
     this.#metadata = parts.metadata;
     this.#channels = parts.channels;
     this.#reaper = parts.reaper;
@@ -52,6 +63,7 @@ export class LongCommands {
       retryDelayMs: RETRY_DELAY_MS,
       round: () => this.#round(),
     });
+    this.#takesOver = !parts.withoutRules.has('T1');
     if (parts.metadata.state.longCommands().length > 0) this.#work.wake();
   }
 
@@ -98,7 +110,7 @@ export class LongCommands {
     const { news } = this.#channels;
     const tree = new TreeNews(this.#metadata.state, news, id);
     while (!tree.isDone && !this.#closed) {
-      tree.step(TELL_COUNT);
+      tree.step(LOOKS_PER_THING * this.#stepCount);
       if (!tree.isDone) await this.#env.sleep(0);
     }
     if (tree.unheard.length > 0) this.#channels.hold(context, tree.unheard);
@@ -110,9 +122,9 @@ export class LongCommands {
   /** A step of each. */
   async #round(): Promise<number | undefined> {
     const { state } = this.#metadata;
-    const ready = state.longCommands().filter(({ id }) => this.#begun.get(id)?.isTold !== false);
+    const ready = state.longCommands().filter(({ id }) => this.#begun.get(id)?.isTold ?? this.#takesOver);
     for (const { id } of ready) {
-      unwrap(await this.#metadata.execute(INTERNAL, 'continueLong', { id, count: STEP_COUNT }));
+      unwrap(await this.#metadata.execute(INTERNAL, 'continueLong', { id, count: this.#stepCount }));
     }
     return ready.some(({ id }) => state.longCommand(id) !== undefined) ? PAUSE_MS : undefined;
   }

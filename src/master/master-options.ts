@@ -33,6 +33,8 @@ export interface MasterOptions {
   readonly repairGraceMs?: number | undefined;
   /** What chunkservers have after the master's start to find it, before they count as gone. */
   readonly serversReturnMs?: number | undefined;
+  /** How many things a long command does in one step, while all others wait; default 128, a millisecond or two. */
+  readonly longStepCount?: number | undefined;
   /** Who owns the root directory of a new file system, and its mode; default root and 0755. */
   readonly root?: { readonly uid: number; readonly gid: number; readonly mode: number } | undefined;
   readonly withoutRules?: Rules | undefined;

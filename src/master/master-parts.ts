@@ -41,6 +41,8 @@ export interface MasterConfig {
   readonly sessionTimeoutMs: number;
   /** A chunk is not written with fewer members, or all of a lower goal. */
   readonly minReplicas: number;
+  /** Things that a long command does in one step, and a quarter of those that it looks at. */
+  readonly longStepCount: number;
   readonly programVersion: string;
   readonly pid: number;
 }

@@ -56,6 +56,8 @@ import { xattrHandlers } from './xattr-handlers.ts';
 
 /** What chunkservers have after a start of the master to find it. */
 const SERVERS_RETURN_MS = 10 * SECOND_MS;
+/** Everybody else waits for one step of a long command: a millisecond or two. */
+const LONG_STEP_COUNT = 128;
 
 /** The master: recovers its metadata, then answers clients and chunkservers until it is closed. */
 export class MasterServer implements RunningMaster {
@@ -152,6 +154,7 @@ function assemble(metadata: MetadataEngine, options: MasterOptions): MasterParts
     heartbeatIntervalMs: options.heartbeatIntervalMs ?? HEARTBEAT_INTERVAL_MS,
     sessionTimeoutMs: options.sessionTimeoutMs ?? SESSION_TIMEOUT_MS,
     minReplicas: options.minReplicas ?? MIN_REPLICAS_DEFAULT,
+    longStepCount: options.longStepCount ?? LONG_STEP_COUNT,
     programVersion: options.programVersion ?? '',
     pid: options.pid ?? 0,
   };
@@ -207,7 +210,7 @@ function assemble(metadata: MetadataEngine, options: MasterOptions): MasterParts
   const garbage = new GarbageCollector({ env, metadata, servers, calls, isMaking });
   const reaper = new OrphanReaper({ env, metadata, sessions, onReaped: () => garbage.wake() });
   const checks = new TreeChecks();
-  const longCommands = new LongCommands({ env, metadata, channels, reaper });
+  const longCommands = new LongCommands({ env, config, metadata, channels, reaper, withoutRules });
   return {
     env,
     config,

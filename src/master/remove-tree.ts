@@ -5,10 +5,8 @@ import type { Command, CommandContext, CommandResult, Removed } from '../core/me
 import { FileType } from '../core/metadata/rows.ts';
 import { TreeCheck } from '../core/metadata/tree-check.ts';
 import { unreachable } from './file-access.ts';
+import { LOOKS_PER_THING } from './long-commands.ts';
 import type { MasterParts } from './master-parts.ts';
-
-/** Entries of a step: others wait for it, a millisecond or so. */
-const STEP_COUNT = 500;
 
 /** Checks of trees that are on their way: each hears of every command that is applied. */
 export class TreeChecks {
@@ -33,7 +31,8 @@ export async function removeTree(
   parts: MasterParts,
   { context, parent, name, signal }: Wanted,
 ): Promise<Removed> {
-  const { env, metadata, checks } = parts;
+  const { env, config, metadata, checks } = parts;
+  const lookCount = LOOKS_PER_THING * config.longStepCount;
   const { state } = metadata;
   const reach = () => unreachable(parts.access, context, [parent]);
   for (;;) {
@@ -42,7 +41,7 @@ export async function removeTree(
     const check = checkOf(parts, { context, parent, name });
     using _ = check && checks.begin(check);
     while (check !== undefined && !check.isDone) {
-      check.step(STEP_COUNT);
+      check.step(lookCount);
       await env.sleep(0, { signal });
     }
     const result = await metadata.execute(
@@ -50,7 +49,7 @@ export async function removeTree(
       'removeTree',
       { parent, name, inode },
       () => reach() ?? check?.refusal,
-      check && (() => lastLook(check)),
+      check && (() => lastLook(check, lookCount)),
     );
     // The tree changed faster than it was looked at.
     if (!result.ok && result.error.code === 'VERSION_MISMATCH') continue;
@@ -78,8 +77,8 @@ function checkOf(
   return new TreeCheck(state, caller, found.value.inode.inode);
 }
 
-function lastLook(check: TreeCheck): Result<never> | undefined {
-  check.step(STEP_COUNT);
+function lastLook(check: TreeCheck, count: number): Result<never> | undefined {
+  check.step(count);
   if (check.refusal !== undefined) return check.refusal;
   return check.isDone ? undefined : refuse('VERSION_MISMATCH', 'the tree changes all the time');
 }

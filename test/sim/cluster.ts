@@ -16,6 +16,9 @@ const REPLICATION = 3;
 /** Short, so that copies are repaired while other things go wrong. */
 const REPAIR_GRACE_MS = 2 * SECOND_MS;
 
+/** Of things that a long command does in a step: few, so that much comes in between. */
+const LONG_STEP_COUNT = 2;
+
 /** What runs on a client's machine, once it is connected; it rejects when it found something wrong. */
 export type ClientProgram = (client: GfsClient, process: Process) => Promise<void>;
 
@@ -102,6 +105,7 @@ function masterProgram(
       replication: REPLICATION,
       withoutRules,
       repairGraceMs: REPAIR_GRACE_MS,
+      longStepCount: LONG_STEP_COUNT,
       sessionTimeoutMs,
       onFatal,
     });

@@ -19,6 +19,7 @@ const RULES: readonly { rule: Rule; accident: string }[] = [
   { rule: 'P20', accident: 'a chunk is shared while somebody orders mutations of it' },
   { rule: 'P21', accident: 'a restarted master believes lengths of files that are being written' },
   { rule: 'A1', accident: 'a client looks for an appender in the last extent alone' },
+  { rule: 'T1', accident: 'a restarted master lets removals lie' },
   { rule: 'L1', accident: 'a restarted master grants locks before it knows all that are held' },
   { rule: 'L2', accident: 'a lock passes on while writes of a session that ended are on their way' },
 ];

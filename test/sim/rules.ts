@@ -30,6 +30,7 @@ const PLANS: Readonly<Record<Rule, Partial<Plan>>> = {
   P21: appends('kill the master', 'kill a client'),
   // Who comes after a client that died looks for its records.
   A1: { ...appends('kill a client', 'answers lost'), workloads: ['named-appends'] },
+  T1: { workloads: ['trees'], faultsMs: 4 * SECOND_MS, faults: faultsOf('kill the master') },
   // A client tells late what it holds.
   L1: often(locks(MINUTE_MS, 'kill the master', 'partition', 'pause')),
   // What a client had sent is on its way for longer than its session lasts.

@@ -21,6 +21,9 @@ const WORK = [
   'extended attributes refused',
   'chunks ordered to be deleted',
   'extents shared',
+  'trees removed',
+  'trees looked at',
+  'removed files read',
 ];
 const counts = new Map<string, number>();
 

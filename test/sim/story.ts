@@ -22,6 +22,7 @@ import { Locks } from './workloads/locks.ts';
 import { NamedAppends } from './workloads/named-appends.ts';
 import { Namespace } from './workloads/namespace.ts';
 import { RandomWrites } from './workloads/random-writes.ts';
+import { Trees } from './workloads/trees.ts';
 import { Turns } from './workloads/turns.ts';
 import { ROOT, type Stage, type Workload } from './workloads/workload.ts';
 
@@ -36,6 +37,7 @@ const WORKLOADS = {
   turns: Turns,
   locks: Locks,
   copies: Copies,
+  trees: Trees,
 } as const;
 
 /** What a seed chooses from; all of them together are too much for the interesting parts of each to meet. */
@@ -49,6 +51,8 @@ const MIXTURES: readonly (readonly WorkloadName[])[] = [
   ['turns'],
   ['locks'],
   ['copies'],
+  ['trees'],
+  ['trees', 'namespace'],
 ];
 
 export type WorkloadName = keyof typeof WORKLOADS;
