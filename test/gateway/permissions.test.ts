@@ -99,6 +99,24 @@ test('a directory that may be read and not searched shows names, and nothing of 
     );
   }));
 
+test('a tree goes as a whole, or says by its path what keeps it', (t) =>
+  inFilesWorld(async ({ as }) => {
+    const alice = await as(ALICE);
+    const bob = await as(BOB);
+    await (await as(ROOT)).mkdir('/pub', { mode: 0o777 });
+    await alice.mkdir('/pub/tree', { mode: 0o777 });
+    await alice.write('/pub/tree/file', [pattern(10)]);
+    await bob.mkdir('/pub/tree/bobs', { mode: 0o755 });
+    await bob.mkdir('/pub/tree/bobs/inner');
+    const error = await t.throwsAsync(alice.remove('/pub/tree', { recursive: true }));
+    t.is(await codeFrom(Promise.reject(error)), 'PERMISSION_DENIED');
+    t.regex(error?.message ?? '', /^\/pub\/tree\/bobs: /);
+    t.deepEqual((await alice.list('/pub/tree')).names, ['bobs', 'file']);
+    t.is(await bob.remove('/pub/tree/bobs/inner', { recursive: true }), 1);
+    t.is(await alice.remove('/pub/tree', { recursive: true }), 3, 'what is empty is anybody’s');
+    t.deepEqual((await alice.list('/pub')).names, []);
+  }));
+
 test('what Bob makes is his, and a read-only file of somebody else stays as it is', (t) =>
   inFilesWorld(async ({ as }) => {
     const admin = await as(ROOT);
