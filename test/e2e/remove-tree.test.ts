@@ -35,8 +35,8 @@ test('a tree that `gfs rm -r` removed is gone on every mount when it returns, an
     await world.script(`
       chdir tree/a
       list . -> b f
-      stat b/f type -> reg
-      stat ../c/f type -> reg
+      stat b/f type -> file
+      stat ../c/f type -> file
       stat ../../kept nlink -> 2
       open x b/f rdwr`);
     await promisify(execFile)(process.execPath, [GFS, 'rm', '-r', '--master', master.address, '/tree']);
