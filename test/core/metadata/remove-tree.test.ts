@@ -81,7 +81,10 @@ test('open files of the tree stay as unlinked ones do, and get no new name', asy
   const id = removeTop(world);
   t.is(world.attributes(file).linkCount, 0);
   t.is(codeOf(world.setAttributes(file, { mode: 0o600 })), 'OK');
-  t.is(world.code('makeLink', { inode: file, parent: ROOT, name: bytes('again'), replace: false }), 'NOT_FOUND');
+  t.is(
+    world.code('makeLink', { inode: file, parent: ROOT, name: bytes('again'), replace: false }),
+    'NOT_FOUND',
+  );
   finish(world, id, 3);
   t.is(world.attributes(file).linkCount, 0);
   t.is(world.attributes(file).mode, 0o600);

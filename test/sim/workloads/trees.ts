@@ -146,7 +146,7 @@ export class Trees implements Workload {
       await file.sync();
       if (!dice.chance(0.3)) return;
       const kept = Buffer.from(`${tree.toString()}.${name.toString()}`);
-      await client.makeLink(file.inode, this.#place('kept'), kept, ALICE);
+      await client.makeLink(file.inode, { parent: this.#place('kept'), name: kept }, {}, ALICE);
       this.#kept.push({ name: kept, inode: file.inode, content });
     } finally {
       await file.close();
