@@ -6,7 +6,7 @@ import type { GfsClient } from '../../client/api.ts';
 import { type World, withClient } from '../commands/common.ts';
 import { Files } from '../files/files.ts';
 import { isNotFound, named } from '../files/named-error.ts';
-import { TreeRemover } from '../files/remove-tree.ts';
+import { removeTree } from '../files/remove-tree.ts';
 import { ClusterGround } from './cluster-ground.ts';
 import type { Ground } from './ground.ts';
 import { LocalGround } from './local-ground.ts';
@@ -56,11 +56,8 @@ async function removeInCluster(
 ): Promise<void> {
   // Nothing ends this one: it is what an end waits for.
   const files = new Files(env, client, new AbortController());
-  const attributes = await client.lookup(inodeId(parent), name, files.call).catch((error: unknown) => {
-    if (isNotFound(error)) return undefined;
-    throw error;
+  const place = { parent: inodeId(parent), name: Buffer.from(name), path: Buffer.from(path) };
+  await removeTree(files, place).catch((error: unknown) => {
+    if (!isNotFound(error)) throw error;
   });
-  if (attributes === undefined) return;
-  const entry = { name: Buffer.from(name), path: Buffer.from(path), attributes };
-  await new TreeRemover(files).remove(inodeId(parent), entry);
 }
