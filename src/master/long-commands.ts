@@ -56,10 +56,11 @@ export class LongCommands {
     this.#channels = parts.channels;
     this.#reaper = parts.reaper;
     this.#tasks = new TaskGroup((error) =>
-      parts.env.log.error({ error }, 'telling of a removed tree failed'),
+      parts.env.log.of('metadata').error({ error }, 'telling of a removed tree failed'),
     );
     this.#work = new Background(parts.env, {
       name: 'continuing long commands',
+      component: 'metadata',
       retryDelayMs: RETRY_DELAY_MS,
       round: () => this.#round(),
     });

@@ -331,7 +331,7 @@ withCommands('no permission', async (t, commands) => {
 
 withCommands('every command is in the table, and every help has an example and the exit codes', async (t) => {
   const gfs = async (...args: string[]) => (await run(process.execPath, [GFS, ...args])).stdout;
-  const others = ['up', 'completion', 'gateway', ...OTHER_CALLS];
+  const others = ['up', 'bench', 'completion', 'gateway', ...OTHER_CALLS];
   const help = await gfs('--help');
   const commands = [...help.matchAll(/^ {2}([a-z]+) {2,}/gm)].map(([, name = '']) => name);
   const known = [...Object.keys(ROWS), ...others, 'help'];

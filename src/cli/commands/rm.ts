@@ -25,8 +25,9 @@ export function addRm(gfs: Command): void {
   command.addHelpText(
     'after',
     `
-A tree is out of sight at once and as a whole, or, where something of it may not be removed, nothing of it is. Its space comes back
-behind that, which a terminal is shown: Ctrl-C ends the showing alone, and \`gfs status\` tells, too.
+A tree is out of sight at once and as a whole, or, where something of it may not
+be removed, nothing of it is. Its space comes back behind that, which a terminal
+is shown: Ctrl-C ends the showing alone, and \`gfs status\` tells, too.
 
 Example: gfs rm -r /projects/apollo/tmp`,
   );
