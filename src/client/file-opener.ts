@@ -181,20 +181,18 @@ export class FileOpener {
 
   /** It was opened before, or ahead, and nothing has been heard of it since. */
   #takeKept(inode: InodeId, mode: OpenMode, call: Call): OpenedFile | undefined {
-    const { known, session } = this.#parts;
+    const { known, session, states } = this.#parts;
     const answered = known.answered(inode);
-    if (answered === undefined) return undefined;
+    // What was answered before this client changed the file says neither where its bytes are now, nor that there are none.
+    if (answered === undefined || states.find(inode)?.changedSince(answered.tick)) return undefined;
     const kept = session.kept.take(inode, callerMessage(call.caller));
     if (kept === undefined) return undefined;
     this.#ahead.answered(inode);
     const { attributes, moment, tick } = answered;
-    const { extents = [], askedAtMs: atMs = answered.atMs } = kept.first ?? {};
-    const answer = { attributes, openId: kept.file.openId, extents: [...extents], beingWritten: false };
-    return this.#opened(answer, mode, call, {
-      asked: { moment, tick, atMs },
-      truncated: false,
-      whole: false,
-    });
+    const { extents, askedAtMs: atMs = answered.atMs } = kept.first ?? {};
+    const answer = { attributes, openId: kept.file.openId, extents, beingWritten: false };
+    const asked = { moment, tick, atMs };
+    return this.#opened(answer, mode, call, { asked, truncated: false, whole: false });
   }
 
   /** Its attributes are asked for again if that is wanted, or if what this client wrote may have been cut off. */
@@ -221,8 +219,9 @@ export class FileOpener {
       state.mayHaveChanged();
     }
     // A file of no length and no extents has no extents anywhere.
-    const whole = how.whole || (extents.length === 0 && attributes.length === 0);
-    this.#parts.locations.learnFirst(inode, extents, { whole, askedAtMs: how.asked.atMs });
+    const whole = how.whole || (extents?.length === 0 && attributes.length === 0);
+    if (extents !== undefined)
+      this.#parts.locations.learnFirst(inode, extents, { whole, askedAtMs: how.asked.atMs });
     const caller = callerMessage(call.caller);
     const { read = false, append = false } = mode;
     const held = { openId, inode, read, write: mayWrite(mode), append, caller };
@@ -250,7 +249,8 @@ export class FileOpener {
 interface OpenAnswer {
   readonly attributes: Attributes | undefined;
   readonly openId: number;
-  readonly extents: ExtentLocation[];
+  /** The file's first ones; undefined: it does not say. */
+  readonly extents: readonly ExtentLocation[] | undefined;
   readonly beingWritten: boolean;
 }
 

@@ -146,6 +146,11 @@ export class FileState implements Contents {
     return this.untold.areThere;
   }
 
+  /** This client has changed the file since that tick, or has changes that the master was not told of. */
+  changedSince(tick: number): boolean {
+    return this.#changedAt > tick || !this.isIdle || this.isUncommitted;
+  }
+
   /** Since these attributes are what they are, what the master was not told of yet may have been cut off. */
   mayBeCut({ truncations }: Attributes): boolean {
     return this.isUncommitted && truncations > this.untold.truncations;

@@ -117,6 +117,24 @@ test('what others write is read by who had the file open before', (t) =>
     await reader.close();
   }));
 
+test('an empty file that was kept shows what this client writes, before the master has heard of it', (t) =>
+  inRealCluster(8, async (cluster) => {
+    const { reader, read, inodeAt } = await library(cluster, 1);
+    await reader.setAttributes(inodeAt(0), { length: 0 }, ME);
+    t.is(await read(0), '');
+    t.is(await read(0), '');
+    const { file } = await reader.open(inodeAt(0), { read: true, write: true }, ME);
+    const written = Buffer.concat([Buffer.alloc(100_000), Buffer.from('new')]);
+    await file.write(100_000, [Buffer.from('new')]);
+    // It goes to its chunk by itself.
+    await cluster.sleep(500);
+    t.is(await read(0), written.toString());
+    t.deepEqual(await readAll(file), written);
+    await file.close();
+    t.is(await read(0), written.toString());
+    await reader.close();
+  }));
+
 test('a file that is removed goes, though it was kept', (t) =>
   inRealCluster(4, async (cluster) => {
     const { client, sleep } = cluster;
