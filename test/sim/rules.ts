@@ -34,7 +34,10 @@ const PLANS: Readonly<Record<Rule, Partial<Plan>>> = {
   // A client tells late what it holds.
   L1: often(locks(MINUTE_MS, 'kill the master', 'partition', 'pause')),
   // What a client had sent is on its way for longer than its session lasts.
-  L2: often(locks(2 * SECOND_MS, 'kill a client', 'partition', 'slow network', 'late copies', 'pause')),
+  L2: {
+    ...often(locks(2 * SECOND_MS, 'partition', 'slow network', 'late copies')),
+    faultsMs: 16 * SECOND_MS,
+  },
 };
 
 export const RULES = Object.keys(PLANS) as readonly Rule[];
