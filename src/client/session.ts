@@ -54,6 +54,8 @@ export class Session {
   /** Files whose Close got no answer. For the master they are open, until it is told at last. */
   readonly #unclosed = new Map<number, (patience: Patience) => Promise<void>>();
   readonly #closedFiles: ClosedFiles;
+  /** What the master was told to be open, or is just being told. */
+  readonly #announced = new Set<number>();
   /** Numbers without an answer yet, in rising order. */
   readonly #unanswered = new Set<number>();
   #id: SessionId;
@@ -183,6 +185,8 @@ export class Session {
 
   closed(openId: number): void {
     this.#openFiles.delete(openId);
+    // It may have heard of the close first, and then, by what it was told on the way, that the file is open.
+    if (this.#announced.delete(openId)) this.gaveBack(openId);
     this.#expired.delete(openId);
     this.#lockless.delete(openId);
   }
@@ -317,6 +321,7 @@ export class Session {
     this.#unclosed.clear();
     this.kept.forget();
     this.#closedFiles.forget();
+    this.#announced.clear();
     const locked = this.locks.lose(() => true);
     for (const { openId, write, append } of [...this.#openFiles.values()]) {
       // Others may have written since what this client still has to write. Who reads, or appends, goes on: a record comes
@@ -334,9 +339,13 @@ export class Session {
 
   async #sayWhatIsHeld(patience: Patience): Promise<RenewSessionResponse> {
     const openFiles = [...this.#openFiles.values()];
+    for (const { openId } of openFiles) this.#announced.add(openId);
     const request = { session: this.#id, openFiles, complete: true, locks: this.locks.messages() };
     const answer = await this.#options.link.call(renewSession, request, patience);
-    if (request.session === this.#id) this.loseLocks(answer.lostLocks);
+    if (request.session !== this.#id) return answer;
+    this.loseLocks(answer.lostLocks);
+    // It may have been told more than once, the last time when these were closed.
+    for (const { openId } of openFiles) if (!this.#openFiles.has(openId)) this.gaveBack(openId);
     return answer;
   }
 

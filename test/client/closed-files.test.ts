@@ -39,6 +39,33 @@ test('files that were only read are closed with the next command, or a moment la
     t.deepEqual(tellers(cluster), ['Unlink 1']);
   }));
 
+test('a master that hears at once that a file is closed, and what is open, has it closed in the end', async (t) => {
+  const inodesLeft = async (seed: number) => {
+    let left: readonly number[] = [];
+    await inRealCluster(seed, async ({ client, kill, start, sleep }) => {
+      const inodeCount = async () => {
+        const { inodeCount, inodeCountFree } = await client.statFilesystem();
+        return inodeCount - inodeCountFree;
+      };
+      const before = await inodeCount();
+      const { file } = await client.create(client.rootInode, Buffer.from('f'), WRITING, ME);
+      kill('m');
+      const closing = file.close();
+      await sleep(5 * SECOND_MS);
+      await start('m');
+      await closing;
+      await client.unlink(client.rootInode, Buffer.from('f'), ME);
+      await sleep(10 * SECOND_MS);
+      left = [before, await inodeCount()];
+    });
+    return left;
+  };
+  for (let seed = 0; seed < 8; seed += 1) {
+    const [before, after] = await inodesLeft(seed);
+    t.is(after, before, `seed ${seed}`);
+  }
+});
+
 test('a file that is kept open is closed with the command that removes it', (t) =>
   inWorld({ kernelWalksPaths: true }, async ({ cluster, client, create, sleep }) => {
     // It listens by then.
